@@ -1,0 +1,44 @@
+# make demo: a trained voice from the embedded corpus.  make test, make lint: what CI runs.
+# Needs Python >= 3.11 (another one: make PYTHON=python3.12 …), make, git and a package registry.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+INSTALLED := .venv/installed
+
+.PHONY: demo test lint format bench clean help
+help:
+	@grep -E '^# ' Makefile
+
+demo: $(INSTALLED)
+	@dvc repro
+	@echo
+	@echo "The report: results/report/index.html"
+	@echo "The WAVs:   results/wavs/"
+	@echo 'Next:       $(BIN)/dtc say "call 90210 at 7:45"'
+
+test: $(INSTALLED)
+	@pytest --numprocesses 2 --dist worksteal
+
+lint: $(INSTALLED)
+	@ruff check
+	@ruff format --check
+	@mypy
+	@lint-imports
+
+format: $(INSTALLED)
+	@ruff check --fix
+	@ruff format
+
+bench: $(INSTALLED)
+	@for file in benchmarks/*.py; do python $$file || exit; done
+
+clean:
+	rm -rf .venv data models runs spoken results/report results/wavs
+
+# The versions of requirements.lock, all of them and nothing else.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dtc: Python %d.%d found, expected >= 3.11; make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

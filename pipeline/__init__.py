@@ -1,0 +1,1 @@
+"""The data plane: from where a voice comes from, to training batches."""

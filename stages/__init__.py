@@ -1,0 +1,1 @@
+"""One file a stage, and the command line over them."""
