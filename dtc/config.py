@@ -1,0 +1,112 @@
+"""YAML → typed, frozen sections. A wrong key is refused with its dotted path and the nearest known name.
+
+No field has a default: what is not in params.yaml does not change a result.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dtc.errors import InputError
+
+
+class Section(BaseModel):
+    """Base of every section of params.yaml, and of the configs inside checkpoints."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def read_params(path: Path, schema: type[AnySection]) -> AnySection:
+    """The whole of a params file as `schema`.
+
+    Raises InputError where the file is missing or no YAML mapping, or a key is unknown, missing or mistyped.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(path, "no such file", "a params file", "pass --params FILE or run in the project") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read ({error})", "a YAML file in UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}", f"not YAML ({getattr(error, 'problem', error)})") from None
+    return parse_section(tree, schema, str(path))
+
+
+def parse_section(tree: object, schema: type[AnySection], where: str) -> AnySection:
+    """`tree` (what YAML or JSON gave) as `schema`; the first fault as InputError, with the number of the others."""
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        # A misspelt key shows up twice, as unknown and as missing; the unknown one says more.
+        faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        dotted, message, remedy = _describe(faults[0], schema)
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise InputError(f"{where}: {dotted}", message, remedy=remedy + more) from None
+
+
+def _describe(fault: Mapping[str, Any], schema: type[BaseModel]) -> tuple[str, str, str]:
+    """Dotted path, what was found and expected, and a hint, of one pydantic fault."""
+    keys, siblings = _walk(fault["loc"], schema)
+    dotted = ".".join(keys) or "(the whole file)"
+    found = fault["input"]
+    if fault["type"] == "extra_forbidden":
+        nearest = difflib.get_close_matches(keys[-1], siblings, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else "remove it"
+        return dotted, f"unknown key (found {found!r}), expected one of {', '.join(siblings)}", hint
+    if fault["type"] == "missing":
+        return dotted, "missing", "add it; `dtc params` prints a whole set"
+    if fault["type"] == "union_tag_invalid":
+        tag, allowed = fault["ctx"]["tag"], fault["ctx"]["expected_tags"]
+        field = str(fault["ctx"]["discriminator"]).strip("'")
+        return f"{dotted}.{field}", f"found {tag!r}, expected one of {allowed}", _nearest(tag, allowed.split(", "))
+    allowed = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    hint = _nearest(str(found), fault["ctx"]["expected"].split(" or ")) if fault["type"] == "literal_error" else ""
+    shown = repr(found) if isinstance(found, str | int | float | bool | None) else type(found).__name__
+    return dotted, f"found {shown}, expected {allowed}", hint
+
+
+def _nearest(found: str, allowed: Sequence[str]) -> str:
+    nearest = difflib.get_close_matches(found, [name.strip("'") for name in allowed], n=1)
+    return f"did you mean {nearest[0]}?" if nearest else ""
+
+
+def _walk(location: Sequence[str | int], schema: type[BaseModel]) -> tuple[list[str], list[str]]:
+    """Keys of a fault's location as the user wrote them, and the known names beside the last one.
+
+    pydantic puts the chosen member of a union (`vocos`) into the location; the file has no such key, so it is left out.
+    """
+    keys: list[str] = []
+    models: list[type[BaseModel]] = [schema]
+    siblings: list[str] = list(schema.model_fields)
+    for part in location:
+        chosen = [model for model in models if part in _tags(model)]
+        if chosen:
+            models, siblings = chosen, list(chosen[0].model_fields)
+            continue
+        keys.append(str(part))
+        siblings = [name for model in models for name in model.model_fields]
+        models = [inner for model in models if part in model.model_fields
+                  for inner in _models_in(model.model_fields[str(part)].annotation)]  # fmt: skip
+    return keys, list(dict.fromkeys(siblings))
+
+
+def _tags(model: type[BaseModel]) -> tuple[object, ...]:
+    field = model.model_fields.get("model")
+    return getattr(field.annotation, "__args__", ()) if field else ()
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]

@@ -1,0 +1,25 @@
+"""The one error a user is meant to read."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Something the user gave (a file, a text, a parameter) is not usable.
+
+    Raised where the fact is known; the command line prints `str(error)` as one line and exits with code 2.
+    The line reads `where: found, expected …; remedy`, e.g.
+    `LJ001-0001.wav: 44100 Hz, expected 22050 Hz; set audio.sampling_rate to 44100`.
+
+    Args:
+        where: the file, `file:line`, dotted params path or command-line argument.
+        found: what is there.
+        expected: what should be there, where that says more than `found` does.
+        remedy: what to do next.
+    """
+
+    def __init__(self, where: object, found: str, expected: str = "", remedy: str = "") -> None:
+        self.where, self.found, self.expected, self.remedy = str(where), found, expected, remedy
+        line = f"{where}: {found}"
+        line += f", expected {expected}" if expected else ""
+        line += f"; {remedy}" if remedy else ""
+        super().__init__(line.replace("\n", " "))

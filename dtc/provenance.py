@@ -1,0 +1,48 @@
+"""Fingerprints: what was made from what, from the corpus's checksum to the last WAV.
+
+A fingerprint is the first 16 hexadecimal digits of a SHA-256: short enough to read aloud, long enough that two
+different definitions never share one by accident.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel
+
+DIGITS = 16
+CHUNK_BYTES = 1 << 20
+
+
+def fingerprint(*parts: object) -> str:
+    """Fingerprint of JSON-like values and pydantic sections; the order of a mapping's keys does not count."""
+    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS]
+
+
+def fingerprint_files(root: Path, patterns: Iterable[str]) -> str:
+    """Fingerprint of names and contents of the files that match `patterns` under `root`; used for source code."""
+    files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
+    return fingerprint([[path.relative_to(root).as_posix(), md5_of(path)] for path in files])
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of a file's bytes, as 32 hexadecimal digits."""
+    return _digest(path, "md5")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    return _digest(path, "sha256")
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

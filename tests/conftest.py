@@ -1,0 +1,149 @@
+"""What several rooms' tests share: an audio section, tiny corpora, and a project to run stages in."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads starve one another
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from typer.testing import CliRunner
+
+REPOSITORY = Path(__file__).parents[1]
+
+# params.yaml, shrunk until a stage takes a second; everything else is what the repository says.
+TINY = {
+    "split.validation_share": 0.25,
+    "split.test_share": 0.25,
+    "features.clips_per_shard": 4,
+    "acoustic.symbols_embedding_dim": 8,
+    "acoustic.encoder.embedding_dim": 8,
+    "acoustic.attention.rnn_dim": 8,
+    "acoustic.attention.attention_dim": 8,
+    "acoustic.attention_location.num_filters": 2,
+    "acoustic.decoder.rnn_dim": 8,
+    "acoustic.decoder.pre_net_dim": 8,
+    "acoustic.decoder.max_decoder_steps": 20,
+    "acoustic.post_net.num_convolutions": 2,
+    "acoustic.post_net.embedding_dim": 8,
+    "vocoder.dim": 8,
+    "vocoder.intermediate_dim": 8,
+    "vocoder.num_layers": 1,
+    "vocoder.segment_frames": 8,
+    "vocoder.loss.fft_sizes": [512],
+    "training.acoustic.epochs": 1,
+    "training.vocoder.epochs": 1,
+}
+
+
+def default_params() -> dict[str, Any]:
+    """The repository's params.yaml."""
+    return yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+
+
+def edited(tree: dict[str, Any], edits: Mapping[str, object]) -> dict[str, Any]:
+    """`tree` with values at dotted paths replaced; a path that is not there is a mistake in the test."""
+    for dotted, value in edits.items():
+        *parents, last = dotted.split(".")
+        section = tree
+        for parent in parents:
+            section = section[parent]
+        assert last in section, f"params.yaml has no {dotted}"
+        section[last] = value
+    return tree
+
+
+@pytest.fixture(scope="session")
+def audio() -> Any:
+    """The audio section of params.yaml: 16 kHz, hop 256, 80 bands."""
+    from dtc.audio import AudioConfig
+
+    return AudioConfig.model_validate(default_params()["audio"])
+
+
+def sound_bytes(
+    seconds: float = 0.3, sampling_rate: int = 16000, pitch_hz: float = 220.0, channels: int = 1,
+    format: str = "WAV", subtype: str | None = None,
+) -> bytes:  # fmt: skip
+    """A tone with a little noise, as a sound file's bytes."""
+    samples = round(seconds * sampling_rate)
+    noise = np.random.default_rng(round(pitch_hz)).normal(0.0, 0.01, (samples, channels))
+    tone = 0.3 * np.sin(2 * np.pi * pitch_hz * np.arange(samples) / sampling_rate)[:, None] + noise
+    stream = io.BytesIO()
+    soundfile.write(stream, tone, sampling_rate, format=format, subtype=subtype)
+    return stream.getvalue()
+
+
+WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "zero")
+
+
+def write_corpus(folder: Path, clips: int | Mapping[str, str] = 12, format: str = "WAV", **sound: Any) -> Path:
+    """A folder in LJSpeech's layout: metadata.csv and wavs/. `clips`: how many, or id → spoken text."""
+    if isinstance(clips, int):
+        clips = {f"clip-{n:03d}": f"call {WORDS[n % 10]} {WORDS[n // 10 % 10]}" for n in range(clips)}
+    (folder / "wavs").mkdir(parents=True)
+    for number, clip in enumerate(clips):
+        content = sound_bytes(0.25 + 0.01 * (number * 7 % 13), pitch_hz=200.0 + 10 * number, format=format, **sound)
+        (folder / "wavs" / f"{clip}.{format.lower()}").write_bytes(content)
+    rows = "".join(f"{clip}|{text.upper()}|{text}\n" for clip, text in clips.items())
+    (folder / "metadata.csv").write_text(rows, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_corpus() -> Callable[..., Path]:
+    """`make_corpus(folder, clips=12, format="WAV", sampling_rate=…)` writes a corpus and returns its folder."""
+    return write_corpus
+
+
+@pytest.fixture(scope="session")
+def make_sound() -> Callable[..., bytes]:
+    """`make_sound(seconds, sampling_rate, pitch_hz, channels, format, subtype)`: a sound file's bytes."""
+    return sound_bytes
+
+
+@dataclass
+class Project:
+    """A project folder, which is also the working directory, with a tiny params.yaml and a folder corpus."""
+
+    root: Path
+    corpus: Path
+
+    def write_params(self, edits: Mapping[str, object] = {}) -> None:
+        """The tiny params.yaml, with values at dotted paths replaced."""
+        corpus = {"corpus.name": "tones", "corpus.source": str(self.corpus), "corpus.md5": None}
+        tree = edited(default_params(), {**TINY, **corpus, **edits})
+        (self.root / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Run a `dtc` command here; its last line on standard error where it must fail, else what it printed."""
+        from stages.cli import app
+
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == code, f"{result.output}{result.exception!r}"
+        if code == 0:
+            return result.stdout
+        assert result.stderr.startswith("dtc: ")
+        assert result.stderr.count("\n") == 1, "one line"
+        return result.stderr.removeprefix("dtc: ").strip()
+
+    def contents(self, *folders: str) -> dict[str, bytes]:
+        """Every file under the folders: path → bytes."""
+        paths = sorted(path for folder in folders for path in (self.root / folder).rglob("*") if path.is_file())
+        return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A valid project of twelve short tones; the test runs in its folder."""
+    monkeypatch.chdir(tmp_path)
+    made = Project(tmp_path, write_corpus(tmp_path / "recordings"))
+    made.write_params()
+    return made

@@ -1,0 +1,75 @@
+"""dtc.provenance: fingerprints are of content alone."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtc.config import Section
+from dtc.provenance import CHUNK_BYTES, fingerprint, fingerprint_files, md5_of, sha256_of
+
+
+class Pair(Section):
+    first: int
+    second: float
+
+
+def test_fingerprints_are_for_ever() -> None:
+    """Checkpoints and runs are found by them: a changed definition orphans them all."""
+    # printf '%s' '["audio",{"a":"\\u00e9","b":[1,2.5,null]}]' | sha256sum
+    assert fingerprint("audio", {"b": [1, 2.5, None], "a": "é"}) == "c78d4fae3f077a1d"
+    assert fingerprint("pair", Pair(first=1, second=0.5)) == fingerprint("pair", {"second": 0.5, "first": 1})
+
+
+def test_what_counts_and_what_does_not() -> None:
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    different = [("a", "b"), ("b", "a"), ("ab",), (["a", "b"],), ("a", "b", None), (1,), (1.0,), ("1",), (True,)]
+    assert len({fingerprint(*parts) for parts in different}) == len(different)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(json_values)
+def test_sixteen_hexadecimal_digits(value: object) -> None:
+    digits = fingerprint(value)
+    assert len(digits) == 16
+    assert int(digits, 16) >= 0
+
+
+def test_a_number_that_is_none_has_no_fingerprint() -> None:
+    with pytest.raises(ValueError, match="Out of range float"):
+        fingerprint(float("nan"))
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES + 5])
+def test_digests_of_files(tmp_path: Path, size: int) -> None:
+    content = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert md5_of(path) == hashlib.md5(content).hexdigest()
+    assert sha256_of(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_files_by_relative_name_and_content(tmp_path: Path) -> None:
+    def tree(root: Path, **files: str) -> str:
+        for name, text in files.items():
+            path = root / name.replace("__", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            os.utime(path, (time.time(), len(name)))
+        return fingerprint_files(root, ["*.py", "inner/*", "a*"])
+
+    first = tree(tmp_path / "one", a="1", b="ignored", inner__c="3")
+    assert tree(tmp_path / "two", inner__c="3", b="changed", a="1") == first
+    assert tree(tmp_path / "three", a="2", inner__c="3") != first
+    assert tree(tmp_path / "four", a="1", inner__d="3") != first
+    assert tree(tmp_path / "five", a="1") != first
