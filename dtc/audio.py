@@ -1,0 +1,206 @@
+"""The only definition of a spectrogram: STFT magnitude, log-mel, their inverses, and samples in and out of files.
+
+The mel is NVIDIA/tacotron2's: magnitude STFT under a periodic Hann window, centred with reflect padding, Slaney mel
+filters with area normalisation, natural logarithm clipped at 1e-5.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+from jaxtyping import Float, Int16
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor
+
+from dtc.config import Section
+from dtc.errors import InputError
+from dtc.provenance import fingerprint
+
+LOG_FLOOR = 1e-5  # magnitudes below it are silence; ln 1e-5 = -11.5
+INT16_SCALE = 32768.0
+
+
+class AudioConfig(Section):
+    """What a frame is. Its fingerprint travels with every feature, model and WAV; different ones never meet."""
+
+    sampling_rate: PositiveInt  # Hz
+    filter_length: PositiveInt  # FFT size, samples
+    hop_length: PositiveInt  # samples between frames
+    win_length: PositiveInt  # Hann window, samples; centred in the FFT where shorter
+    n_mel_channels: PositiveInt
+    mel_fmin: NonNegativeFloat  # Hz
+    mel_fmax: PositiveFloat  # Hz
+
+    @model_validator(mode="after")
+    def _check(self) -> AudioConfig:
+        if not self.hop_length * 2 <= self.win_length <= self.filter_length:
+            raise ValueError("hop_length * 2 <= win_length <= filter_length")
+        if not self.mel_fmin < self.mel_fmax <= self.sampling_rate / 2:
+            raise ValueError(f"mel_fmin < mel_fmax <= sampling_rate / 2 = {self.sampling_rate / 2:g} Hz")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of this definition of a mel."""
+        return fingerprint("audio", self)
+
+    @property
+    def frames_per_s(self) -> float:
+        """Frames in a second of audio."""
+        return self.sampling_rate / self.hop_length
+
+
+def require_same_audio(first: AudioConfig, first_name: str, second: AudioConfig, second_name: str) -> None:
+    """Raise InputError, with the differing fields side by side, where two parts were made for different mels."""
+    ours, theirs = first.model_dump(), second.model_dump()
+    differing = [f"{key} {ours[key]} against {theirs[key]}" for key in ours if ours[key] != theirs[key]]
+    if differing:
+        remedy = "train both from the same features"
+        raise InputError(f"{first_name} and {second_name}", "different mels: " + ", ".join(differing), remedy=remedy)
+
+
+def stft_magnitude(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Float[Tensor, "batch bins frames"]:
+    """Magnitudes of the short-time Fourier transform; bins = filter_length // 2 + 1.
+
+    frames = 1 + samples // hop_length (centred, reflect padding).
+    Raises ValueError where samples <= filter_length // 2: there is nothing to reflect.
+    """
+    if wave.shape[-1] <= audio.filter_length // 2:
+        raise ValueError(f"{wave.shape[-1]} samples, expected more than {audio.filter_length // 2}")
+    spectrum = torch.stft(
+        wave, audio.filter_length, audio.hop_length, audio.win_length, _window(audio, wave.device),
+        center=True, pad_mode="reflect", return_complex=True,
+    )  # fmt: skip
+    return spectrum.abs()
+
+
+def mel_from_magnitude(
+    magnitude: Float[Tensor, "batch bins frames"], audio: AudioConfig
+) -> Float[Tensor, "batch mels frames"]:
+    """Natural-log mel of STFT magnitudes."""
+    return torch.matmul(mel_filters(audio, magnitude.device), magnitude).clamp(min=LOG_FLOOR).log()
+
+
+def log_mel(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Float[Tensor, "batch mels frames"]:
+    """Natural-log mel magnitudes of a waveform in [-1, 1].
+
+    frames = 1 + samples // hop_length. Raises ValueError where samples <= filter_length // 2.
+    Source: Shen et al. 2018 (arXiv:1712.05884), section 2.1; constants as in NVIDIA/tacotron2.
+    """
+    return mel_from_magnitude(stft_magnitude(wave, audio), audio)
+
+
+def magnitude_from_mel(
+    mel: Float[Tensor, "batch mels frames"], audio: AudioConfig
+) -> Float[Tensor, "batch bins frames"]:
+    """The smallest non-negative magnitudes near a log-mel: pseudo-inverse of the filters, clipped at zero.
+
+    Bins above mel_fmax lie under no filter and come out as 0.
+    """
+    inverse = _mel_pseudo_inverse(audio, mel.device)
+    return torch.matmul(inverse, mel.exp()).clamp(min=0.0)
+
+
+def griffin_lim(
+    magnitude: Float[Tensor, "batch bins frames"], audio: AudioConfig, iterations: int, momentum: float = 0.99
+) -> Float[Tensor, "batch samples"]:
+    """A waveform whose STFT has nearly these magnitudes; samples = frames * hop_length.
+
+    Fast Griffin-Lim (Perraudin, Balazs & Sondergaard 2013). The first phases are drawn with a fixed seed, one draw for
+    every clip, so that equal magnitudes give equal audio whatever else is in the batch.
+    """
+    _, bins, frames = magnitude.shape
+    noise = torch.rand(bins, frames, generator=torch.Generator().manual_seed(0)) * (2 * math.pi)
+    phase = torch.polar(torch.ones_like(noise), noise).to(magnitude.device)
+    estimate, previous = magnitude * phase, torch.zeros(1, device=magnitude.device)
+    for _ in range(iterations):
+        # Zeros around the clip, not its reflection: so a single frame, too short to reflect, has a result too.
+        rebuilt = torch.stft(
+            istft(estimate, audio, frames * audio.hop_length), audio.filter_length, audio.hop_length, audio.win_length,
+            _window(audio, magnitude.device), center=True, pad_mode="constant", return_complex=True,
+        )[..., :frames]  # fmt: skip
+        accelerated = rebuilt + momentum * (rebuilt - previous)
+        estimate, previous = magnitude * accelerated / accelerated.abs().clamp(min=1e-16), rebuilt
+    return istft(estimate, audio, frames * audio.hop_length)
+
+
+def istft(spectrum: Tensor, audio: AudioConfig, samples: int) -> Float[Tensor, "batch samples"]:
+    """Waveform of a complex spectrum (batch, bins, frames); samples <= frames * hop_length."""
+    window = _window(audio, spectrum.device)
+    return torch.istft(
+        spectrum, audio.filter_length, audio.hop_length, audio.win_length, window, center=True, length=samples
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def mel_filters(audio: AudioConfig, device: torch.device | None = None) -> Float[Tensor, "mels bins"]:
+    """Slaney mel filters with area normalisation; torchaudio's defaults are HTK without, so both are said."""
+    filters = torchaudio.functional.melscale_fbanks(
+        audio.filter_length // 2 + 1, audio.mel_fmin, audio.mel_fmax, audio.n_mel_channels, audio.sampling_rate,
+        norm="slaney", mel_scale="slaney",
+    )  # fmt: skip
+    return filters.T.contiguous().to(device)
+
+
+@functools.lru_cache(maxsize=8)
+def _mel_pseudo_inverse(audio: AudioConfig, device: torch.device) -> Float[Tensor, "bins mels"]:
+    return torch.linalg.pinv(mel_filters(audio).double()).float().to(device)
+
+
+@functools.lru_cache(maxsize=8)
+def _window(audio: AudioConfig, device: torch.device) -> Float[Tensor, " window"]:
+    return torch.hann_window(audio.win_length, periodic=True, device=device)
+
+
+def read_wave(source: bytes, where: str) -> tuple[Int16[np.ndarray, " samples"], int]:
+    """Samples and sampling rate (Hz) of one sound file's bytes (WAV, FLAC, Ogg …).
+
+    Raises InputError, naming `where`, for what does not decode, ends early, has several channels or no samples.
+    """
+    try:
+        with soundfile.SoundFile(io.BytesIO(source)) as file:
+            declared, channels, sampling_rate = file.frames, file.channels, file.samplerate
+            samples = file.read(dtype="int16")
+    except soundfile.LibsndfileError as error:
+        raise InputError(where, f"does not decode ({error.error_string})", "a WAV, FLAC or Ogg file") from None
+    if channels != 1:
+        raise InputError(where, f"{channels} channels", "1 (mono)", "fold the clip to mono")
+    # libsndfile quietly shortens a WAV to the bytes that are there; the header knows how many there should be.
+    promised = _samples_promised(source)
+    if len(samples) < max(declared, promised):
+        raise InputError(where, f"ends after {len(samples)} samples", f"{max(declared, promised)}", "copy it again")
+    if len(samples) == 0:
+        raise InputError(where, "no samples", "speech", "remove its row or record it again")
+    return samples, sampling_rate
+
+
+def _samples_promised(source: bytes) -> int:
+    """Samples that the header of a 16-bit mono WAV promises; 0 for anything else."""
+    position = source.find(b"data", 12, 4096)
+    if source[:4] != b"RIFF" or position < 0 or int.from_bytes(source[34:36], "little") != 16:
+        return 0
+    promised = int.from_bytes(source[position + 4 : position + 8], "little")
+    return 0 if promised >= 0xFFFFFFF0 else promised // 2  # a streamed WAV says "unknown" by the largest size
+
+
+def from_int16(samples: Int16[np.ndarray, " samples"]) -> Float[Tensor, " samples"]:
+    """Samples as float32 in [-1, 1)."""
+    return torch.from_numpy(samples.astype(np.float32) / INT16_SCALE)
+
+
+def to_int16(wave: Float[Tensor, " samples"]) -> Int16[np.ndarray, " samples"]:
+    """A waveform rounded to 16 bits; what leaves [-1, 1) is clipped, never wrapped."""
+    scaled = (wave.detach().cpu().double() * INT16_SCALE).round().clamp(-INT16_SCALE, INT16_SCALE - 1)
+    return scaled.numpy().astype(np.int16)
+
+
+def write_wav(path: Path, wave: Float[Tensor, " samples"], sampling_rate: int) -> None:
+    """A 16-bit mono WAV."""
+    soundfile.write(path, to_int16(wave), sampling_rate, subtype="PCM_16", format="WAV")

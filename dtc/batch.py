@@ -1,0 +1,96 @@
+"""Clips, and batches of them: padding, lengths, masks. The only thing that training knows of data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dtc.audio import LOG_FLOOR
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording and its text, as features."""
+
+    id: str
+    raw_text: str
+    spoken_text: str
+    symbol_ids: Int[Tensor, " symbols"]
+    mel: Float[Tensor, "mels frames"]  # natural log
+    wave: Float[Tensor, " samples"]  # in [-1, 1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips padded to the longest with 0. What lies beyond a length is no data: every reader masks it."""
+
+    ids: tuple[str, ...]
+    symbol_ids: Int[Tensor, "batch symbols"]
+    symbol_lengths: Int[Tensor, " batch"]
+    mel: Float[Tensor, "batch mels frames"]
+    mel_lengths: Int[Tensor, " batch"]  # frames
+    wave: Float[Tensor, "batch samples"]
+    wave_lengths: Int[Tensor, " batch"]  # samples
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        if self.mel.device == device:
+            return self
+        moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if name != "ids"}
+        return Batch(ids=self.ids, **moved)
+
+
+def collate(clips: Sequence[Clip]) -> Batch:
+    """Clips → Batch, in the order given."""
+    symbol_ids, symbol_lengths = pad([clip.symbol_ids for clip in clips])
+    mel, mel_lengths = pad([clip.mel for clip in clips])
+    wave, wave_lengths = pad([clip.wave for clip in clips])
+    ids = tuple(clip.id for clip in clips)
+    return Batch(ids, symbol_ids, symbol_lengths, mel, mel_lengths, wave, wave_lengths)
+
+
+def pad(rows: Sequence[Tensor], multiple: int = 1) -> tuple[Tensor, Int[Tensor, " batch"]]:
+    """Rows (…, length) stacked and padded with 0 to the longest, rounded up to `multiple`; and their lengths."""
+    lengths = torch.tensor([row.shape[-1] for row in rows])
+    longest = -(-int(lengths.max()) // multiple) * multiple
+    padded = rows[0].new_zeros(len(rows), *rows[0].shape[:-1], longest)
+    for number, row in enumerate(rows):
+        padded[number, ..., : row.shape[-1]] = row
+    return padded, lengths
+
+
+def mask_of(lengths: Int[Tensor, " batch"], size: int) -> Bool[Tensor, "batch size"]:
+    """True where a position holds data."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def masked_mean(values: Tensor, mask: Bool[Tensor, "batch size"]) -> Float[Tensor, ""]:
+    """Mean of `values` (batch, …, size) over the unmasked positions; other axes count fully."""
+    while mask.dim() < values.dim():
+        mask = mask.unsqueeze(1)
+    weight = mask.to(values.dtype).expand_as(values)
+    return (values * weight).sum() / weight.sum()
+
+
+def cut_segments(
+    batch: Batch, frames: int, hop_length: int
+) -> tuple[Float[Tensor, "batch mels segment"], Float[Tensor, "batch samples"]]:
+    """One segment of `frames` frames and frames * hop_length samples from each clip, at a random frame boundary.
+
+    Frame t is centred on sample t * hop_length, so a segment from frame t starts at that sample. A clip shorter than a
+    segment is followed by silence. The places are drawn from torch's global stream.
+    """
+    mels, waves = [], []
+    for row, length in enumerate(batch.mel_lengths.tolist()):
+        first = int(torch.randint(max(1, length - frames + 1), ()))
+        mel = batch.mel[row, :, first : min(first + frames, length)]
+        wave = batch.wave[row, first * hop_length : (first + frames) * hop_length]
+        mels.append(F.pad(mel, (0, frames - mel.shape[1]), value=math.log(LOG_FLOOR)))
+        waves.append(F.pad(wave, (0, frames * hop_length - wave.shape[0])))
+    return torch.stack(mels), torch.stack(waves)

@@ -1,0 +1,101 @@
+"""dtc.batch: padding, lengths, masks, segments."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtc.batch import Clip, collate, cut_segments, mask_of, masked_mean, pad
+
+SILENCE = math.log(1e-5)
+
+
+def clip(name: str, symbols: int, frames: int, hop_length: int = 4) -> Clip:
+    """Frame t is t + 1 in every band; sample s is (s + 1) / 1000."""
+    mel = torch.arange(1.0, frames + 1).expand(2, frames).contiguous()
+    wave = torch.arange(1.0, frames * hop_length + 1) / 1000
+    return Clip(name, name.upper(), name, torch.arange(1, symbols + 1), mel, wave)
+
+
+def test_collate() -> None:
+    batch = collate([clip("a", symbols=1, frames=3), clip("b", symbols=3, frames=1)])
+    assert batch.ids == ("a", "b")
+    assert batch.symbol_ids.tolist() == [[1, 0, 0], [1, 2, 3]]
+    assert batch.symbol_lengths.tolist() == [1, 3]
+    assert batch.mel[:, 0].tolist() == [[1, 2, 3], [1, 0, 0]]
+    assert batch.mel_lengths.tolist() == [3, 1]
+    assert batch.wave.shape == (2, 12)
+    assert batch.wave[1].tolist() == pytest.approx([0.001, 0.002, 0.003, 0.004] + [0.0] * 8)
+    assert batch.wave_lengths.tolist() == [12, 4]
+
+
+def test_to_the_device_it_is_on_is_the_same_batch() -> None:
+    batch = collate([clip("a", 1, 1)])
+    assert batch.to(torch.device("cpu")) is batch
+    moved = batch.to(torch.device("meta"))
+    assert moved.ids == batch.ids
+    assert moved.wave.device.type == moved.symbol_lengths.device.type == "meta"
+
+
+@pytest.mark.parametrize(("multiple", "size"), [(1, 3), (2, 4), (3, 3), (8, 8)])
+def test_pad_rounds_up(multiple: int, size: int) -> None:
+    padded, lengths = pad([torch.ones(3), torch.ones(1)], multiple)
+    assert padded.tolist() == [[1, 1, 1] + [0] * (size - 3), [1] + [0] * (size - 1)]
+    assert lengths.tolist() == [3, 1]
+
+
+def test_pad_keeps_dtype_and_leading_axes() -> None:
+    padded, _ = pad([torch.ones(2, 5, 3, dtype=torch.int16), torch.ones(2, 5, 1, dtype=torch.int16)])
+    assert padded.shape == (2, 2, 5, 3)
+    assert padded.dtype == torch.int16
+    assert padded.sum() == 2 * 5 * 4
+
+
+def test_mask_of() -> None:
+    assert mask_of(torch.tensor([0, 2, 3]), 3).int().tolist() == [[0, 0, 0], [1, 1, 0], [1, 1, 1]]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.sampled_from([(), (2,), (2, 3)]))
+def test_masked_mean_is_the_mean_of_what_is_there(lengths: list[int], middle: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(sum(lengths))
+    rows = [torch.randn(*middle, length, generator=generator, dtype=torch.float64) for length in lengths]
+    padded, padded_lengths = pad(rows)
+    mask = mask_of(padded_lengths, padded.shape[-1])
+    expected = torch.cat([row.flatten() for row in rows]).mean()
+    spoiled = padded.masked_fill(~mask.reshape(len(rows), *[1] * len(middle), -1), 1e6)
+    torch.testing.assert_close(masked_mean(padded.float(), mask), expected.float())
+    torch.testing.assert_close(masked_mean(spoiled.float(), mask), expected.float())
+
+
+def test_segments_start_on_a_frame_in_mel_and_wave_alike() -> None:
+    torch.manual_seed(0)
+    batch = collate([clip("a", 1, 20), clip("b", 1, 9)])
+    starts = set()
+    for _ in range(60):
+        mel, wave = cut_segments(batch, frames=5, hop_length=4)
+        assert mel.shape == (2, 2, 5)
+        assert wave.shape == (2, 20)
+        for row, frames in enumerate((20, 9)):
+            first = int(mel[row, 0, 0]) - 1
+            assert 0 <= first <= frames - 5, "a segment never reaches into the padding"
+            assert mel[row, 1].tolist() == [first + 1 + t for t in range(5)]
+            assert wave[row].tolist() == pytest.approx([(first * 4 + 1 + s) / 1000 for s in range(20)])
+            starts.add((row, first))
+    assert {first for row, first in starts if row == 1} == {0, 1, 2, 3, 4}, "every place is drawn"
+
+
+def test_a_short_clip_is_followed_by_silence() -> None:
+    mel, wave = cut_segments(collate([clip("a", 1, 2), clip("b", 1, 9)]), frames=4, hop_length=4)
+    assert mel[0, 0].tolist() == pytest.approx([1, 2, SILENCE, SILENCE])
+    assert wave[0].tolist() == pytest.approx([(s + 1) / 1000 for s in range(8)] + [0.0] * 8)
+
+
+def test_segments_are_a_function_of_the_seed() -> None:
+    batch = collate([clip("a", 1, 50), clip("b", 1, 40)])
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(cut_segments(batch, 5, 4)[0][:, 0, 0].tolist())
+    assert drawn[0] == drawn[1] != drawn[2]
