@@ -1,0 +1,1 @@
+"""Raw text → spoken words → symbols → ids."""
