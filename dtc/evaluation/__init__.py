@@ -1,0 +1,16 @@
+"""How good is the voice? An independent recogniser, distances to the recordings, and the attention's shape."""
+
+from __future__ import annotations
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from dtc.config import Section
+
+
+class EvaluateConfig(Section):
+    """What the held-out clips are measured with."""
+
+    seed: NonNegativeInt  # of the synthesis
+    max_clips: PositiveInt  # held-out clips, the first by id
+    grammar: str | None  # JSGF file, or the name of one that ships with dtc; null: no word error rate
+    griffin_lim_iterations: PositiveInt  # of the baseline
