@@ -1,0 +1,195 @@
+"""pipeline.shards: equal bytes for equal input, readable by webdataset itself, and a changed folder refused."""
+
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import webdataset
+
+from dtc.audio import AudioConfig
+from dtc.errors import InputError
+from pipeline.audit import ManifestRow
+from pipeline.features import Features
+from pipeline.shards import ShardIndex, ShardWriter, read_index, read_places, verify_shards, write_index
+
+CLIPS = 5
+
+
+def clip(number: int, stft: bool) -> Features:
+    generator = np.random.default_rng(number)
+    frames = 2 + number
+    row = ManifestRow(f"é-{number}", f"{number} | é", f"number {number}", "wavs/x.wav", f"{number:032x}", 256 * frames)
+    return Features(
+        row,
+        generator.integers(-(2**15), 2**15, 256 * frames, dtype=np.int16),
+        generator.normal(size=(80, frames)).astype(np.float32),
+        generator.random((513, frames)).astype(np.float16) if stft else None,
+    )
+
+
+def write(folder: Path, audio: AudioConfig, stft: bool = False, clips_per_shard: int = 2) -> ShardIndex:
+    """Five clips of `train` in shards of two, and none of the other splits."""
+    folder.mkdir()
+    writer, idle = ShardWriter(folder, "train", clips_per_shard), ShardWriter(folder, "test", clips_per_shard)
+    for number in range(CLIPS):
+        writer.add(clip(number, stft))
+    writer.close()
+    idle.close()
+    assert idle.shards == []
+    index = ShardIndex(
+        corpus="voice", corpus_md5="0" * 32, audio=audio, alphabet=" a", mel_mean=(0.0,) * 80,
+        mel_deviation=(1.0,) * 80, shards=tuple(writer.shards),
+    )  # fmt: skip
+    write_index(folder, index, writer.places)
+    return index
+
+
+def test_the_folder_and_its_index(tmp_path: Path, audio: AudioConfig) -> None:
+    index = write(tmp_path / "shards", audio)
+    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [
+        "clips.jsonl", "index.json", "train-00000.tar", "train-00001.tar", "train-00002.tar",
+    ]  # fmt: skip
+    assert [(shard.file, shard.clips, shard.frames) for shard in index.shards] == [
+        ("train-00000.tar", 2, 5),
+        ("train-00001.tar", 2, 9),
+        ("train-00002.tar", 1, 6),
+    ]
+    assert read_index(tmp_path / "shards") == index
+    assert read_index(tmp_path / "shards").fingerprint == index.fingerprint
+
+
+@pytest.mark.parametrize("clips_per_shard", [1, 5, 100])
+def test_no_shard_is_empty(tmp_path: Path, audio: AudioConfig, clips_per_shard: int) -> None:
+    index = write(tmp_path / "shards", audio, clips_per_shard=clips_per_shard)
+    assert [shard.clips for shard in index.shards] == ([1] * 5 if clips_per_shard == 1 else [5])
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path, audio: AudioConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "first", audio, stft=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    write(Path("second"), audio, stft=True)
+    for path in (tmp_path / "first").iterdir():
+        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("stft", [False, True])
+def test_webdataset_reads_every_sample(tmp_path: Path, audio: AudioConfig, stft: bool) -> None:
+    index = write(tmp_path / "shards", audio, stft)
+    shards = [str(tmp_path / "shards" / shard.file) for shard in index.shards]
+    samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode())
+    assert [sample["__key__"] for sample in samples] == [f"é-{number}" for number in range(CLIPS)]
+    for number, sample in enumerate(samples):
+        expected = clip(number, stft)
+        assert sample["json"] == {
+            "raw_text": f"{number} | é",
+            "spoken_text": f"number {number}",
+            "n_samples": 256 * (2 + number),
+            "source_md5": f"{number:032x}",
+        }
+        assert (sample["wave.npy"].dtype, sample["mel.npy"].dtype) == (np.int16, np.float32)
+        np.testing.assert_array_equal(sample["wave.npy"], expected.wave)
+        np.testing.assert_array_equal(sample["mel.npy"], expected.mel)
+        assert ("stft.npy" in sample) is stft
+        if stft:
+            assert sample["stft.npy"].dtype == np.float16
+            np.testing.assert_array_equal(sample["stft.npy"], expected.stft)
+
+
+def test_places_point_at_the_members(tmp_path: Path, audio: AudioConfig) -> None:
+    index = write(tmp_path / "shards", audio, stft=True)
+    places = read_places(tmp_path / "shards", index, "train")
+    assert [(place.id, place.frames) for place in places] == [(f"é-{number}", 2 + number) for number in range(CLIPS)]
+    for place in places:
+        shard = tmp_path / "shards" / place.shard
+        with tarfile.open(shard) as tar:
+            assert sorted(place.members) == ["json", "mel.npy", "stft.npy", "wave.npy"]
+            for name, (first_byte, n_bytes) in place.members.items():
+                member = tar.extractfile(f"{place.id}.{name}")
+                assert member is not None
+                assert shard.read_bytes()[first_byte : first_byte + n_bytes] == member.read()
+
+
+def test_headers_say_nothing_of_time_and_owner_and_no_array_needs_a_pickle(tmp_path: Path, audio: AudioConfig) -> None:
+    index = write(tmp_path / "shards", audio, stft=True)
+    for shard in index.shards:
+        with tarfile.open(tmp_path / "shards" / shard.file) as tar:
+            for member in tar:
+                assert (member.mtime, member.uid, member.gid, member.uname, member.mode) == (0, 0, 0, "", 0o644)
+                content = tar.extractfile(member).read()
+                if member.name.endswith(".npy"):
+                    assert not zipfile.is_zipfile(io.BytesIO(content))
+                    np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def test_another_audio_section_is_another_fingerprint(tmp_path: Path, audio: AudioConfig) -> None:
+    index = write(tmp_path / "shards", audio)
+    changes = [{"audio": audio.model_copy(update={"mel_fmin": 1.0})}, {"alphabet": " ab"}, {"shards": index.shards[1:]}]
+    assert len({index.fingerprint, *(index.model_copy(update=change).fingerprint for change in changes)}) == 4
+
+
+def flip_a_byte(folder: Path) -> None:
+    content = bytearray((folder / "train-00001.tar").read_bytes())
+    content[2000] ^= 1
+    (folder / "train-00001.tar").write_bytes(content)
+
+
+def truncate(name: str, size: int) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size]) and None
+
+
+def drop_last_line(folder: Path) -> None:
+    lines = (folder / "clips.jsonl").read_text().splitlines(keepends=True)
+    (folder / "clips.jsonl").write_text("".join(lines[:-1]))
+
+
+def edit_index(**changes: object) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        tree = json.loads((folder / "index.json").read_text())
+        (folder / "index.json").write_text(json.dumps(tree | changes))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (flip_a_byte, "train-00001.tar: MD5 "),
+        (truncate("train-00002.tar", 512), "train-00002.tar: MD5 "),
+        (lambda folder: (folder / "train-00000.tar").unlink(), "train-00000.tar: no such file, expected a shard of"),
+        (lambda folder: (folder / "index.json").unlink(), "index.json: no such file, expected the index of the featu"),
+        (truncate("index.json", 300), "index.json: not JSON ("),
+        (edit_index(format=2), "index.json: format: found 2, expected 1"),
+        (edit_index(extra=2), "index.json: extra: unknown key"),
+        (lambda folder: (folder / "clips.jsonl").unlink(), "clips.jsonl: no such file"),
+        (truncate("clips.jsonl", 300), "clips.jsonl:2: not JSON ("),
+        (drop_last_line, "clips.jsonl: 4 clips of split train, expected 5; run `dtc preprocess` again"),
+    ],
+)
+def test_a_damaged_folder_is_refused(
+    tmp_path: Path, audio: AudioConfig, damage: Callable[[Path], None], fault: str
+) -> None:
+    folder = tmp_path / "shards"
+    write(folder, audio)
+    read_all(folder)
+    damage(folder)
+    with pytest.raises(InputError) as error:
+        read_all(folder)
+    assert str(error.value).startswith(f"{folder}/{fault}")
+
+
+def read_all(folder: Path) -> None:
+    index = read_index(folder)
+    verify_shards(folder, index, "train")
+    read_places(folder, index, "train")
+
+
+def test_only_the_split_that_is_read_is_verified(tmp_path: Path, audio: AudioConfig) -> None:
+    index = write(tmp_path / "shards", audio)
+    flip_a_byte(tmp_path / "shards")
+    verify_shards(tmp_path / "shards", index, "test")
