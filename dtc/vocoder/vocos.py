@@ -1,0 +1,96 @@
+"""Vocos (Siuzdak 2023, arXiv:2306.00814): ConvNeXt blocks at frame rate, then an inverse STFT.
+
+No layer works at sample rate, so it is fast on a CPU: mel → (B, L, H) → magnitudes and phases → waveform.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from dtc.audio import AudioConfig, istft
+from dtc.batch import Batch, cut_segments
+from dtc.config import Section
+from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
+
+LARGEST_LOG_MAGNITUDE = 4.6  # e^4.6 = 100, as in the paper's code: early on, one exp must not overflow the loss
+
+
+class VocosConfig(Section):
+    """Width and depth. The STFT of the head is the audio section's."""
+
+    model: Literal["vocos"]
+    dim: PositiveInt
+    intermediate_dim: PositiveInt
+    num_layers: PositiveInt
+    kernel_size: PositiveInt
+    segment_frames: PositiveInt  # of a training example, cut at random from a clip
+    loss: SpectralLossConfig
+
+
+class Vocos(nn.Module):
+    """Mel → waveform at frames * hop_length samples."""
+
+    mel_mean: Tensor
+    mel_deviation: Tensor
+
+    def __init__(
+        self,
+        config: VocosConfig,
+        audio: AudioConfig,
+        mel_mean: Float[Tensor, " mels"],
+        mel_deviation: Float[Tensor, " mels"],
+    ) -> None:
+        super().__init__()
+        self.config, self.audio = config, audio
+        self.register_buffer("mel_mean", mel_mean.clone())
+        self.register_buffer("mel_deviation", mel_deviation.clone())
+        self.embed = nn.Conv1d(len(mel_mean), config.dim, config.kernel_size, padding=config.kernel_size // 2)
+        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(config) for _ in range(config.num_layers))
+        self.final_norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.head = nn.Linear(config.dim, audio.filter_length + 2)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv1d | nn.Linear) and layer.bias is not None:
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
+        """Natural-log mel → waveform; samples = frames * hop_length, frame t centred on sample t * hop_length."""
+        hidden = self.embed((mel - self.mel_mean[:, None]) / self.mel_deviation[:, None])  # (B, H, T)
+        hidden = self.norm(hidden.transpose(1, 2)).transpose(1, 2)
+        for block in self.blocks:
+            hidden = block(hidden)
+        head = self.head(self.final_norm(hidden.transpose(1, 2))).transpose(1, 2).float()  # (B, 2 * bins, T)
+        log_magnitude, phase = head.chunk(2, dim=1)
+        magnitude = log_magnitude.clamp(max=LARGEST_LOG_MAGNITUDE).exp()
+        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+        return istft(spectrum, self.audio, mel.shape[2] * self.audio.hop_length)
+
+    def training_loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """Weighted terms for one random segment of each clip, `loss` their sum."""
+        mel, wave = cut_segments(batch, self.config.segment_frames, self.audio.hop_length)
+        return spectral_loss(self(mel), wave, self.config.loss, self.audio)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution over time, then a two-layer perceptron on each frame; residual with a learned scale."""
+
+    def __init__(self, config: VocosConfig) -> None:
+        super().__init__()
+        padding = config.kernel_size // 2
+        self.depthwise = nn.Conv1d(config.dim, config.dim, config.kernel_size, padding=padding, groups=config.dim)
+        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.expand = nn.Linear(config.dim, config.intermediate_dim)
+        self.contract = nn.Linear(config.intermediate_dim, config.dim)
+        self.scale = nn.Parameter(torch.full((config.dim,), 1.0 / config.num_layers))
+
+    def forward(self, inputs: Float[Tensor, "batch dim frames"]) -> Float[Tensor, "batch dim frames"]:
+        """Same shape as the input."""
+        hidden = self.norm(self.depthwise(inputs).transpose(1, 2))
+        hidden = self.contract(nn.functional.gelu(self.expand(hidden)))
+        return inputs + (self.scale * hidden).transpose(1, 2)

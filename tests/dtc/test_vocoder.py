@@ -1,0 +1,134 @@
+"""Vocoders: lengths, alignment with the mel, losses that see what they should."""
+
+import math
+
+import pytest
+import torch
+
+from dtc.audio import AudioConfig, log_mel
+from dtc.batch import Clip, collate, cut_segments
+from dtc.training.loop import seed_all
+from dtc.vocoder import build_vocoder
+from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
+from dtc.vocoder.vocos import Vocos, VocosConfig
+
+AUDIO = AudioConfig(
+    sampling_rate=16000, filter_length=256, hop_length=64, win_length=256, n_mel_channels=20, mel_fmin=0, mel_fmax=8000
+)
+LOSS = SpectralLossConfig(fft_sizes=(128, 256, 512), convergence_weight=1.0, log_magnitude_weight=1.0, mel_weight=1.0)
+
+
+def vocos() -> Vocos:
+    seed_all("weights")
+    config = VocosConfig(
+        model="vocos", dim=32, intermediate_dim=64, num_layers=2, kernel_size=7, segment_frames=16, loss=LOSS
+    )
+    built = build_vocoder(config, AUDIO, torch.zeros(20), torch.ones(20))
+    assert isinstance(built, Vocos)
+    return built
+
+
+def tone(frequency_hz: float, samples: int) -> torch.Tensor:
+    return 0.3 * torch.sin(2 * math.pi * frequency_hz * torch.arange(samples) / AUDIO.sampling_rate)
+
+
+def clip(name: str, samples: int) -> Clip:
+    wave = tone(440.0, samples) * torch.linspace(0.2, 1.0, samples)
+    return Clip(name, "", "", torch.tensor([1]), log_mel(wave[None], AUDIO)[0], wave)
+
+
+@pytest.mark.parametrize("frames", [2, 3, 50])
+def test_samples_are_frames_times_hop(frames: int) -> None:
+    griffin_lim = GriffinLim(GriffinLimConfig(model="griffin_lim", iterations=2, momentum=0.9), AUDIO)
+    mel = torch.randn(2, 20, frames)
+    assert vocos()(mel).shape == (2, frames * 64)
+    assert griffin_lim(mel).shape == (2, frames * 64)
+
+
+def test_a_clip_does_not_depend_on_its_neighbours() -> None:
+    model, mels = vocos().eval(), torch.randn(3, 20, 30)
+    torch.testing.assert_close(model(mels)[1:2], model(mels[1:2]), atol=1e-6, rtol=0)
+
+
+def test_frame_t_speaks_at_sample_t_times_hop() -> None:
+    """Changing one frame of the mel changes the audio around its own place only."""
+    model, mel = vocos().eval(), torch.zeros(1, 20, 60)
+    changed = mel.clone()
+    changed[..., 30] += 3.0
+    difference = (model(changed) - model(mel))[0].abs()
+    centre = (difference * torch.arange(60 * 64)).sum() / difference.sum()
+    assert centre.item() == pytest.approx(30 * 64, abs=64)
+    reach = 3 * 3 * 64 + 128  # three convolutions of 7 frames, half an FFT
+    assert difference[: 30 * 64 - reach].max() == 0.0
+    assert difference[30 * 64 + reach :].max() == 0.0
+
+
+def test_griffin_lim_hears_the_tone() -> None:
+    wave = tone(1000.0, 64 * 64)
+    rebuilt = GriffinLim(GriffinLimConfig(model="griffin_lim", iterations=30, momentum=0.99), AUDIO)(
+        log_mel(wave[None], AUDIO)
+    )[0]
+    peak_hz = torch.fft.rfft(rebuilt).abs().argmax() * 16000 / len(rebuilt)
+    assert peak_hz == pytest.approx(1000.0, abs=40.0)
+
+
+def test_segments_are_cut_on_frame_boundaries() -> None:
+    batch = collate([clip("long", 64 * 100 + 13), clip("short", 64 * 9)])
+    seed_all(1)
+    mel, wave = cut_segments(batch, 16, AUDIO.hop_length)
+    assert (mel.shape, wave.shape) == ((2, 20, 16), (2, 16 * 64))
+    first = next(t for t in range(85) if torch.equal(batch.mel[0, :, t : t + 16], mel[0]))
+    assert torch.equal(batch.wave[0, first * 64 : (first + 16) * 64], wave[0])
+    # Inside, away from the cut, the mel of the cut audio is the cut mel: the two belong together.
+    torch.testing.assert_close(log_mel(wave[:1], AUDIO)[0, :, 3:13], mel[0, :, 3:13], atol=1e-4, rtol=0)
+    assert torch.all(wave[1, 64 * 9 :] == 0)
+    assert torch.all(mel[1, :, 10:] == math.log(1e-5))
+
+
+def test_segments_are_a_function_of_the_seed() -> None:
+    batch = collate([clip("a", 64 * 100), clip("b", 64 * 80)])
+    cuts = []
+    for seed in (1, 1, 2):
+        seed_all(seed)
+        cuts.append(cut_segments(batch, 8, AUDIO.hop_length)[1])
+    assert torch.equal(cuts[0], cuts[1])
+    assert not torch.equal(cuts[0], cuts[2])
+
+
+def test_loss_is_zero_for_the_target_itself_and_has_a_gradient() -> None:
+    target = tone(440.0, 2048)[None]
+    assert spectral_loss(target, target, LOSS, AUDIO)["loss"].item() == 0.0
+    silence = torch.zeros(1, 2048, requires_grad=True)
+    spectral_loss(silence + 1e-4 * torch.randn(1, 2048), target, LOSS, AUDIO)["loss"].backward()
+    assert torch.isfinite(silence.grad).all()
+    assert silence.grad.abs().max() > 0
+
+
+def test_loss_of_digital_silence_is_finite() -> None:
+    silence = torch.zeros(1, 2048, requires_grad=True)
+    losses = spectral_loss(silence, torch.zeros(1, 2048), LOSS, AUDIO)
+    losses["loss"].backward()
+    assert losses["loss"].item() == 0.0
+    assert torch.isfinite(silence.grad).all()
+
+
+def test_loss_terms_are_switched_off_by_zero() -> None:
+    only_mel = LOSS.model_copy(update={"convergence_weight": 0.0, "log_magnitude_weight": 0.0})
+    losses = spectral_loss(tone(440.0, 2048)[None], tone(900.0, 2048)[None], only_mel, AUDIO)
+    assert losses["loss"].item() == losses["mel"].item() > 0
+
+
+def test_learns_to_copy_noise_that_swells() -> None:
+    swelling = torch.randn(64 * 60, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.01, 0.3, 64 * 60)
+    batch = collate([Clip("a", "", "", torch.tensor([1]), log_mel(swelling[None], AUDIO)[0], swelling)])
+    model, history = vocos().train(), []
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for step in range(100):
+        seed_all(step)
+        loss = model.training_loss(batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+    assert sum(history[-20:]) < 0.6 * sum(history[:20])  # single steps vary: a quiet segment costs more
