@@ -1,0 +1,95 @@
+"""What outlives a training run: the model a user ships, and the state an interrupted run goes on from.
+
+Everything is written to a sibling and moved into place, so half a file is never read as whole. No pickle that could run
+code is written or read: weights are safetensors, resume state is read with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dtc.audio import AudioConfig
+from dtc.config import Section, parse_section
+from dtc.errors import InputError
+from dtc.provenance import fingerprint, sha256_of
+
+WEIGHTS, CARD = "model.safetensors", "config.json"
+
+
+class ModelCard(Section):
+    """config.json: all that is needed to build the model again, and what it was made from."""
+
+    format: Literal[1] = 1
+    kind: Literal["acoustic", "vocoder"]
+    config: dict[str, Any]  # the params section that built the model
+    audio: AudioConfig
+    alphabet: str  # characters heard in training
+    mel_mean: tuple[float, ...]  # of each band's natural log
+    mel_deviation: tuple[float, ...]
+    corpus: str  # MD5 of the archive
+    features: str  # fingerprint of the shards
+    steps: int
+    weights: str = ""  # SHA-256 of model.safetensors, filled in when saved
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of this very model, weights included."""
+        return fingerprint("model", self)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each mel band."""
+        return torch.tensor(self.mel_mean), torch.tensor(self.mel_deviation)
+
+
+def save_model(folder: Path, weights: dict[str, Tensor], card: ModelCard) -> ModelCard:
+    """Write `folder` whole: model.safetensors and config.json. Returns the card with the weights' checksum."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part / WEIGHTS)
+    card = card.model_copy(update={"weights": sha256_of(part / WEIGHTS)})
+    (part / CARD).write_text(json.dumps(card.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
+    return card
+
+
+def read_model(folder: Path, kind: Literal["acoustic", "vocoder"]) -> tuple[ModelCard, dict[str, Tensor]]:
+    """Card and weights of a model folder. Raises InputError where it is missing, changed or of the other kind."""
+    remedy = f"run `dtc train {kind}` first"
+    for file in (CARD, WEIGHTS):
+        if not (folder / file).is_file():
+            raise InputError(folder / file, "no such file", f"a trained {kind} model", remedy)
+    try:
+        tree = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(folder / CARD, f"not JSON ({error})", remedy=remedy) from None
+    card = parse_section(tree, ModelCard, str(folder / CARD))
+    if card.kind != kind:
+        raise InputError(folder / CARD, f"a model of kind {card.kind}", kind, remedy)
+    if (found := sha256_of(folder / WEIGHTS)) != card.weights:
+        raise InputError(folder / WEIGHTS, f"SHA-256 {found}", card.weights, "the file was changed; " + remedy)
+    return card, load_file(folder / WEIGHTS)
+
+
+def save_resume_state(path: Path, state: dict[str, Any]) -> None:
+    """Tensors and primitives only, so that it can be read with `weights_only=True`."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read_resume_state(path: Path) -> dict[str, Any] | None:
+    """The state last saved, or None where there is none."""
+    return torch.load(path, weights_only=True, map_location="cpu") if path.is_file() else None

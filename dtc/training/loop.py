@@ -1,0 +1,241 @@
+"""The training loop: one for every model, exact when resumed.
+
+Nothing random is kept between steps. Step k reads batch k of an order fixed by the seed, and everything drawn in it
+(dropout, segments) comes from a stream seeded with (seed, k). So the state is the weights, the optimizer and k, and a
+run that was killed and goes on computes what it would have computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from rich.console import Console
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dtc.batch import Batch
+from dtc.config import Section
+from dtc.training.checkpoint import read_resume_state, save_resume_state
+from dtc.training.logbook import Logbook
+from dtc.training.optim import OneCycleConfig, OptimizerConfig, build_optimizer, one_cycle_share
+
+RESUME = "resume.pt"
+
+Losses = dict[str, Float[Tensor, ""]]
+Illustrate = Callable[[nn.Module, Batch, Logbook, int], None]  # pictures and sounds of a step, for the logbook
+
+
+class TrainingConfig(Section):
+    """How a model is trained; the same for every model."""
+
+    seed: NonNegativeInt
+    batch_size: PositiveInt  # clips
+    epochs: PositiveInt
+    optimizer: OptimizerConfig
+    lr_scheduler: OneCycleConfig
+    grad_max_norm: PositiveFloat
+    weight_average_decay: float = Field(ge=0.0, lt=1.0)  # exponential moving average that becomes the model; 0: none
+    log_every: PositiveInt  # steps
+    checkpoint_every: PositiveInt  # steps
+    validate_every: PositiveInt  # steps; also when pictures and sounds are logged
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        # A logged loss is the mean since the last row: a checkpoint between two rows would change the next one.
+        if self.checkpoint_every % self.log_every:
+            raise ValueError(f"checkpoint_every to be a multiple of log_every ({self.log_every})")
+        return self
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """Data in an order that is a function of (seed, epoch)."""
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Same for every epoch."""
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """Batches first, first + 1, … of an epoch."""
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss or its gradient is NaN or infinite; the last checkpoint is intact."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Stopped by Ctrl-C or SIGTERM; the state is saved, and the same command goes on from here."""
+
+
+def train(
+    model: nn.Module,
+    training: Batches,
+    validation: Batches,
+    config: TrainingConfig,
+    run: Path,
+    title: str,
+    console: Console,
+    illustrate: Illustrate,
+) -> tuple[dict[str, Tensor], int]:
+    """Train `model`, which offers `training_loss(batch) -> {"loss": …, parts}`; returns final weights and step count.
+
+    Goes on from `run`/resume.pt where there is one. Raises NonFiniteLoss; Interrupted once the state is saved.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    state = _State(model, config, run / RESUME)
+    total_steps = config.epochs * training.batches_per_epoch
+    if state.step:
+        console.print(f"{title}: going on from step {state.step} of {total_steps}", highlight=False)
+    with Logbook(run, title, state.step, total_steps, console) as logbook, _stop_requests() as stop:
+        started, seconds_before = time.monotonic(), state.seconds
+        window: list[dict[str, float]] = []
+        shown: dict[str, float] = {}
+        for batch in _batches_from(training, state.step, total_steps):
+            window.append(_step(model, batch, state, config, total_steps))
+            elapsed = time.monotonic() - started
+            state.seconds = seconds_before + elapsed
+            logbook.advance(state.step, window[-1]["loss"], elapsed)
+            last = state.step == total_steps
+            if state.step % config.log_every == 0 or last:
+                shown = {name: sum(row[name] for row in window) / len(window) for name in window[0]}
+                logbook.scalars(state.step, "train", state.seconds, shown)
+                window.clear()
+            if state.step % config.validate_every == 0 or last:
+                losses = validate(state.best_model(), validation, config.seed)
+                logbook.scalars(state.step, "validation", state.seconds, losses)
+                logbook.say(state.step, elapsed, shown, losses)
+                illustrate(state.best_model(), next(validation.epoch(0)).to(_device(model)), logbook, state.step)
+            if state.step % config.checkpoint_every == 0 or last or stop.requested:
+                state.save()
+            if stop.requested and not last:
+                raise Interrupted(
+                    f"{title}: stopped at step {state.step} of {total_steps}, saved; run it again to go on"
+                )
+    return state.best_model().state_dict(), state.step
+
+
+@torch.no_grad()
+def validate(model: nn.Module, batches: Batches, seed: int) -> dict[str, float]:
+    """Mean of each loss over the batches, weighted by clips; the same draws of dropout every time."""
+    was_training = model.training
+    model.eval()
+    sums: dict[str, float] = {}
+    clips = 0
+    for number, batch in enumerate(batches.epoch(0)):
+        seed_all(seed, "validation", number)
+        for name, value in losses_of(model, batch).items():
+            sums[name] = sums.get(name, 0.0) + float(value) * len(batch.ids)
+        clips += len(batch.ids)
+    model.train(was_training)
+    return {name: value / clips for name, value in sums.items()}
+
+
+def losses_of(model: nn.Module, batch: Batch) -> Losses:
+    """A model's losses: `loss`, which is minimised, and its named parts, each a scalar."""
+    return cast(Callable[[Batch], Losses], model.training_loss)(batch.to(_device(model)))
+
+
+def seed_all(*parts: object) -> None:
+    """Seed torch's streams with a hash of `parts`."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+class _State:
+    """All that changes while training: weights, their average, the optimizer, the step, seconds of training."""
+
+    def __init__(self, model: nn.Module, config: TrainingConfig, path: Path) -> None:
+        self.model, self.path = model, path
+        self.optimizer = build_optimizer(model, config.optimizer)
+        decay = config.weight_average_decay
+        self.average = (
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+        )
+        self.step, self.seconds = 0, 0.0
+        if saved := read_resume_state(path):
+            self._load(saved)
+
+    def best_model(self) -> nn.Module:
+        """The model to keep: the average where there is one."""
+        return self.average.module if self.average else self.model
+
+    def save(self) -> None:
+        average = self.average.state_dict() if self.average else {}
+        save_resume_state(self.path, {
+            "step": self.step, "seconds": self.seconds, "model": self.model.state_dict(), "average": average,
+            "optimizer": self.optimizer.state_dict(),
+        })  # fmt: skip
+
+    def _load(self, saved: dict[str, Any]) -> None:
+        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.average:
+            self.average.load_state_dict(saved["average"])
+
+
+def _step(model: nn.Module, batch: Batch, state: _State, config: TrainingConfig, total_steps: int) -> dict[str, float]:
+    """One update; returns the losses, the gradient's norm and the learning rate."""
+    seed_all(config.seed, "step", state.step)
+    learning_rate = config.optimizer.learning_rate * one_cycle_share(state.step, total_steps, config.lr_scheduler)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate
+    model.train()
+    losses = losses_of(model, batch)
+    state.optimizer.zero_grad(set_to_none=True)
+    losses["loss"].backward()
+    norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.grad_max_norm))
+    values = {name: value.item() for name, value in losses.items()} | {"grad_norm": norm, "lr": learning_rate}
+    if not math.isfinite(norm) or not math.isfinite(values["loss"]):
+        shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
+        raise NonFiniteLoss(f"step {state.step}: {shown}; clips {', '.join(batch.ids)}")
+    state.optimizer.step()
+    if state.average:
+        state.average.update_parameters(model)
+    state.step += 1
+    return values
+
+
+def _batches_from(batches: Batches, step: int, total_steps: int) -> Iterator[Batch]:
+    """Batches of steps `step` to `total_steps` - 1."""
+    while step < total_steps:
+        epoch, first = divmod(step, batches.batches_per_epoch)
+        for batch in batches.epoch(epoch, first):
+            yield batch
+            step += 1
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+class _Stop:
+    requested = False
+
+
+@contextmanager
+def _stop_requests() -> Iterator[_Stop]:
+    """Ctrl-C and SIGTERM ask the loop to save and stop after the step in hand; a second one stops at once."""
+    stop = _Stop()
+
+    def ask(number: int, frame: object) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

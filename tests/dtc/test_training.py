@@ -1,0 +1,206 @@
+"""The loop: exact when resumed, also after kill -9; stops for NaN and Ctrl-C with nothing lost."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from dtc.audio import AudioConfig
+from dtc.batch import Batch, Clip, collate
+from dtc.errors import InputError
+from dtc.training.checkpoint import ModelCard, read_model, read_resume_state, save_model
+from dtc.training.loop import Interrupted, NonFiniteLoss, TrainingConfig, seed_all, train, validate
+from dtc.training.optim import OneCycleConfig, one_cycle_share
+
+
+def config(**changes: object) -> TrainingConfig:
+    return TrainingConfig.model_validate({
+        "seed": 7, "batch_size": 2, "epochs": 3,
+        "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
+        "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
+        "grad_max_norm": 1.0, "weight_average_decay": 0.5, "log_every": 1, "checkpoint_every": 1, "validate_every": 5,
+    } | changes)  # fmt: skip
+
+
+class Toy(nn.Module):
+    """Predicts a mel from itself through dropout: its result depends on weights, order and the random stream."""
+
+    def __init__(self, kill_at: int | None = None, poison: str = "") -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.kill_at, self.poison, self.calls = kill_at, poison, 0
+
+    def training_loss(self, batch: Batch) -> dict[str, Tensor]:
+        self.calls += self.training
+        if self.training and self.calls == self.kill_at:
+            os.kill(os.getpid(), signal.SIGINT if self.poison == "ctrl-c" else signal.SIGKILL)
+        dropped = nn.functional.dropout(batch.mel.transpose(1, 2), 0.5, self.training)
+        loss = (self.layer(dropped) - batch.mel.transpose(1, 2)).square().mean()
+        if self.poison == "nan" and self.training and self.calls == 5:
+            loss = loss * float("nan")
+        return {"loss": loss, "half": loss / 2}
+
+
+class Data:
+    """Four batches an epoch, in an order that changes with the epoch."""
+
+    batches_per_epoch = 4
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        order = torch.randperm(4, generator=torch.Generator().manual_seed(number)).tolist()
+        for index in order[first:]:
+            mel = torch.randn(4, 6, generator=torch.Generator().manual_seed(index))
+            yield collate([Clip(f"clip{index}", "", "", torch.tensor([1]), mel, torch.zeros(8))])
+
+
+def run(folder: Path, model: nn.Module | None = None, **changes: object) -> tuple[dict[str, Tensor], int]:
+    if model is None:
+        seed_all("toy")
+        model = Toy()
+    console = Console(file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    return train(model, Data(), Data(), config(**changes), folder, "toy", console, lambda *_: None)
+
+
+def toy(**options: object) -> Toy:
+    seed_all("toy")
+    return Toy(**options)  # type: ignore[arg-type]
+
+
+def assert_same_run(first: Path, second: Path, weights: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    rows = [list(csv.DictReader((folder / "curve.csv").open())) for folder in (first, second)]
+    for row in (*rows[0], *rows[1]):
+        del row["seconds"]
+    assert rows[0] == rows[1]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+import test_training as t
+t.run(Path({folder!r}), t.toy(kill_at={kill_at}))
+"""
+
+
+@pytest.mark.parametrize("kill_at", [1, 6, 12])
+def test_killed_and_run_again_is_as_if_never_killed(tmp_path: Path, kill_at: int) -> None:
+    """A real process, a real SIGKILL in the middle of a step."""
+    expected, steps = run(tmp_path / "whole")
+    assert steps == 12
+    script = KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path / "killed"), kill_at=kill_at)
+    died = subprocess.run([sys.executable, "-c", script], check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert died.returncode == -signal.SIGKILL
+    saved = read_resume_state(tmp_path / "killed/resume.pt")
+    assert (saved["step"] if saved else 0) == kill_at - 1
+    weights, steps = run(tmp_path / "killed")
+    assert steps == 12
+    assert_same_run(tmp_path / "killed", tmp_path / "whole", weights, expected)
+
+
+def test_ctrl_c_saves_and_goes_on(tmp_path: Path) -> None:
+    expected, _ = run(tmp_path / "whole")
+    with pytest.raises(Interrupted, match="stopped at step 4 of 12, saved; run it again to go on"):
+        run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), checkpoint_every=100)
+    weights, _ = run(tmp_path / "stopped", checkpoint_every=100)
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    expected, _ = run(tmp_path)
+    untrained = toy(poison="nan")
+    weights, steps = run(tmp_path, untrained)
+    assert (steps, untrained.calls) == (12, 0)
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_nan_stops_with_step_and_clips_and_keeps_the_last_state(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLoss, match=r"step 4: loss nan.*; clips clip\d"):
+        run(tmp_path, toy(poison="nan"))
+    saved = read_resume_state(tmp_path / "resume.pt")
+    assert saved["step"] == 4
+    assert all(torch.isfinite(value).all() for value in saved["model"].values())
+
+
+def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
+    plain, _ = run(tmp_path / "plain", weight_average_decay=0.0)
+    averaged, _ = run(tmp_path / "averaged")
+    assert plain.keys() == averaged.keys()
+    assert not torch.equal(plain["layer.weight"], averaged["layer.weight"])
+
+
+def test_validation_draws_the_same_every_time_and_leaves_the_model_training() -> None:
+    model = toy().train()
+    assert validate(model, Data(), seed=1) == validate(model, Data(), seed=1)
+    assert model.training
+
+
+def test_a_checkpoint_between_two_rows_of_the_log_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of log_every"):
+        config(log_every=10, checkpoint_every=15)
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
+    schedule = OneCycleConfig(warmup_share=0.25, final_share=0.1)
+    shares = [one_cycle_share(step, 101, schedule) for step in range(101)]
+    assert shares[0] == pytest.approx(1 / 25)
+    assert shares[25] == pytest.approx(1.0)
+    assert shares[100] == pytest.approx(0.1)
+    assert shares[:26] == sorted(shares[:26])
+    assert shares[25:] == sorted(shares[25:], reverse=True)
+
+
+def card() -> ModelCard:
+    audio = AudioConfig(
+        sampling_rate=16000, filter_length=256, hop_length=64, win_length=256, n_mel_channels=2, mel_fmin=0,
+        mel_fmax=8000,
+    )  # fmt: skip
+    return ModelCard(
+        kind="vocoder", config={"model": "vocos"}, audio=audio, alphabet="abc", mel_mean=(0.0, 0.0),
+        mel_deviation=(1.0, 1.0), corpus="0" * 32, features="f", steps=3,
+    )  # fmt: skip
+
+
+def test_model_folder_round_trip(tmp_path: Path) -> None:
+    weights = {"a": torch.randn(3, 2), "b": torch.arange(3)}
+    saved = save_model(tmp_path / "model", weights, card())
+    save_model(tmp_path / "model", weights, card())  # over an older one
+    loaded, tensors = read_model(tmp_path / "model", "vocoder")
+    assert loaded == saved
+    assert loaded.fingerprint == saved.fingerprint != card().fingerprint
+    assert all(torch.equal(tensors[name], weights[name]) for name in weights)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), "no such file, expected a trained vocoder model; run"),
+        (
+            lambda folder: (folder / "model.safetensors").write_bytes(b"x"),
+            "SHA-256 .*the file was changed",
+        ),
+        (lambda folder: (folder / "config.json").write_text("{"), "not JSON"),
+        (lambda folder: _edit(folder / "config.json", kind="acoustic"), "a model of kind acoustic, expected vocoder"),
+        (lambda folder: _edit(folder / "config.json", kindd="x"), "kindd: unknown key .*did you mean kind"),
+    ],
+)
+def test_a_damaged_model_folder_is_refused(tmp_path: Path, damage: object, message: str) -> None:
+    save_model(tmp_path / "model", {"a": torch.zeros(1)}, card())
+    damage(tmp_path / "model")  # type: ignore[operator]
+    with pytest.raises(InputError, match=message):
+        read_model(tmp_path / "model", "vocoder")
+
+
+def _edit(path: Path, **changes: str) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
