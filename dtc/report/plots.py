@@ -1,0 +1,260 @@
+"""Figures of spectrograms, alignments and training curves, for the report's page and for TensorBoard.
+
+Each `*_figure` function draws one matplotlib Figure; `png_bytes` and `rgb_array` turn any of them into pixels. Figures
+are built without pyplot, so there is no global state, no display and nothing to close. They are drawn narrow
+and on their own dark ground: readable on a phone, and the same on a light and a dark page.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import cycle, groupby
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+GROUND = "#0f161d"
+INK = "#c3ccd6"
+FAINT = "#3a4653"
+TEAL = "#4cc2b4"
+AMBER = "#f2b450"
+PART_COLOURS = ("#7d8fd6", "#d985a8", "#8fb569", "#b79a7c", "#7fa6bd", "#a58bc2")
+
+# Dark to light with rising lightness throughout, so that it reads as loudness in grey print too.
+LOUDNESS = LinearSegmentedColormap.from_list("loudness", [GROUND, "#15405a", "#13807f", "#8bc17a", "#fbeeb4"])
+
+WIDTH_IN = 4.4
+DOTS_PER_IN = 160
+TEXT_PT = 9.5
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Encode the figure as a PNG file; the same drawing gives the same bytes."""
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=DOTS_PER_IN, facecolor=GROUND, metadata={"Software": None})
+    return file.getvalue()
+
+
+def rgb_array(figure: Figure) -> UInt8[np.ndarray, "height width 3"]:
+    """Render the figure's pixels, for `SummaryWriter.add_image(..., dataformats="HWC")`."""
+    figure.set_dpi(DOTS_PER_IN)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def spectrogram_figure(
+    log_mel: Float[np.ndarray, "mels frames"], sampling_rate: int, hop_length: int, title: str = ""
+) -> Figure:
+    """One mel spectrogram over seconds; colours span its own quietest 1 % to its loudest value."""
+    figure, (axes,) = _figure(height_in=1.9, n_rows=1)
+    _draw_spectrogram(axes, log_mel, hop_length / sampling_rate, _colour_limits([log_mel]))
+    axes.set_xlabel("time (s)")
+    _write_title(axes, title)
+    return figure
+
+
+def spectrogram_pair_figure(
+    reference_log_mel: Float[np.ndarray, "mels reference_frames"],
+    synthesised_log_mel: Float[np.ndarray, "mels synthesised_frames"],
+    sampling_rate: int,
+    hop_length: int,
+    names: tuple[str, str] = ("recording", "synthesis"),
+) -> Figure:
+    """Two mel spectrograms, one above the other, on one time axis and one colour scale, so that they compare."""
+    log_mels = (reference_log_mel, synthesised_log_mel)
+    figure, rows = _figure(height_in=3.1, n_rows=2)
+    seconds_per_frame = hop_length / sampling_rate
+    for axes, log_mel, name in zip(rows, log_mels, names, strict=True):
+        _draw_spectrogram(axes, log_mel, seconds_per_frame, _colour_limits(log_mels))
+        _write_title(axes, name)
+        axes.set_xlim(0, seconds_per_frame * max(mel.shape[1] for mel in log_mels))
+    rows[0].tick_params(labelbottom=False)
+    rows[-1].set_xlabel("time (s)")
+    return figure
+
+
+def alignment_figure(
+    alignment: Float[np.ndarray, "steps symbols"],
+    symbols: Sequence[str] | None = None,
+    seconds_per_step: float | None = None,
+    title: str = "",
+) -> Figure:
+    """Where in the text the decoder looked at each step; a clean reading is one bright line from corner to corner.
+
+    Args:
+        alignment: attention weights, each step's sum at most 1.
+        symbols: what was read, one string a symbol; the axis then shows its words (what stands between blanks).
+        seconds_per_step: frames_per_step · hop_length / sampling_rate; without it the axis counts decoder steps.
+        title: written above the figure; none by default.
+    """
+    n_steps, n_symbols = alignment.shape
+    if symbols is not None and len(symbols) != n_symbols:
+        raise ValueError(f"{len(symbols)} symbols for an alignment over {n_symbols}")
+    figure, (axes,) = _figure(height_in=3.1, n_rows=1)
+    # The square root shows where weight leaks to, which the line's brightness would hide.
+    _draw_image(axes, np.sqrt(alignment.T), n_steps * (seconds_per_step or 1.0), limits=(0.0, 1.0))
+    axes.set_xlabel("decoder step" if seconds_per_step is None else "time (s)")
+    if symbols is None:
+        axes.set_ylabel("symbol")
+    else:
+        _label_words(axes, symbols)
+    _write_title(axes, title)
+    return figure
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One column of a logbook for one split: values over steps, without the empty cells."""
+
+    name: str
+    split: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @property
+    def label(self) -> str:
+        """What a legend says, as "loss, validation"."""
+        return f"{self.name.replace('_', ' ')}, {self.split}"
+
+
+def read_curves(path: Path) -> list[Curve]:
+    """Read the curves of a logbook CSV, in the order of its columns; none where the file is missing or has no rows.
+
+    The header is `step,split,seconds,<names …>`, the total loss before all others. A cell that is empty or not a
+    finite number is left out.
+    """
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if _number(row.get("step")) is not None]
+    names = [name for name in (rows[0] if rows else {}) if name not in ("step", "split", "seconds", None)]
+    splits = sorted({row["split"] for row in rows})
+    curves = [_curve(rows, name, split) for name in names for split in splits]
+    return [curve for curve in curves if curve.steps]
+
+
+def curves_figure(curves: Sequence[Curve], title: str = "") -> Figure:
+    """Losses over training steps, on a logarithmic axis where all are positive.
+
+    The first curve's name is taken for the total loss and drawn for each split. Other names that a split beside "train"
+    has are its parts, drawn from there; what only training has (learning rate, gradient norm) is no loss.
+    """
+    if not curves:
+        raise ValueError("there is no curve to draw")
+    figure, (axes,) = _figure(height_in=2.9, n_rows=1)
+    totals = [curve for curve in curves if curve.name == curves[0].name]
+    parts = [curve for curve in curves if curve.name != curves[0].name and curve.split != "train"]
+    for curve in totals:
+        colour, width = (TEAL, 1.3) if curve.split == "train" else (AMBER, 2.0)
+        axes.plot(curve.steps, curve.values, color=colour, lw=width, label=curve.label, zorder=3)
+    for curve, colour in zip(parts, cycle(PART_COLOURS), strict=False):
+        axes.plot(curve.steps, curve.values, color=colour, lw=0.9, label=curve.name.replace("_", " "))
+    if all(value > 0 for curve in totals + parts for value in curve.values):
+        _use_log_scale(axes)
+    axes.set_xlabel("training step")
+    axes.set_ylabel("loss")
+    axes.margins(x=0.01)
+    axes.grid(color=FAINT, lw=0.5)
+    figure.legend(
+        loc="outside lower center", ncols=2, columnspacing=1.2, frameon=False, labelcolor=INK, fontsize=TEXT_PT - 1
+    )
+    _write_title(axes, title)
+    return figure
+
+
+def _use_log_scale(axes: Axes) -> None:
+    """Make the y axis logarithmic and label it 0.2, 0.5, 1 …, so that a range of less than a decade has labels too."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _curve(rows: Sequence[dict[str, str]], name: str, split: str) -> Curve:
+    pairs = [(int(float(row["step"])), _number(row[name])) for row in rows if row["split"] == split]
+    known = sorted((step, value) for step, value in pairs if value is not None)
+    return Curve(name, split, tuple(step for step, _ in known), tuple(value for _, value in known))
+
+
+def _number(cell: str | None) -> float | None:
+    try:
+        value = float(cell or "nan")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _figure(height_in: float, n_rows: int) -> tuple[Figure, list[Axes]]:
+    """Lay out an empty figure in the report's look, its rows from top to bottom."""
+    figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DOTS_PER_IN, facecolor=GROUND, layout="constrained")
+    rows = [figure.add_subplot(n_rows, 1, row + 1) for row in range(n_rows)]
+    for axes in rows:
+        axes.set_facecolor(GROUND)
+        axes.tick_params(which="both", color=FAINT, labelcolor=INK, labelsize=TEXT_PT - 0.5)
+        axes.spines[:].set_color(FAINT)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.label.set(color=INK, size=TEXT_PT)
+        axes.yaxis.label.set(color=INK, size=TEXT_PT)
+    return figure, rows
+
+
+def _draw_spectrogram(
+    axes: Axes, log_mel: Float[np.ndarray, "mels frames"], seconds_per_frame: float, limits: tuple[float, float]
+) -> None:
+    _draw_image(axes, log_mel, log_mel.shape[1] * seconds_per_frame, limits)
+    axes.set_ylabel("mel band")
+
+
+def _draw_image(
+    axes: Axes, values: Float[np.ndarray, "rows columns"], width: float, limits: tuple[float, float]
+) -> None:
+    """Show values as colours, row 0 at the bottom, over an x axis from 0 to width and a y axis that counts rows."""
+    axes.imshow(
+        values,
+        cmap=LOUDNESS,
+        vmin=limits[0],
+        vmax=limits[1],
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, width, 0, values.shape[0]),
+    )
+
+
+def _write_title(axes: Axes, title: str) -> None:
+    if title:
+        axes.set_title(title, color=INK, size=TEXT_PT, loc="left", pad=4)
+
+
+def _colour_limits(log_mels: Sequence[Float[np.ndarray, "mels _"]]) -> tuple[float, float]:
+    """Choose the range worth colouring: below the quietest 1 % is digital silence, which would eat half the scale."""
+    values = np.concatenate([log_mel.ravel() for log_mel in log_mels])
+    low, high = float(np.percentile(values, 1)), float(values.max())
+    return low, max(high, low + 1e-3)
+
+
+def _label_words(axes: Axes, symbols: Sequence[str]) -> None:
+    """Write each word at the middle of its symbols, with a faint line where a word begins."""
+    position, middles, words = 0, [], []
+    for is_blank, run in groupby(symbols, key=lambda symbol: symbol.isspace()):
+        letters = list(run)
+        if not is_blank:
+            middles.append(position + len(letters) / 2)
+            words.append("".join(letters))
+            axes.axhline(position, color=FAINT, lw=0.5)
+        position += len(letters)
+    # Words of a long text would overlap: show every second, third … of them.
+    every = math.ceil(len(words) / 16) or 1
+    axes.set_yticks(middles[::every], words[::every])
+    axes.tick_params(axis="y", length=0)

@@ -1,0 +1,223 @@
+import base64
+import io
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dtc.report import page
+from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip
+from dtc.report.words import Word
+
+SAMPLING_RATE = 8000
+TONE = (0.5 * np.sin(np.arange(4000) / 5)).astype(np.float32)
+LOG_MEL = np.linspace(-11.5, 0.0, 80 * 16, dtype=np.float32).reshape(80, 16)
+
+
+class Elements(HTMLParser):
+    """All start tags of a page with their attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def clip(number: int, heard: str | None = "call two", **fields: object) -> ReportClip:
+    whole = ReportClip(
+        id=f"clip-{number:03d}",
+        raw_text="call 2",
+        spoken_text="call two",
+        synthesis=Rendition(TONE, heard),
+        recording=Rendition(TONE, "call two"),
+        copy_synthesis=Rendition(TONE),
+        stop_status="stopped",
+        reference_log_mel=LOG_MEL,
+        synthesised_log_mel=LOG_MEL[:, :12],
+        alignment=np.full((6, 8), 1 / 8, dtype=np.float32),
+        symbols="call two",
+        seconds_per_step=0.03,
+    )
+    return replace(whole, **fields)
+
+
+def report(*clips: ReportClip, **fields: object) -> Report:
+    whole = Report(
+        title="numbers",
+        summary="One voice, two models.",
+        sampling_rate=SAMPLING_RATE,
+        hop_length=256,
+        metrics={"word_error_rate": 0.0431, "recording_word_error_rate": 0.005, "real_time_factor": 0.0874, "words": 7},
+        comparison=[
+            ComparisonRow("Recordings", {"word_error_rate": 0.005}, "the ceiling"),
+            ComparisonRow("Synthesis", {"word_error_rate": 0.0431, "mel_cepstral_distortion_db": 4.812}),
+        ],
+        clips=clips,
+        provenance={"corpus": "9f86d081884c7d65", "features": "4be7c0d1"},
+        made_with={"dtc": "0.1.0"},
+        params_yaml="audio:\n  sampling_rate: 8000\n",
+        commands={"Say something:": 'dtc say "call 90210"'},
+    )
+    return replace(whole, **fields)
+
+
+@pytest.fixture(scope="module")
+def logbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("logbook") / "acoustic.csv"
+    path.write_text("step,split,seconds,loss\n50,train,1.0,3.5\n100,train,2.0,1.25\n100,validation,2.1,\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole_page(logbook: Path) -> Elements:
+    clips = [clip(0), clip(1, heard="call to you"), clip(2, heard=None)]
+    return Elements(page.render_report(report(*clips, curves={"acoustic model": logbook})))
+
+
+def test_the_page_needs_nothing_from_outside(whole_page: Elements) -> None:
+    for tag, attributes in whole_page.tags:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:", "#")), (tag, attributes[name][:80])
+    assert not whole_page.all("script")
+    assert "url(" not in whole_page.text
+    assert "@import" not in whole_page.text
+    policies = [meta["content"] for meta in whole_page.all("meta") if "http-equiv" in meta]
+    assert policies[0].startswith("default-src 'none'")  # the browser enforces it too
+
+
+def test_links_inside_the_page_lead_somewhere(whole_page: Elements) -> None:
+    targets = {attributes["id"] for _, attributes in whole_page.tags if "id" in attributes}
+    assert {link["href"].removeprefix("#") for link in whole_page.all("a")} <= targets
+
+
+def test_the_page_is_accessible(whole_page: Elements) -> None:
+    assert whole_page.all("html") == [{"lang": "en"}]
+    assert all(image["alt"] for image in whole_page.all("img"))
+    assert all(player["aria-label"] and "controls" in player for player in whole_page.all("audio"))
+    assert all(header["scope"] in ("col", "row") for header in whole_page.all("th"))
+    assert len(whole_page.all("h1")) == 1
+
+
+def test_the_page_suits_phones_and_dark_rooms(whole_page: Elements) -> None:
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in whole_page.all("meta")
+    assert "prefers-color-scheme: dark" in whole_page.text
+
+
+def test_all_that_was_given_is_on_the_page(whole_page: Elements) -> None:
+    given = ["numbers", "One voice, two models.", "4.3", "0.087", "4.81", "words", "the ceiling", "call 2"]
+    given += ["clip-000", "clip-001", "clip-002", "9f86d081884c7d65", "4be7c0d1", "0.1.0", "sampling_rate: 8000"]
+    given += ['dtc say "call 90210"', "1 of 3 utterances failed", "No recogniser listened to 1 of them", "100 steps"]
+    assert [text for text in given if text not in whole_page.text] == []
+    assert len(whole_page.all("audio")) == 9
+    assert len(whole_page.all("img")) == 2 * 3 + 1
+
+
+def test_players_hold_the_waveform_as_16_bit_wav(whole_page: Elements) -> None:
+    content = base64.b64decode(whole_page.all("audio")[0]["src"].removeprefix("data:audio/wav;base64,"))
+    assert soundfile.info(io.BytesIO(content)).subtype == "PCM_16"
+    waveform, sampling_rate = soundfile.read(io.BytesIO(content))
+    assert sampling_rate == SAMPLING_RATE
+    np.testing.assert_allclose(waveform, TONE, atol=2 / 32768)  # one step of 16 bits, and rounding
+
+
+def test_samples_beyond_full_scale_are_clipped_not_wrapped() -> None:
+    content = base64.b64decode(page.wav_uri(np.array([2.0, -2.0]), SAMPLING_RATE).split(",")[1])
+    assert soundfile.read(io.BytesIO(content))[0] == pytest.approx([1, -1], abs=1e-4)
+
+
+def test_every_text_is_escaped() -> None:
+    evil = "<script>alert('x')</script>\"&"
+    hostile = clip(0, heard=evil, id='"><b>', raw_text=evil, spoken_text=evil + " two", stop_status=evil)
+    row = ComparisonRow(evil, {evil: 1.0}, evil)
+    texts = dict.fromkeys(("title", "summary", "params_yaml"), evil)
+    mappings = {key: {evil: evil} for key in ("provenance", "made_with", "commands")}
+    html = page.render_report(
+        report(hostile, comparison=[row], curves={evil: Path(evil)}, metrics={evil: 1.0}, **texts, **mappings)
+    )
+    elements = Elements(html)
+    assert not elements.all("script")
+    assert not elements.all("b")
+    assert elements.text.count("<script>") > 10
+
+
+def test_wrong_missed_and_added_words_are_marked() -> None:
+    html = page.render_report(report(clip(0, spoken_text="call two four", heard="call to four nine", symbols=None)))
+    assert '<mark class="wrong">to</mark> <span class="instead">(for two)</span>' in html
+    assert '<ins class="added">nine</ins>' in html
+    html = page.render_report(report(clip(0, heard="two")))
+    assert '<del class="missed">call</del>' in html
+    assert "1 word error" in Elements(html).text
+
+
+def test_a_model_without_curve_is_said_to_have_none(tmp_path: Path) -> None:
+    elements = Elements(page.render_report(report(curves={"vocoder": tmp_path / "vocoder.csv"})))
+    assert "Vocoder: there was no curve in" in elements.text
+    assert "vocoder.csv" in elements.text
+    assert not elements.all("img")
+
+
+def test_the_least_that_can_be_reported() -> None:
+    bare = Report(title="v", summary="", sampling_rate=SAMPLING_RATE, hop_length=256, metrics={})
+    assert "No utterance was tested." in page.render_report(bare)
+    only_audio = ReportClip(id="a", raw_text="two", spoken_text="two", synthesis=Rendition(TONE))
+    assert len(Elements(page.render_report(replace(bare, clips=[only_audio]))).all("audio")) == 1
+
+
+def test_a_figure_that_is_not_a_number_is_a_dash() -> None:
+    nowhere = {"word_error_rate": float("nan"), "mel_cepstral_distortion_db": float("inf")}
+    elements = Elements(page.render_report(report(metrics=nowhere, comparison=[ComparisonRow("a", nowhere)])))
+    assert "nan" not in elements.text
+    assert elements.text.count("–") >= 4
+
+
+def test_failures_come_first_and_do_not_crowd_out_the_ordinary() -> None:
+    endless = clip(50, stopped=False, stop_status="ran into the limit")
+    clips = [clip(n) for n in range(20)] + [clip(n, heard="two") for n in range(20, 40)] + [clip(40, heard=""), endless]
+    failures, ordinary = page.choose_cards(clips)
+    assert [one.id for one in failures] == ["clip-050", "clip-040", *(f"clip-{n:03d}" for n in range(20, 26))]
+    assert [one.id for one in ordinary] == ["clip-000", "clip-001", "clip-002", "clip-003"]
+    assert [one.id for one in page.worst_first(clips)][-1] == "clip-019"
+
+
+def test_clips_without_room_for_players_are_still_in_the_table() -> None:
+    minute = np.zeros(60 * 16000, dtype=np.float32)
+    clips = [
+        clip(n, synthesis=Rendition(minute, "call two"), recording=None, copy_synthesis=None, alignment=None)
+        for n in range(5)
+    ]
+    assert len(page.choose_cards(clips)[1]) == 3  # of 1.92 MB each
+    short = [clip(n, alignment=None, reference_log_mel=None) for n in range(20)]
+    elements = Elements(page.render_report(report(*short)))
+    assert len(elements.all("audio")) == 3 * page.MAX_CARDS
+    assert all(one.id in elements.text for one in short)
+
+
+def test_the_most_frequent_errors_are_counted() -> None:
+    clips = [clip(0, heard="call to"), clip(1, heard="call to"), clip(2, heard="call"), clip(3)]
+    assert page.confusions(clips) == [(Word("two", "to"), 2), (Word("two", ""), 1)]
+
+
+def test_the_page_is_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report" / "index.html"
+    page.write_report(report(), path)
+    first = path.read_bytes()
+    page.write_report(report(), path)
+    assert path.read_bytes() == first  # equal reports give equal pages
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        page.write_report(report(title="another"), path)
+    assert path.read_bytes() == first
