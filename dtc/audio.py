@@ -25,6 +25,7 @@ from dtc.provenance import fingerprint
 
 LOG_FLOOR = 1e-5  # magnitudes below it are silence; ln 1e-5 = -11.5
 INT16_SCALE = 32768.0
+UNKNOWN_SIZE = 0xFFFFFFF0  # of a WAV's data, this and above
 
 
 class AudioConfig(Section):
@@ -41,9 +42,13 @@ class AudioConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> AudioConfig:
         if not self.hop_length * 2 <= self.win_length <= self.filter_length:
-            raise ValueError("hop_length * 2 <= win_length <= filter_length")
+            sizes = f"hop_length {self.hop_length}, win_length {self.win_length}, filter_length {self.filter_length}"
+            raise ValueError(f"{sizes}, expected hop_length * 2 <= win_length <= filter_length")
         if not self.mel_fmin < self.mel_fmax <= self.sampling_rate / 2:
-            raise ValueError(f"mel_fmin < mel_fmax <= sampling_rate / 2 = {self.sampling_rate / 2:g} Hz")
+            band = f"mel_fmin {self.mel_fmin:g}, mel_fmax {self.mel_fmax:g}"
+            raise ValueError(
+                f"{band}, expected mel_fmin < mel_fmax <= sampling_rate / 2 = {self.sampling_rate / 2:g} Hz"
+            )
         return self
 
     @property
@@ -182,12 +187,19 @@ def read_wave(source: bytes, where: str) -> tuple[Int16[np.ndarray, " samples"],
 
 
 def _samples_promised(source: bytes) -> int:
-    """Samples that the header of a 16-bit mono WAV promises; 0 for anything else."""
-    position = source.find(b"data", 12, 4096)
-    if source[:4] != b"RIFF" or position < 0 or int.from_bytes(source[34:36], "little") != 16:
+    """Samples that the header of a WAV promises, by its chunks `fmt ` and `data`; 0 for anything else."""
+    if source[:4] != b"RIFF" or source[8:12] != b"WAVE":
         return 0
-    promised = int.from_bytes(source[position + 4 : position + 8], "little")
-    return 0 if promised >= 0xFFFFFFF0 else promised // 2  # a streamed WAV says "unknown" by the largest size
+    position, block_bytes = 12, 0
+    while position + 8 <= len(source):
+        name, size = source[position : position + 4], int.from_bytes(source[position + 4 : position + 8], "little")
+        if name == b"fmt ":
+            block_bytes = int.from_bytes(source[position + 20 : position + 22], "little")
+        if name == b"data":
+            # A streamed WAV says "unknown" by the largest size.
+            return size // block_bytes if block_bytes and size < UNKNOWN_SIZE else 0
+        position += 8 + size + size % 2  # chunks start at even bytes
+    return 0
 
 
 def from_int16(samples: Int16[np.ndarray, " samples"]) -> Float[Tensor, " samples"]:

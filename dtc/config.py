@@ -6,6 +6,8 @@ No field has a default: what is not in params.yaml does not change a result.
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +17,30 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dtc.errors import InputError
 
+MISSING_REMEDY = "add it; `dtc params` prints a whole set"
+
 
 class Section(BaseModel):
     """Base of every section of params.yaml, and of the configs inside checkpoints."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it: 1e-3 is a number (YAML 1.1 wants a dot in it), and no key stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -31,7 +52,7 @@ def read_params(path: Path, schema: type[AnySection]) -> AnySection:
     Raises InputError where the file is missing or no YAML mapping, or a key is unknown, missing or mistyped.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise InputError(path, "no such file", "a params file", "pass --params FILE or run in the project") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -46,7 +67,8 @@ def read_params(path: Path, schema: type[AnySection]) -> AnySection:
 def parse_section(tree: object, schema: type[AnySection], where: str) -> AnySection:
     """`tree` (what YAML or JSON gave) as `schema`; the first fault as InputError, with the number of the others."""
     try:
-        return schema.model_validate(tree)
+        # As JSON and strictly: a list is a tuple there, but `yes` is no 1 and "16" no 16.
+        return schema.model_validate_json(json.dumps(tree, default=str), strict=True)
     except ValidationError as error:
         # A misspelt key shows up twice, as unknown and as missing; the unknown one says more.
         faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
@@ -65,12 +87,17 @@ def _describe(fault: Mapping[str, Any], schema: type[BaseModel]) -> tuple[str, s
         hint = f"did you mean {nearest[0]}?" if nearest else "remove it"
         return dotted, f"unknown key (found {found!r}), expected one of {', '.join(siblings)}", hint
     if fault["type"] == "missing":
-        return dotted, "missing", "add it; `dtc params` prints a whole set"
+        return dotted, "missing", MISSING_REMEDY
     if fault["type"] == "union_tag_invalid":
         tag, allowed = fault["ctx"]["tag"], fault["ctx"]["expected_tags"]
         field = str(fault["ctx"]["discriminator"]).strip("'")
         return f"{dotted}.{field}", f"found {tag!r}, expected one of {allowed}", _nearest(tag, allowed.split(", "))
-    allowed = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if fault["type"] == "union_tag_not_found":
+        field = str(fault["ctx"]["discriminator"]).strip("'")
+        return f"{dotted}.{field}", "missing", MISSING_REMEDY
+    if fault["type"] == "value_error":  # of several fields together: the message shows their values
+        return dotted, fault["msg"].removeprefix("Value error, "), ""
+    allowed = "keys and values" if fault["type"] == "model_type" else fault["msg"].removeprefix("Input should be ")
     hint = _nearest(str(found), fault["ctx"]["expected"].split(" or ")) if fault["type"] == "literal_error" else ""
     shown = repr(found) if isinstance(found, str | int | float | bool | None) else type(found).__name__
     return dotted, f"found {shown}, expected {allowed}", hint

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 from dtc.errors import InputError
 
@@ -16,7 +15,7 @@ class _StrictMember(tarfile.TarInfo):
     """tarfile takes a header that is cut off or damaged for the end of the archive; here only the end marker is one."""
 
     @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> _StrictMember:
         try:
             return super().fromtarfile(tarfile_)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # typeshed lacks it

@@ -19,7 +19,7 @@ from pipeline.shards import ClipPlace, read_index, read_places, verify_shards
 from pipeline.split import Split
 
 # Clips of similar length share a batch: sorted within this many batches' worth, so that the order stays random.
-BATCHES_PER_BUCKET = 16
+BATCHES_PER_BUCKET = 4
 
 
 class ShardLoader:

@@ -15,12 +15,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from dtc.acoustic.attention import LocationConfig, LocationSensitiveAttention, Memory
@@ -32,7 +32,7 @@ from dtc.text.symbols import SYMBOLS
 MOMENTUM = 0.1  # of batch normalisation's running statistics, as in PyTorch
 PRE_NET_DROPOUT = 0.5  # always on, also at inference: the source of the voice's variation
 
-Dropout = NonNegativeFloat
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class EncoderConfig(Section):
@@ -41,7 +41,7 @@ class EncoderConfig(Section):
     num_convolutions: PositiveInt
     embedding_dim: PositiveInt
     kernel_size: PositiveInt
-    dropout_rate: Dropout
+    dropout_rate: Share
 
 
 class AttentionConfig(Section):
@@ -59,8 +59,8 @@ class DecoderConfig(Section):
     max_decoder_steps: PositiveInt
     max_frames_per_symbol: PositiveFloat  # caps an utterance by the length of its text
     gate_threshold: float = Field(gt=0.0, lt=1.0)
-    attention_dropout: Dropout
-    decoder_dropout: Dropout
+    attention_dropout: Share
+    decoder_dropout: Share
 
 
 class PostNetConfig(Section):
@@ -69,7 +69,7 @@ class PostNetConfig(Section):
     num_convolutions: int = Field(ge=2)
     embedding_dim: PositiveInt
     kernel_size: PositiveInt
-    dropout_rate: Dropout
+    dropout_rate: Share
 
 
 class Tacotron2Config(Section):
@@ -339,8 +339,8 @@ class Decoder(nn.Module):
         """Input of every step: the last frame of the step before; silence's mean (0) before the first."""
         r = self.frames_per_step
         steps = -(-target.shape[2] // r)
-        earlier = target[:, :, r - 1 : (steps - 1) * r : r]  # (B, M, steps - 1)
-        return F.pad(earlier, (1, 0)).transpose(1, 2)
+        earlier = target[:, :, r - 1 : (steps - 1) * r : r].transpose(1, 2)  # (B, steps - 1, M)
+        return F.pad(earlier, (0, 0, 1, 0))
 
     def _project(
         self, output: Float[Tensor, "batch steps hidden"], context: Float[Tensor, "batch steps encoding"]

@@ -53,7 +53,8 @@ class TrainingConfig(Section):
     def _check(self) -> TrainingConfig:
         # A logged loss is the mean since the last row: a checkpoint between two rows would change the next one.
         if self.checkpoint_every % self.log_every:
-            raise ValueError(f"checkpoint_every to be a multiple of log_every ({self.log_every})")
+            found = f"checkpoint_every {self.checkpoint_every}"
+            raise ValueError(f"{found}, expected a multiple of log_every ({self.log_every})")
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
@@ -10,12 +11,14 @@ from torch import nn
 
 from dtc.config import Section
 
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
 
 class OptimizerConfig(Section):
     """AdamW's settings; `learning_rate` is the peak."""
 
     learning_rate: PositiveFloat
-    betas: tuple[float, float]
+    betas: tuple[Share, Share]
     eps: PositiveFloat
     weight_decay: NonNegativeFloat
 

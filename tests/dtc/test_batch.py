@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
 
 from dtc.batch import Clip, collate, cut_segments, mask_of, masked_mean, pad
 
@@ -99,3 +100,9 @@ def test_segments_are_a_function_of_the_seed() -> None:
         torch.manual_seed(seed)
         drawn.append(cut_segments(batch, 5, 4)[0][:, 0, 0].tolist())
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_shapes_are_checked_while_tests_run() -> None:
+    """The option --jaxtyping-packages checks nothing, and says nothing, where it does not find the packages."""
+    with pytest.raises(TypeCheckError):
+        mask_of(torch.zeros(2, 2, dtype=torch.int64), 3)

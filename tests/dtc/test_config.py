@@ -97,14 +97,14 @@ def test_numbers_that_yaml_1_1_takes_for_text(tmp_path: Path, written: str) -> N
         ),
         ("name: a\n", "", "name: missing; add it; `dtc params` prints a whole set"),
         (", dim: 3", "", "vocoder.dim: missing; add it; `dtc params` prints a whole set"),
-        ("dim: 3", "dim: wide", "vocoder.dim: found 'wide', expected a valid integer, unable to parse string as an i"),
+        ("dim: 3", "dim: wide", "vocoder.dim: found 'wide', expected a valid integer"),
         ("dim: 3", "dim: 0", "vocoder.dim: found 0, expected greater than 0"),
-        ("dim: 3", "dim: 1.5", "vocoder.dim: found 1.5, expected a valid integer, got a number with a fractional part"),
+        ("dim: 3", "dim: 1.5", "vocoder.dim: found 1.5, expected a valid integer"),
         ("dim: 3", "dim: [3]", "vocoder.dim: found list, expected a valid integer"),
         ("name: a", "name: 12", "name: found 12, expected a valid string"),
         ("1.0e-3", ".nan", "optimizer.learning_rate: found nan, expected a finite number"),
         ("1.0e-3", ".inf", "optimizer.learning_rate: found inf, expected a finite number"),
-        ("1.0e-3", "-1e-3", "optimizer.learning_rate: found '-1e-3', expected greater than 0"),
+        ("1.0e-3", "-1e-3", "optimizer.learning_rate: found -0.001, expected greater than 0"),
         ("0.9, 0.999", "0.9", "optimizer.betas.1: missing"),
         ("0.9, 0.999", "0.9, x", "optimizer.betas.1: found 'x', expected a valid number"),
         (
@@ -122,13 +122,11 @@ def test_a_wrong_key_is_one_line(tmp_path: Path, old: str, new: str, line: str) 
     assert line_of(tmp_path, GOOD.replace(old, new)).startswith(f"params.yaml: {line}")
 
 
-@pytest.mark.xfail(strict=True, reason="BUG in dtc/config.py: says `found dict, expected Unable to extract tag`")
 def test_a_missing_member_name_is_one_line(tmp_path: Path) -> None:
     line = line_of(tmp_path, GOOD.replace("model: small, ", ""))
     assert line == "params.yaml: vocoder.model: missing; add it; `dtc params` prints a whole set"
 
 
-@pytest.mark.xfail(strict=True, reason="BUG in dtc/config.py: `epochs: yes` is read as 1")
 def test_a_truth_value_is_no_number(tmp_path: Path) -> None:
     """YAML 1.1 reads `on` and `yes` as true, which pydantic takes for 1."""
     assert line_of(tmp_path, GOOD.replace("dim: 3", "dim: yes")).startswith(
@@ -136,7 +134,6 @@ def test_a_truth_value_is_no_number(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.xfail(strict=True, reason="BUG in dtc/config.py: the first of two equal keys is dropped silently")
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     """PyYAML keeps the last one: the first would be ignored without a word."""
     assert line_of(tmp_path, GOOD + "name: b\n").startswith("params.yaml:6: ")
@@ -145,10 +142,10 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("", "params.yaml: (the whole file): found None, expected a valid dictionary"),
-        ("# nothing\n", "params.yaml: (the whole file): found None, expected a valid dictionary"),
-        ("- a\n- b\n", "params.yaml: (the whole file): found list, expected a valid dictionary"),
-        ("words", "params.yaml: (the whole file): found 'words', expected a valid dictionary"),
+        ("", "params.yaml: (the whole file): found None, expected keys and values"),
+        ("# nothing\n", "params.yaml: (the whole file): found None, expected keys and values"),
+        ("- a\n- b\n", "params.yaml: (the whole file): found list, expected keys and values"),
+        ("words", "params.yaml: (the whole file): found 'words', expected keys and values"),
         ("a: [1,\nb: 2\n", "params.yaml:3: not YAML (expected ',' or ']'"),
         ("a: b: c\n", "params.yaml:1: not YAML (mapping values are not allowed here)"),
         ("a:\n\t- b\n", "params.yaml:2: not YAML ("),

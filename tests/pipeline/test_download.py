@@ -1,5 +1,6 @@
 """pipeline.download against real files and a real HTTP server on 127.0.0.1 that drops, refuses and lies on request."""
 
+import gzip
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves BODY at /voice.tar; the attributes say how badly."""
+    """Serves BODY at /voice.tar, compressed for whom wants it; the attributes say how badly."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -54,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         content = server.body[first:]
         self.send_response(206 if first else 200)
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            content = gzip.compress(content, 1)
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(content)))
         if first:
             self.send_header("Content-Range", f"bytes {first}-{len(server.body) - 1}/{len(server.body)}")
