@@ -1,0 +1,199 @@
+"""The command line, `dtc`. Everything heavy is imported inside the commands, so that `dtc --help` is instant."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+
+app = typer.Typer(
+    help="Recorded speech in, a voice out, reproducibly. `dvc repro` runs all stages; each is a command too.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+train = typer.Typer(help="Train one of the two models on data/features.", no_args_is_help=True)
+app.add_typer(train, name="train")
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N. auto takes CUDA where there is one.")]
+PARAMS = Path("params.yaml")
+# What the system refuses and a user can mend: rights, a file where a folder should be or the reverse, room.
+REFUSALS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENOSPC,
+    errno.EDQUOT, errno.EFBIG,
+}  # fmt: skip
+
+
+class _Options:
+    debug = False
+
+
+@app.callback()
+def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False) -> None:
+    """Set what every command shares."""
+    _Options.debug = debug
+    # OpenMP's threads spin while they wait for one another, which makes training 20 times slower as soon as another
+    # program wants a core; asleep at once, they make it half as fast on a quiet machine. So they spin for a few
+    # microseconds (all measured on 2 cores). OpenMP reads this once, when torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+@app.command()
+def params(file: ParamsFile = PARAMS) -> None:
+    """Check params.yaml and print what is in force."""
+    with _one_line_errors() as console:
+        import yaml
+
+        from stages.params import load_params
+
+        tree = load_params(file).model_dump(mode="json")
+        console.print(yaml.safe_dump(tree, sort_keys=False), end="", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def download(file: ParamsFile = PARAMS) -> None:
+    """Fetch the corpus's archive into data/raw and check its MD5."""
+    with _one_line_errors() as console:
+        from stages.download import download
+        from stages.params import load_params
+
+        download(load_params(file).corpus, console)
+
+
+@app.command()
+def verify(file: ParamsFile = PARAMS) -> None:
+    """Check every clip and every row of the corpus; write data/manifest.jsonl."""
+    with _one_line_errors() as console:
+        from stages.params import load_params
+        from stages.verify import verify
+
+        sections = load_params(file)
+        verify(sections.corpus, sections.audio, console)
+
+
+@app.command()
+def preprocess(file: ParamsFile = PARAMS) -> None:
+    """Compute the features of every clip into WebDataset shards in data/features."""
+    with _one_line_errors() as console:
+        from stages.params import load_params
+        from stages.preprocess import preprocess
+
+        sections = load_params(file)
+        preprocess(sections.corpus, sections.audio, sections.text, sections.features, sections.split, console)
+
+
+@train.command("acoustic")
+def train_acoustic(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
+    """Train text → mel. Ctrl-C saves; the same command goes on."""
+    with _one_line_errors() as console:
+        from stages.params import load_params
+        from stages.train import train_acoustic
+
+        sections = load_params(file)
+        train_acoustic(sections.acoustic, sections.training.acoustic, _device(device), console)
+
+
+@train.command("vocoder")
+def train_vocoder(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
+    """Train mel → waveform. Ctrl-C saves; the same command goes on."""
+    with _one_line_errors() as console:
+        from stages.params import load_params
+        from stages.train import train_vocoder
+
+        sections = load_params(file)
+        train_vocoder(sections.vocoder, sections.training.vocoder, _device(device), console)
+
+
+@app.command()
+def evaluate(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
+    """Measure the voice on the held-out clips; write metrics, WAVs and the report."""
+    with _one_line_errors() as console:
+        from stages.evaluate import evaluate
+        from stages.params import load_params
+
+        sections = load_params(file)
+        evaluate(sections.evaluate, file, _device(device), console)
+
+
+@app.command()
+def say(
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="What to say.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A file with one text a line.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the WAVs go.")] = Path("spoken"),
+    seed: Annotated[int, typer.Option(help="Another seed, another rendering.")] = 1,
+    device: Device = "auto",
+) -> None:
+    """Speak one or many texts: a 16-bit WAV and a JSON sidecar each."""
+    with _one_line_errors() as console:
+        from stages.say import read_texts, say
+
+        say(read_texts(texts or [], file), out, seed, _device(device), console)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[Console]:
+    """The console of a command; what went wrong as one line on standard error, and an exit code that says whose it is.
+
+    2: something the user gave; 1: training broke; 130: interrupted, go on with the same command.
+    """
+    from rich.console import Console
+
+    try:
+        # Where nobody looks at a terminal, lines stay whole: logs are searched. Brackets and colons in paths and texts
+        # are no markup.
+        watched = sys.stdout.isatty()
+        yield Console(soft_wrap=not watched, width=None if watched else 160, markup=False, emoji=False)
+    except (Exception, KeyboardInterrupt) as error:
+        code = _exit_code(error)
+        if _Options.debug or code is None:
+            raise
+        typer.echo(f"dtc: {_line(error)}", err=True)
+        raise typer.Exit(code) from None
+
+
+def _line(error: BaseException) -> str:
+    from dtc.errors import InputError
+
+    if isinstance(error, OSError):
+        where = error.filename2 or error.filename or "the file system"
+        error = InputError(
+            where, f"cannot be used ({error.strerror})", "a path to write to", "free it and run it again"
+        )
+    return str(error) or "interrupted"
+
+
+def _exit_code(error: BaseException) -> int | None:
+    """None for a fault of our own, which shows its traceback."""
+    from dtc.errors import InputError
+
+    if isinstance(error, InputError) or (isinstance(error, OSError) and error.errno in REFUSALS):
+        return 2
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    # By name: importing the class would import torch.
+    return 1 if type(error).__name__ == "NonFiniteLoss" else None
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    from dtc.errors import InputError
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError("--device", f"found {name!r}", "auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device", "no CUDA device here", remedy="use --device cpu")
+    return device

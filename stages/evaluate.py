@@ -1,0 +1,213 @@
+"""`dtc evaluate`: the voice on clips it never heard → metrics, WAVs and the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import shutil
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from dtc import __version__
+from dtc.batch import Clip
+from dtc.evaluation import EvaluateConfig
+from dtc.evaluation.metrics import attention_diagonality, attention_focus, mel_cepstral_distortion_db, real_time_factor
+from dtc.evaluation.recogniser import transcribe_all, word_errors
+from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip, write_report
+from dtc.synthesis import Speech, Voice, load_voice
+from dtc.text.symbols import symbols_of
+from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from pipeline.corpora import find_grammar
+from pipeline.loader import ShardLoader
+from pipeline.shards import ShardIndex, read_index
+from stages import paths
+from stages.say import write_speech
+
+# How each clip is made to sound; the recording is what no voice can beat.
+RECORDING, COPY, SYNTHESIS = "recording", "copy_synthesis", "synthesis"
+GRIFFIN_LIM_COPY, GRIFFIN_LIM_SYNTHESIS = "griffin_lim", "griffin_lim_synthesis"
+NOTES = {
+    RECORDING: "what the corpus holds: the ceiling",
+    COPY: "the recording's mel through the trained vocoder",
+    GRIFFIN_LIM_COPY: "the recording's mel through Griffin-Lim",
+    SYNTHESIS: "text through both trained models: the voice",
+    GRIFFIN_LIM_SYNTHESIS: "text through the acoustic model and Griffin-Lim",
+}
+GRIFFIN_LIM_MOMENTUM = 0.99
+
+Wave = Float[Tensor, " samples"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One held-out clip and all its renderings."""
+
+    clip: Clip
+    speech: Speech
+    waves: dict[str, Wave]
+
+
+def evaluate(evaluate: EvaluateConfig, params_file: Path, device: torch.device, console: Console) -> None:
+    """Speak the held-out texts, listen with the recogniser, compare with the recordings."""
+    index = read_index(paths.FEATURES)
+    voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
+    loader = ShardLoader(paths.FEATURES, "test", batch_size=1)
+    clips = [loader.read(place) for place in loader.places[: evaluate.max_clips]]
+    grammar = find_grammar(evaluate.grammar) if evaluate.grammar else None
+
+    console.print(f"evaluate: speaking {len(clips)} held-out texts", highlight=False)
+    started = time.monotonic()
+    texts = [clip.raw_text for clip in clips]
+    speeches = voice.speak_words(texts, [clip.spoken_text for clip in clips], evaluate.seed)
+    synthesis_s = time.monotonic() - started
+    trials = _render(voice, clips, speeches, evaluate.griffin_lim_iterations)
+    heard = _listen(grammar, trials, voice.audio.sampling_rate, console) if grammar else {}
+
+    metrics = _metrics(trials, heard, voice, synthesis_s)
+    _write_results(metrics, trials, heard, voice, evaluate.seed)
+    report = _report(metrics, trials, heard, voice, index, params_file)
+    write_report(report, paths.REPORT / "index.html")
+    _summarise(metrics, grammar is not None, console)
+
+
+def _render(voice: Voice, clips: Sequence[Clip], speeches: Sequence[Speech], iterations: int) -> list[Trial]:
+    config = GriffinLimConfig(model="griffin_lim", iterations=iterations, momentum=GRIFFIN_LIM_MOMENTUM)
+    griffin_lim = GriffinLim(config, voice.audio)
+    trials = []
+    for clip, speech in zip(clips, speeches, strict=True):
+        waves = {
+            RECORDING: clip.wave,
+            COPY: voice.copy(clip.mel),
+            GRIFFIN_LIM_COPY: griffin_lim(clip.mel[None])[0],
+            SYNTHESIS: speech.wave,
+            GRIFFIN_LIM_SYNTHESIS: griffin_lim(speech.mel[None])[0],
+        }
+        trials.append(Trial(clip, speech, waves))
+    return trials
+
+
+def _listen(grammar: Path, trials: Sequence[Trial], sampling_rate: int, console: Console) -> dict[str, list[str]]:
+    """What is heard in every rendering of every clip."""
+    console.print(f"evaluate: listening to {len(trials)} × {len(NOTES)} renderings", highlight=False)
+    waves = [trial.waves[name].numpy() for name in NOTES for trial in trials]
+    heard = transcribe_all(grammar, waves, sampling_rate)
+    return {name: heard[n * len(trials) : (n + 1) * len(trials)] for n, name in enumerate(NOTES)}
+
+
+def _metrics(
+    trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, synthesis_s: float
+) -> dict[str, float]:
+    spoken = [symbols_of(trial.clip.spoken_text) for trial in trials]
+    rates = {_rate_name(name): word_errors(spoken, words).rate for name, words in heard.items()}
+    sampling_rate = voice.audio.sampling_rate
+    alignments = [trial.speech.alignment.numpy() for trial in trials]
+    spoken_s = sum(len(trial.speech.wave) for trial in trials) / sampling_rate
+    recorded_s = sum(len(trial.clip.wave) for trial in trials) / sampling_rate
+    return {
+        **rates,
+        "mel_cepstral_distortion_db": statistics.fmean(
+            mel_cepstral_distortion_db(trial.clip.mel.numpy(), trial.speech.mel.numpy()) for trial in trials
+        ),
+        "duration_ratio": spoken_s / recorded_s,
+        "attention_focus": statistics.fmean(map(attention_focus, alignments)),
+        "attention_diagonality": statistics.fmean(map(attention_diagonality, alignments)),
+        "stopped_share": statistics.fmean(trial.speech.status == "stopped" for trial in trials),
+        "real_time_factor": real_time_factor(synthesis_s, spoken_s),
+        "clips": len(trials),
+        "words": sum(len(text.split()) for text in spoken),
+    }
+
+
+def _write_results(
+    metrics: dict[str, float], trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, seed: int
+) -> None:
+    """Metrics, a row an utterance, and the synthesised WAVs with their sidecars."""
+    paths.EVALUATION.parent.mkdir(parents=True, exist_ok=True)
+    rounded = {name: round(value, 5) for name, value in metrics.items()}
+    paths.EVALUATION.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(paths.WAVS, ignore_errors=True)
+    paths.WAVS.mkdir(parents=True)
+    for number, trial in enumerate(trials, start=1):
+        write_speech(trial.speech, voice, seed, paths.WAVS, number)
+    with paths.UTTERANCES.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "text", "spoken_text", "status", *(f"heard_in_{name}" for name in heard)])
+        for number, trial in enumerate(trials):
+            row = [trial.clip.id, trial.clip.raw_text, trial.clip.spoken_text, trial.speech.status]
+            writer.writerow([*row, *(words[number] for words in heard.values())])
+
+
+def _report(
+    metrics: dict[str, float], trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, index: ShardIndex,
+    params_file: Path,
+) -> Report:  # fmt: skip
+    audio, acoustic = voice.audio, voice.acoustic_card
+    rows = [
+        ComparisonRow(
+            name.replace("_", " ").replace("griffin lim", "Griffin-Lim"),
+            {"word_error_rate": metrics[key]} if (key := _rate_name(name)) in metrics else {},
+            note,
+        )
+        for name, note in NOTES.items()
+    ]
+    return Report(
+        title=f"The voice of {index.corpus}",
+        summary=f"{len(trials)} texts that neither model ever saw, spoken and compared with their recordings.",
+        sampling_rate=audio.sampling_rate,
+        hop_length=audio.hop_length,
+        metrics={name: value for name, value in metrics.items() if name not in ("clips", "words")},
+        comparison=rows if heard else [],
+        clips=[_report_clip(number, trial, heard, voice) for number, trial in enumerate(trials)],
+        curves={"acoustic model": paths.ACOUSTIC_CURVE, "vocoder": paths.VOCODER_CURVE},
+        provenance={
+            "corpus (MD5 of the archive)": index.corpus_md5,
+            "definition of the mel": audio.fingerprint,
+            "features": index.fingerprint,
+            "acoustic model": acoustic.fingerprint,
+            "vocoder": voice.vocoder_card.fingerprint,
+            "voice": voice.fingerprint,
+        },
+        made_with={"dtc": __version__, "torch": torch.__version__, "Python": platform.python_version()},
+        params_yaml=params_file.read_text(encoding="utf-8"),
+        commands={"make it again": "dvc repro", "say something else": 'dtc say "call 90210 at 7:45"'},
+    )
+
+
+def _rate_name(name: str) -> str:
+    return "word_error_rate" if name == SYNTHESIS else f"{name}_word_error_rate"
+
+
+def _report_clip(number: int, trial: Trial, heard: dict[str, list[str]], voice: Voice) -> ReportClip:
+    def rendition(name: str) -> Rendition:
+        return Rendition(trial.waves[name].numpy(), heard[name][number] if heard else None)
+
+    config = voice.acoustic.config
+    ended = trial.speech.status == "stopped"
+    return ReportClip(
+        id=trial.clip.id, raw_text=trial.clip.raw_text, spoken_text=symbols_of(trial.clip.spoken_text),
+        synthesis=rendition(SYNTHESIS), recording=rendition(RECORDING), copy_synthesis=rendition(COPY),
+        stop_status="ended by itself" if ended else "cut off at the longest that its text may take", stopped=ended,
+        reference_log_mel=trial.clip.mel.numpy(), synthesised_log_mel=trial.speech.mel.numpy(),
+        alignment=trial.speech.alignment.numpy(), symbols=list(symbols_of(trial.clip.spoken_text)),
+        seconds_per_step=config.frames_per_step / voice.audio.frames_per_s,
+    )  # fmt: skip
+
+
+def _summarise(metrics: dict[str, float], listened: bool, console: Console) -> None:
+    table = Table("what", "value")
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.2%}" if name.endswith("_rate") else f"{value:.4g}")
+    console.print(table)
+    if not listened:
+        console.print("evaluate: evaluate.grammar is null, so nobody listened: no word error rates", highlight=False)
+    console.print(f"evaluate: report {paths.REPORT / 'index.html'}, WAVs {paths.WAVS}", highlight=False)

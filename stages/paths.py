@@ -1,0 +1,32 @@
+"""Every path that a stage reads or writes, relative to the project's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dtc.errors import InputError
+
+RAW = Path("data/raw")  # the corpus's archive, alone
+MANIFEST = Path("data/manifest.jsonl")
+FEATURES = Path("data/features")
+ACOUSTIC = Path("models/acoustic")
+VOCODER = Path("models/vocoder")
+RUNS = Path("runs")  # resume state and TensorBoard logs; git-ignored, unknown to DVC
+SPOKEN = Path("spoken")
+RESULTS = Path("results")
+CORPUS_METRICS = RESULTS / "metrics/corpus.json"
+EVALUATION = RESULTS / "metrics/evaluate.json"
+UTTERANCES = RESULTS / "utterances.csv"
+WAVS = RESULTS / "wavs"
+REPORT = RESULTS / "report"
+ACOUSTIC_CURVE = RESULTS / "curves/acoustic.csv"
+VOCODER_CURVE = RESULTS / "curves/vocoder.csv"
+
+
+def raw_archive() -> Path:
+    """The one archive in data/raw."""
+    found = sorted(path for path in RAW.glob("*") if path.is_file()) if RAW.is_dir() else []
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "nothing"
+        raise InputError(RAW, f"{names} there", "the corpus's archive, alone", "run `dtc download` first")
+    return found[0]

@@ -1,0 +1,78 @@
+"""`dtc say`: texts → WAVs, each with a JSON beside it that says what it is."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from dtc.audio import write_wav
+from dtc.errors import InputError
+from dtc.provenance import sha256_of
+from dtc.synthesis import Speech, Voice, load_voice
+from stages import paths
+
+LONGEST_NAME = 40
+
+
+def say(texts: Sequence[str], out: Path, seed: int, device: torch.device, console: Console) -> None:
+    """Speak every text with the project's voice. Nothing is written where one of them cannot be read."""
+    voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
+    started = time.monotonic()
+    speeches = voice.speak(texts, seed)
+    seconds = time.monotonic() - started
+    out.mkdir(parents=True, exist_ok=True)
+    table = Table("file", "spoken", "seconds", "status")
+    for number, speech in enumerate(speeches, start=1):
+        path = write_speech(speech, voice, seed, out, number)
+        duration_s = len(speech.wave) / voice.audio.sampling_rate
+        table.add_row(str(path), speech.spoken_text, f"{duration_s:.2f}", speech.status)
+    console.print(table)
+    total_s = sum(len(speech.wave) for speech in speeches) / voice.audio.sampling_rate
+    console.print(f"say: {total_s:.1f} s of speech in {seconds:.1f} s, voice {voice.fingerprint}", highlight=False)
+
+
+def write_speech(speech: Speech, voice: Voice, seed: int, out: Path, number: int) -> Path:
+    """WAV and sidecar, named by number and text."""
+    words = re.sub(r"[^a-z0-9]+", "-", speech.raw_text.lower()).strip("-")[:LONGEST_NAME].rstrip("-")
+    path = out / f"{number:03d}-{words}.wav"
+    write_wav(path, speech.wave, voice.audio.sampling_rate)
+    sidecar = {
+        "text": speech.raw_text,
+        "spoken_text": speech.spoken_text,
+        "status": speech.status,
+        "seed": seed,
+        "duration_s": round(len(speech.wave) / voice.audio.sampling_rate, 4),
+        "sampling_rate": voice.audio.sampling_rate,
+        "wav_sha256": sha256_of(path),
+        "voice": voice.fingerprint,
+        "acoustic": voice.acoustic_card.fingerprint,
+        "vocoder": voice.vocoder_card.fingerprint,
+        "features": voice.acoustic_card.features,
+        "audio": voice.audio.fingerprint,
+        "corpus_md5": voice.acoustic_card.corpus,
+    }
+    path.with_suffix(".json").write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def read_texts(texts: Sequence[str], file: Path | None) -> list[str]:
+    """Texts of the command line, then the file's lines; empty lines are left out."""
+    lines = list(texts)
+    if file is not None:
+        try:
+            lines += file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            raise InputError(file, "no such file", "one text a line") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(file, f"cannot be read ({error})", "text in UTF-8, one text a line") from None
+    lines = [line.strip() for line in lines if line.strip()]
+    if not lines:
+        raise InputError("say", "nothing to say", "a text or --file", 'try `dtc say "call 90210 at 7:45"`')
+    return lines

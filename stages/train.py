@@ -1,0 +1,144 @@
+"""`dtc train acoustic` and `dtc train vocoder`: shards → a model folder and its curve."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from dtc.acoustic import AcousticConfig, build_acoustic
+from dtc.acoustic.tacotron2 import Tacotron2
+from dtc.audio import AudioConfig, log_mel
+from dtc.batch import Batch
+from dtc.config import Section
+from dtc.provenance import fingerprint, fingerprint_files
+from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
+from dtc.training.checkpoint import ModelCard, save_model
+from dtc.training.logbook import CURVE, Logbook, read_curve
+from dtc.training.loop import RESUME, Illustrate, TrainingConfig, seed_all, train
+from dtc.vocoder import VocoderConfig, build_vocoder
+from pipeline.loader import ShardLoader
+from pipeline.shards import ShardIndex, read_index
+from stages import paths
+
+# What shapes a trained model: an edit here starts a run anew instead of going on with the old one's state.
+CODE = (
+    "dtc/audio.py",
+    "dtc/batch.py",
+    "dtc/text/*.py",
+    "dtc/training/*.py",
+    "pipeline/loader.py",
+    "pipeline/shards.py",
+)
+ROOT = Path(__file__).parent.parent
+
+
+def train_acoustic(acoustic: AcousticConfig, training: TrainingConfig, device: torch.device, console: Console) -> None:
+    """Train the model that `acoustic.model` names on data/features."""
+    index = read_index(paths.FEATURES)
+    seed_all(training.seed, "weights")
+    card = _card("acoustic", acoustic, index)
+    model = build_acoustic(acoustic, *card.statistics())
+    _train(
+        model,
+        card,
+        index,
+        training,
+        paths.ACOUSTIC,
+        paths.ACOUSTIC_CURVE,
+        device,
+        console,
+        partial(_illustrate_acoustic, index.audio),
+    )
+
+
+def train_vocoder(vocoder: VocoderConfig, training: TrainingConfig, device: torch.device, console: Console) -> None:
+    """Train the vocoder that `vocoder.model` names on data/features. Griffin-Lim has nothing to learn."""
+    index = read_index(paths.FEATURES)
+    seed_all(training.seed, "weights")
+    card = _card("vocoder", vocoder, index)
+    model = build_vocoder(vocoder, index.audio, *card.statistics())
+    _train(
+        model,
+        card,
+        index,
+        training,
+        paths.VOCODER,
+        paths.VOCODER_CURVE,
+        device,
+        console,
+        partial(_illustrate_vocoder, index.audio),
+    )
+
+
+def _train(
+    model: nn.Module, card: ModelCard, index: ShardIndex, training: TrainingConfig, folder: Path, curve: Path,
+    device: torch.device, console: Console, illustrate: Illustrate,
+) -> None:  # fmt: skip
+    code = fingerprint_files(ROOT, (*CODE, f"dtc/{card.kind}/*.py"))
+    run = paths.RUNS / f"{card.kind}-{fingerprint(card, training, index.fingerprint, code)}"
+    weights, steps = model.state_dict(), 0
+    run.mkdir(parents=True, exist_ok=True)
+    if any(True for _ in model.parameters()):
+        shuffled = ShardLoader(paths.FEATURES, "train", training.batch_size, training.seed)
+        validation = ShardLoader(paths.FEATURES, "validation", training.batch_size)
+        weights, steps = train(model.to(device), shuffled, validation, training, run, card.kind, console, illustrate)
+    card = save_model(folder, weights, card.model_copy(update={"steps": steps}))
+    _copy_curve(run / CURVE, curve)
+    (run / RESUME).unlink(missing_ok=True)  # the model is in place: a forced run starts over
+    table = Table("model", "parameters", "steps", "validation loss", "folder", "fingerprint")
+    parameters = sum(value.numel() for value in model.parameters())
+    losses = [row["loss"] for row in read_curve(curve) if row["split"] == "validation"]
+    table.add_row(
+        str(card.config["model"]), f"{parameters:,}", str(steps), losses[-1] if losses else "–", str(folder),
+        card.fingerprint,
+    )  # fmt: skip
+    console.print(table)
+
+
+def _card(kind: Literal["acoustic", "vocoder"], config: Section, index: ShardIndex) -> ModelCard:
+    plain: dict[str, Any] = config.model_dump(mode="json")
+    return ModelCard(
+        kind=kind, config=plain, audio=index.audio, alphabet=index.alphabet, mel_mean=index.mel_mean,
+        mel_deviation=index.mel_deviation, corpus=index.corpus_md5, features=index.fingerprint, steps=0,
+    )  # fmt: skip
+
+
+def _illustrate_acoustic(audio: AudioConfig, model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
+    """The first validation clip as the model speaks it by itself: attention and mel, beside the recording's mel."""
+    assert isinstance(model, Tacotron2)
+    was_training = model.training
+    spoken = model.eval().infer([batch.symbol_ids[0, : batch.symbol_lengths[0]]], seed=0)[0]
+    model.train(was_training)
+    logbook.image(step, "attention", rgb_array(alignment_figure(spoken.alignment.cpu().numpy())))
+    recorded = batch.mel[0, :, : batch.mel_lengths[0]]
+    for name, mel in (("mel/recording", recorded), ("mel/synthesis", spoken.mel)):
+        picture = spectrogram_figure(mel.cpu().numpy(), audio.sampling_rate, audio.hop_length)
+        logbook.image(step, name, rgb_array(picture))
+
+
+@torch.no_grad()
+def _illustrate_vocoder(audio: AudioConfig, model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
+    """The first validation clip from its true mel, beside the recording."""
+    length = int(batch.wave_lengths[0])
+    wave = model(batch.mel[:1, :, : batch.mel_lengths[0]])[0, :length]
+    for name, sound in (("recording", batch.wave[0, :length]), ("copy", wave)):
+        logbook.audio(step, name, sound.cpu().numpy(), audio.sampling_rate)
+        picture = spectrogram_figure(
+            log_mel(sound[None], audio)[0].cpu().numpy(), audio.sampling_rate, audio.hop_length
+        )
+        logbook.image(step, f"mel/{name}", rgb_array(picture))
+
+
+def _copy_curve(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_file():
+        shutil.copyfile(source, target)
+    else:
+        target.write_text("step,split,seconds,loss\n", encoding="utf-8")

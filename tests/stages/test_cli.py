@@ -1,0 +1,171 @@
+"""`dtc`: instant help, params that print as they are read, and every fault of the user's as one line and exit code 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import REPOSITORY, Project
+from typer.testing import CliRunner
+
+from dtc.errors import InputError
+from stages.cli import app
+from stages.params import load_params
+
+DTC = Path(sys.executable).with_name("dtc")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from stages.cli import app\n"
+        "try: app(['--help'])\n"
+        "finally: print('loaded:', *sorted({'torch', 'numpy', 'pydantic', 'soundfile'} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    for command in ("params", "download", "verify", "preprocess", "train", "evaluate", "say"):
+        assert f" {command} " in done.stdout
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_the_repositorys_params_are_valid() -> None:
+    load_params(REPOSITORY / "params.yaml")
+
+
+def test_params_prints_what_is_in_force(project: Project) -> None:
+    # Long, and with what a console might take for markup, an emoji or a number.
+    project.write_params({"corpus.source": f"/data/[bold]/:smile:/{'x' * 200}/1.0", "corpus.md5": "0" * 32})
+    printed = project.run("params")
+    Path("again.yaml").write_text(printed)
+    assert load_params(Path("again.yaml")) == load_params(Path("params.yaml"))
+    assert list(yaml.safe_load(printed)) == list(yaml.safe_load(Path("params.yaml").read_text()))
+    assert project.run("params", "--params", "again.yaml") == printed
+
+
+def test_a_number_written_without_a_dot_is_a_number(project: Project) -> None:
+    project.write_params({"training.acoustic.optimizer.learning_rate": "1e-3"})
+    assert "learning_rate: 1e-3\n" in Path("params.yaml").read_text().replace("'", "")
+    assert load_params(Path("params.yaml")).training.acoustic.optimizer.learning_rate == 0.001
+
+
+@pytest.mark.parametrize(
+    ("edits", "line"),
+    [
+        ({"audio.sampling_rate": "fast"}, "params.yaml: audio.sampling_rate: found 'fast', expected a valid integer"),
+        ({"audio.hop_length": 0}, "params.yaml: audio.hop_length: found 0, expected greater than 0"),
+        (
+            {"audio.mel_fmax": 9000},
+            "params.yaml: audio: mel_fmin 0, mel_fmax 9000, expected mel_fmin < mel_fmax <= sampling_rate / 2",
+        ),
+        ({"split.test_share": 0.5}, "params.yaml: split.test_share: found 0.5, expected less than 0.5"),
+        ({"features.stft": "sometimes"}, "params.yaml: features.stft: found 'sometimes', expected a valid boolean"),
+        ({"corpus.md5": "abc"}, "params.yaml: corpus.md5: found 'abc', expected "),
+        (
+            {"vocoder.model": "wavenet"},
+            "params.yaml: vocoder.model: found 'wavenet', expected one of 'griffin_lim', 'vocos'",
+        ),
+        (
+            {"acoustic.model": "tacotron"},
+            "params.yaml: acoustic.model: found 'tacotron', expected 'tacotron2'; did you mean tacotron2?",
+        ),
+        ({"text.symbols": "ipa"}, "params.yaml: text.symbols: found 'ipa', expected 'nvidia'"),
+        ({"training.vocoder.epochs": -1}, "params.yaml: training.vocoder.epochs: found -1, expected greater than 0"),
+        (
+            {"training.acoustic.checkpoint_every": 15},
+            "params.yaml: training.acoustic: checkpoint_every 15, expected a multiple of log_every (10)",
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused(project: Project, edits: dict[str, object], line: str) -> None:
+    project.write_params(edits)
+    assert project.run("params", code=2).startswith(line)
+    project.write_params()
+    project.run("params")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("corpus:", "corpsu:", "params.yaml: corpsu: unknown key (found {'name'"),
+        (
+            "  dim:",
+            "  dimm:",
+            "params.yaml: vocoder.dimm: unknown key (found 8), expected one of model, dim, intermediat",
+        ),
+        (
+            "  seed:",
+            "  sede:",
+            "params.yaml: split.sede: unknown key (found 1), expected one of validation_share, test_",
+        ),
+        ("    fft_sizes:", "    fft_size:", "params.yaml: vocoder.loss.fft_size: unknown key (found [512]), expected "),
+        ("  stft: false\n", "", "params.yaml: features.stft: missing; add it; `dtc params` prints a whole set"),
+        ("corpus:", "corpus: ]", "params.yaml:1: not YAML ("),
+    ],
+)
+def test_a_wrong_key_is_refused(project: Project, old: str, new: str, line: str) -> None:
+    text = Path("params.yaml").read_text()
+    assert old in text
+    Path("params.yaml").write_text(text.replace(old, new, 1))
+    assert project.run("verify", code=2).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "params.yaml: no such file, expected a params file; pass --params FILE or run in the project"),
+        ("", "params.yaml: (the whole file): found None, expected keys and values"),
+        ("[1, 2]", "params.yaml: (the whole file): found list, expected keys and values"),
+    ],
+)
+def test_no_params(project: Project, content: str | None, line: str) -> None:
+    Path("params.yaml").unlink()
+    if content is not None:
+        Path("params.yaml").write_text(content)
+    assert project.run("download", code=2).startswith(line)
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["verify"], "data/raw: nothing there, expected the corpus's archive, alone; run `dtc download` first"),
+        (["preprocess"], "data/raw: nothing there, expected the corpus's archive, alone; run `dtc download` first"),
+        (
+            ["train", "acoustic"],
+            "data/features/index.json: no such file, expected the index of the features; run `dtc ",
+        ),
+        (
+            ["train", "vocoder"],
+            "data/features/index.json: no such file, expected the index of the features; run `dtc pr",
+        ),
+        (
+            ["say", "call 7"],
+            "models/acoustic/config.json: no such file, expected a trained acoustic model; run `dtc tra",
+        ),
+        (["say"], "say: nothing to say, expected a text or --file; try `dtc say"),
+        (["say", "--file", "none.txt"], "none.txt: no such file, expected one text a line"),
+        (["say", "call 7", "--device", "abacus"], "--device: found 'abacus', expected auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_a_stage_before_its_time_names_the_one_to_run(project: Project, arguments: list[str], line: str) -> None:
+    assert project.run(*arguments, code=2).startswith(line)
+    assert not [
+        path for path in (project.root / "data", project.root / "models", project.root / "spoken") if path.exists()
+    ]
+
+
+def test_a_real_process_prints_one_line(project: Project) -> None:
+    project.write_params({"corpus.source": "nowhere"})
+    done = subprocess.run([DTC, "download"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "dtc: corpus.source: nowhere: no such file or folder, expected an archive, a folder or a URL\n"
+    )
+    assert done.stdout == ""
+
+
+def test_debug_shows_the_traceback(project: Project) -> None:
+    result = CliRunner().invoke(app, ["--debug", "verify"])
+    assert isinstance(result.exception, InputError)
+    project.run("verify", code=2)

@@ -1,0 +1,79 @@
+"""dvc.yaml tells DVC the truth: every module that shapes a stage's output is among its dependencies."""
+
+from pathlib import Path
+
+import grimp
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+# Module of each stage's function, and what it imports that cannot change its result.
+MODULES = {
+    "download": "stages.download",
+    "verify": "stages.verify",
+    "preprocess": "stages.preprocess",
+    "train_acoustic": "stages.train",
+    "train_vocoder": "stages.train",
+    "evaluate": "stages.evaluate",
+}
+# Errors, parsing and fingerprints: they decide whether a stage runs, not what it makes.
+HARMLESS = {"dtc", "dtc.config", "dtc.errors", "dtc.provenance", "dtc.text", "dtc.evaluation", "stages", "stages.paths", "pipeline"}  # fmt: skip
+ALSO_HARMLESS = {
+    # the manifest carries what these decide
+    "preprocess": {"pipeline.audit", "pipeline.corpora", "pipeline.corpora.ljspeech"},
+    # pictures in TensorBoard; of the data plane only what reads shards; of the models only the one that is trained
+    "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic"},
+    "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic"},
+    "evaluate": {"stages.say", "dtc.training", "dtc.batch", "pipeline"},
+}
+
+
+def upstream(stage: str) -> set[str]:
+    graph = grimp.build_graph("dtc", "pipeline", "stages", cache_dir=None)
+    return graph.find_upstream_modules(MODULES[stage]) | {MODULES[stage]}
+
+
+def declared(stage: str) -> set[str]:
+    """Modules among a stage's dependencies; a folder stands for all that is in it."""
+    modules = set()
+    for path in PIPELINE[stage]["deps"]:
+        path = path.replace("${acoustic.model}", PARAMS["acoustic"]["model"])
+        path = ROOT / path.replace("${vocoder.model}", PARAMS["vocoder"]["model"])
+        files = [path] if path.suffix == ".py" else path.rglob("*.py") if path.is_dir() else []
+        for file in files:
+            modules.add(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+    return modules
+
+
+def other_models(stage: str) -> set[str]:
+    """Modules of the models that the stage does not train, and of what comes before the shards."""
+    if not stage.startswith("train"):
+        return set()
+    kind = stage.removeprefix("train_")
+    rooms = {"acoustic": "dtc.vocoder.", "vocoder": "dtc.acoustic."}
+    unused = {"dtc.vocoder.griffin_lim"} if kind == "vocoder" else set()
+    before_the_shards = {
+        f"pipeline.{name}" for name in ("archive", "audit", "corpora", "corpora.ljspeech", "features", "split")
+    }
+    return unused | before_the_shards | {module for module in upstream(stage) if module.startswith(rooms[kind])}
+
+
+@pytest.mark.parametrize("stage", MODULES)
+def test_every_module_that_shapes_a_stage_is_declared(stage: str) -> None:
+    missing = upstream(stage) - declared(stage) - HARMLESS - ALSO_HARMLESS.get(stage, set()) - other_models(stage)
+    if stage == "evaluate":  # reads what earlier stages wrote, through the rooms that wrote it
+        missing = {module for module in missing if not module.startswith(("pipeline.", "dtc.training."))}
+    assert not missing
+
+
+@pytest.mark.parametrize("stage", MODULES)
+def test_every_declared_file_is_there(stage: str) -> None:
+    made = {next(iter(out)) if isinstance(out, dict) else out for other in PIPELINE.values() for out in other["outs"]}
+    code = [dep for dep in PIPELINE[stage]["deps"] if dep not in made]
+    assert all(
+        (ROOT / dep.replace("${acoustic.model}", "tacotron2").replace("${vocoder.model}", "vocos")).exists()
+        for dep in code
+    )

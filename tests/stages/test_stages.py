@@ -1,0 +1,372 @@
+"""download → verify → preprocess → train → say on twelve tones: equal bytes, faults named and mended, killed anywhere."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Project, sound_bytes, write_corpus
+from typer.testing import CliRunner
+
+from dtc.provenance import md5_of
+from pipeline.shards import read_index, read_places
+from stages import paths
+from stages.cli import app
+
+KILLED = Path(__file__).with_name("killed.py")
+
+
+def prepare(project: Project) -> None:
+    for command in ("download", "verify", "preprocess"):
+        project.run(command)
+
+
+def test_the_data_stages(project: Project) -> None:
+    printed = project.run("download")
+    archive = Path("data/raw/tones.tar")
+    assert f"MD5 {md5_of(archive)}" in printed
+    assert f"corpus.md5 is null; set it to {md5_of(archive)}" in printed
+    assert "12" in project.run("verify")
+    metrics = json.loads(paths.CORPUS_METRICS.read_text())
+    assert (metrics["clips"], metrics["shortest_s"], metrics["longest_s"]) == (12, 0.25, 0.37)
+    printed = project.run("preprocess")
+    index = read_index(paths.FEATURES)
+    assert index.fingerprint in printed
+    assert (index.corpus, index.corpus_md5) == ("tones", md5_of(archive))
+    # By split_of: six clips of train, in shards of four; the alphabet is theirs alone.
+    assert [(shard.file, shard.clips) for shard in index.shards] == [
+        ("train-00000.tar", 4),
+        ("train-00001.tar", 2),
+        ("validation-00000.tar", 2),
+        ("test-00000.tar", 4),
+    ]
+    assert index.alphabet == " aceghilnorstvwx"
+    assert sum(shard.clips for shard in index.shards) == 12
+    assert sorted(path.name for path in Path("data").iterdir()) == ["features", "manifest.jsonl", "raw"]
+
+
+def test_the_statistics_are_the_training_frames(project: Project) -> None:
+    prepare(project)
+    index = read_index(paths.FEATURES)
+    mels = []
+    for place in read_places(paths.FEATURES, index, "train"):
+        first, size = place.members["mel.npy"]
+        content = (paths.FEATURES / place.shard).read_bytes()[first : first + size]
+        mels.append(np.frombuffer(content, np.float32, offset=128).reshape(80, place.frames))
+    frames = np.concatenate(mels, axis=1).astype(np.float64)
+    np.testing.assert_allclose(index.mel_mean, frames.mean(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(index.mel_deviation, frames.std(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("stft", [False, True])
+def test_run_again_elsewhere_and_later_it_writes_equal_bytes(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stft: bool
+) -> None:
+    project.write_params({"features.stft": stft})
+    prepare(project)
+    first = project.contents("data", "results")
+    prepare(project)
+    assert project.contents("data", "results") == first
+    elsewhere = tmp_path / "else" / "where"
+    shutil.copytree(project.corpus, elsewhere / "recordings")
+    for path in (elsewhere / "recordings").rglob("*"):
+        os.utime(path, (1, 1))
+    shutil.copy("params.yaml", elsewhere)
+    monkeypatch.chdir(elsewhere)
+    other = Project(elsewhere, elsewhere / "recordings")
+    other.write_params({"features.stft": stft})
+    prepare(other)
+    assert other.contents("data", "results") == first
+
+
+def test_params_decide_what_is_made(project: Project) -> None:
+    prepare(project)
+    first = read_index(paths.FEATURES)
+    project.write_params({"audio.mel_fmin": 50.0})
+    project.run("preprocess")
+    second = read_index(paths.FEATURES)
+    assert second.audio.mel_fmin == 50.0
+    assert first.fingerprint != second.fingerprint
+
+
+def replace_clip(content: bytes) -> Callable[[Path], None]:
+    return lambda corpus: (corpus / "wavs/clip-004.wav").write_bytes(content) and None
+
+
+def edit_row(new: str) -> Callable[[Path], None]:
+    def edit(corpus: Path) -> None:
+        lines = (corpus / "metadata.csv").read_text().splitlines()
+        lines[4] = new
+        (corpus / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
+
+    return edit
+
+
+CLIP, ROW = "tones.tar:recordings/wavs/clip-004.wav", "tones.tar:recordings/metadata.csv:5"
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (replace_clip(sound_bytes()[:4000]), f"{CLIP}: ends after 1978 samples, expected 4800; copy it again"),
+        (replace_clip(sound_bytes(sampling_rate=8000)), f"{CLIP}: 8000 Hz, expected 16000 Hz; resample the clip or"),
+        (replace_clip(sound_bytes(channels=2)), f"{CLIP}: 2 channels, expected 1 (mono)"),
+        (replace_clip(b"noise"), f"{CLIP}: does not decode (Format not recognised.)"),
+        (lambda corpus: (corpus / "wavs/clip-004.wav").unlink(), f"{ROW}: no clip wavs/clip-004.*"),
+        (
+            lambda corpus: (corpus / "wavs/x.wav").write_bytes(sound_bytes()),
+            "tones.tar:recordings/wavs/x.wav: no row x",
+        ),
+        (edit_row("clip-004|CALL|"), f"{ROW}: empty text of clip-004, expected words; write what is said"),
+        (edit_row("clip-004|CALL"), f"{ROW}: 2 fields, expected 3"),
+        (edit_row("clip-003|CALL|call"), f"{ROW}: id clip-003 again, first on line 4; remove one of the rows"),
+        (edit_row("clip-004|CALL|na\u00efve"), f"{ROW}: '\u00ef' not in the alphabet; spell it out in words"),
+    ],
+)
+def test_a_fault_is_named_leaves_nothing_and_is_mended(
+    project: Project, tmp_path: Path, damage: Callable[[Path], None], line: str
+) -> None:
+    shutil.copytree(project.corpus, tmp_path / "whole")
+    damage(project.corpus)
+    project.run("download")
+    faults = project.run("verify", code=2)
+    assert line in faults
+    assert not paths.MANIFEST.exists()
+    assert not paths.CORPUS_METRICS.exists()
+    assert project.run("preprocess", code=2) == (
+        "data/manifest.jsonl: no such file, expected the audited corpus; run `dtc verify` first"
+    )
+    assert not paths.FEATURES.exists()
+    shutil.rmtree(project.corpus)
+    shutil.move(tmp_path / "whole", project.corpus)
+    prepare(project)
+    assert len(paths.MANIFEST.read_text().splitlines()) == 12
+
+
+def test_every_fault_is_printed(project: Project) -> None:
+    rows = "".join(f"clip-{n:03d}|CALL|\n" for n in range(12))
+    (project.corpus / "metadata.csv").write_text(rows + "".join(f"none-{n}|CALL|call\n" for n in range(30)))
+    project.run("download")
+
+    result = CliRunner().invoke(app, ["verify"])
+    assert result.stderr.count("\n") == 1
+    assert result.stdout.count("empty text") == 11
+    assert result.stdout.count("no clip") == 8
+    assert result.stdout.splitlines()[-1] == "… and 22 more"
+
+
+def test_a_wrong_md5(project: Project) -> None:
+    project.run("download")
+    before = project.contents("data")
+    project.write_params({"corpus.md5": "0" * 32})
+    found = md5_of(Path("data/raw/tones.tar"))
+    line = project.run("download", code=2)
+    assert line.startswith(f"{project.corpus}: MD5 {found}, expected {'0' * 32}; set corpus.md5 to the MD5")
+    assert project.contents("data") == before
+    assert project.run("verify", code=2) == (
+        f"data/raw/tones.tar: MD5 {found}, expected {'0' * 32}; remove it and run `dtc download` again"
+    )
+    project.write_params({"corpus.md5": found})
+    prepare(project)
+
+
+def test_another_corpus_replaces_the_one_before(project: Project, tmp_path: Path) -> None:
+    project.run("download")
+    shutil.copy("data/raw/tones.tar", tmp_path / "other.tar")
+    project.write_params({"corpus.source": str(tmp_path / "other.tar")})
+    project.run("download")
+    assert [path.name for path in paths.RAW.iterdir()] == ["other.tar"]
+
+
+def test_a_cut_archive(project: Project) -> None:
+    project.run("download")
+    archive = Path("data/raw/tones.tar")
+    archive.write_bytes(archive.read_bytes()[:20000])
+    assert project.run("verify", code=2).startswith("data/raw/tones.tar: does not read as a tar archive (")
+    archive.unlink()
+    prepare(project)
+
+
+def test_an_archive_changed_after_verify(project: Project) -> None:
+    prepare(project)
+    before = project.contents("data/features")
+    (project.corpus / "wavs/clip-003.wav").write_bytes(sound_bytes(pitch_hz=999))
+    project.run("download")
+    assert project.run("preprocess", code=2).startswith("tones.tar:recordings/wavs/clip-003.wav: MD5 ")
+    assert project.contents("data/features") == before
+    project.run("verify")
+    project.run("preprocess")
+    assert project.contents("data/features") != before
+
+
+@pytest.mark.parametrize(
+    ("edits", "fault"),
+    [
+        (
+            {"audio.sampling_rate": 22050},
+            "16000 Hz, expected 22050 Hz; resample the clip or set audio.sampling_rate to",
+        ),
+        ({"audio.filter_length": 8192}, "4000 samples, expected more than 4096; remove the clip"),
+    ],
+)
+def test_params_changed_after_verify(project: Project, edits: dict[str, object], fault: str) -> None:
+    prepare(project)
+    before = project.contents("data/features")
+    project.write_params(edits)
+    assert project.run("preprocess", code=2).startswith(f"recordings/wavs/clip-000.wav: {fault}")
+    assert project.contents("data/features") == before
+
+
+def test_too_few_clips_for_a_split(project: Project) -> None:
+    project.write_params({"split.validation_share": 0.001})
+    project.run("download")
+    project.run("verify")
+    assert project.run("preprocess", code=2) == (
+        "data/features: no clips in split validation of 12, expected at least one; "
+        "raise split.validation_share and split.test_share, or record more"
+    )
+    assert not paths.FEATURES.exists()
+    project.write_params()
+    project.run("preprocess")
+
+
+@pytest.mark.parametrize(
+    ("command", "in_the_way", "line"),
+    [
+        ("download", "data", "data/raw: cannot be used (Not a directory), expected a path to write to; free it and"),
+        ("download", "data/raw", "data/raw: cannot be used (File exists), expected a path to write to; free it and"),
+        ("download", "runs", "runs/download: cannot be used (Not a directory)"),
+        ("verify", "results", "results/metrics: cannot be used (Not a directory)"),
+        ("preprocess", "data/features", "data/features: cannot be used (Not a directory)"),
+        ("train acoustic", "models", "models/acoustic.part: cannot be used (Not a directory)"),
+    ],
+)
+def test_a_file_where_a_folder_must_be(project: Project, command: str, in_the_way: str, line: str) -> None:
+    commands = ["download", "verify", "preprocess", "train acoustic"]
+    for earlier in commands[: commands.index(command)]:
+        project.run(*earlier.split())
+    Path(in_the_way).parent.mkdir(exist_ok=True)
+    Path(in_the_way).write_text("a file")
+    assert project.run(*command.split(), code=2).startswith(line)
+    assert Path(in_the_way).read_text() == "a file"
+    Path(in_the_way).unlink()
+    project.run(*command.split())
+
+
+@contextmanager
+def largest_file(size_bytes: int) -> Iterator[None]:
+    """A full disk, nearly: no file grows beyond a size."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("command", "made"), [("download", "data/raw"), ("verify", "data/manifest.jsonl"), ("preprocess", "data/features")]
+)
+def test_no_room(project: Project, command: str, made: str) -> None:
+    commands = ["download", "verify", "preprocess"]
+    for earlier in commands[: commands.index(command)]:
+        project.run(earlier)
+    with largest_file(1000):
+        assert "cannot be used (File too large)" in project.run(command, code=2)
+    assert not Path(made).exists(), "half of it would be read as whole"
+    prepare(project)
+
+
+@pytest.mark.parametrize("command", ["download", "verify", "preprocess"])
+def test_killed_before_any_change_it_ends_as_if_never_killed(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, command: str
+) -> None:
+    commands = ["download", "verify", "preprocess"]
+    for earlier in commands[: commands.index(command)]:
+        project.run(earlier)
+    copies = tmp_path_factory.mktemp("killed")
+    done = subprocess.run(
+        [sys.executable, KILLED, project.root, copies, command], capture_output=True, text=True, cwd=KILLED.parents[2]
+    )
+    assert done.returncode == 0, done.stderr
+    kills = int(done.stdout)
+    assert kills >= {"download": 4, "verify": 4, "preprocess": 10}[command]
+    project.run(command)
+    whole = project.contents("data", "results")
+    for number in range(1, kills + 1):
+        copy = Project(copies / str(number), project.corpus)
+        os.chdir(copy.root)
+        assert copy.contents("data/features") in ({}, project.contents("data/features")), "never half a folder"
+        copy.run(command)
+        assert copy.contents("data", "results") == whole
+    os.chdir(project.root)
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with both models trained for one epoch: noise, but a voice."""
+    root = tmp_path_factory.mktemp("voice")
+    project = Project(root, write_corpus(root / "recordings"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        project.write_params()
+        prepare(project)
+        project.run("train", "acoustic", "--device", "cpu")
+        project.run("train", "vocoder", "--device", "cpu")
+    return root
+
+
+def test_say(voice: Path, project: Project) -> None:
+    shutil.copytree(voice / "models", "models")
+    Path("texts.txt").write_text("three\n")
+    project.run("say", "call one", "Ten!?", "--file", "texts.txt", "--out", "out/wavs", code=2)
+    assert not Path("out").exists()
+    project.run("say", "call one", "--file", "texts.txt", "--out", "out/wavs")
+    assert sorted(path.name for path in Path("out/wavs").iterdir()) == [
+        "001-call-one.json", "001-call-one.wav", "002-three.json", "002-three.wav",
+    ]  # fmt: skip
+    for name, text in (("001-call-one", "call one"), ("002-three", "three")):
+        sidecar = json.loads(Path(f"out/wavs/{name}.json").read_text())
+        info = soundfile.info(f"out/wavs/{name}.wav")
+        assert (info.samplerate, info.channels, info.subtype) == (16000, 1, "PCM_16")
+        assert (sidecar["text"], sidecar["spoken_text"], sidecar["sampling_rate"]) == (text, text, 16000)
+        assert sidecar["duration_s"] == round(info.frames / 16000, 4)
+        assert sidecar["corpus_md5"] == md5_of(voice / "data/raw/tones.tar")
+        assert sidecar["features"] == read_index(voice / "data/features").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("zoom", "text 1: 'z' 'm' not in the voice's alphabet, expected only aceghilnorstvwx; reads: zoom"),
+        ("on e\u0436", "text 1: "),
+    ],
+)
+def test_say_shows_what_the_voice_never_heard(voice: Path, project: Project, text: str, line: str) -> None:
+    shutil.copytree(voice / "models", "models")
+    assert project.run("say", text, code=2).startswith(line)
+    assert not paths.SPOKEN.exists()
+
+
+def test_say_where_no_folder_can_be(voice: Path, project: Project) -> None:
+    shutil.copytree(voice / "models", "models")
+    Path("out").write_text("a file")
+    line = project.run("say", "one", "--out", "out", code=2)
+    assert line.startswith("out: cannot be used (File exists), expected a path to write to; free it")
+
+
+def test_a_changed_model_is_refused(voice: Path, project: Project) -> None:
+    shutil.copytree(voice / "models", "models")
+    weights = Path("models/vocoder/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    line = project.run("say", "one", code=2)
+    assert line.startswith("models/vocoder/model.safetensors: SHA-256 ")
+    assert line.endswith("; the file was changed; run `dtc train vocoder` first")
