@@ -1,0 +1,96 @@
+"""The whole line by real DVC: preset `smoke` from a clean clone, then nothing to do, then only what a change concerns."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `git clone` would give a stranger, with preset smoke as its params.
+
+    The working tree is copied, so that what is tested is what lies here and not the last commit.
+    """
+    folder = tmp_path_factory.mktemp("clone") / "dtc"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout.split("\0")  # fmt: skip
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    shutil.copyfile(ROOT / "stages/presets/smoke.yaml", folder / "params.yaml")
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    return folder
+
+
+def repro(clone: Path) -> list[str]:
+    """Run `dvc repro`; the stages that it ran."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(clone),  # the clone's code, not this checkout's
+        "DVC_NO_ANALYTICS": "1",
+    }
+    done = subprocess.run(["dvc", "repro"], cwd=clone, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+
+
+STAGES = ["download", "verify", "preprocess", "train_acoustic", "train_vocoder", "evaluate"]
+
+
+def test_the_line_runs_once_and_then_only_what_changed(clone: Path) -> None:
+    # The committed dvc.lock is of other params: everything runs.
+    assert sorted(repro(clone)) == sorted(STAGES)
+
+    metrics = json.loads((clone / "results/metrics/evaluate.json").read_text())
+    assert {
+        "word_error_rate", "copy_synthesis_word_error_rate", "recording_word_error_rate",
+        "griffin_lim_word_error_rate", "mel_cepstral_distortion_db", "real_time_factor", "attention_focus",
+        "duration_ratio",
+    } <= metrics.keys()  # fmt: skip
+    assert metrics["recording_word_error_rate"] <= 0.1  # three clips, a dozen words
+    page = (clone / "results/report/index.html").read_text()
+    assert "<audio" in page
+    sidecar = json.loads(next((clone / "results/wavs").glob("001-*.json")).read_text())
+    index = json.loads((clone / "data/features/index.json").read_text())
+    assert sidecar["corpus_md5"] == index["corpus_md5"]
+
+    assert repro(clone) == []
+
+    _edit(clone, lambda params: params["evaluate"].update(griffin_lim_iterations=9))
+    assert repro(clone) == ["evaluate"]
+    _edit(clone, lambda params: params["training"]["vocoder"].update(seed=2))
+    assert repro(clone) == ["train_vocoder", "evaluate"]
+    assert [name for name in STAGES if name in _would_run(clone, lambda params: params["split"].update(seed=2))] == [
+        "preprocess", "train_acoustic", "train_vocoder", "evaluate",
+    ]  # fmt: skip
+
+
+def _edit(clone: Path, change: object) -> None:
+    path = clone / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    change(params)  # type: ignore[operator]
+    path.write_text(yaml.safe_dump(params))
+
+
+def _would_run(clone: Path, change: object) -> list[str]:
+    """Stages that `dvc repro --dry` names after a change, without the cost of running them."""
+    _edit(clone, change)
+    dry = subprocess.run(
+        [str(Path(sys.executable).parent / "dvc"), "repro", "--dry"],
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line.split("'")[1] for line in dry.stdout.splitlines() if line.startswith("Running stage")]
