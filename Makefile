@@ -5,9 +5,9 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 INSTALLED := .venv/installed
 
-.PHONY: demo test lint format bench clean help
+.PHONY: help demo test lint format clean
 help:
-	@grep -E '^# ' Makefile
+	@grep '^#' Makefile | head -2
 
 demo: $(INSTALLED)
 	@dvc repro
@@ -29,13 +29,10 @@ format: $(INSTALLED)
 	@ruff check --fix
 	@ruff format
 
-bench: $(INSTALLED)
-	@for file in benchmarks/*.py; do python $$file || exit; done
-
 clean:
 	rm -rf .venv data models runs spoken results/report results/wavs
 
-# The versions of requirements.lock, all of them and nothing else.
+# The versions of requirements.lock.
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dtc: Python %d.%d found, expected >= 3.11; make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from dtc.config import Section
 from dtc.errors import InputError
+from dtc.files import write_whole
 from dtc.provenance import fingerprint
 
 LOG_FLOOR = 1e-5  # magnitudes below it are silence; ln 1e-5 = -11.5
@@ -114,7 +115,7 @@ def magnitude_from_mel(
 
 
 def griffin_lim(
-    magnitude: Float[Tensor, "batch bins frames"], audio: AudioConfig, iterations: int, momentum: float = 0.99
+    magnitude: Float[Tensor, "batch bins frames"], audio: AudioConfig, iterations: int, momentum: float
 ) -> Float[Tensor, "batch samples"]:
     """A waveform whose STFT has nearly these magnitudes; samples = frames * hop_length.
 
@@ -144,7 +145,9 @@ def istft(spectrum: Tensor, audio: AudioConfig, samples: int) -> Float[Tensor, "
     )
 
 
+# The three below are kept for later calls, which may train: built under inference_mode, autograd would refuse them.
 @functools.lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def mel_filters(audio: AudioConfig, device: torch.device | None = None) -> Float[Tensor, "mels bins"]:
     """Slaney mel filters with area normalisation; torchaudio's defaults are HTK without, so both are said."""
     filters = torchaudio.functional.melscale_fbanks(
@@ -155,11 +158,13 @@ def mel_filters(audio: AudioConfig, device: torch.device | None = None) -> Float
 
 
 @functools.lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _mel_pseudo_inverse(audio: AudioConfig, device: torch.device) -> Float[Tensor, "bins mels"]:
     return torch.linalg.pinv(mel_filters(audio).double()).float().to(device)
 
 
 @functools.lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _window(audio: AudioConfig, device: torch.device) -> Float[Tensor, " window"]:
     return torch.hann_window(audio.win_length, periodic=True, device=device)
 
@@ -172,7 +177,9 @@ def read_wave(source: bytes, where: str) -> tuple[Int16[np.ndarray, " samples"],
     try:
         with soundfile.SoundFile(io.BytesIO(source)) as file:
             declared, channels, sampling_rate = file.frames, file.channels, file.samplerate
-            samples = file.read(dtype="int16")
+            # Asked for int16, libsndfile would truncate a float file's samples to -1, 0 and 1.
+            floats = file.subtype in ("FLOAT", "DOUBLE")
+            samples = to_int16(torch.from_numpy(file.read(dtype="float64"))) if floats else file.read(dtype="int16")
     except soundfile.LibsndfileError as error:
         raise InputError(where, f"does not decode ({error.error_string})", "a WAV, FLAC or Ogg file") from None
     if channels != 1:
@@ -215,4 +222,6 @@ def to_int16(wave: Float[Tensor, " samples"]) -> Int16[np.ndarray, " samples"]:
 
 def write_wav(path: Path, wave: Float[Tensor, " samples"], sampling_rate: int) -> None:
     """A 16-bit mono WAV."""
-    soundfile.write(path, to_int16(wave), sampling_rate, subtype="PCM_16", format="WAV")
+    stream = io.BytesIO()
+    soundfile.write(stream, to_int16(wave), sampling_rate, subtype="PCM_16", format="WAV")
+    write_whole(path, stream.getvalue())

@@ -55,11 +55,10 @@ def collate(clips: Sequence[Clip]) -> Batch:
     return Batch(ids, symbol_ids, symbol_lengths, mel, mel_lengths, wave, wave_lengths)
 
 
-def pad(rows: Sequence[Tensor], multiple: int = 1) -> tuple[Tensor, Int[Tensor, " batch"]]:
-    """Rows (…, length) stacked and padded with 0 to the longest, rounded up to `multiple`; and their lengths."""
+def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Int[Tensor, " batch"]]:
+    """Rows (…, length) stacked and padded with 0 to the longest; and their lengths."""
     lengths = torch.tensor([row.shape[-1] for row in rows])
-    longest = -(-int(lengths.max()) // multiple) * multiple
-    padded = rows[0].new_zeros(len(rows), *rows[0].shape[:-1], longest)
+    padded = rows[0].new_zeros(len(rows), *rows[0].shape[:-1], int(lengths.max()))
     for number, row in enumerate(rows):
         padded[number, ..., : row.shape[-1]] = row
     return padded, lengths

@@ -10,14 +10,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from dtc.errors import InputError
 
-MISSING_REMEDY = "add it; `dtc params` prints a whole set"
+MISSING_REMEDY = "add it; stages/presets/ has whole sets"
 
 
 class Section(BaseModel):
@@ -43,6 +43,14 @@ _Loader.add_implicit_resolver(
 )
 
 
+def _check_odd(size: int) -> int:
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"found {size}, expected an odd number: a kernel has a middle")
+    return size
+
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Odd = Annotated[int, AfterValidator(_check_odd)]
 AnySection = TypeVar("AnySection", bound=Section)
 
 

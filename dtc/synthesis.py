@@ -65,13 +65,12 @@ class Voice:
             raise InputError(where, f"{shown} not in the voice's alphabet", f"only {known}", f"reads: {spoken}")
         return spoken
 
-    def speak(self, texts: Sequence[str], seed: int) -> list[Speech]:
-        """Speak raw texts. A text's result depends on (seed, text) alone, not on the texts beside it."""
-        return self.speak_words(texts, [self.read(text, f"text {n}") for n, text in enumerate(texts, 1)], seed)
-
     @torch.inference_mode()
     def speak_words(self, raw_texts: Sequence[str], spoken_texts: Sequence[str], seed: int) -> list[Speech]:
-        """Speak texts that are already in words."""
+        """Speak texts that are already in words, as `read` gives them.
+
+        A text's result depends on (seed, text), and on the texts beside it by no more than rounding.
+        """
         # Texts of similar length together: the shorter ones of a batch wait for the longest.
         order = sorted(range(len(spoken_texts)), key=lambda number: len(spoken_texts[number]))
         speeches: dict[int, Speech] = {}

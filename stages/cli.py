@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from stages import paths
 
 if TYPE_CHECKING:
     import torch
@@ -121,14 +124,14 @@ def evaluate(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
         from stages.params import load_params
 
         sections = load_params(file)
-        evaluate(sections.evaluate, file, _device(device), console)
+        evaluate(sections.evaluate, _device(device), console)
 
 
 @app.command()
 def say(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="What to say.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="A file with one text a line.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the WAVs go.")] = Path("spoken"),
+    out: Annotated[Path, typer.Option(help="Where the WAVs go.")] = paths.SPOKEN,
     seed: Annotated[int, typer.Option(help="Another seed, another rendering.")] = 1,
     device: Device = "auto",
 ) -> None:
@@ -165,9 +168,7 @@ def _line(error: BaseException) -> str:
 
     if isinstance(error, OSError):
         where = error.filename2 or error.filename or "the file system"
-        error = InputError(
-            where, f"cannot be used ({error.strerror})", "a path to write to", "free it and run it again"
-        )
+        error = InputError(where, f"cannot be used ({error.strerror})", remedy="mend it and run it again")
     return str(error) or "interrupted"
 
 
@@ -190,10 +191,9 @@ def _device(name: str) -> torch.device:
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError("--device", f"found {name!r}", "auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device", "no CUDA device here", remedy="use --device cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise InputError("--device", f"found {name!r}", "auto, cpu, cuda or cuda:N")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError("--device", f"{name}, of {torch.cuda.device_count()} CUDA devices", remedy="use --device cpu")
     return device

@@ -15,13 +15,14 @@ from stages import paths
 def download(corpus: CorpusConfig, console: Console) -> None:
     """Put the archive that `corpus` names into data/raw; an archive that is already there and right is kept."""
     archive = paths.RAW / archive_name(corpus)
-    part = paths.RUNS / "download" / (archive.name + ".part")
+    part = paths.RAW.with_name("raw.part") / archive.name  # beside it: one file system, and DVC deletes data/raw
     columns = (TextColumn("download"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("download", total=None)
         md5 = fetch(
             corpus, archive, part, lambda done, total: progress.update(bar, completed=done, total=total or None)
         )
+    shutil.rmtree(part.parent, ignore_errors=True)
     for other in paths.RAW.iterdir():
         if other != archive:  # of another corpus
             shutil.rmtree(other) if other.is_dir() else other.unlink()

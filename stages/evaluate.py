@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import platform
 import shutil
@@ -13,16 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import yaml
 from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from dtc import __version__
+from dtc.audio import require_same_audio
 from dtc.batch import Clip
+from dtc.errors import InputError
 from dtc.evaluation import EvaluateConfig
 from dtc.evaluation.metrics import attention_diagonality, attention_focus, mel_cepstral_distortion_db, real_time_factor
 from dtc.evaluation.recogniser import transcribe_all, word_errors
+from dtc.files import write_whole
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip, write_report
 from dtc.synthesis import Speech, Voice, load_voice
 from dtc.text.symbols import symbols_of
@@ -43,7 +48,7 @@ NOTES = {
     SYNTHESIS: "text through both trained models: the voice",
     GRIFFIN_LIM_SYNTHESIS: "text through the acoustic model and Griffin-Lim",
 }
-GRIFFIN_LIM_MOMENTUM = 0.99
+FAIR_EAR = 0.02  # word error rate of the recordings above which the recogniser says little about a voice
 
 Wave = Float[Tensor, " samples"]
 
@@ -57,10 +62,11 @@ class Trial:
     waves: dict[str, Wave]
 
 
-def evaluate(evaluate: EvaluateConfig, params_file: Path, device: torch.device, console: Console) -> None:
+def evaluate(evaluate: EvaluateConfig, device: torch.device, console: Console) -> None:
     """Speak the held-out texts, listen with the recogniser, compare with the recordings."""
     index = read_index(paths.FEATURES)
     voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
+    _require_same_features(index, voice)
     loader = ShardLoader(paths.FEATURES, "test", batch_size=1)
     clips = [loader.read(place) for place in loader.places[: evaluate.max_clips]]
     grammar = find_grammar(evaluate.grammar) if evaluate.grammar else None
@@ -70,18 +76,29 @@ def evaluate(evaluate: EvaluateConfig, params_file: Path, device: torch.device, 
     texts = [clip.raw_text for clip in clips]
     speeches = voice.speak_words(texts, [clip.spoken_text for clip in clips], evaluate.seed)
     synthesis_s = time.monotonic() - started
-    trials = _render(voice, clips, speeches, evaluate.griffin_lim_iterations)
+    trials = _render(voice, clips, speeches, evaluate)
     heard = _listen(grammar, trials, voice.audio.sampling_rate, console) if grammar else {}
 
     metrics = _metrics(trials, heard, voice, synthesis_s)
     _write_results(metrics, trials, heard, voice, evaluate.seed)
-    report = _report(metrics, trials, heard, voice, index, params_file)
+    report = _report(metrics, trials, heard, voice, index, evaluate)
     write_report(report, paths.REPORT / "index.html")
     _summarise(metrics, grammar is not None, console)
 
 
-def _render(voice: Voice, clips: Sequence[Clip], speeches: Sequence[Speech], iterations: int) -> list[Trial]:
-    config = GriffinLimConfig(model="griffin_lim", iterations=iterations, momentum=GRIFFIN_LIM_MOMENTUM)
+def _require_same_features(index: ShardIndex, voice: Voice) -> None:
+    """Held-out clips are only those of the shards that the models were trained on."""
+    require_same_audio(index.audio, "features", voice.audio, "voice")
+    for card in (voice.acoustic_card, voice.vocoder_card):
+        if card.features != index.fingerprint:
+            found = f"trained on features {card.features}"
+            raise InputError(f"{card.kind} model", found, f"{index.fingerprint}, of {paths.FEATURES}", "train it again")
+
+
+def _render(voice: Voice, clips: Sequence[Clip], speeches: Sequence[Speech], evaluate: EvaluateConfig) -> list[Trial]:
+    config = GriffinLimConfig(
+        model="griffin_lim", iterations=evaluate.griffin_lim_iterations, momentum=evaluate.griffin_lim_momentum
+    )
     griffin_lim = GriffinLim(config, voice.audio)
     trials = []
     for clip, speech in zip(clips, speeches, strict=True):
@@ -132,24 +149,24 @@ def _write_results(
     metrics: dict[str, float], trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, seed: int
 ) -> None:
     """Metrics, a row an utterance, and the synthesised WAVs with their sidecars."""
-    paths.EVALUATION.parent.mkdir(parents=True, exist_ok=True)
     rounded = {name: round(value, 5) for name, value in metrics.items()}
-    paths.EVALUATION.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
+    write_whole(paths.EVALUATION, json.dumps(rounded, indent=2) + "\n")
     shutil.rmtree(paths.WAVS, ignore_errors=True)
     paths.WAVS.mkdir(parents=True)
     for number, trial in enumerate(trials, start=1):
         write_speech(trial.speech, voice, seed, paths.WAVS, number)
-    with paths.UTTERANCES.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "text", "spoken_text", "status", *(f"heard_in_{name}" for name in heard)])
-        for number, trial in enumerate(trials):
-            row = [trial.clip.id, trial.clip.raw_text, trial.clip.spoken_text, trial.speech.status]
-            writer.writerow([*row, *(words[number] for words in heard.values())])
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["id", "text", "spoken_text", "status", *(f"heard_in_{name}" for name in heard)])
+    for number, trial in enumerate(trials):
+        row = [trial.clip.id, trial.clip.raw_text, trial.clip.spoken_text, trial.speech.status]
+        writer.writerow([*row, *(words[number] for words in heard.values())])
+    write_whole(paths.UTTERANCES, table.getvalue())
 
 
 def _report(
     metrics: dict[str, float], trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, index: ShardIndex,
-    params_file: Path,
+    evaluate: EvaluateConfig,
 ) -> Report:  # fmt: skip
     audio, acoustic = voice.audio, voice.acoustic_card
     rows = [
@@ -178,9 +195,21 @@ def _report(
             "voice": voice.fingerprint,
         },
         made_with={"dtc": __version__, "torch": torch.__version__, "Python": platform.python_version()},
-        params_yaml=params_file.read_text(encoding="utf-8"),
-        commands={"make it again": "dvc repro", "say something else": 'dtc say "call 90210 at 7:45"'},
+        params_yaml=_params_in_force(voice, evaluate),
+        commands={"make it again": "dvc repro", "say something else": f'dtc say "{trials[0].clip.raw_text}"'},
     )
+
+
+def _params_in_force(voice: Voice, evaluate: EvaluateConfig) -> str:
+    """What made this voice and its figures, by the models themselves and not by what params.yaml says by now."""
+    tree = {
+        "audio": voice.audio.model_dump(mode="json"),
+        "acoustic": voice.acoustic_card.config,
+        "vocoder": voice.vocoder_card.config,
+        "training": {"acoustic": voice.acoustic_card.training, "vocoder": voice.vocoder_card.training},
+        "evaluate": evaluate.model_dump(mode="json"),
+    }
+    return yaml.safe_dump(tree, sort_keys=False)
 
 
 def _rate_name(name: str) -> str:
@@ -208,6 +237,8 @@ def _summarise(metrics: dict[str, float], listened: bool, console: Console) -> N
     for name, value in metrics.items():
         table.add_row(name, f"{value:.2%}" if name.endswith("_rate") else f"{value:.4g}")
     console.print(table)
+    if metrics.get("recording_word_error_rate", 0.0) > FAIR_EAR:
+        console.print(f"evaluate: recordings score above {FAIR_EAR:.0%} too: the ear is not fair", highlight=False)
     if not listened:
         console.print("evaluate: evaluate.grammar is null, so nobody listened: no word error rates", highlight=False)
     console.print(f"evaluate: report {paths.REPORT / 'index.html'}, WAVs {paths.WAVS}", highlight=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import model_validator
+
 from dtc.acoustic import AcousticConfig
 from dtc.audio import AudioConfig
 from dtc.config import Section, read_params
@@ -11,6 +13,7 @@ from dtc.evaluation import EvaluateConfig
 from dtc.text.symbols import TextConfig
 from dtc.training.loop import TrainingConfig
 from dtc.vocoder import VocoderConfig
+from dtc.vocoder.vocos import VocosConfig
 from pipeline.corpora import CorpusConfig
 from pipeline.features import FeaturesConfig
 from pipeline.split import SplitConfig
@@ -35,6 +38,16 @@ class Params(Section):
     vocoder: VocoderConfig
     training: TrainingSections
     evaluate: EvaluateConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> Params:
+        if isinstance(self.vocoder, VocosConfig):
+            segment = self.vocoder.segment_frames * self.audio.hop_length
+            largest = max(*self.vocoder.loss.fft_sizes, self.audio.filter_length)
+            if segment <= largest // 2:
+                found = f"vocoder.segment_frames {self.vocoder.segment_frames} are {segment} samples"
+                raise ValueError(f"{found}, expected more than half of the largest FFT ({largest})")
+        return self
 
 
 def load_params(path: Path) -> Params:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from dtc.audio import write_wav
 from dtc.errors import InputError
+from dtc.files import write_whole
 from dtc.provenance import sha256_of
 from dtc.synthesis import Speech, Voice, load_voice
 from stages import paths
@@ -21,11 +23,20 @@ from stages import paths
 LONGEST_NAME = 40
 
 
-def say(texts: Sequence[str], out: Path, seed: int, device: torch.device, console: Console) -> None:
+@dataclass(frozen=True)
+class Text:
+    """Something to say, and where it stands: `text 2` of the command line, or `file:line`."""
+
+    raw_text: str
+    where: str
+
+
+def say(texts: Sequence[Text], out: Path, seed: int, device: torch.device, console: Console) -> None:
     """Speak every text with the project's voice. Nothing is written where one of them cannot be read."""
     voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
     started = time.monotonic()
-    speeches = voice.speak(texts, seed)
+    spoken = [voice.read(text.raw_text, text.where) for text in texts]
+    speeches = voice.speak_words([text.raw_text for text in texts], spoken, seed)
     seconds = time.monotonic() - started
     out.mkdir(parents=True, exist_ok=True)
     table = Table("file", "spoken", "seconds", "status")
@@ -58,21 +69,22 @@ def write_speech(speech: Speech, voice: Voice, seed: int, out: Path, number: int
         "audio": voice.audio.fingerprint,
         "corpus_md5": voice.acoustic_card.corpus,
     }
-    path.with_suffix(".json").write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+    write_whole(path.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
     return path
 
 
-def read_texts(texts: Sequence[str], file: Path | None) -> list[str]:
-    """Texts of the command line, then the file's lines; empty lines are left out."""
-    lines = list(texts)
+def read_texts(texts: Sequence[str], file: Path | None) -> list[Text]:
+    """Texts of the command line, then the file's lines; empty ones are left out."""
+    found = [Text(text.strip(), f"text {number}") for number, text in enumerate(texts, start=1)]
     if file is not None:
         try:
-            lines += file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             raise InputError(file, "no such file", "one text a line") from None
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(file, f"cannot be read ({error})", "text in UTF-8, one text a line") from None
-    lines = [line.strip() for line in lines if line.strip()]
-    if not lines:
+        found += [Text(line.strip(), f"{file}:{number}") for number, line in enumerate(lines, start=1)]
+    found = [text for text in found if text.raw_text]
+    if not found:
         raise InputError("say", "nothing to say", "a text or --file", 'try `dtc say "call 90210 at 7:45"`')
-    return lines
+    return found

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from rich.console import Console
@@ -17,6 +16,7 @@ from dtc.acoustic.tacotron2 import Tacotron2
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch
 from dtc.config import Section
+from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files
 from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
 from dtc.training.checkpoint import ModelCard, save_model
@@ -27,23 +27,28 @@ from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index
 from stages import paths
 
-# What shapes a trained model: an edit here starts a run anew instead of going on with the old one's state.
+# What shapes a trained model, as in dvc.yaml: an edit here starts a run anew instead of going on with the old state.
 CODE = (
-    "dtc/audio.py",
-    "dtc/batch.py",
-    "dtc/text/*.py",
-    "dtc/training/*.py",
-    "pipeline/loader.py",
-    "pipeline/shards.py",
-)
+    "dtc/audio.py", "dtc/batch.py", "dtc/text/symbols.py", "dtc/training/*.py", "pipeline/loader.py",
+    "pipeline/shards.py", "stages/train.py",
+)  # fmt: skip
+CODE_OF_KIND = {"acoustic": ("dtc/acoustic/attention.py", "dtc/acoustic/loss.py"), "vocoder": ("dtc/vocoder/loss.py",)}
 ROOT = Path(__file__).parent.parent
+
+
+Kind = Literal["acoustic", "vocoder"]
+
+
+def code_of(kind: Kind, model: str) -> tuple[str, ...]:
+    """Patterns of the source files that shape a trained model."""
+    return (*CODE, *CODE_OF_KIND[kind], f"dtc/{kind}/{model}.py")
 
 
 def train_acoustic(acoustic: AcousticConfig, training: TrainingConfig, device: torch.device, console: Console) -> None:
     """Train the model that `acoustic.model` names on data/features."""
     index = read_index(paths.FEATURES)
     seed_all(training.seed, "weights")
-    card = _card("acoustic", acoustic, index)
+    card = _card("acoustic", acoustic, training, index)
     model = build_acoustic(acoustic, *card.statistics())
     _train(
         model,
@@ -62,7 +67,7 @@ def train_vocoder(vocoder: VocoderConfig, training: TrainingConfig, device: torc
     """Train the vocoder that `vocoder.model` names on data/features. Griffin-Lim has nothing to learn."""
     index = read_index(paths.FEATURES)
     seed_all(training.seed, "weights")
-    card = _card("vocoder", vocoder, index)
+    card = _card("vocoder", vocoder, training, index)
     model = build_vocoder(vocoder, index.audio, *card.statistics())
     _train(
         model,
@@ -81,8 +86,8 @@ def _train(
     model: nn.Module, card: ModelCard, index: ShardIndex, training: TrainingConfig, folder: Path, curve: Path,
     device: torch.device, console: Console, illustrate: Illustrate,
 ) -> None:  # fmt: skip
-    code = fingerprint_files(ROOT, (*CODE, f"dtc/{card.kind}/*.py"))
-    run = paths.RUNS / f"{card.kind}-{fingerprint(card, training, index.fingerprint, code)}"
+    code = fingerprint_files(ROOT, code_of(card.kind, card.config["model"]))
+    run = paths.RUNS / f"{card.kind}-{fingerprint(card, code)}"
     weights, steps = model.state_dict(), 0
     run.mkdir(parents=True, exist_ok=True)
     if any(True for _ in model.parameters()):
@@ -102,12 +107,19 @@ def _train(
     console.print(table)
 
 
-def _card(kind: Literal["acoustic", "vocoder"], config: Section, index: ShardIndex) -> ModelCard:
-    plain: dict[str, Any] = config.model_dump(mode="json")
+def _card(kind: Kind, config: Section, training: TrainingConfig, index: ShardIndex) -> ModelCard:
     return ModelCard(
-        kind=kind, config=plain, audio=index.audio, alphabet=index.alphabet, mel_mean=index.mel_mean,
-        mel_deviation=index.mel_deviation, corpus=index.corpus_md5, features=index.fingerprint, steps=0,
-    )  # fmt: skip
+        kind=kind,
+        config=config.model_dump(mode="json"),
+        training=training.model_dump(mode="json"),
+        audio=index.audio,
+        alphabet=index.alphabet,
+        mel_mean=index.mel_mean,
+        mel_deviation=index.mel_deviation,
+        corpus=index.corpus_md5,
+        features=index.fingerprint,
+        steps=0,
+    )
 
 
 def _illustrate_acoustic(audio: AudioConfig, model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
@@ -137,8 +149,4 @@ def _illustrate_vocoder(audio: AudioConfig, model: nn.Module, batch: Batch, logb
 
 
 def _copy_curve(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_file():
-        shutil.copyfile(source, target)
-    else:
-        target.write_text("step,split,seconds,loss\n", encoding="utf-8")
+    write_whole(target, source.read_bytes() if source.is_file() else "step,split,loss\n")

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
+from dtc.files import write_whole
 from dtc.provenance import md5_of
 from pipeline.audit import ManifestRow, audit, write_manifest
 from pipeline.corpora import CorpusConfig
@@ -32,8 +33,7 @@ def verify(corpus: CorpusConfig, audio: AudioConfig, console: Console) -> None:
         raise faults[0]
     write_manifest(manifest, paths.MANIFEST)
     facts = _facts(manifest, audio)
-    paths.CORPUS_METRICS.parent.mkdir(parents=True, exist_ok=True)
-    paths.CORPUS_METRICS.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_whole(paths.CORPUS_METRICS, json.dumps(facts, indent=2) + "\n")
     table = Table("corpus", *facts)
     table.add_row(corpus.name, *(f"{value:g}" for value in facts.values()))
     console.print(table)

@@ -10,14 +10,14 @@ from jaxtyping import Bool, Float
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from dtc.config import Section
+from dtc.config import Odd, Section
 
 
 class LocationConfig(Section):
     """The convolution over earlier attention weights."""
 
     num_filters: PositiveInt
-    kernel_size: PositiveInt
+    kernel_size: Odd
 
 
 @dataclass(frozen=True)

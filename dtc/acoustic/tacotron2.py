@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,13 +26,11 @@ from torch import Tensor, nn
 from dtc.acoustic.attention import LocationConfig, LocationSensitiveAttention, Memory
 from dtc.acoustic.loss import AcousticLossConfig, gate_loss, guided_attention_loss, mel_loss
 from dtc.batch import Batch, mask_of, pad
-from dtc.config import Section
+from dtc.config import Odd, Section, Share
 from dtc.text.symbols import SYMBOLS
 
 MOMENTUM = 0.1  # of batch normalisation's running statistics, as in PyTorch
 PRE_NET_DROPOUT = 0.5  # always on, also at inference: the source of the voice's variation
-
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class EncoderConfig(Section):
@@ -40,7 +38,7 @@ class EncoderConfig(Section):
 
     num_convolutions: PositiveInt
     embedding_dim: PositiveInt
-    kernel_size: PositiveInt
+    kernel_size: Odd
     dropout_rate: Share
 
 
@@ -68,7 +66,7 @@ class PostNetConfig(Section):
 
     num_convolutions: int = Field(ge=2)
     embedding_dim: PositiveInt
-    kernel_size: PositiveInt
+    kernel_size: Odd
     dropout_rate: Share
 
 

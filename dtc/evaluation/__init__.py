@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from dtc.config import Section
 
@@ -11,6 +11,7 @@ class EvaluateConfig(Section):
     """What the held-out clips are measured with."""
 
     seed: NonNegativeInt  # of the synthesis
-    max_clips: PositiveInt  # held-out clips, the first by id
+    max_clips: PositiveInt  # held-out clips, the first in the shards
     grammar: str | None  # JSGF file, or the name of one that ships with dtc; null: no word error rate
     griffin_lim_iterations: PositiveInt  # of the baseline
+    griffin_lim_momentum: NonNegativeFloat

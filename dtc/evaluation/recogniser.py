@@ -85,7 +85,11 @@ class Recogniser:
 
 def _check_rules(grammar: Path) -> None:
     """Refuse a grammar that uses a rule which it does not define: PocketSphinx would hear nothing and not say why."""
-    text = re.sub(r"/\*.*?\*/|//[^\n]*", "", grammar.read_text(encoding="utf-8"), flags=re.DOTALL)
+    try:
+        content = grammar.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(grammar, f"byte {error.start} is no UTF-8", "text in UTF-8", "save it as UTF-8") from None
+    text = re.sub(r"/\*.*?\*/|//[^\n]*", "", content, flags=re.DOTALL)
     defined = set(re.findall(r"<([^<>]+)>\s*=", text)) | {"NULL", "VOID"}
     undefined = sorted(set(re.findall(r"<([^<>]+)>", text)) - defined)
     if undefined:

@@ -131,14 +131,14 @@ class Curve:
 def read_curves(path: Path) -> list[Curve]:
     """Read the curves of a logbook CSV, in the order of its columns; none where the file is missing or has no rows.
 
-    The header is `step,split,seconds,<names …>`, the total loss before all others. A cell that is empty or not a
+    The header is `step,split,<names …>`, the total loss before all others. A cell that is empty or not a
     finite number is left out.
     """
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if _number(row.get("step")) is not None]
-    names = [name for name in (rows[0] if rows else {}) if name not in ("step", "split", "seconds", None)]
+    names = [name for name in (rows[0] if rows else {}) if name not in ("step", "split", None)]
     splits = sorted({row["split"] for row in rows})
     curves = [_curve(rows, name, split) for name in names for split in splits]
     return [curve for curve in curves if curve.steps]

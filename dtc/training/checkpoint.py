@@ -6,8 +6,8 @@ code is written or read: weights are safetensors, resume state is read with `wei
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from torch import Tensor
 from dtc.audio import AudioConfig
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
+from dtc.files import write_whole
 from dtc.provenance import fingerprint, sha256_of
 
 WEIGHTS, CARD = "model.safetensors", "config.json"
@@ -30,6 +31,7 @@ class ModelCard(Section):
     format: Literal[1] = 1
     kind: Literal["acoustic", "vocoder"]
     config: dict[str, Any]  # the params section that built the model
+    training: dict[str, Any]  # the params section that trained it
     audio: AudioConfig
     alphabet: str  # characters heard in training
     mel_mean: tuple[float, ...]  # of each band's natural log
@@ -56,7 +58,7 @@ def save_model(folder: Path, weights: dict[str, Tensor], card: ModelCard) -> Mod
     part.mkdir(parents=True)
     save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part / WEIGHTS)
     card = card.model_copy(update={"weights": sha256_of(part / WEIGHTS)})
-    (part / CARD).write_text(json.dumps(card.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
+    write_whole(part / CARD, json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
     return card
@@ -82,12 +84,9 @@ def read_model(folder: Path, kind: Literal["acoustic", "vocoder"]) -> tuple[Mode
 
 def save_resume_state(path: Path, state: dict[str, Any]) -> None:
     """Tensors and primitives only, so that it can be read with `weights_only=True`."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    write_whole(path, stream.getvalue())
 
 
 def read_resume_state(path: Path) -> dict[str, Any] | None:

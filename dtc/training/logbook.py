@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,8 @@ from jaxtyping import Float, UInt8
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
+
+from dtc.files import write_whole
 
 CURVE = "curve.csv"
 
@@ -49,9 +52,9 @@ class Logbook:
         speed = f"{(step - self.first_step) / max(seconds, 1e-9):.1f} steps/s"
         self.progress.update(self.bar, completed=step, speed=speed, loss=f"{loss:.3f}")
 
-    def scalars(self, step: int, split: str, seconds: float, values: Mapping[str, float]) -> None:
-        """A row of the curve, and the same in TensorBoard; `seconds` of training so far, over all interruptions."""
-        row = {"step": str(step), "split": split, "seconds": f"{seconds:.1f}"}
+    def scalars(self, step: int, split: str, values: Mapping[str, float]) -> None:
+        """A row of the curve, and the same in TensorBoard, which also knows when it was."""
+        row = {"step": str(step), "split": split}
         self.rows.append(row | {name: f"{value:.6g}" for name, value in values.items()})
         self._write_curve()
         for name, value in values.items():
@@ -77,12 +80,11 @@ class Logbook:
     def _write_curve(self) -> None:
         # Rewritten whole each time: a few hundred rows, and then the file is never half a row long.
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        part = self.curve.with_name(self.curve.name + ".part")
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, names or ["step", "split", "seconds", "loss"], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        part.replace(self.curve)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, names or ["step", "split", "loss"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.curve, table.getvalue())
 
 
 def read_curve(path: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -48,14 +48,6 @@ class TrainingConfig(Section):
     log_every: PositiveInt  # steps
     checkpoint_every: PositiveInt  # steps
     validate_every: PositiveInt  # steps; also when pictures and sounds are logged
-
-    @model_validator(mode="after")
-    def _check(self) -> TrainingConfig:
-        # A logged loss is the mean since the last row: a checkpoint between two rows would change the next one.
-        if self.checkpoint_every % self.log_every:
-            found = f"checkpoint_every {self.checkpoint_every}"
-            raise ValueError(f"{found}, expected a multiple of log_every ({self.log_every})")
-        return self
 
 
 @runtime_checkable
@@ -98,22 +90,20 @@ def train(
     if state.step:
         console.print(f"{title}: going on from step {state.step} of {total_steps}", highlight=False)
     with Logbook(run, title, state.step, total_steps, console) as logbook, _stop_requests() as stop:
-        started, seconds_before = time.monotonic(), state.seconds
-        window: list[dict[str, float]] = []
+        started = time.monotonic()
         shown: dict[str, float] = {}
         for batch in _batches_from(training, state.step, total_steps):
-            window.append(_step(model, batch, state, config, total_steps))
+            state.window.append(_step(model, batch, state, config, total_steps))
             elapsed = time.monotonic() - started
-            state.seconds = seconds_before + elapsed
-            logbook.advance(state.step, window[-1]["loss"], elapsed)
+            logbook.advance(state.step, state.window[-1]["loss"], elapsed)
             last = state.step == total_steps
             if state.step % config.log_every == 0 or last:
-                shown = {name: sum(row[name] for row in window) / len(window) for name in window[0]}
-                logbook.scalars(state.step, "train", state.seconds, shown)
-                window.clear()
+                shown = {name: sum(row[name] for row in state.window) / len(state.window) for name in state.window[0]}
+                logbook.scalars(state.step, "train", shown)
+                state.window.clear()
             if state.step % config.validate_every == 0 or last:
                 losses = validate(state.best_model(), validation, config.seed)
-                logbook.scalars(state.step, "validation", state.seconds, losses)
+                logbook.scalars(state.step, "validation", losses)
                 logbook.say(state.step, elapsed, shown, losses)
                 illustrate(state.best_model(), next(validation.epoch(0)).to(_device(model)), logbook, state.step)
             if state.step % config.checkpoint_every == 0 or last or stop.requested:
@@ -153,7 +143,7 @@ def seed_all(*parts: object) -> None:
 
 
 class _State:
-    """All that changes while training: weights, their average, the optimizer, the step, seconds of training."""
+    """All that changes while training: weights, their average, the optimizer, the step, losses not yet logged."""
 
     def __init__(self, model: nn.Module, config: TrainingConfig, path: Path) -> None:
         self.model, self.path = model, path
@@ -162,7 +152,8 @@ class _State:
         self.average = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
         )
-        self.step, self.seconds = 0, 0.0
+        self.step = 0
+        self.window: list[dict[str, float]] = []  # since the last row of the log
         if saved := read_resume_state(path):
             self._load(saved)
 
@@ -173,12 +164,12 @@ class _State:
     def save(self) -> None:
         average = self.average.state_dict() if self.average else {}
         save_resume_state(self.path, {
-            "step": self.step, "seconds": self.seconds, "model": self.model.state_dict(), "average": average,
+            "step": self.step, "window": self.window, "model": self.model.state_dict(), "average": average,
             "optimizer": self.optimizer.state_dict(),
         })  # fmt: skip
 
     def _load(self, saved: dict[str, Any]) -> None:
-        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.step, self.window = saved["step"], saved["window"]
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.average:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import nn
 
-from dtc.config import Section
-
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+from dtc.config import Section, Share
 
 
 class OptimizerConfig(Section):

@@ -9,12 +9,12 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from dtc.audio import AudioConfig, istft
 from dtc.batch import Batch, cut_segments
-from dtc.config import Section
+from dtc.config import Odd, Section
 from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
 
 LARGEST_LOG_MAGNITUDE = 4.6  # e^4.6 = 100, as in the paper's code: early on, one exp must not overflow the loss
@@ -27,8 +27,9 @@ class VocosConfig(Section):
     dim: PositiveInt
     intermediate_dim: PositiveInt
     num_layers: PositiveInt
-    kernel_size: PositiveInt
+    kernel_size: Odd
     segment_frames: PositiveInt  # of a training example, cut at random from a clip
+    mel_blur: float = Field(ge=0.0, le=1.0)  # most of a 3 × 3 mean that is mixed into a training mel; 0: none
     loss: SpectralLossConfig
 
 
@@ -74,7 +75,19 @@ class Vocos(nn.Module):
     def training_loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Weighted terms for one random segment of each clip, `loss` their sum."""
         mel, wave = cut_segments(batch, self.config.segment_frames, self.audio.hop_length)
-        return spectral_loss(self(mel), wave, self.config.loss, self.audio)
+        return spectral_loss(self(self._blur(mel)), wave, self.config.loss, self.audio)
+
+    def _blur(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch mels frames"]:
+        """A recording's mel made as soft as an acoustic model's are, each clip by a random share.
+
+        Trained on sharp mels alone, the vocoder is at a loss with predicted ones: it guesses phases from edges that are
+        not there. Validation is on sharp ones.
+        """
+        if not (self.training and self.config.mel_blur):
+            return mel
+        mean = nn.functional.avg_pool2d(mel[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
+        share = torch.rand(mel.shape[0], 1, 1, device=mel.device) * self.config.mel_blur
+        return torch.lerp(mel, mean, share)
 
 
 class ConvNeXtBlock(nn.Module):

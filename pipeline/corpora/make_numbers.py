@@ -31,7 +31,6 @@ from dtc.text.normalise import normalise
 NAME = "numbers-1.0"
 CLIPS = 324  # between ten and eleven minutes
 SEED = 1
-OVER = 0
 CANDIDATES = 200  # phrases drawn for each clip, of which the one with the scarcest words is kept
 
 SAMPLING_RATE_HZ = 16_000  # Pico's own

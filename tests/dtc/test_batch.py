@@ -40,13 +40,6 @@ def test_to_the_device_it_is_on_is_the_same_batch() -> None:
     assert moved.wave.device.type == moved.symbol_lengths.device.type == "meta"
 
 
-@pytest.mark.parametrize(("multiple", "size"), [(1, 3), (2, 4), (3, 3), (8, 8)])
-def test_pad_rounds_up(multiple: int, size: int) -> None:
-    padded, lengths = pad([torch.ones(3), torch.ones(1)], multiple)
-    assert padded.tolist() == [[1, 1, 1] + [0] * (size - 3), [1] + [0] * (size - 1)]
-    assert lengths.tolist() == [3, 1]
-
-
 def test_pad_keeps_dtype_and_leading_axes() -> None:
     padded, _ = pad([torch.ones(2, 5, 3, dtype=torch.int16), torch.ones(2, 5, 1, dtype=torch.int16)])
     assert padded.shape == (2, 2, 5, 3)

@@ -95,8 +95,8 @@ def test_numbers_that_yaml_1_1_takes_for_text(tmp_path: Path, written: str) -> N
             "{model: large, width: 3, loss: {model: small, dime: 3}}",
             "vocoder.loss.dime: unknown key (found 3), expected one of model, dim; did you mean dim? (and 1 more)",
         ),
-        ("name: a\n", "", "name: missing; add it; `dtc params` prints a whole set"),
-        (", dim: 3", "", "vocoder.dim: missing; add it; `dtc params` prints a whole set"),
+        ("name: a\n", "", "name: missing; add it; stages/presets/ has whole sets"),
+        (", dim: 3", "", "vocoder.dim: missing; add it; stages/presets/ has whole sets"),
         ("dim: 3", "dim: wide", "vocoder.dim: found 'wide', expected a valid integer"),
         ("dim: 3", "dim: 0", "vocoder.dim: found 0, expected greater than 0"),
         ("dim: 3", "dim: 1.5", "vocoder.dim: found 1.5, expected a valid integer"),
@@ -124,7 +124,7 @@ def test_a_wrong_key_is_one_line(tmp_path: Path, old: str, new: str, line: str) 
 
 def test_a_missing_member_name_is_one_line(tmp_path: Path) -> None:
     line = line_of(tmp_path, GOOD.replace("model: small, ", ""))
-    assert line == "params.yaml: vocoder.model: missing; add it; `dtc params` prints a whole set"
+    assert line == "params.yaml: vocoder.model: missing; add it; stages/presets/ has whole sets"
 
 
 def test_a_truth_value_is_no_number(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def report(*clips: ReportClip, **fields: object) -> Report:
 @pytest.fixture(scope="module")
 def logbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("logbook") / "acoustic.csv"
-    path.write_text("step,split,seconds,loss\n50,train,1.0,3.5\n100,train,2.0,1.25\n100,validation,2.1,\n")
+    path.write_text("step,split,loss\n50,train,3.5\n100,train,1.25\n100,validation,\n")
     return path
 
 

@@ -78,8 +78,6 @@ def toy(**options: object) -> Toy:
 def assert_same_run(first: Path, second: Path, weights: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
     rows = [list(csv.DictReader((folder / "curve.csv").open())) for folder in (first, second)]
-    for row in (*rows[0], *rows[1]):
-        del row["seconds"]
     assert rows[0] == rows[1]
 
 
@@ -108,10 +106,10 @@ def test_killed_and_run_again_is_as_if_never_killed(tmp_path: Path, kill_at: int
 
 
 def test_ctrl_c_saves_and_goes_on(tmp_path: Path) -> None:
-    expected, _ = run(tmp_path / "whole")
+    expected, _ = run(tmp_path / "whole", log_every=3)  # stopped between two rows of the log
     with pytest.raises(Interrupted, match="stopped at step 4 of 12, saved; run it again to go on"):
-        run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), checkpoint_every=100)
-    weights, _ = run(tmp_path / "stopped", checkpoint_every=100)
+        run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), checkpoint_every=100, log_every=3)
+    weights, _ = run(tmp_path / "stopped", checkpoint_every=100, log_every=3)
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -145,11 +143,6 @@ def test_validation_draws_the_same_every_time_and_leaves_the_model_training() ->
     assert model.training
 
 
-def test_a_checkpoint_between_two_rows_of_the_log_is_refused() -> None:
-    with pytest.raises(ValueError, match="multiple of log_every"):
-        config(log_every=10, checkpoint_every=15)
-
-
 def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
     schedule = OneCycleConfig(warmup_share=0.25, final_share=0.1)
     shares = [one_cycle_share(step, 101, schedule) for step in range(101)]
@@ -166,7 +159,7 @@ def card() -> ModelCard:
         mel_fmax=8000,
     )  # fmt: skip
     return ModelCard(
-        kind="vocoder", config={"model": "vocos"}, audio=audio, alphabet="abc", mel_mean=(0.0, 0.0),
+        kind="vocoder", config={"model": "vocos"}, training={}, audio=audio, alphabet="abc", mel_mean=(0.0, 0.0),
         mel_deviation=(1.0, 1.0), corpus="0" * 32, features="f", steps=3,
     )  # fmt: skip
 

@@ -22,7 +22,14 @@ LOSS = SpectralLossConfig(fft_sizes=(128, 256, 512), convergence_weight=1.0, log
 def vocos() -> Vocos:
     seed_all("weights")
     config = VocosConfig(
-        model="vocos", dim=32, intermediate_dim=64, num_layers=2, kernel_size=7, segment_frames=16, loss=LOSS
+        model="vocos",
+        dim=32,
+        intermediate_dim=64,
+        num_layers=2,
+        kernel_size=7,
+        segment_frames=16,
+        mel_blur=0.5,
+        loss=LOSS,
     )
     built = build_vocoder(config, AUDIO, torch.zeros(20), torch.ones(20))
     assert isinstance(built, Vocos)
@@ -71,6 +78,16 @@ def test_griffin_lim_hears_the_tone() -> None:
     )[0]
     peak_hz = torch.fft.rfft(rebuilt).abs().argmax() * 16000 / len(rebuilt)
     assert peak_hz == pytest.approx(1000.0, abs=40.0)
+
+
+def test_blur_softens_training_mels_and_no_others() -> None:
+    model, mel = vocos(), torch.randn(4, 20, 16)
+    seed_all(1)
+    soft = model.train()._blur(mel)
+    assert ((soft - mel).abs().amax(dim=(1, 2)) > 0.01).all()
+    assert (soft.std(dim=(1, 2)) < mel.std(dim=(1, 2))).all()
+    torch.testing.assert_close(model._blur(torch.full((1, 20, 16), -3.0)), torch.full((1, 20, 16), -3.0))
+    assert torch.equal(model.eval()._blur(mel), mel)
 
 
 def test_segments_are_cut_on_frame_boundaries() -> None:

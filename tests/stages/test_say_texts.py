@@ -21,7 +21,14 @@ def test_read_texts(tmp_path: Path, texts: list[str], content: str | None, expec
     file = tmp_path / "texts.txt"
     if content is not None:
         file.write_bytes(content.encode())
-    assert read_texts(texts, None if content is None else file) == expected
+    found = read_texts(texts, None if content is None else file)
+    assert [text.raw_text for text in found] == expected
+
+
+def test_every_text_knows_where_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "texts.txt"
+    file.write_text("\nthree\n")
+    assert [text.where for text in read_texts(["one", "", "two"], file)] == ["text 1", "text 3", f"{file}:2"]
 
 
 @pytest.mark.parametrize(

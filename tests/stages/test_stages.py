@@ -310,6 +310,27 @@ def test_killed_before_any_change_it_ends_as_if_never_killed(
     os.chdir(project.root)
 
 
+@pytest.mark.parametrize("kind", ["acoustic", "vocoder"])
+def test_training_killed_by_sigkill_ends_with_the_same_bytes(project: Project, kind: str) -> None:
+    """A real process trains the real model; it is killed as soon as its first checkpoint is on the disk."""
+    project.write_params({f"training.{kind}.epochs": 40, f"training.{kind}.checkpoint_every": 1})
+    prepare(project)
+    command = [sys.executable, "-c", "from stages.cli import app; app()", "train", kind, "--device", "cpu"]
+    environment = os.environ | {"PYTHONPATH": str(KILLED.parents[2])}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    while not (saved := list(Path("runs").glob(f"{kind}-*/resume.pt"))):
+        assert process.poll() is None, "it ended before it could be killed"
+    process.kill()
+    process.wait()
+    assert saved[0].is_file(), "it ended before it could be killed"
+    assert not Path(f"models/{kind}").exists()
+    assert "going on from step" in project.run("train", kind, "--device", "cpu")
+    killed = project.contents("models", "results/curves")
+    shutil.rmtree("models")
+    assert "going on from step" not in project.run("train", kind, "--device", "cpu")
+    assert project.contents("models", "results/curves") == killed
+
+
 @pytest.fixture(scope="module")
 def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with both models trained for one epoch: noise, but a voice."""
@@ -370,3 +391,28 @@ def test_a_changed_model_is_refused(voice: Path, project: Project) -> None:
     line = project.run("say", "one", code=2)
     assert line.startswith("models/vocoder/model.safetensors: SHA-256 ")
     assert line.endswith("; the file was changed; run `dtc train vocoder` first")
+
+
+def test_evaluate_without_a_grammar_listens_to_nothing(voice: Path, project: Project) -> None:
+    for folder in ("data", "models"):
+        shutil.copytree(voice / folder, folder)
+    project.write_params({"evaluate.grammar": None, "evaluate.griffin_lim_iterations": 2})
+    assert "nobody listened" in project.run("evaluate", "--device", "cpu")
+    metrics = json.loads(paths.EVALUATION.read_text())
+    assert not [name for name in metrics if name.endswith("word_error_rate")]
+    assert metrics["clips"] == 4
+    assert Path("results/report/index.html").is_file()
+
+
+def test_evaluate_refuses_features_that_the_models_were_not_trained_on(voice: Path, project: Project) -> None:
+    """Another split would test on clips that the models have heard; another mel would be noise."""
+    for folder in ("data", "models"):
+        shutil.copytree(voice / folder, folder)
+    project.write_params({"split.seed": 2})
+    project.run("preprocess")
+    line = project.run("evaluate", "--device", "cpu", code=2)
+    assert line.startswith("acoustic model: trained on features ")
+    project.write_params({"audio.hop_length": 200})
+    project.run("preprocess")
+    line = project.run("evaluate", "--device", "cpu", code=2)
+    assert line.startswith("features and voice: different mels: hop_length 200 against 256")
