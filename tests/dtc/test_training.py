@@ -106,12 +106,13 @@ def test_killed_and_run_again_is_as_if_never_killed(tmp_path: Path, kill_at: int
 
 
 def test_ctrl_c_saves_and_goes_on(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
     expected, _ = run(tmp_path / "whole", log_every=3)  # stopped between two rows of the log
     with pytest.raises(Interrupted, match="stopped at step 4 of 12, saved; run it again to go on"):
         run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), checkpoint_every=100, log_every=3)
     weights, _ = run(tmp_path / "stopped", checkpoint_every=100, log_every=3)
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before, "what was there is put back"
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:

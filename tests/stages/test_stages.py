@@ -214,7 +214,10 @@ def test_an_archive_changed_after_verify(project: Project) -> None:
             {"audio.sampling_rate": 22050},
             "16000 Hz, expected 22050 Hz; resample the clip or set audio.sampling_rate to",
         ),
-        ({"audio.filter_length": 8192}, "4000 samples, expected more than 4096; remove the clip"),
+        (
+            {"audio.filter_length": 8192, "vocoder.segment_frames": 64},
+            "4000 samples, expected more than 4096; remove the clip",
+        ),
     ],
 )
 def test_params_changed_after_verify(project: Project, edits: dict[str, object], fault: str) -> None:
@@ -241,9 +244,9 @@ def test_too_few_clips_for_a_split(project: Project) -> None:
 @pytest.mark.parametrize(
     ("command", "in_the_way", "line"),
     [
-        ("download", "data", "data/raw: cannot be used (Not a directory), expected a path to write to; free it and"),
-        ("download", "data/raw", "data/raw: cannot be used (File exists), expected a path to write to; free it and"),
-        ("download", "runs", "runs/download: cannot be used (Not a directory)"),
+        ("download", "data", "data/raw.part: cannot be used (Not a directory); mend it and run it again"),
+        ("download", "data/raw", "data/raw: cannot be used (File exists); mend it and run it again"),
+        ("download", "data/raw.part", "data/raw.part: cannot be used (File exists)"),
         ("verify", "results", "results/metrics: cannot be used (Not a directory)"),
         ("preprocess", "data/features", "data/features: cannot be used (Not a directory)"),
         ("train acoustic", "models", "models/acoustic.part: cannot be used (Not a directory)"),
@@ -381,7 +384,7 @@ def test_say_where_no_folder_can_be(voice: Path, project: Project) -> None:
     shutil.copytree(voice / "models", "models")
     Path("out").write_text("a file")
     line = project.run("say", "one", "--out", "out", code=2)
-    assert line.startswith("out: cannot be used (File exists), expected a path to write to; free it")
+    assert line.startswith("out: cannot be used (File exists); mend it and run it again")
 
 
 def test_a_changed_model_is_refused(voice: Path, project: Project) -> None:
