@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.corpora import EMBEDDED, CorpusConfig, embedded_archive
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_S = 30
+ARCHIVE = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$")
 
 Advance = Callable[[int, int], None]  # bytes so far, bytes in all (0: not known)
 
@@ -50,9 +52,8 @@ def fetch(corpus: CorpusConfig, archive: Path, part: Path, advance: Advance) -> 
 def archive_name(corpus: CorpusConfig) -> str:
     """File name of the archive in the project."""
     path = Path(unquote(urlparse(corpus.source).path) if "://" in corpus.source else corpus.source)
-    if corpus.source.startswith(EMBEDDED) or not path.suffix:
-        return f"{corpus.name}.tar"
-    return path.name
+    # Not just any suffix: a folder may be called LJSpeech-1.1.
+    return path.name if ARCHIVE.search(path.name) else f"{corpus.name}.tar"
 
 
 def _local_path(source: str) -> Path:

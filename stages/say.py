@@ -34,8 +34,8 @@ class Text:
 def say(texts: Sequence[Text], out: Path, seed: int, device: torch.device, console: Console) -> None:
     """Speak every text with the project's voice. Nothing is written where one of them cannot be read."""
     voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
-    started = time.monotonic()
     spoken = [voice.read(text.raw_text, text.where) for text in texts]
+    started = time.monotonic()
     speeches = voice.speak_words([text.raw_text for text in texts], spoken, seed)
     seconds = time.monotonic() - started
     out.mkdir(parents=True, exist_ok=True)

@@ -253,6 +253,7 @@ def test_no_server_there(target: Target, server: Server) -> None:
         ("/a/recordings", "voice.tar"),
         ("../recordings.tgz", "recordings.tgz"),
         (".", "voice.tar"),
+        ("recordings/LJSpeech-1.1", "voice.tar"),
     ],
 )
 def test_archive_name(source: str, name: str) -> None:
