@@ -419,3 +419,15 @@ def test_evaluate_refuses_features_that_the_models_were_not_trained_on(voice: Pa
     project.run("preprocess")
     line = project.run("evaluate", "--device", "cpu", code=2)
     assert line.startswith("features and voice: different mels: hop_length 200 against 256")
+
+
+def test_griffin_lim_is_a_vocoder_with_nothing_to_learn(voice: Path, project: Project) -> None:
+    for folder in ("data", "models"):
+        shutil.copytree(voice / folder, folder)
+    project.write_params({"vocoder": {"model": "griffin_lim", "iterations": 2, "momentum": 0.99}})
+    assert "griffin_lim" in project.run("train", "vocoder", "--device", "cpu")
+    project.run("say", "one", "--device", "cpu")
+    sidecar = json.loads(next(paths.SPOKEN.glob("*.json")).read_text())
+    card = json.loads((paths.VOCODER / "config.json").read_text())
+    assert (card["config"]["model"], card["steps"]) == ("griffin_lim", 0)
+    assert sidecar["audio"]
