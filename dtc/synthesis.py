@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from dtc.audio import AudioConfig, require_same_audio
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.provenance import fingerprint
-from dtc.text.normalise import normalise
-from dtc.text.symbols import text_to_ids, unknown_characters
+from dtc.text import spoken_words
+from dtc.text.symbols import text_to_ids, unknown_symbols
 from dtc.training.checkpoint import CARD, ModelCard, read_model
 from dtc.vocoder import Vocoder, VocoderConfig, build_vocoder
 
@@ -57,11 +58,15 @@ class Voice:
         return fingerprint("voice", self.acoustic_card.fingerprint, self.vocoder_card.fingerprint)
 
     def read(self, text: str, where: str = "text") -> str:
-        """The words that will be spoken. Raises InputError for characters that the voice was never taught."""
-        spoken = normalise(text)
+        """The words that will be spoken. Raises InputError for symbols that the voice was never taught."""
+        alphabet, words = self.acoustic_card.alphabet, spoken_words(text, self.acoustic_card.text)
+        # Of the mute marks in "forty-five" and "seven:forty-five p.m." a voice is given those that it was taught.
+        mute = re.compile(r"-+|(?<=\w):(?=\w)")
+        spoken = mute.sub(lambda mark: mark[0] if mark[0][0] in alphabet else " ", words)
+        spoken = " ".join(spoken.split())
         text_to_ids(spoken, where)
-        if unknown := unknown_characters(spoken, self.acoustic_card.alphabet):
-            shown, known = " ".join(map(repr, unknown)), "".join(self.acoustic_card.alphabet).strip()
+        if unknown := unknown_symbols(spoken, alphabet):
+            shown, known = " ".join(map(repr, unknown)), "".join(alphabet).strip()
             raise InputError(where, f"{shown} not in the voice's alphabet", f"only {known}", f"reads: {spoken}")
         return spoken
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -9,34 +10,12 @@ from dtc.config import Section
 from dtc.errors import InputError
 
 # The CMU pronouncing dictionary's phonemes; vowels carry a stress digit or none.
-_VOWELS = ["AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"]
-_CONSONANTS = [
-    "B",
-    "CH",
-    "D",
-    "DH",
-    "F",
-    "G",
-    "HH",
-    "JH",
-    "K",
-    "L",
-    "M",
-    "N",
-    "NG",
-    "P",
-    "R",
-    "S",
-    "SH",
-    "T",
-    "TH",
-    "V",
-    "W",
-    "Y",
-    "Z",
-    "ZH",
-]
-ARPABET = tuple(sorted(_CONSONANTS + [vowel + stress for vowel in _VOWELS for stress in ("", "0", "1", "2")]))
+_VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+_CONSONANTS = (
+    "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG", "P", "R", "S", "SH", "T", "TH", "V", "W", "Y",
+    "Z", "ZH",
+)  # fmt: skip
+ARPABET = tuple(sorted([*_CONSONANTS, *(vowel + stress for vowel in _VOWELS for stress in ("", "0", "1", "2"))]))
 
 PADDING = "_"
 CHARACTERS = tuple("_-!'(),.:;? ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -48,26 +27,60 @@ class TextConfig(Section):
     """How spoken text becomes symbols."""
 
     symbols: Literal["nvidia"]  # the 148 symbols of NVIDIA/tacotron2
+    normaliser: Literal["english", "none"]  # how written text becomes spoken words; none: it is spoken as it stands
 
 
-def symbols_of(text: str) -> str:
-    """The text as the model reads it: lower case, single spaces, none at the ends. May hold unknown characters."""
-    return " ".join(text.lower().split())
+def symbols_of(text: str) -> list[str]:
+    """The text as the model reads it: lower-case characters, single spaces, none at the ends; phonemes from braces.
+
+    May hold symbols that no table knows. Phonemes are joined directly: a pause between words in braces is a space
+    outside them.
+
+    >>> symbols_of("Say {HH AY1}!")
+    ['s', 'a', 'y', ' ', '@HH', '@AY1', '!']
+    """
+    # Every other part is what a pair of braces held; a single brace stays a character.
+    parts = re.split(r"\{ ?([^{} ][^{}]*)\}", " ".join(text.split()))
+    return [
+        symbol
+        for number, part in enumerate(parts)
+        for symbol in (("@" + phoneme.upper() for phoneme in part.split()) if number % 2 else part.lower())
+    ]
 
 
-def unknown_characters(text: str, alphabet: Iterable[str]) -> list[str]:
-    """Characters of a text that `alphabet` lacks, each once, in order of appearance."""
+def unknown_symbols(text: str, alphabet: Iterable[str]) -> list[str]:
+    """Symbols of a text that `alphabet` lacks, each once, in order of appearance."""
     known = set(alphabet)
-    return [character for character in dict.fromkeys(symbols_of(text)) if character not in known]
+    return [symbol for symbol in dict.fromkeys(symbols_of(text)) if symbol not in known]
 
 
 def text_to_ids(text: str, where: str = "text") -> list[int]:
-    """Symbol ids of a spoken text. Raises InputError, naming `where`, for unknown characters and for empty text."""
+    """Symbol ids of a spoken text. Raises InputError, naming `where`, for unknown symbols and for empty text."""
     symbols = symbols_of(text)
     if not symbols:
         raise InputError(where, "empty text", "words to speak")
     # `_` is the padding: a text that holds it would read as shorter than it is.
-    if unknown := unknown_characters(symbols, CHARACTERS[1:]):
-        shown = " ".join(repr(character) for character in unknown)
-        raise InputError(where, f"{shown} not in the alphabet", remedy="spell it out in words")
+    if unknown := unknown_symbols(text, SYMBOLS[1:]):
+        raise _unknown(where, unknown)
     return [ID_OF[symbol] for symbol in symbols]
+
+
+def _unknown(where: str, unknown: list[str]) -> InputError:
+    """The error for symbols that no table knows."""
+    phonemes = [symbol[1:] for symbol in unknown if len(symbol) > 1]
+    if phonemes:
+        shown = " ".join(map(repr, phonemes))
+        return InputError(where, f"{shown} in braces", "ARPAbet phonemes, as in {HH AH0 L OW1}")
+    if not {"{", "}"}.isdisjoint(unknown):
+        return InputError(where, "a brace without its other half", "phonemes in a pair of them, as in {HH AH0 L OW1}")
+    shown = " ".join(map(repr, unknown))
+    return InputError(where, f"{shown} not in the alphabet", remedy="write it in words or leave it out")
+
+
+def words_of(text: str) -> str:
+    """The bare words of a spoken text, as a recogniser writes them: lower case, no punctuation but apostrophes.
+
+    >>> words_of("On the twenty-seventh, Mister Day's clock struck.")
+    "on the twenty seventh mister day's clock struck"
+    """
+    return " ".join(re.sub(r"[^\w' ]|_", " ", text.lower()).split())

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from dtc.text.normalise import normalise
+from dtc.text import normalise
 
 NAME = "numbers-1.0"
 CLIPS = 324  # between ten and eleven minutes
@@ -191,7 +191,7 @@ def raw(phrase: list[Part]) -> str:
 
 def spoken(phrase: list[Part]) -> str:
     """Spell a phrase out: "call nine zero two one zero at seven forty five"."""
-    return normalise(raw(phrase))
+    return normalise(raw(phrase)).replace("-", " ")  # the archive was made so, and is for ever
 
 
 def compose(clips: int, seed: int) -> list[list[Part]]:

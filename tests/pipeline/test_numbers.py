@@ -14,7 +14,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dtc.text.normalise import normalise
+from dtc.text import normalise
 from pipeline.corpora import make_numbers
 
 CORPORA = Path(make_numbers.__file__).parent
@@ -80,7 +80,8 @@ def test_rows_and_recordings_match(rows, waves, files):
 
 
 def test_spoken_is_the_normalised_raw_text(rows):
-    assert [spoken for _, _, spoken in rows] == [normalise(raw) for _, raw, _ in rows]
+    # The corpus writes compounds without their hyphens.
+    assert [spoken for _, _, spoken in rows] == [normalise(raw).replace("-", " ") for _, raw, _ in rows]
 
 
 def test_no_number_string_occurs_twice(rows):
@@ -139,7 +140,7 @@ CIRCUMSTANCE = st.one_of([number.map(f"{carrier} {{}}".format) for carrier, numb
 @given(st.one_of(SUBJECT, CIRCUMSTANCE, st.tuples(SUBJECT, CIRCUMSTANCE), st.tuples(CIRCUMSTANCE, SUBJECT)))
 def test_every_well_formed_phrase_is_in_the_grammar(accepts, phrase):
     raw = phrase if isinstance(phrase, str) else " ".join(phrase)
-    assert accepts(normalise(raw))
+    assert accepts(normalise(raw).replace("-", " "))
 
 
 @pytest.mark.parametrize(
