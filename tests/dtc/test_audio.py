@@ -1,6 +1,5 @@
 """dtc.audio against scipy, its own round trips, and NVIDIA's golden mels where they are at hand."""
 
-import io
 import math
 import tarfile
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.signal
-import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from safetensors.torch import load_file
 
 from dtc import audio
 from dtc.audio import AudioConfig
+from dtc.decoding import decode
 from dtc.errors import InputError
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -81,8 +80,8 @@ def test_mel_equals_nvidias() -> None:
                 clips[Path(member.name).stem] = tar.extractfile(member).read()
     assert clips.keys() == golden.keys()
     for name, content in clips.items():
-        samples, sampling_rate = audio.read_wave(content, name)
-        mel = audio.log_mel(audio.from_int16(samples)[None], config(sampling_rate=sampling_rate))[0]
+        samples, sampling_rate = decode(content, name)
+        mel = audio.log_mel(audio.from_int16(samples[:, 0])[None], config(sampling_rate=sampling_rate))[0]
         torch.testing.assert_close(mel, golden[name], atol=GOLDEN_TOLERANCE, rtol=0)
 
 
@@ -136,41 +135,6 @@ def test_what_was_cached_while_speaking_can_train() -> None:
 
 def test_too_loud_is_clipped_not_wrapped() -> None:
     assert audio.to_int16(torch.tensor([1.5, -1.5, 1.0])).tolist() == [32767, -32768, 32767]
-
-
-def sound_file(samples: np.ndarray, sampling_rate: int = 16000, **format: str) -> bytes:
-    stream = io.BytesIO()
-    soundfile.write(stream, samples, sampling_rate, **{"format": "WAV", "subtype": "PCM_16"} | format)
-    return stream.getvalue()
-
-
-RAMP = np.arange(-1000, 1000, dtype=np.int16)
-
-
-@pytest.mark.parametrize(
-    "format", [{}, {"format": "FLAC"}, {"subtype": "FLOAT"}, {"subtype": "DOUBLE"}, {"subtype": "PCM_24"}]
-)
-def test_read_wave_gives_the_samples(format: dict[str, str]) -> None:
-    written = RAMP / 32768.0 if format.get("subtype") else RAMP
-    samples, sampling_rate = audio.read_wave(sound_file(written, 22050, **format), "clip")
-    assert sampling_rate == 22050
-    assert np.array_equal(samples, RAMP)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "a.wav: does not decode"),
-        (b"not a sound" * 100, "a.wav: does not decode"),
-        (sound_file(RAMP)[:-100], "a.wav: ends after 1950 samples, expected 2000"),
-        (sound_file(RAMP, format="FLAC")[:-1000], "a.wav: "),
-        (sound_file(np.stack([RAMP, RAMP], axis=1)), r"a.wav: 2 channels, expected 1 \(mono\)"),
-        (sound_file(RAMP[:0]), "a.wav: no samples"),
-    ],
-)
-def test_read_wave_names_what_is_wrong(content: bytes, message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}"):
-        audio.read_wave(content, "a.wav")
 
 
 @pytest.mark.parametrize(
