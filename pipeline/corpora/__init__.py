@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 
 from dtc.config import Section
 from dtc.errors import InputError
 
 EMBEDDED = "embedded:"
+CONVERTED = "tensor_mel"  # the format of what `dtc convert` wrote
 FOLDER = Path(__file__).parent
+
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Format = Literal["auto", "ljspeech", "filelist", "jsonl", "tensor_mel"]
 
 
 class CorpusConfig(Section):
@@ -19,7 +24,11 @@ class CorpusConfig(Section):
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
     source: str  # embedded:NAME, a URL, the path of an archive, or the path of a folder
-    md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = Field()  # null: taken as it comes
+    mirrors: tuple[str, ...]  # further URLs of the same file, tried in turn
+    md5: Md5 | None  # of the archive; null: taken as it comes
+    sha256: Sha256 | None
+    format: Format  # how its texts and clips are listed; auto: as its files say. tensor_mel: what `dtc convert` wrote
+    checksums: dict[str, Md5]  # of a converted set's files
 
 
 def embedded_archive(name: str) -> Path:

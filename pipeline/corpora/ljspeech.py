@@ -1,84 +1,58 @@
-"""LJSpeech's layout, which every corpus here has: `metadata.csv` beside `wavs/`, rows `id|raw|spoken`, no quoting."""
+"""LJSpeech's layout: `metadata.csv` beside `wavs/`, rows `id|raw text|spoken text` or `id|text`, no quoting."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError
+from pipeline.corpora.rows import Draft, Finder, Layout, Line
 
 METADATA = "metadata.csv"
 WAVS = "wavs"
-LONGEST_ID_BYTES = 80  # a name in a shard, `<id>.stft.npy`, has at most 100
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of metadata.csv."""
-
-    id: str
-    raw_text: str
-    spoken_text: str
-    line: int
-
-
-@dataclass
-class Metadata:
-    """What a metadata.csv holds: good rows, what is wrong with the others, and every id it speaks of."""
-
-    rows: list[Row] = field(default_factory=list)
-    faults: list[InputError] = field(default_factory=list)
-    first_lines: dict[str, int] = field(default_factory=dict)  # id → its first line
-
-
-def parse_metadata(content: bytes, where: str) -> Metadata:
-    """Rows of a metadata.csv. A field may hold quotation marks and commas; only `|` and the end of the line divide."""
-    metadata = Metadata()
-    try:
-        lines = content.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        metadata.faults.append(
-            InputError(where, f"byte {error.start} is no UTF-8", "text in UTF-8", "save it as UTF-8")
-        )
-        return metadata
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() and number == len(lines):
-            continue  # what follows the last newline is no row
-        fields = line.rstrip("\r").split("|")
-        try:
-            metadata.rows.append(_parse_row(fields, number, metadata.first_lines, f"{where}:{number}"))
-        except InputError as fault:
-            metadata.faults.append(fault)
-        metadata.first_lines.setdefault(fields[0], number)
-    return metadata
-
-
-def _parse_row(fields: list[str], number: int, first_lines: dict[str, int], where: str) -> Row:
-    if len(fields) != 3:
-        raise InputError(where, f"{len(fields)} fields", "3: id|raw text|spoken text")
-    row = Row(fields[0], fields[1], fields[2], number)
-    if not row.id or "." in row.id or "/" in row.id or len(row.id.encode()) > LONGEST_ID_BYTES:
-        expected = f"a name without dots and slashes, of at most {LONGEST_ID_BYTES} bytes"
-        raise InputError(where, f"id {row.id!r}", expected, "rename it and its clip")
-    if row.id in first_lines:
-        raise InputError(
-            where, f"id {row.id} again, first on line {first_lines[row.id]}", remedy="remove one of the rows"
-        )
-    if not row.spoken_text.strip():
-        raise InputError(
-            where, f"empty text of {row.id}", "words", "write what is said, or remove the row and its clip"
-        )
-    return row
-
-
-def clip_id(member: str) -> str | None:
-    """Id of the clip that an archive's member holds; None for other files."""
-    path = PurePosixPath(member)
-    hidden = path.name.startswith(".")
-    return path.stem if path.parent.name == WAVS and not hidden else None
+COLUMNS = {2: "id|text", 3: "id|raw text|spoken text"}
 
 
 def is_metadata(member: str) -> bool:
     """Whether an archive's member is the corpus's metadata.csv: at the top, or one folder down."""
     path = PurePosixPath(member)
     return path.name == METADATA and len(path.parts) <= 2
+
+
+def parse_metadata(lines: Sequence[Line]) -> Iterator[Draft]:
+    """A field may hold quotation marks and commas; only `|` and the end of the line divide.
+
+    Most lines tell whether there are two columns or three; the others are faulty.
+    """
+    widths = Counter(line.text.count("|") + 1 for line in lines)
+    width = max(reversed(COLUMNS), key=lambda columns: widths[columns])
+    for line in lines:
+        fields = line.text.split("|")
+        if len(fields) != width:
+            fault = InputError(line.where, f"{len(fields)} fields", f"{width}: {COLUMNS[width]}")
+            yield Draft(line.where, clip=fields[0], id=fields[0], fault=fault)
+        else:
+            yield Draft(line.where, fields[0], fields[0], fields[1], fields[2] if width == 3 else None)
+
+
+def _make_finder(clips: Sequence[str]) -> Finder:
+    """Finds `wavs/ID.*`. Of two clips of one id the first is meant; the other is left over, and a fault."""
+    by_id: dict[str, str] = {}
+    for clip in clips:
+        path = PurePosixPath(clip)
+        if path.parent.name == WAVS:
+            by_id.setdefault(path.stem, clip)
+    return lambda clip, listing: [by_id[clip]] if clip in by_id else []
+
+
+LAYOUT = Layout(
+    files=METADATA,
+    expected=f"LJSpeech's layout: NAME/{METADATA} and NAME/{WAVS}/*.wav",
+    only_one=True,
+    is_listing=is_metadata,
+    looks_right=lambda content: True,
+    parse=parse_metadata,
+    call_clip=f"{WAVS}/{{}}.*",
+    make_finder=_make_finder,
+)

@@ -1,5 +1,7 @@
-"""pipeline.corpora: metadata rows, which members are clips, and what ships with the toolkit."""
+"""pipeline.corpora: how rows and clips are listed, in three formats, and what ships with the toolkit."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,49 @@ from pydantic import ValidationError
 from dtc.errors import InputError
 from dtc.provenance import md5_of
 from pipeline.archive import read_members
-from pipeline.corpora import CorpusConfig, embedded_archive, find_grammar
-from pipeline.corpora.ljspeech import Row, clip_id, is_metadata, parse_metadata
+from pipeline.corpora import CorpusConfig, Format, embedded_archive, find_grammar
+from pipeline.corpora.listing import Row, is_audio, is_listing, read_rows
+
+CLIPS = ("voice/wavs/a.wav", "voice/wavs/b.wav", "voice/wavs/c.wav")
+
+
+def read(
+    listings: dict[str, str | bytes], clips: Sequence[str] = CLIPS, format: Format = "auto"
+) -> tuple[list[Row], list[str]]:
+    """Rows and faults of an archive `v.tar`; the faults as lines without its name."""
+    content = {name: text if isinstance(text, bytes) else text.encode() for name, text in listings.items()}
+    assert all(is_listing(name) for name in listings)
+    listing = read_rows("v.tar", content, clips, format)
+    lines = [str(fault) for fault in listing.faults]
+    assert all(line.startswith("v.tar:") for line in lines)
+    return listing.rows, [line.removeprefix("v.tar:") for line in lines]
+
+
+def refusal(listings: dict[str, str], format: Format = "auto") -> str:
+    with pytest.raises(InputError) as error:
+        read(listings, format=format)
+    return str(error.value)
+
+
+# --- LJSpeech's layout
 
 
 def test_rows_hold_quotation_marks_commas_and_every_newline() -> None:
-    content = '\ufeffa|"He said, "12"|he said, twelve\r\nb|x|y'.encode()
-    metadata = parse_metadata(content, "metadata.csv")
-    assert metadata.rows == [Row("a", '"He said, "12"', "he said, twelve", 1), Row("b", "x", "y", 2)]
-    assert metadata.faults == []
+    content = '\ufeffa|"He said, "12"|he said, twelve\r\nb|x|y\u2028\nc|x|z'
+    assert read({"voice/metadata.csv": content}) == (
+        [
+            Row("a", '"He said, "12"', "he said, twelve", CLIPS[0], "v.tar:voice/metadata.csv:1"),
+            Row("b", "x", "y\u2028", CLIPS[1], "v.tar:voice/metadata.csv:2"),
+            Row("c", "x", "z", CLIPS[2], "v.tar:voice/metadata.csv:3"),
+        ],
+        [],
+    )
+
+
+def test_two_columns_give_no_spoken_text() -> None:
+    rows, faults = read({"metadata.csv": "a|12\nb|13\nc|14\n"})
+    assert faults == []
+    assert [(row.raw_text, row.spoken_text) for row in rows] == [("12", ""), ("13", ""), ("14", "")]
 
 
 @pytest.mark.parametrize(
@@ -27,77 +63,345 @@ def test_rows_hold_quotation_marks_commas_and_every_newline() -> None:
     [
         ("b|only two", "2 fields, expected 3: id|raw text|spoken text"),
         ("b|one|two|three", "4 fields, expected 3: id|raw text|spoken text"),
-        ("", "1 fields, expected 3: id|raw text|spoken text"),
         ("b|B|  ", "empty text of b, expected words; write what is said, or remove the row and its clip"),
-        ("|B|b", "id '', expected a name without dots and slashes"),
-        ("b.wav|B|b", "id 'b.wav', expected a name without dots and slashes"),
-        ("../b|B|b", "id '../b', expected a name without dots and slashes"),
-        (f"{'b' * 81}|B|b", f"id '{'b' * 81}', expected a name without dots and slashes, of at most 80 bytes"),
-        (f"{'é' * 41}|B|b", f"id '{'é' * 41}', expected a name without dots and slashes, of at most 80 bytes"),
-        ("a|B|b", "id a again, first on line 1; remove one of the rows"),
     ],
 )
-def test_a_bad_row_is_named_and_the_others_are_kept(line: str, fault: str) -> None:
-    metadata = parse_metadata(f"a|A|a\n{line}\nc|C|c\n".encode(), "voice.tar:metadata.csv")
-    assert [row.id for row in metadata.rows] == ["a", "c"]
-    [found] = metadata.faults
-    assert str(found).startswith(f"voice.tar:metadata.csv:2: {fault}")
+def test_a_bad_row_is_named_once_and_the_others_are_kept(line: str, fault: str) -> None:
+    """Once: its clip is not a stray."""
+    rows, faults = read({"voice/metadata.csv": f"a|A|a\n{line}\nc|C|c\n"})
+    assert [row.id for row in rows] == ["a", "c"]
+    [found] = faults
+    assert found.startswith(f"voice/metadata.csv:2: {fault}")
 
 
-def test_other_encodings_are_refused_with_the_place() -> None:
-    metadata = parse_metadata("a|é|b\n".encode("latin-1"), "metadata.csv")
-    assert [str(fault) for fault in metadata.faults] == [
-        "metadata.csv: byte 2 is no UTF-8, expected text in UTF-8; save it as UTF-8"
+ID_RULE = "expected a name without dots, slashes and control characters, of at most 80 bytes; rename it and its clip"
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("", "1 fields, expected 3: id|raw text|spoken text"),
+        ("|B|b", f"id '', {ID_RULE}"),
+        ("b.wav|B|b", f"id 'b.wav', {ID_RULE}"),
+        ("../b|B|b", f"id '../b', {ID_RULE}"),
+        ("b\0|B|b", f"id 'b\\x00', {ID_RULE}"),
+        ("b\rb|B|b", f"id 'b\\rb', {ID_RULE}"),
+        (f"{'b' * 81}|B|b", f"id '{'b' * 81}', {ID_RULE}"),
+        (f"{'é' * 41}|B|b", f"id '{'é' * 41}', {ID_RULE}"),
+        ("a|B|b", "id a again, first on line 1; remove one of the rows"),
+        ("d|D|d", "no clip wavs/d.*, expected one clip a row; add the clip or remove the row"),
+    ],
+)
+def test_a_row_of_no_clip_is_named(line: str, fault: str) -> None:
+    rows, faults = read({"metadata.csv": f"a|A|a\n{line}\nc|C|c\n"}, (CLIPS[0], CLIPS[2]))
+    assert [row.id for row in rows] == ["a", "c"]
+    assert faults == [f"metadata.csv:2: {fault}"]
+
+
+def test_two_columns_or_three_is_what_most_lines_have() -> None:
+    _, faults = read({"metadata.csv": "a|A\nb|B|b\nc|C\n"})
+    assert faults == ["metadata.csv:2: 3 fields, expected 2: id|text"]
+    _, faults = read({"metadata.csv": "a|A\nb|B|b\n"}, CLIPS[:2])
+    assert faults == ["metadata.csv:1: 2 fields, expected 3: id|raw text|spoken text"]
+
+
+def test_clips_without_rows_and_in_two_formats() -> None:
+    clips = ["voice/wavs/a.flac", *CLIPS, "voice/extra/d.wav"]
+    rows, faults = read({"voice/metadata.csv": "a|A|a\nb|B|b\nd|D|d\n"}, clips)
+    assert [row.member for row in rows] == ["voice/wavs/a.flac", "voice/wavs/b.wav"]
+    assert faults == [
+        "voice/metadata.csv:3: no clip wavs/d.*, expected one clip a row; add the clip or remove the row",
+        "voice/wavs/a.wav: a second clip a, beside voice/wavs/a.flac, expected one clip an id; remove one of them",
+        "voice/wavs/c.wav: no row c in metadata.csv, expected one row a clip; add the row or remove the clip",
+        "voice/extra/d.wav: no row d in metadata.csv, expected one row a clip; add the row or remove the clip",
     ]
 
 
-field = st.text(st.characters(exclude_characters="|\n\r", exclude_categories=["Cs"]))
+def test_a_second_metadata_is_not_read() -> None:
+    rows, faults = read({"voice/metadata.csv": "a|A|a\nb|B|b\nc|C|c\n", "metadata.csv": "a|A|a\n"})
+    assert len(rows) == 3
+    assert faults == [
+        "metadata.csv: a second metadata.csv, beside v.tar:voice/metadata.csv, expected one; remove one of them"
+    ]
 
 
-@given(st.lists(st.tuples(field, field, field)))
-def test_every_line_is_a_row_or_a_fault(rows: list[tuple[str, str, str]]) -> None:
-    metadata = parse_metadata("".join("|".join(row) + "\n" for row in rows).encode(), "metadata.csv")
-    assert len(metadata.rows) + len(metadata.faults) == len(rows)
-    for row in metadata.rows:
-        assert (row.id, row.raw_text, row.spoken_text) == rows[row.line - 1]
+def test_no_rows() -> None:
+    assert read({"metadata.csv": ""}, ()) == ([], ["metadata.csv: no rows, expected one row a clip"])
+
+
+# --- filelists
+
+NVIDIA = {"filelists/train.txt": "DUMMY/a.wav|Hello, 12.\r\nDUMMY/b.wav|Bye.\n", "filelists/val.txt": "DUMMY/c.wav|So?"}
+
+
+def test_filelists_as_published() -> None:
+    assert read({f"voice/{name}": text for name, text in NVIDIA.items()}) == (
+        [
+            Row("a", "Hello, 12.", "", CLIPS[0], "v.tar:voice/filelists/train.txt:1"),
+            Row("b", "Bye.", "", CLIPS[1], "v.tar:voice/filelists/train.txt:2"),
+            Row("c", "So?", "", CLIPS[2], "v.tar:voice/filelists/val.txt:1"),
+        ],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "voice/wavs/a.wav", "./voice/wavs/a.wav", "wavs/a.wav", "../wavs/a.wav", "voice\\wavs\\a.wav",
+    ],
+)  # fmt: skip
+def test_a_path_in_the_archive_tells_two_clips_of_one_name_apart(path: str) -> None:
+    """From its top, from its top folder, from the list's folder."""
+    rows, faults = read({"voice/lists/all.txt": f"{path}|A\n"}, ("voice/wavs/a.wav", "voice/more/a.wav"))
+    assert [row.member for row in rows] == ["voice/wavs/a.wav"]
+    assert faults == [
+        "voice/more/a.wav: a second clip a, beside voice/wavs/a.wav, expected one clip an id; remove one of them"
+    ]
+
+
+@pytest.mark.parametrize("path", ["/data/LJ/wavs/a.wav", "DUMMY/a.wav", "a.wav", "C:\\data\\a.wav"])
+def test_a_path_of_another_machine_is_found_by_its_name(path: str) -> None:
+    rows, faults = read({"all.txt": f"{path}|A\n"}, CLIPS[:1])
+    assert [row.member for row in rows] == [CLIPS[0]]
+    assert faults == []
+    assert read({"all.txt": f"{path}|A\n"}, ("voice/1/a.wav", "voice/2/a.wav")) == (
+        [],
+        [
+            "all.txt:1: 2 clips a.wav: voice/1/a.wav, voice/2/a.wav, expected one clip a row; give its path in the archive"
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (
+            "wavs/b.wav|B|7",
+            "3 fields, expected 2: path|text; "
+            "lists of several speakers are not supported: keep one speaker's lines and remove the column",
+        ),
+        ("wavs/b.wav", "1 fields, expected 2: path|text"),
+        ("wavs/b.wav| ", "empty text of b, expected words; write what is said, or remove the row and its clip"),
+    ],
+)
+def test_a_bad_line_of_a_filelist_is_named_once(line: str, fault: str) -> None:
+    assert read({"voice/all.txt": f"wavs/a.wav|A\n{line}\nwavs/c.wav|C\n"})[1] == [f"voice/all.txt:2: {fault}"]
+
+
+def test_what_lists_contradict_and_leave_out() -> None:
+    rows, faults = read({"train.txt": "x/a.wav|A\nx/d.wav|D\n\nx/d.e.wav|D\n", "val.txt": "x/a.wav|A\nx/b.wav|B"})
+    assert [row.id for row in rows] == ["a", "b"]
+    assert faults == [
+        "train.txt:2: no clip x/d.wav, expected one clip a row; add the clip or remove the row",
+        "train.txt:3: 1 fields, expected 2: path|text",
+        f"train.txt:4: id 'd.e', {ID_RULE}",
+        "val.txt:1: id a again, first at v.tar:train.txt:1; remove one of the rows",
+        "voice/wavs/c.wav: no row c in 2 listings, expected one row a clip; add the row or remove the clip",
+    ]
+
+
+# --- JSONL
+
+
+def test_manifests_as_nemo_writes_them() -> None:
+    lines = [
+        {"audio_filepath": "/data/a.wav", "duration": 1.5, "text": "12", "normalized_text": "twelve", "lang": "en"},
+        {"audio": "wavs/b.wav", "text": "thirteen", "offset": 0, "id": None},
+        {"path": "wavs/c.wav", "text": "14", "spoken_text": "fourteen", "id": "third"},
+    ]
+    rows, faults = read({"voice/train.jsonl": "\n".join(json.dumps(line) for line in lines)})
+    assert faults == []
+    assert [(row.id, row.raw_text, row.spoken_text, row.member) for row in rows] == [
+        ("a", "12", "twelve", CLIPS[0]),
+        ("b", "thirteen", "", CLIPS[1]),
+        ("third", "14", "fourteen", CLIPS[2]),
+    ]
+    assert rows[2].where == "v.tar:voice/train.jsonl:3"
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("", "no JSON (Expecting value: line 1 column 1 (char 0)), expected one object a line"),
+        ("{'path': 1}", "no JSON (Expecting property name"),
+        ("[" * 100_000, "no JSON (maximum recursion depth exceeded"),
+        ("9" * 5000, "no JSON (Exceeds the limit"),
+        ('{"text": "A", "text": "B"}', "no JSON (a key is given twice), expected one object a line"),
+        ("[]", "list, expected an object, {…}"),
+        ('{"text": "A"}', "no path of a clip, expected the key audio_filepath or audio or path"),
+        ('{"audio": {"bytes": ""}, "text": "A"}', "audio {'bytes': ''}, expected a string"),
+        ('{"audio": "", "text": "A"}', "no path of a clip"),
+        ('{"audio": "a.wav"}', "no text, expected the key text"),
+        ('{"audio": "a.wav", "text": 3}', "text 3, expected a string"),
+        ('{"audio": "a.wav", "text": " "}', "empty text of a, expected words"),
+        ('{"audio": "a.wav", "text": "3", "spoken_text": ""}', "empty text of a, expected words"),
+        ('{"audio": "a.wav", "text": "A", "id": 3}', "id 3, expected a string"),
+        ('{"audio": "a.wav", "text": "A", "id": ""}', f"id '', {ID_RULE}"),
+        ('{"audio": "a.wav", "text": "\\ud83d"}', "half of a surrogate pair, expected whole characters"),
+        ('{"audio": "\\ud83d.wav", "text": "A"}', "half of a surrogate pair, expected whole characters"),
+        (
+            '{"audio": "a.wav", "text": "A", "offset": 1.5, "duration": 2}',
+            "offset 1.5: a part of a file, expected whole files; cut the recording into one file a clip",
+        ),
+        ('{"audio": "a.wav", "text": "A", "id": "x/../y"}', f"id 'x/../y', {ID_RULE}"),
+        ('{"audio": "d.wav", "text": "A"}', "no clip d.wav, expected one clip a row; add the clip or remove the row"),
+    ],
+)
+def test_a_bad_line_of_a_manifest_is_named(line: str, fault: str) -> None:
+    _, faults = read({"m.jsonl": f"{line}\n"}, CLIPS[:1])
+    assert faults[0].startswith(f"m.jsonl:1: {fault}")
+    faults[0].encode()
+
+
+def test_a_clip_of_a_bad_line_is_no_stray() -> None:
+    assert read({"m.jsonl": '{"path": "a.wav"}\n'}, CLIPS[:1])[1] == ["m.jsonl:1: no text, expected the key text"]
+
+
+def test_one_clip_under_two_ids() -> None:
+    lines = '{"path": "a.wav", "text": "A"}\n{"path": "a.wav", "text": "A", "id": "b"}\n'
+    assert read({"m.jsonl": lines}, CLIPS[:1])[1] == [
+        "m.jsonl:2: clip voice/wavs/a.wav again, first on line 1, expected one row a clip; remove one of the rows"
+    ]
+
+
+# --- all formats
+
+FORMATS: list[tuple[Format, str, str]] = [
+    ("ljspeech", "metadata.csv", "a|é|b\n"),
+    ("filelist", "all.txt", "a.wav|é\n"),
+    ("jsonl", "m.jsonl", '{"path": "a.wav", "text": "é"}\n'),
+]
+
+
+@pytest.mark.parametrize(("format", "name", "text"), FORMATS)
+def test_a_format_is_recognised_or_asked_for(format: Format, name: str, text: str) -> None:
+    others = {other: line for _, other, line in FORMATS if other != name}
+    assert read({name: text}, CLIPS[:1]) == read({name: text, **others}, CLIPS[:1], format)
+    assert read({name: text}, CLIPS[:1])[1] == []
+
+
+@pytest.mark.parametrize(("format", "name", "text"), FORMATS)
+def test_other_encodings_are_refused_with_the_place(format: Format, name: str, text: str) -> None:
+    """And nothing is said of the clips, which may all be in there."""
+    place = len(text.encode()) + text.index("é")
+    assert read({name: text.encode() + text.encode("latin-1")}, CLIPS)[1] == [
+        f"{name}:2: byte {place} is no UTF-8, expected text in UTF-8; save it as UTF-8"
+    ]
+
+
+def test_several_formats_or_none_or_another() -> None:
+    assert refusal({"metadata.csv": "a|b|c", "x/all.txt": "a.wav|b", "m.jsonl": ""}) == (
+        "v.tar: listings of several formats: metadata.csv (ljspeech), m.jsonl (jsonl), x/all.txt (filelist), "
+        "expected one; set corpus.format to the one meant"
+    )
+    assert refusal({"notes.txt": "a|b"}).startswith(
+        "v.tar: none of metadata.csv, *.jsonl, *.txt of path|text inside, expected LJSpeech's layout: NAME/metadata.csv"
+    )
+    assert refusal({"all.txt": "a.wav|b"}, "ljspeech") == (
+        "v.tar: no metadata.csv inside, expected LJSpeech's layout: NAME/metadata.csv and NAME/wavs/*.wav"
+    )
+    assert refusal({}, "jsonl").startswith("v.tar: no *.jsonl inside, expected manifests: *.jsonl with lines")
+    assert refusal({}, "tensor_mel") == ("corpus.format: tensor_mel, expected auto or one of ljspeech, jsonl, filelist")
+
+
+def test_texts_that_are_no_filelists_are_let_be() -> None:
+    others = {
+        "voice/wavs/a.txt": "what a says",
+        "mels.txt": "mels/a.pt|A\n",
+        "notes.txt": "a.wav|A\nb.wav|B\nare\nsuch\nrows\n",
+    }
+    others["files.txt"] = "wavs/a.wav\n"
+    assert read({"voice/metadata.csv": "a|A|a\n", **others}, CLIPS[:1])[1] == []
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("LJSpeech-1.1/wavs/LJ001-0001.wav", "LJ001-0001"),
-        ("wavs/a.flac", "a"),
-        ("wavs/a", "a"),
-        ("wavs/.a.wav", None),
-        ("LJSpeech-1.1/README", None),
-        ("wavs/deeper/a.wav", None),
+        ("metadata.csv", True),
+        ("voice/metadata.csv", True),
+        ("a/b/metadata.csv", False),
+        ("voice/metadata.txt", True),
+        ("voice/filelists/train.TXT", True),
+        ("README.txt", False),
+        ("voice/LICENSE.txt", False),
+        ("voice/licence-en.txt", False),
+        ("voice/.hidden.txt", False),
+        ("__MACOSX/voice/._train.txt", False),
+        ("voice/m.jsonl", True),
+        (".git/m.jsonl", False),
+        ("voice/m.json", False),
+        ("voice/wavs/a.wav", False),
     ],
 )
-def test_clip_id(name: str, expected: str | None) -> None:
-    assert clip_id(name) == expected
+def test_is_listing(name: str, expected: bool) -> None:
+    assert is_listing(name) is expected
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("metadata.csv", True), ("voice/metadata.csv", True), ("a/b/metadata.csv", False), ("voice/metadata.txt", False)],
+    [
+        ("LJSpeech-1.1/wavs/LJ001-0001.wav", True),
+        ("a.FLAC", True),
+        ("a.ogg", True),
+        ("a.opus", True),
+        ("a.mp3", True),
+        ("wavs/a", False),
+        ("wavs/.a.wav", False),
+        (".git/a.wav", False),
+        ("LJSpeech-1.1/README", False),
+        ("wav", False),
+    ],
 )
-def test_is_metadata(name: str, expected: bool) -> None:
-    assert is_metadata(name) is expected
+def test_is_audio(name: str, expected: bool) -> None:
+    assert is_audio(name) is expected
+
+
+fields = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))
+json_lines = st.dictionaries(
+    st.sampled_from(["audio_filepath", "audio", "path", "text", "id", "spoken_text", "normalized_text", "offset"]),
+    st.one_of(st.text(), st.sampled_from(["a.wav", "wavs/b.wav"]), st.none(), st.floats(), st.lists(st.text())),
+).map(json.dumps)
+some_fields = st.lists(st.one_of(fields, st.sampled_from(["a", "b", "wavs/a.wav", "x/b.wav"])), max_size=4)
+lines = st.one_of(fields, some_fields.map("|".join), json_lines, json_lines.map(lambda line: line[:-1]))
+
+
+@given(st.lists(lines, max_size=8), st.sampled_from(FORMATS))
+def test_every_line_is_a_row_or_a_fault(texts: list[str], format: tuple[Format, str, str]) -> None:
+    """And every clip is a row's, a faulty line's or a fault's."""
+    layout, name, row = format
+    texts += [row.strip()] * (len(texts) + 1)  # most lines are good: a filelist must look like one
+    rows, faults = read({name: "\n".join(texts)}, CLIPS, layout)
+    of_clips = [fault for fault in faults if not fault.startswith(f"{name}:")]
+    assert len(rows) + len(faults) - len(of_clips) == len(texts)
+    assert len({row.id for row in rows}) == len({row.member for row in rows}) == len(rows)
+    assert len(rows) + len(of_clips) <= len(CLIPS)
+    for row in rows:
+        assert row.member in CLIPS
+        assert layout == "jsonl" or row.raw_text in texts[int(row.where.rpartition(":")[2]) - 1]
+    for fault in faults:
+        fault.encode()  # can be shown
+
+
+# --- what ships
 
 
 def test_the_embedded_corpus_is_the_one_that_the_default_params_name(default_corpus: CorpusConfig) -> None:
     archive = embedded_archive("numbers-1.0")
     assert md5_of(archive) == default_corpus.md5
     assert archive.stat().st_size <= 8_000_000
-    ids = {clip_id(name) for name, _ in read_members(archive)} - {None}
-    metadata = next(parse_metadata(content, name) for name, content in read_members(archive) if is_metadata(name))
-    assert metadata.faults == []
-    assert {row.id for row in metadata.rows} == ids
+    members = list(read_members(archive))
+    listings = {member.name: member.content for member in members if is_listing(member.name)}
+    clips = [member.name for member in members if is_audio(member.name)]
+    listing = read_rows(archive.name, listings, clips, default_corpus.format)
+    assert listing.faults == []
+    assert sorted(row.member for row in listing.rows) == sorted(clips)
+    assert len(clips) == 324
 
 
 @pytest.fixture
 def default_corpus() -> CorpusConfig:
-    return CorpusConfig.model_validate(default_params()["corpus"])
+    return CorpusConfig.model_validate_json(json.dumps(default_params()["corpus"]))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +427,12 @@ def test_a_grammar_is_a_name_or_a_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"name": "a b"}, {"name": "../a"}, {"name": ""}, {"md5": "ABC"}, {"md5": "5DB5" * 8}, {"source": 3}]
-)
-def test_corpus_section_is_strict(wrong: dict[str, object]) -> None:
+    "wrong",
+    [
+        {"name": "a b"}, {"name": "../a"}, {"name": ""}, {"md5": "ABC"}, {"md5": "5DB5" * 8}, {"source": 3},
+        {"sha256": "0" * 32}, {"format": "csv"}, {"mirrors": "http://a"}, {"checksums": {"a": "b"}},
+    ],
+)  # fmt: skip
+def test_corpus_section_is_strict(default_corpus: CorpusConfig, wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        CorpusConfig.model_validate({"name": "a", "source": "b", "md5": None} | wrong)
+        CorpusConfig.model_validate(default_corpus.model_dump() | wrong)
