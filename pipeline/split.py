@@ -3,28 +3,124 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, StringConstraints
 
 from dtc.config import Section
+from dtc.errors import InputError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+LISTS = Path("splits")
+NAMED = 5  # ids in a fault of many
 
 
-class SplitConfig(Section):
-    """Shares of the clips; the rest is `train`."""
+class HashSplit(Section):
+    """By a hash of each id: a clip stays where it is when others come and go; shares are met roughly."""
 
+    method: Literal["hash"]
     validation_share: float = Field(gt=0.0, lt=0.5)
     test_share: float = Field(gt=0.0, lt=0.5)
     seed: NonNegativeInt
 
 
-def split_of(clip_id: str, config: SplitConfig) -> Split:
+class RatioSplit(Section):
+    """The same order of hashes, cut at exactly these shares of the clips."""
+
+    method: Literal["ratio"]
+    validation_share: float = Field(gt=0.0, lt=0.5)
+    test_share: float = Field(gt=0.0, lt=0.5)
+    seed: NonNegativeInt
+
+
+class ListedSplit(Section):
+    """By given lists: splits/NAME/{train,validation,test}.txt; without train.txt, the rest is `train`."""
+
+    method: Literal["lists"]
+    lists: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]  # a folder in splits/
+
+
+SplitConfig = Annotated[HashSplit | RatioSplit | ListedSplit, Field(discriminator="method")]
+
+
+def assign_splits(ids: Sequence[str], config: SplitConfig, folder: Path = LISTS) -> list[Split]:
+    """The split of each clip. It does not depend on the order of the ids, and may leave a split empty.
+
+    Raises InputError where the lists in `folder` are missing, contradict one another or leave out a clip.
+    """
+    if isinstance(config, HashSplit):
+        return [split_of(clip_id, config) for clip_id in ids]
+    if isinstance(config, RatioSplit):
+        return _cut(ids, config)
+    return _look_up(ids, folder / config.lists)
+
+
+def split_of(clip_id: str, config: HashSplit) -> Split:
     """A clip's split, from a hash of (seed, id): it stays where it is when other clips come and go."""
-    digest = hashlib.sha256(f"{config.seed}:{clip_id}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
+    place = _place(clip_id, config.seed)
     if place < config.test_share:
         return "test"
     return "validation" if place < config.test_share + config.validation_share else "train"
+
+
+def _place(clip_id: str, seed: int) -> float:
+    """Where in [0, 1) a clip falls, evenly spread over all ids."""
+    digest = hashlib.sha256(f"{seed}:{clip_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _cut(ids: Sequence[str], config: RatioSplit) -> list[Split]:
+    """round(share × clips) clips each of test and validation, in the order of the hashes."""
+    test, validation = (round(share * len(ids)) for share in (config.test_share, config.validation_share))
+    order = sorted(range(len(ids)), key=lambda number: (_place(ids[number], config.seed), ids[number]))
+    splits: list[Split] = ["train"] * len(ids)
+    for number in order[:test]:
+        splits[number] = "test"
+    for number in order[test : test + validation]:
+        splits[number] = "validation"
+    return splits
+
+
+def _look_up(ids: Sequence[str], folder: Path) -> list[Split]:
+    """By the folder's lists. An id that the corpus lacks is no fault: published lists serve samples of a corpus too."""
+    listed = _read_lists(folder)
+    if (folder / "train.txt").is_file():
+        missing = [clip_id for clip_id in ids if clip_id not in listed]
+        if missing:
+            found = f"{len(missing)} clips in no list ({', '.join(missing[:NAMED])}{', …' * (len(missing) > NAMED)})"
+            remedy = "list them, or remove train.txt: without it the rest is train"
+            raise InputError(folder, found, "every clip in one", remedy)
+    return [listed.get(clip_id, "train") for clip_id in ids]
+
+
+def _read_lists(folder: Path) -> dict[str, Split]:
+    """Every listed id and its split."""
+    listed: dict[str, Split] = {}
+    places: dict[str, str] = {}
+    for split in SPLITS:
+        path = folder / f"{split}.txt"
+        if split == "train" and folder.is_dir() and not path.exists():
+            continue
+        for clip_id, where in _read_ids(path):
+            if clip_id in places:
+                raise InputError(where, f"{clip_id} again, first at {places[clip_id]}", "one list a clip")
+            listed[clip_id], places[clip_id] = split, where
+    return listed
+
+
+def _read_ids(path: Path) -> Iterator[tuple[str, str]]:
+    """Ids of a list and their places. A line is an id, a path, or `path|text` as in a filelist; the stem is the id."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold what else looks like a line's end
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"byte {error.start} is no UTF-8", "text in UTF-8", "save it as UTF-8") from None
+    except OSError as error:
+        known = ", ".join(sorted(other.name for other in path.parent.parent.glob("*/"))) or "none"
+        remedy = f"write it, or set split.lists to a folder of {path.parent.parent} ({known})"
+        raise InputError(path, f"cannot be read ({error.strerror})", "one id a line", remedy) from None
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield PurePosixPath(line.split("|")[0].strip().replace("\\", "/")).stem, f"{path}:{number}"

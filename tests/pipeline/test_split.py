@@ -1,53 +1,184 @@
-"""pipeline.split: a clip's split is a function of (seed, id) and the shares."""
+"""pipeline.split: by a hash of (seed, id), by exact shares of its order, by lists; and the lists that ship."""
+
+from collections import Counter
+from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from pipeline.split import SplitConfig, split_of
+from dtc.errors import InputError
+from pipeline.split import SPLITS, HashSplit, ListedSplit, RatioSplit, Split, SplitConfig, assign_splits, split_of
 
 IDS = [f"LJ{chapter:03d}-{clip:04d}" for chapter in range(1, 51) for clip in range(1, 101)]
 FOUR_DEVIATIONS = 4 * (0.25 / len(IDS)) ** 0.5  # of a share counted over 5000 clips: 0.028
+NVIDIA = ListedSplit(method="lists", lists="nvidia-ljspeech")
 
 
-def config(validation_share: float = 0.05, test_share: float = 0.12, seed: int = 1) -> SplitConfig:
-    return SplitConfig(validation_share=validation_share, test_share=test_share, seed=seed)
+def by_hash(validation_share: float = 0.05, test_share: float = 0.12, seed: int = 1) -> HashSplit:
+    return HashSplit(method="hash", validation_share=validation_share, test_share=test_share, seed=seed)
+
+
+def by_ratio(validation_share: float = 0.05, test_share: float = 0.12, seed: int = 1) -> RatioSplit:
+    return RatioSplit(method="ratio", validation_share=validation_share, test_share=test_share, seed=seed)
 
 
 @pytest.mark.parametrize(("validation_share", "test_share"), [(0.05, 0.12), (0.01, 0.01), (0.4, 0.4)])
 def test_shares_are_about_right(validation_share: float, test_share: float) -> None:
-    splits = [split_of(clip, config(validation_share, test_share)) for clip in IDS]
+    splits = [split_of(clip, by_hash(validation_share, test_share)) for clip in IDS]
     expected = {"validation": validation_share, "test": test_share, "train": 1 - validation_share - test_share}
     assert {name: splits.count(name) / len(IDS) for name in expected} == pytest.approx(expected, abs=FOUR_DEVIATIONS)
 
 
 def test_these_clips_stay_where_they_are_for_ever() -> None:
     """A changed hash would silently teach models what they were tested on."""
-    assert [split_of(f"clip-{n:03d}", config(0.25, 0.25)) for n in range(8)] == [
-        "test",
-        "validation",
-        "train",
-        "test",
-        "test",
-        "train",
-        "train",
-        "train",
-    ]
+    ids = [f"clip-{n:03d}" for n in range(8)]
+    assert assign_splits(ids, by_hash(0.25, 0.25)) == [
+        "test", "validation", "train", "test", "test", "train", "train", "train",
+    ]  # fmt: skip
+    assert assign_splits(ids, by_ratio(0.25, 0.25)) == [
+        "test", "validation", "train", "test", "validation", "train", "train", "train",
+    ]  # fmt: skip
 
 
 @given(st.text(), st.integers(0, 2**31), st.floats(0.01, 0.2), st.floats(0.01, 0.2))
 def test_a_larger_test_share_keeps_its_clips(clip: str, seed: int, test_share: float, more: float) -> None:
-    before, after = (split_of(clip, config(0.2, share, seed)) for share in (test_share, test_share + more))
+    before, after = (split_of(clip, by_hash(0.2, share, seed)) for share in (test_share, test_share + more))
     assert before != "test" or after == "test"
 
 
 def test_another_seed_is_another_split() -> None:
-    one, other = ([split_of(clip, config(seed=seed)) for clip in IDS] for seed in (1, 2))
-    assert one != other
+    for by in (by_hash, by_ratio):
+        assert assign_splits(IDS, by(seed=1)) != assign_splits(IDS, by(seed=2))
 
 
-@pytest.mark.parametrize("wrong", [{"validation_share": 0.0}, {"test_share": 0.5}, {"test_share": -0.1}, {"seed": -1}])
-def test_section_is_strict(wrong: dict[str, float]) -> None:
+shares = st.floats(0.001, 0.499)
+ids = st.lists(st.text(), unique=True, max_size=60)
+
+
+@given(ids, shares, shares, st.integers(0, 99))
+def test_ratios_are_exact(ids: list[str], validation_share: float, test_share: float, seed: int) -> None:
+    counts = Counter(assign_splits(ids, by_ratio(validation_share, test_share, seed)))
+    assert counts["test"] == round(test_share * len(ids))
+    assert counts["validation"] == round(validation_share * len(ids))
+    assert counts.total() == len(ids)
+
+
+def test_ratios_of_ljspeech() -> None:
+    counts = Counter(assign_splits([str(number) for number in range(13_100)], by_ratio(100 / 13_100, 500 / 13_100)))
+    assert counts == {"train": 12_500, "validation": 100, "test": 500}
+
+
+@given(ids, st.randoms(use_true_random=False), st.sampled_from([by_hash(0.3, 0.3), by_ratio(0.3, 0.3), NVIDIA]))
+def test_the_order_of_the_ids_does_not_matter(ids: list[str], random, config: SplitConfig) -> None:
+    ids = [*ids, "LJ022-0023", "LJ045-0096"]
+    splits = dict(zip(ids, assign_splits(ids, config, REPOSITORY / "splits"), strict=True))
+    random.shuffle(ids)
+    assert dict(zip(ids, assign_splits(ids, config, REPOSITORY / "splits"), strict=True)) == splits
+    assert set(splits.values()) <= set(SPLITS)
+
+
+# --- lists
+
+
+def assign(folder: Path, ids: list[str], **lists: str) -> list[Split]:
+    (folder / "mine").mkdir()
+    for name, text in lists.items():
+        (folder / "mine" / f"{name}.txt").write_text(text, encoding="utf-8", newline="")
+    return assign_splits(ids, ListedSplit(method="lists", lists="mine"), folder)
+
+
+def test_a_line_is_an_id_a_path_or_a_row_of_a_filelist(tmp_path: Path) -> None:
+    splits = assign(
+        tmp_path, list("abcde"), validation="\ufeffa\r\n\r\nDUMMY/b.wav|It\u2028e\r\n", test="C:\\x\\c.wav\n"
+    )
+    assert splits == ["validation", "validation", "test", "train", "train"]
+
+
+def test_ids_that_the_corpus_lacks_are_passed_over(tmp_path: Path) -> None:
+    assert assign(tmp_path, ["b"], validation="a\n", test="b\n", train="c\n") == ["test"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "line"),
+    [
+        (
+            {"validation": "a\n", "test": "b\n", "train": "c\n"},
+            "mine: 6 clips in no list (d, e, f, g, h, …), expected every clip in one; "
+            "list them, or remove train.txt: without it the rest is train",
+        ),
+        (
+            {"validation": "a\n", "test": "b\n", "train": "c\nd\ne\nf\ng\nh\n"},
+            "mine: 1 clips in no list (i), expected every clip in one; "
+            "list them, or remove train.txt: without it the rest is train",
+        ),
+        (
+            {"validation": "x\na\n", "test": "wavs/a.wav\n"},
+            "mine/test.txt:1: a again, first at {}/mine/validation.txt:2, expected one list a clip",
+        ),
+        (
+            {"validation": "a\n", "test": "b\nb\n"},
+            "mine/test.txt:2: b again, first at {}/mine/test.txt:1, expected one list a clip",
+        ),
+        (
+            {"validation": "a\n"},
+            "mine/test.txt: cannot be read (No such file or directory), expected one id a line; "
+            "write it, or set split.lists to a folder of {} (mine)",
+        ),
+    ],
+)
+def test_lists_that_do_not_say_where_a_clip_belongs(tmp_path: Path, lists: dict[str, str], line: str) -> None:
+    with pytest.raises(InputError) as error:
+        assign(tmp_path, list("abcdefghi"), **lists)
+    assert str(error.value) == f"{tmp_path}/{line.format(tmp_path)}"
+
+
+def test_lists_that_are_not_there_or_in_another_encoding(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nvidia-ljspeech/train\.txt: cannot be read \(No such .*\(none\)"):
+        assign_splits(["a"], NVIDIA, tmp_path)
+    (tmp_path / "nvidia-ljspeech").mkdir()
+    (tmp_path / "nvidia-ljspeech/validation.txt").write_bytes("é".encode("latin-1"))
+    with pytest.raises(InputError, match=r"validation\.txt: byte 0 is no UTF-8"):
+        assign_splits(["a"], NVIDIA, tmp_path)
+
+
+def test_the_published_split_of_ljspeech() -> None:
+    """100 and 500 of 13,100 clips; the first and last of each list are those of the published one."""
+    lists = {name: (REPOSITORY / f"splits/nvidia-ljspeech/{name}.txt").read_text().split() for name in SPLITS[1:]}
+    assert {name: (len(ids), ids[0], ids[-1]) for name, ids in lists.items()} == {
+        "validation": (100, "LJ022-0023", "LJ004-0045"),
+        "test": (500, "LJ045-0096", "LJ050-0209"),
+    }
+    listed = lists["validation"] + lists["test"]
+    others = sorted({f"LJ{chapter:03d}-{clip:04d}" for chapter in range(1, 51) for clip in range(1, 600)} - {*listed})
+    splits = assign_splits(listed + others[:12_500], NVIDIA, REPOSITORY / "splits")
+    assert Counter(splits) == {"train": 12_500, "validation": 100, "test": 500}
+    assert splits[:100] == ["validation"] * 100
+
+
+@pytest.mark.parametrize("method", ["hash", "ratio"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"validation_share": 0.0},
+        {"test_share": 0.5},
+        {"test_share": -0.1},
+        {"seed": -1},
+        {"method": "x"},
+        {"lists": "a"},
+    ],
+)
+def test_section_is_strict(method: str, wrong: dict[str, object]) -> None:
+    right = {"method": method, "validation_share": 0.05, "test_share": 0.12, "seed": 1}
+    sections = TypeAdapter[SplitConfig](SplitConfig)
+    sections.validate_python(right)
     with pytest.raises(ValidationError):
-        SplitConfig.model_validate({"validation_share": 0.05, "test_share": 0.12, "seed": 1} | wrong)
+        sections.validate_python(right | wrong)
+
+
+@pytest.mark.parametrize("lists", ["", "../a", "a/b", "a b"])
+def test_a_name_of_lists_is_a_folder_in_splits(lists: str) -> None:
+    with pytest.raises(ValidationError):
+        ListedSplit(method="lists", lists=lists)
