@@ -3,48 +3,102 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from dtc.files import write_whole
-from dtc.provenance import md5_of
-from pipeline.audit import ManifestRow, audit, write_manifest
-from pipeline.corpora import CorpusConfig
+from dtc.provenance import Checksums
+from dtc.recording import RecordingConfig
+from dtc.text.symbols import TextConfig
+from pipeline.audit import Audit, AuditConfig, Fault, audit, write_manifest
+from pipeline.converted import audit_converted
+from pipeline.corpora import CONVERTED, CorpusConfig
 from stages import paths
+from stages.progress import SECONDS_BETWEEN_LINES
+from stages.summary import Summary, summarise
 
 FAULTS_SHOWN = 20
 
 
-def verify(corpus: CorpusConfig, audio: AudioConfig, console: Console) -> None:
-    """Check the archive's MD5 again, then every clip and every row."""
-    archive = paths.raw_archive()
-    if corpus.md5 is not None and (found := md5_of(archive)) != corpus.md5:
-        raise InputError(archive, f"MD5 {found}", corpus.md5, "remove it and run `dtc download` again")
-    with console.status("verify") as status:
-        manifest, faults = audit(archive, audio, lambda clip: status.update(f"verify {clip}"))
-    if faults:
-        for fault in faults[1:FAULTS_SHOWN]:
-            console.print(str(fault), highlight=False, soft_wrap=True, markup=False)
-        if len(faults) > FAULTS_SHOWN:
-            console.print(f"… and {len(faults) - FAULTS_SHOWN} more", highlight=False)
-        raise faults[0]
-    write_manifest(manifest, paths.MANIFEST)
-    facts = _facts(manifest, audio)
-    write_whole(paths.CORPUS_METRICS, json.dumps(facts, indent=2) + "\n")
-    table = Table("corpus", *facts)
-    table.add_row(corpus.name, *(f"{value:g}" for value in facts.values()))
-    console.print(table)
+def verify(
+    corpus: CorpusConfig, recording: RecordingConfig, config: AuditConfig, audio: AudioConfig, text: TextConfig,
+    console: Console,
+) -> None:  # fmt: skip
+    """Check the archive's sums again, then every clip and every row; write what may be used, and what it is like."""
+    with clip_counter("verify", console) as advance:
+        if corpus.format == CONVERTED:
+            found = audit_converted(paths.RAW, corpus, recording, config, audio, text, advance)
+        else:
+            archive = paths.raw_archive()
+            _check_sums(archive, corpus)
+            found = audit(archive, corpus, recording, config, audio, text, advance)
+    _refuse(found, config, console)
+    summary = summarise(found, found.kept)
+    write_whole(paths.SKIPPED, "".join(_skipped(fault) + "\n" for fault in found.faults))
+    write_whole(paths.CORPUS_SUMMARY, summary.markdown(f"Corpus {corpus.name}"))
+    write_whole(paths.CORPUS_METRICS, json.dumps(summary.figures, indent=2) + "\n")
+    write_manifest(found.rows, paths.MANIFEST)
+    _report(summary, found, console)
 
 
-def _facts(manifest: list[ManifestRow], audio: AudioConfig) -> dict[str, float]:
-    seconds = [row.samples / audio.sampling_rate for row in manifest]
-    return {
-        "clips": len(manifest),
-        "minutes": round(sum(seconds) / 60, 2),
-        "shortest_s": round(min(seconds), 2),
-        "longest_s": round(max(seconds), 2),
-        "characters_per_s": round(sum(len(row.spoken_text) for row in manifest) / sum(seconds), 2),
-    }
+def _check_sums(archive: Path, corpus: CorpusConfig) -> None:
+    if corpus.md5 is None and corpus.sha256 is None:
+        return
+    sums = Checksums.of(archive)
+    for name, found, expected in (("MD5", sums.md5, corpus.md5), ("SHA-256", sums.sha256, corpus.sha256)):
+        if expected is not None and found != expected:
+            raise InputError(archive, f"{name} {found}", expected, "remove it and run `dtc download` again")
+
+
+def _refuse(found: Audit, config: AuditConfig, console: Console) -> None:
+    """Raise the first fault that is not to be skipped, the others printed before."""
+    faults = [fault for fault in found.faults if fault.kind == "corpus" or config.faulty_clips == "refuse"]
+    if not found.rows and not faults:
+        faults = found.faults
+    if not faults:
+        return
+    for fault in faults[1:FAULTS_SHOWN]:
+        console.print(str(fault.error), highlight=False, soft_wrap=True, markup=False)
+    if len(faults) > FAULTS_SHOWN:
+        console.print(f"… and {len(faults) - FAULTS_SHOWN} more", highlight=False)
+    raise faults[0].error
+
+
+def _skipped(fault: Fault) -> str:
+    return json.dumps({"id": fault.id, "member": fault.member, "kind": fault.kind, "reason": str(fault.error)})
+
+
+def _report(summary: Summary, found: Audit, console: Console) -> None:
+    summary.show(console)
+    line = f"verify: {len(found.rows):,} clips in {paths.MANIFEST}"
+    if found.faults:
+        line += f"; {found.faulty:,} left out, with the reasons in {paths.SKIPPED} (audit.faulty_clips: skip)"
+    console.print(line, highlight=False)
+
+
+@contextmanager
+def clip_counter(title: str, console: Console) -> Iterator[Callable[[str], None]]:
+    """Yields `advance(clip)`: a live line on a terminal, a plain one now and then elsewhere.
+
+    How many there will be, nobody knows: an archive is read as a stream.
+    """
+    clips, started, last_line = 0, time.monotonic(), time.monotonic()
+    with console.status(title) as status:
+
+        def advance(clip: str) -> None:
+            nonlocal clips, last_line
+            clips, now = clips + 1, time.monotonic()
+            line = f"{title}: {clips:,} clips, {clips / max(now - started, 1e-9):.0f}/s"
+            if console.is_terminal:
+                status.update(f"{line}, {clip}")
+            elif now - last_line > SECONDS_BETWEEN_LINES:
+                last_line = now
+                console.print(line, highlight=False)
+
+        yield advance
