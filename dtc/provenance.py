@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -40,9 +40,47 @@ def sha256_of(path: Path) -> str:
     return _digest(path, "sha256")
 
 
-def _digest(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
+class Checksums:
+    """MD5, SHA-256 and length of bytes that come in pieces, computed in one pass."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._md5, self._sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+
+    @classmethod
+    def of(cls, path: Path) -> Checksums:
+        """Those of a file."""
+        checksums = cls()
+        for chunk in read_chunks(path):
+            checksums.add(chunk)
+        return checksums
+
+    def add(self, chunk: bytes) -> None:
+        """Go on with the bytes that follow."""
+        self.bytes += len(chunk)
+        self._md5.update(chunk)
+        self._sha256.update(chunk)
+
+    @property
+    def md5(self) -> str:
+        """As 32 hexadecimal digits."""
+        return self._md5.hexdigest()
+
+    @property
+    def sha256(self) -> str:
+        """As 64 hexadecimal digits."""
+        return self._sha256.hexdigest()
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """A file's bytes in pieces."""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
+            yield chunk
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    for chunk in read_chunks(path):
+        digest.update(chunk)
     return digest.hexdigest()

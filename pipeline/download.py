@@ -1,52 +1,77 @@
-"""The corpus's archive, fetched or found, and verified by its MD5 while it is read."""
+"""The corpus's archive, from the first of its sources that gives it, and verified while it is read."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shutil
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from dtc.errors import InputError
-from dtc.provenance import md5_of
+from dtc.provenance import CHUNK_BYTES, Checksums, read_chunks
 from pipeline.archive import pack_folder
 from pipeline.corpora import EMBEDDED, CorpusConfig, embedded_archive
+from pipeline.part import Origin, Part
 
-CHUNK_BYTES = 1 << 20
-TIMEOUT_S = 30
-ARCHIVE = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$")
+ARCHIVE = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|zip)$")
+GZIPPED = re.compile(r"\.t?gz$")
+LONGEST_WAIT_S = 60.0  # whatever a server asks for
+BUSY = {408, 425, 429}  # of the 4xx, those that pass by themselves, as every 5xx may
+BY_HAND = "check the network, or fetch it by hand, put it anywhere and set corpus.source to its path"
 
 Advance = Callable[[int, int], None]  # bytes so far, bytes in all (0: not known)
+Tell = Callable[[str], None]  # what went wrong on the way, and what is done about it
 
 
-def fetch(corpus: CorpusConfig, archive: Path, part: Path, advance: Advance) -> str:
-    """Put the corpus's archive at `archive` and return its MD5.
+@dataclass(frozen=True)
+class Fetched:
+    """The archive in its place."""
 
-    An archive that is there and right is kept. A download grows in `part`, which outlives an interruption and is gone
-    on with. Raises InputError for a wrong MD5 and for a source that is not there; `archive` is written only when it is
-    right.
+    path: Path
+    md5: str
+    sha256: str
+    bytes: int
+    from_source: str  # the URL or path that gave it
+    reused: bool  # it was there, and right
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for. `attempts` in a row that bring nothing new are the end of it."""
+
+    timeout_s: float = 30.0
+    attempts: int = 6  # with 1, 2, 4, 8 and 16 s between them
+    wait: Callable[[float], None] = time.sleep
+
+
+PATIENCE = Patience()
+
+
+def fetch(
+    corpus: CorpusConfig, archive: Path, part: Path, advance: Advance, tell: Tell, patience: Patience = PATIENCE
+) -> Fetched:
+    """Put the corpus's archive at `archive`.
+
+    An archive that is there and right is kept. Else the sources are tried in turn. A download grows in `part`, which
+    outlives an interruption and is gone on with. Raises InputError with what each source said; `archive` is written
+    only when it is right.
     """
-    if corpus.md5 is not None and archive.is_file() and md5_of(archive) == corpus.md5:
-        return corpus.md5
-    part.parent.mkdir(parents=True, exist_ok=True)
-    source = corpus.source
-    if source.startswith(("http://", "https://")):
-        if corpus.md5 is None:
-            part.unlink(missing_ok=True)  # nothing could tell whether the server's file is still the same one
-        found = _download(source, part, advance)
-    else:
-        found = _copy(_local_path(source), part, advance)
-    if corpus.md5 not in (None, found):
-        part.unlink()
-        remedy = "set corpus.md5 to the MD5 that the corpus's owner publishes, or fetch the right file"
-        raise InputError(source, f"MD5 {found}", str(corpus.md5), remedy)
+    verifiable = corpus.md5 is not None or corpus.sha256 is not None
+    if verifiable and archive.is_file() and not _fault(sums := Checksums.of(archive), corpus):
+        return Fetched(archive, sums.md5, sums.sha256, sums.bytes, str(archive), reused=True)
+    growing = Part(part, verifiable, advance)
+    source = _first_that_gives(corpus, growing, tell, patience)
     archive.parent.mkdir(parents=True, exist_ok=True)
-    part.replace(archive)
-    return found
+    growing.move(archive)
+    sums = growing.sums
+    return Fetched(archive, sums.md5, sums.sha256, sums.bytes, source, reused=False)
 
 
 def archive_name(corpus: CorpusConfig) -> str:
@@ -56,58 +81,187 @@ def archive_name(corpus: CorpusConfig) -> str:
     return path.name if ARCHIVE.search(path.name) else f"{corpus.name}.tar"
 
 
+class _Refused(InputError):
+    """A source that does not give the archive; another may."""
+
+
+class _Interrupted(Exception):
+    """The attempt came to nothing or not to the end; the next may go on."""
+
+    def __init__(self, found: str, asked_s: float = 0.0) -> None:
+        super().__init__(found)
+        self.asked_s = asked_s  # seconds to wait, by the server's wish
+
+
+def _first_that_gives(corpus: CorpusConfig, part: Part, tell: Tell, patience: Patience) -> str:
+    """Fill the part from the first source that has the archive, and say which that was."""
+    sources, refusals = (corpus.source, *corpus.mirrors), list[_Refused]()
+    for source in sources:
+        try:
+            if urlparse(source).scheme in ("http", "https"):
+                return _download(source, corpus, part, tell, patience)
+            return _copy(source, corpus, part)
+        except _Refused as refusal:
+            refusals.append(refusal)
+            if len(refusals) < len(sources):
+                tell(f"{refusal.where}: {refusal.found}; on to the next source")
+    if len(refusals) == 1:
+        raise refusals[0]
+    said = "; ".join(f"{refusal.where}: {refusal.found}" for refusal in refusals)
+    raise InputError("corpus.source", f"none of {len(sources)} sources gives the archive ({said})", remedy=BY_HAND)
+
+
+def _copy(source: str, corpus: CorpusConfig, part: Part) -> str:
+    """Fill the part with a file, or with a folder that is packed."""
+    path = _local_path(source)
+    part.start_over()  # a copy is quick, and the file may be another one now
+    if path.is_dir():
+        pack_folder(path, part.path)
+        part.sums = Checksums.of(part.path)
+        part.advance(part.sums.bytes, part.sums.bytes)
+    else:
+        size_bytes = path.stat().st_size
+        part.check_room(size_bytes)
+        part.grow(read_chunks(path), size_bytes)
+    _refuse_if_wrong(source, corpus, part)
+    return source
+
+
 def _local_path(source: str) -> Path:
     if source.startswith(EMBEDDED):
         return embedded_archive(source.removeprefix(EMBEDDED))
+    scheme = urlparse(source).scheme if "://" in source else "file"
+    if scheme != "file":
+        raise _Refused("corpus.source", f"{source}: {scheme}:// is not spoken", "http, https, file or a path")
     path = Path(unquote(urlparse(source).path)) if source.startswith("file:") else Path(source).expanduser()
-    if not path.exists():
-        raise InputError("corpus.source", f"{source}: no such file or folder", "an archive, a folder or a URL")
+    if not path.is_file() and not path.is_dir():
+        raise _Refused("corpus.source", f"{source}: no such file or folder", "an archive, a folder or a URL")
     return path
 
 
-def _copy(source: Path, part: Path, advance: Advance) -> str:
-    part.unlink(missing_ok=True)  # a copy starts over: it is quick, and the file may be another one now
-    if source.is_dir():
-        pack_folder(source, part)
-    else:
-        shutil.copyfile(source, part)
-    digest, done = hashlib.md5(usedforsecurity=False), 0
-    with part.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-            done += len(chunk)
-            advance(done, part.stat().st_size)
-    return digest.hexdigest()
+def _download(url: str, corpus: CorpusConfig, part: Part, tell: Tell, patience: Patience) -> str:
+    """Fetch what the part lacks. A wrong archive that came in pieces is fetched once more from the start."""
+    if part.verifiable and not _fault(part.sums, corpus):
+        return part.origin.url if part.origin else url  # killed between its last byte and the move
+    _fill(url, part, tell, patience)
+    if part.pieced and (fault := _fault(part.sums, corpus)):
+        tell(f"{url}: {fault[0]} after going on with a part; from the start")
+        part.start_over()
+        _fill(url, part, tell, patience)
+    _refuse_if_wrong(url, corpus, part)
+    return url
 
 
-def _download(url: str, part: Path, advance: Advance) -> str:
-    """Fetch what `part` lacks of a URL; the MD5 of the whole."""
-    digest, done = hashlib.md5(usedforsecurity=False), 0
-    if part.exists():
-        with part.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-                done += len(chunk)
-    remedy = f"check the network, or put the file by hand anywhere and set corpus.source to its path (from {url})"
+def _fill(url: str, part: Part, tell: Tell, patience: Patience) -> None:
+    """Ask for the rest until it is there, or until `patience.attempts` in a row have brought nothing new."""
+    failures, most = 0, part.sums.bytes
+    while True:
+        try:
+            return _attempt(url, part, tell, patience.timeout_s)
+        except _Interrupted as fault:
+            # Only what goes beyond all before: a server that always starts over and always drops is no progress.
+            failures = 1 if part.sums.bytes > most else failures + 1
+            most = max(most, part.sums.bytes)
+            if failures >= patience.attempts:
+                raise _Refused(url, f"{fault} ({failures} attempts)", "the archive", BY_HAND) from None
+            pause_s = min(max(fault.asked_s, 2.0 ** (failures - 1)), LONGEST_WAIT_S)
+            tell(f"{url}: {fault}; again in {pause_s:.0f} s")
+            patience.wait(pause_s)
+
+
+def _attempt(url: str, part: Part, tell: Tell, timeout_s: float) -> None:
+    """Ask once, and append what comes to the part."""
+    # A server must not compress on the way: ranges and checksums are of the file's own bytes.
+    headers = {"Accept-Encoding": "identity"} | part.range_headers(url)
     try:
-        # A server must not compress on the way: ranges and the MD5 are of the file's own bytes.
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
-            if response.status_code == 416:  # nothing is missing: the part is whole already
-                return digest.hexdigest()
-            if not response.ok:
-                raise InputError(url, f"HTTP {response.status_code} {response.reason}", "200", remedy)
-            if response.status_code != 206:  # the server ignores ranges: from the start
-                digest, done = hashlib.md5(usedforsecurity=False), 0
-            total = done + int(response.headers.get("Content-Length", 0))
-            with part.open("ab" if done else "wb") as file:
-                for chunk in response.iter_content(CHUNK_BYTES):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    done += len(chunk)
-                    advance(done, total)
-    except requests.RequestException as error:
-        raise InputError(url, f"download stopped ({type(error).__name__})", remedy=remedy) from None
-    if total > done:
-        raise InputError(url, f"download stopped after {done} bytes", f"{total}", "run it again to go on")
-    return digest.hexdigest()
+        with requests.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
+            total = _prepare(part, response, url, tell)
+            # read1: what has come is written at once, where read() loses up to a chunk with the connection.
+            part.grow(iter(lambda: response.raw.read1(CHUNK_BYTES, decode_content=False), b""), total)
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, HTTPError) as error:
+        raise _Interrupted(_in_plain_words(error, timeout_s)) from None
+    except requests.RequestException as error:  # no address, or led astray: to another scheme, or in a circle
+        raise _Refused(url, f"does not lead to a file ({error})", "an archive", BY_HAND) from None
+    if total and part.sums.bytes != total:
+        raise _Interrupted(f"ended after {part.sums.bytes:,} of {total:,} bytes")
+
+
+def _refuse_bad_answer(response: requests.Response, url: str) -> None:
+    """Raises for an answer without the file's bytes."""
+    status, said = response.status_code, f"HTTP {response.status_code} {response.reason}"
+    if status >= 500 or status in BUSY:
+        raise _Interrupted(said, _retry_after_s(response.headers.get("Retry-After", "")))
+    if status not in ((200, 206) if "Range" in response.request.headers else (200,)):
+        raise _Refused(url, said, "200", BY_HAND)
+    kind, encoding = response.headers.get("Content-Type", ""), response.headers.get("Content-Encoding", "identity")
+    if kind.startswith("text/html"):  # a hotel's log-in page must not take the place of half a download
+        raise _Refused(url, f"a web page ({kind})", "an archive", BY_HAND)
+    if encoding != "identity" and not GZIPPED.search(urlparse(url).path):  # some call a .tar.gz so, and mean itself
+        raise _Refused(url, f"sends the file compressed on the way ({encoding})", "the file's own bytes", BY_HAND)
+
+
+def _prepare(part: Part, response: requests.Response, url: str, tell: Tell) -> int:
+    """Make the part ready for the body of an answer; the bytes of the whole file, 0 where the server does not say."""
+    if response.status_code == 416 and part.sums.bytes:  # nothing follows, yet the part is not the file
+        part.start_over()
+        raise _Interrupted("HTTP 416: the part is of another file")
+    _refuse_bad_answer(response, url)
+    length = response.raw.length_remaining or 0  # as the body's reader understands it
+    etag, validator = response.headers.get("ETag", ""), response.headers.get("Last-Modified")
+    if etag and not etag.startswith("W/"):  # a weak one names several files, and If-Range takes none
+        validator = etag
+    if response.status_code == 200:
+        if part.sums.bytes:
+            tell(f"{url}: sends all of it, not the rest; from the start")
+        part.start_over()
+        origin = Origin(url=url, validator=validator, total=length)
+    else:
+        rest = part.origin_of_rest(response.headers.get("Content-Range", ""), length, url, validator)
+        if rest is None:
+            part.start_over()
+            raise _Interrupted("HTTP 206: not the rest of the part")
+        part.pieced, origin = True, rest
+    part.check_room(length)
+    part.remember(origin)
+    return origin.total
+
+
+def _retry_after_s(value: str) -> float:
+    """Seconds that a Retry-After header asks for: a number, or a date."""
+    if value.isdecimal():
+        return float(value)
+    try:
+        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # none, or no date, or one without a time zone
+        return 0.0
+
+
+def _in_plain_words(error: BaseException, timeout_s: float) -> str:
+    """The system's words for what requests and urllib3 have wrapped, three deep."""
+    causes = [error]
+    while causes[-1].__context__ is not None:
+        causes.append(causes[-1].__context__)
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return f"nothing came for {timeout_s:g} s"
+    system = [
+        cause for cause in causes if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException)
+    ]
+    return system[-1].strerror or str(system[-1]) if system else "the connection broke off"
+
+
+def _refuse_if_wrong(source: str, corpus: CorpusConfig, part: Part) -> None:
+    if fault := _fault(part.sums, corpus):
+        part.start_over()
+        raise _Refused(source, *fault)
+
+
+def _fault(sums: Checksums, corpus: CorpusConfig) -> tuple[str, str, str] | None:
+    """What makes bytes not the corpus's archive: found, expected and remedy."""
+    if not sums.bytes:
+        return "0 bytes", "an archive", BY_HAND
+    names = {"md5": ("MD5", sums.md5, corpus.md5), "sha256": ("SHA-256", sums.sha256, corpus.sha256)}
+    for key, (name, found, expected) in names.items():
+        if expected is not None and found != expected:
+            remedy = f"set corpus.{key} to the {name} that the corpus's owner publishes, or fetch the right file"
+            return f"{name} {found}", expected, remedy
+    return None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtc.config import Section
-from dtc.provenance import CHUNK_BYTES, fingerprint, fingerprint_files, md5_of, sha256_of
+from dtc.provenance import CHUNK_BYTES, Checksums, fingerprint, fingerprint_files, md5_of, read_chunks, sha256_of
 
 
 class Pair(Section):
@@ -57,6 +57,24 @@ def test_digests_of_files(tmp_path: Path, size: int) -> None:
     path.write_bytes(content)
     assert md5_of(path) == hashlib.md5(content).hexdigest()
     assert sha256_of(path) == hashlib.sha256(content).hexdigest()
+
+
+@given(st.lists(st.binary(max_size=100)))
+def test_checksums_of_what_comes_in_pieces(pieces: list[bytes]) -> None:
+    checksums, content = Checksums(), b"".join(pieces)
+    for piece in pieces:
+        checksums.add(piece)
+    assert (checksums.md5, checksums.sha256, checksums.bytes) == (
+        hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest(), len(content),
+    )  # fmt: skip
+
+
+def test_checksums_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(CHUNK_BYTES + 1))
+    assert list(map(len, read_chunks(path))) == [CHUNK_BYTES, 1]
+    checksums = Checksums.of(path)
+    assert (checksums.md5, checksums.sha256, checksums.bytes) == (md5_of(path), sha256_of(path), CHUNK_BYTES + 1)
 
 
 def test_files_by_relative_name_and_content(tmp_path: Path) -> None:
