@@ -23,3 +23,8 @@ class InputError(ValueError):
         line += f", expected {expected}" if expected else ""
         line += f"; {remedy}" if remedy else ""
         super().__init__(line.replace("\n", " "))
+        self._parts = (self.where, found, expected, remedy)
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str, str]]:
+        """So that it arrives whole from a worker process: an exception is pickled by its message alone."""
+        return type(self), self._parts

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+import zlib
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int16
 from pydantic import PositiveInt
+from torch import Tensor
 
-from dtc.audio import AudioConfig, from_int16, mel_from_magnitude, stft_magnitude
+from dtc.audio import AudioConfig, from_int16, log_mel, mel_from_magnitude, stft_magnitude
 from dtc.config import Section
 from dtc.errors import InputError
-from pipeline.archive import read_members
-from pipeline.audit import ManifestRow, read_clip
+from dtc.recording import RecordingConfig, read_recording
+from pipeline.audit import ManifestRow
 
 
 class FeaturesConfig(Section):
@@ -35,50 +34,59 @@ class Features:
     stft: Float[np.ndarray, "bins frames"] | None  # float16, magnitudes
 
 
+@dataclass(frozen=True)
+class FeatureRecipe:
+    """The three sections that decide what features a recording has."""
+
+    recording: RecordingConfig
+    audio: AudioConfig
+    features: FeaturesConfig
+
+    def compute(self, row: ManifestRow, content: bytes) -> Features:
+        """Features of one clip from its file's bytes. Raises InputError where they are not those of the manifest."""
+        if (found := zlib.crc32(content)) != row.crc32:
+            raise InputError(row.member, f"CRC-32 {found:08x}", f"{row.crc32:08x}", "run `dtc verify` again")
+        wave = read_recording(content, row.member, self.recording, self.audio).samples
+        if len(wave) != row.samples:
+            raise InputError(row.member, f"{len(wave)} samples", f"{row.samples}", "run `dtc verify` again")
+        return Features(row, wave, *self._spectrograms(from_int16(wave)[None]))
+
+    def _spectrograms(
+        self, wave: Float[Tensor, "1 samples"]
+    ) -> tuple[Float[np.ndarray, "mels frames"], Float[np.ndarray, "bins frames"] | None]:
+        if not self.features.stft:
+            return log_mel(wave, self.audio)[0].numpy(), None
+        magnitude = stft_magnitude(wave, self.audio)
+        return mel_from_magnitude(magnitude, self.audio)[0].numpy(), magnitude[0].half().numpy()
+
+
 @dataclass
 class MelStatistics:
-    """Mean and deviation of each mel band over all frames, summed up clip by clip in float64."""
+    """Mean and deviation of each mel band over all frames, summed up in float64."""
 
-    frames: int = 0
-    sums: Float[np.ndarray, " mels"] | float = field(default=0.0)
-    squares: Float[np.ndarray, " mels"] | float = field(default=0.0)
+    frames: int
+    sums: Float[np.ndarray, " mels"]
+    squares: Float[np.ndarray, " mels"]
+
+    @classmethod
+    def none(cls, n_mel_channels: int) -> MelStatistics:
+        """Of no frames."""
+        return cls(0, np.zeros(n_mel_channels), np.zeros(n_mel_channels))
 
     def add(self, mel: Float[np.ndarray, "mels frames"]) -> None:
         """Count a clip in."""
         self.frames += mel.shape[1]
-        self.sums = self.sums + mel.sum(axis=1, dtype=np.float64)
-        self.squares = self.squares + np.square(mel, dtype=np.float64).sum(axis=1)
+        self.sums += mel.sum(axis=1, dtype=np.float64)
+        self.squares += np.square(mel, dtype=np.float64).sum(axis=1)
+
+    def merge(self, other: MelStatistics) -> None:
+        """Count in what another has counted. Sums of floats depend on their order: merge in the order of the shards."""
+        self.frames += other.frames
+        self.sums += other.sums
+        self.squares += other.squares
 
     def mean_and_deviation(self) -> tuple[Float[np.ndarray, " mels"], Float[np.ndarray, " mels"]]:
         """Of each band; a band that never changes gets deviation 1, so that dividing by it is harmless."""
-        mean = np.asarray(self.sums / self.frames)
+        mean = self.sums / self.frames
         deviation = np.sqrt(np.maximum(self.squares / self.frames - np.square(mean), 0.0))
         return mean, np.where(deviation > 1e-4, deviation, 1.0)
-
-
-def read_features(
-    archive: Path, manifest: Sequence[ManifestRow], audio: AudioConfig, config: FeaturesConfig
-) -> Iterator[Features]:
-    """Features of the manifest's clips, in the archive's order.
-
-    Raises InputError where the archive is not the one that the manifest was made from.
-    """
-    wanted = {row.member: row for row in manifest}
-    remedy = "run `dtc verify` again"
-    for member, content in read_members(archive):
-        row = wanted.pop(member, None)
-        if row is None:
-            continue
-        if (found := hashlib.md5(content, usedforsecurity=False).hexdigest()) != row.md5:
-            raise InputError(f"{archive.name}:{member}", f"MD5 {found}", row.md5, remedy)
-        yield compute_features(row, content, audio, config)
-    if wanted:
-        raise InputError(archive, f"lacks {next(iter(wanted))}", "the clips of the manifest", remedy)
-
-
-def compute_features(row: ManifestRow, content: bytes, audio: AudioConfig, config: FeaturesConfig) -> Features:
-    """Features of one clip from its file's bytes."""
-    samples = read_clip(content, row.member, audio)
-    magnitude = stft_magnitude(from_int16(samples)[None], audio)
-    mel = mel_from_magnitude(magnitude, audio)[0].numpy()
-    return Features(row, samples, mel, magnitude[0].numpy().astype(np.float16) if config.stft else None)

@@ -4,63 +4,193 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
-from dtc.provenance import md5_of
-from dtc.text.symbols import TextConfig, symbols_of
-from pipeline.audit import read_manifest
-from pipeline.corpora import CorpusConfig
-from pipeline.features import FeaturesConfig, MelStatistics, read_features
-from pipeline.shards import ClipPlace, Shard, ShardIndex, ShardWriter, write_index
-from pipeline.split import SPLITS, SplitConfig, split_of
+from dtc.files import write_whole
+from dtc.provenance import fingerprint, fingerprint_files, md5_of
+from dtc.recording import RecordingConfig
+from dtc.text.symbols import TextConfig
+from pipeline.audit import ManifestRow, iterate_manifest
+from pipeline.converted import ConvertedMaker, converted_splits, require_packable, set_facts, verify_converted
+from pipeline.corpora import CONVERTED, CorpusConfig
+from pipeline.engine import DistributedConfig, run
+from pipeline.features import FeatureRecipe, FeaturesConfig, MelStatistics
+from pipeline.jobs import ShardJob, ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files
+from pipeline.shards import (
+    CLIPS,
+    INDEX,
+    ShardIndex,
+    is_finished,
+    read_facts,
+    read_index,
+    verify_shards,
+    write_index,
+    write_places,
+)
+from pipeline.split import SPLITS, Split, SplitConfig, assign_splits
 from stages import paths
+from stages.progress import counted
+
+# What shapes a shard's bytes: an edit here makes half-done work worthless.
+CODE = (
+    "dtc/audio.py", "dtc/decoding.py", "dtc/recording.py", "dtc/text/symbols.py", "pipeline/archive.py",
+    "pipeline/converted.py", "pipeline/features.py", "pipeline/jobs.py", "pipeline/shards.py", "pipeline/split.py",
+    "pipeline/tensor_mel.py",
+)  # fmt: skip
+ROOT = Path(__file__).parent.parent
+PART = paths.FEATURES.with_name(paths.FEATURES.name + ".part")
+ALONE = DistributedConfig(engine="local", workers=0, ray_address=None)
+MADE_FROM = "made_from.txt"  # in PART: the fingerprint of what half-done work was made from
 
 
 def preprocess(
-    corpus: CorpusConfig, audio: AudioConfig, text: TextConfig, features: FeaturesConfig, split: SplitConfig,
-    console: Console,
+    corpus: CorpusConfig, recording: RecordingConfig, audio: AudioConfig, text: TextConfig, features: FeaturesConfig,
+    split: SplitConfig, distributed: DistributedConfig, console: Console,
 ) -> None:  # fmt: skip
-    """Compute the features of every clip. The folder appears when all of it is there."""
+    """Compute the features of every clip. The folder appears when all is there; finished shards outlive a kill."""
     started = time.monotonic()
-    archive, manifest = paths.raw_archive(), read_manifest(paths.MANIFEST)
-    part = paths.FEATURES.with_name(paths.FEATURES.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    writers = {name: ShardWriter(part, name, features.clips_per_shard) for name in SPLITS}
-    statistics, alphabet = MelStatistics(), set[str]()
-    clips = read_features(archive, manifest, audio, features)
-    for clip in track(clips, "preprocess", len(manifest), console=console, disable=not console.is_terminal):
-        name = split_of(clip.row.id, split)
-        writers[name].add(clip)
-        if name == "train":
-            statistics.add(clip.mel)
-            alphabet.update(symbols_of(clip.row.spoken_text))
-    shards: list[Shard] = []
-    places: list[ClipPlace] = []
-    for name, writer in writers.items():
-        writer.close()
-        if not writer.shards:
-            remedy = "raise split.validation_share and split.test_share, or record more"
-            raise InputError(paths.FEATURES, f"no clips in split {name} of {len(manifest)}", "at least one", remedy)
-        shards += writer.shards
-        places += writer.places
-    mean, deviation = statistics.mean_and_deviation()
-    index = ShardIndex(
-        corpus=corpus.name, corpus_md5=md5_of(archive), audio=audio, alphabet="".join(sorted(alphabet)),
-        mel_mean=tuple(mean.tolist()), mel_deviation=tuple(deviation.tolist()), shards=tuple(shards),
+    source = _open_source(corpus, FeatureRecipe(recording, audio, features), split)
+    _require_clips_in_every_split(source.splits)
+    # The manifest has the checksum of every clip; of a converted set only the files have one.
+    made_from = fingerprint(
+        corpus.name, corpus.checksums, recording, audio, text, features, split, md5_of(paths.MANIFEST),
+        fingerprint_files(ROOT, CODE),
     )  # fmt: skip
-    write_index(part, index, places)
+    if _is_complete(made_from, source):
+        console.print(f"preprocess: {paths.FEATURES} is complete already", highlight=False)
+        return
+    files = shard_files(source.splits, features.clips_per_shard)
+    finished = _open_part(made_from, files)
+    if finished:
+        console.print(f"preprocess: {len(finished)} of {len(files)} shards are finished already", highlight=False)
+    jobs = plan_jobs(_clips(source.maker, distributed), source.splits, features.clips_per_shard, finished)
+    with ThreadPoolExecutor(1) as beside:  # it may be seconds of hashing
+        corpus_md5 = beside.submit(source.corpus_md5)
+        computed = _compute(source.maker, jobs, len(source.splits), distributed, console)
+
+    clips_md5 = write_places(PART, (read_facts(PART, file) for file in files))
+    index = ShardIndex(
+        corpus=corpus.name, corpus_md5=corpus_md5.result(), clips_md5=clips_md5, recording=recording, audio=audio,
+        text=text, **_summed_up(files, audio),
+    )  # fmt: skip
+    write_index(PART, index)
+    for file in PART.iterdir():
+        if file.name not in {*files, CLIPS, INDEX}:
+            file.unlink()
     shutil.rmtree(paths.FEATURES, ignore_errors=True)
-    part.replace(paths.FEATURES)
-    _report(index, time.monotonic() - started, console)
+    PART.replace(paths.FEATURES)
+    write_whole(paths.PREPROCESSED, f"{made_from} {index.fingerprint}\n")
+    _report(index, computed, time.monotonic() - started, console)
 
 
-def _report(index: ShardIndex, seconds: float, console: Console) -> None:
+@dataclass(frozen=True)
+class _Source:
+    """What the shards are made of: the archive, or a converted set."""
+
+    maker: ShardMaker
+    splits: list[Split]  # of each clip of the manifest
+    corpus_md5: Callable[[], str]  # finds that of the archive: declared, and so checked by the stages before, or not
+
+
+def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig) -> _Source:
+    if corpus.format == CONVERTED:
+        require_packable(recipe.features)
+        verify_converted(corpus, paths.RAW)
+        splits = converted_splits(iterate_manifest(paths.MANIFEST))
+        return _Source(ConvertedMaker(paths.RAW, recipe), splits, lambda: set_facts(corpus, paths.RAW).corpus_md5)
+    archive = paths.raw_archive()
+    splits = assign_splits([row.id for row in iterate_manifest(paths.MANIFEST)], split)
+    return _Source(ShardMaker(archive, recipe), splits, lambda: corpus.md5 or md5_of(archive))
+
+
+def _require_clips_in_every_split(splits: Sequence[Split]) -> None:
+    for name in SPLITS:
+        if name not in splits:
+            remedy = "raise split.validation_share and split.test_share, or record more"
+            raise InputError(paths.FEATURES, f"no clips in split {name} of {len(splits)}", "at least one", remedy)
+
+
+def _is_complete(made_from: str, source: _Source) -> bool:
+    """Whether data/features was made from the same by the stage's last run, and is as it was written."""
+    known = paths.PREPROCESSED.read_text(encoding="utf-8").split() if paths.PREPROCESSED.is_file() else []
+    if known[:1] != [made_from] or not (paths.FEATURES / INDEX).is_file():
+        return False
+    try:
+        index = read_index(paths.FEATURES)
+        for name in SPLITS:
+            verify_shards(paths.FEATURES, index, name)
+    except InputError:
+        return False  # changed or damaged: make it again
+    archive = source.maker.archive
+    same_archive = archive.is_dir() or md5_of(archive) == index.corpus_md5  # of a set, the files are in made_from
+    return known[1:] == [index.fingerprint] and same_archive
+
+
+def _open_part(made_from: str, files: Sequence[str]) -> frozenset[str]:
+    """Shards of the half-done folder that can be kept; it is emptied where it was made from something else."""
+    note = PART / MADE_FROM
+    if not note.is_file() or note.read_text(encoding="utf-8") != made_from:
+        shutil.rmtree(PART, ignore_errors=True)
+        PART.mkdir(parents=True)
+        write_whole(note, made_from)
+    return frozenset(file for file in files if is_finished(PART, file))
+
+
+def _clips(maker: ShardMaker, distributed: DistributedConfig) -> Iterator[tuple[ManifestRow, bytes | None]]:
+    """The manifest's clips: with their bytes where a worker could not read them at their place in the archive."""
+    manifest = iterate_manifest(paths.MANIFEST)
+    if isinstance(maker, ConvertedMaker):
+        return places_of(manifest)
+    in_place = next(iterate_manifest(paths.MANIFEST)).first_byte is not None
+    readable = in_place and distributed.engine == "local"
+    return places_of(manifest) if readable else contents_of(maker.archive, manifest)
+
+
+def _compute(
+    maker: ShardMaker, jobs: Iterator[ShardJob], clips: int, distributed: DistributedConfig, console: Console
+) -> int:
+    """Do the jobs; the number of clips computed."""
+    computed = 0
+    with counted("preprocess", "clips", clips, console) as advance:
+        if distributed.engine == "local" or isinstance(maker, ConvertedMaker):  # which has nothing to compute
+            here = distributed if distributed.engine == "local" else ALONE
+            for done in run(ShardStorer(maker, PART), jobs, here):
+                computed += done
+                advance(done)
+        else:  # another machine may not see this one's disk: the shard comes back as bytes
+            for shard in run(maker.build, jobs, distributed):
+                shard.store(PART)
+                computed += shard.facts.shard.clips
+                advance(shard.facts.shard.clips)
+    return computed
+
+
+def _summed_up(files: Sequence[str], audio: AudioConfig) -> dict[str, tuple[Any, ...]]:
+    """What the index says of all shards; the facts of one in memory at a time."""
+    shards, alphabet, statistics = [], set[str](), MelStatistics.none(audio.n_mel_channels)
+    for file in files:
+        facts = read_facts(PART, file)
+        shards.append(facts.shard)
+        if facts.shard.split == "train":
+            statistics.merge(facts.statistics())
+            alphabet.update(facts.alphabet)
+    mean, deviation = statistics.mean_and_deviation()
+    return {
+        "alphabet": tuple(sorted(alphabet)), "mel_mean": tuple(mean.tolist()),
+        "mel_deviation": tuple(deviation.tolist()), "shards": tuple(shards),
+    }  # fmt: skip
+
+
+def _report(index: ShardIndex, computed: int, seconds: float, console: Console) -> None:
     table = Table("split", "shards", "clips", "minutes", "MB")
     for name in SPLITS:
         shards = [shard for shard in index.shards if shard.split == name]
@@ -69,5 +199,7 @@ def _report(index: ShardIndex, seconds: float, console: Console) -> None:
         clips = sum(shard.clips for shard in shards)
         table.add_row(name, str(len(shards)), str(clips), f"{minutes:.1f}", f"{megabytes:.1f}")
     console.print(table)
-    clips = sum(shard.clips for shard in index.shards)
-    console.print(f"preprocess: {clips / seconds:.0f} clips/s, features {index.fingerprint}", highlight=False)
+    console.print(
+        f"preprocess: {computed} clips computed, {computed / seconds:.0f} clips/s, features {index.fingerprint}",
+        highlight=False,
+    )

@@ -1,0 +1,156 @@
+"""Who computes: this process, processes beside it, or a Ray cluster. The results are the same, in the same order."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Literal, TypeVar
+
+import torch
+from pydantic import NonNegativeInt
+
+from dtc.config import Section
+from dtc.errors import InputError
+
+WAITING_PER_WORKER = 2  # jobs handed out and not yet fetched: one at work, one behind it
+RETRIES = 3  # of a Ray task whose worker died
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+KEPT_BYTES = 32 << 20  # as far as glibc itself would go, which it does step by step and only for a while
+REMEDY = "run it again: what is finished is kept; fewer distributed.workers need less memory"
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class DistributedConfig(Section):
+    """Where the feature stage computes. It changes how fast, never what."""
+
+    engine: Literal["local", "ray"]
+    workers: NonNegativeInt  # processes; 0: in this one (local), or all that the cluster has (ray)
+    ray_address: str | None  # of a running cluster; null: one on this machine
+
+
+def run(work: Callable[[Job], Result], jobs: Iterable[Job], config: DistributedConfig) -> Iterator[Result]:
+    """`work` of every job, in the jobs' order. Jobs are drawn as they are needed: few are in memory at a time.
+
+    Raises what `work` raises, and InputError where a process died.
+    """
+    if config.engine == "ray":
+        return _run_on_ray(work, jobs, config)
+    return _run_in_processes(work, jobs, config.workers) if config.workers else _run_here(work, jobs)
+
+
+def _run_here(work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+    with _one_thread():
+        for job in jobs:
+            yield work(job)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A sum's rounding may depend on how many threads share it; in a worker process it is one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run_in_processes(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
+    pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(work, job))
+            if len(waiting) == workers * WAITING_PER_WORKER:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise InputError("a worker process", "died (killed, or out of memory)", remedy=REMEDY) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Processes forked from one that has imported what they need and has no threads yet; elsewhere, spawned ones."""
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pipeline.features", "pipeline.shards"])
+    return context
+
+
+def _start_worker() -> None:
+    """One thread to compute, no Ctrl-C of its own (the master ends it), and no life after the master's."""
+    _keep_memory()
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_master, daemon=True).start()
+
+
+def _keep_memory() -> None:
+    """Let the C library keep what arrays give back: to take it from the system anew costs a tenth of the work."""
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # glibc's
+        mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def _die_with_master() -> None:
+    master = multiprocessing.parent_process()
+    assert master is not None
+    wait([master.sentinel])
+    os._exit(1)
+
+
+def _run_on_ray(work: Callable[[Job], Result], jobs: Iterable[Job], config: DistributedConfig) -> Iterator[Result]:
+    """The same as tasks of a Ray cluster; a task whose worker died is given to another."""
+    ray = _import_ray()
+    started_here = not ray.is_initialized()
+    if started_here:
+        local = {} if config.ray_address else {"num_cpus": config.workers or None, "include_dashboard": False}
+        ray.init(address=config.ray_address or "local", log_to_driver=False, logging_level="ERROR", **local)
+    task = ray.remote(max_retries=RETRIES, num_cpus=1)(_compute)
+    shared = ray.put(work)
+    most_waiting = WAITING_PER_WORKER * (config.workers or int(ray.cluster_resources().get("CPU", 1)))
+    waiting: deque[object] = deque()
+    try:
+        for job in jobs:
+            waiting.append(task.remote(shared, job))
+            if len(waiting) == most_waiting:
+                yield ray.get(waiting.popleft())
+        while waiting:
+            yield ray.get(waiting.popleft())
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.WorkerCrashedError:
+        raise InputError("a Ray worker", f"died {RETRIES + 1} times at one shard", remedy=REMEDY) from None
+    finally:
+        if started_here:
+            ray.shutdown()
+
+
+def _compute(work: Callable[[Job], Result], job: Job) -> Result:
+    torch.set_num_threads(1)
+    return work(job)
+
+
+def _import_ray():  # type: ignore[no-untyped-def]
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would call home
+    try:
+        import ray
+    except ModuleNotFoundError:
+        remedy = "install it with `pip install dtc[ray]`, or set distributed.engine to local"
+        raise InputError("distributed.engine", "ray is not installed", remedy=remedy) from None
+    return ray

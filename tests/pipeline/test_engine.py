@@ -1,0 +1,122 @@
+"""pipeline.engine: results in the jobs' order whoever computes, few jobs in memory, and a killed worker told."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from dtc.errors import InputError
+from pipeline.engine import DistributedConfig, run
+
+LOCAL = DistributedConfig(engine="local", workers=0, ray_address=None)
+
+
+def config(workers: int, engine: str = "local") -> DistributedConfig:
+    return LOCAL.model_copy(update={"engine": engine, "workers": workers})
+
+
+# What the workers do stands at the top of a module, where a process of its own can find it.
+def square(number: int) -> int:
+    return number * number
+
+
+def refuse_seven(number: int) -> int:
+    if number == 7:
+        raise InputError("job 7", "a seven", "another number", "take it out")
+    return number
+
+
+def facts(_: int) -> tuple[int, int]:
+    return os.getpid(), torch.get_num_threads()
+
+
+def kill_oneself(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def wait_for_ever(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    signal.pause()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_results_come_in_the_order_of_the_jobs(workers: int) -> None:
+    assert list(run(square, range(20), config(workers))) == [number * number for number in range(20)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_jobs(workers: int) -> None:
+    assert list(run(square, [], config(workers))) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_arrives_whole(workers: int) -> None:
+    results = run(refuse_seven, range(10), config(workers))
+    with pytest.raises(InputError) as error:
+        list(results)
+    assert str(error.value) == "job 7: a seven, expected another number; take it out"
+    assert error.value.remedy == "take it out"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_worker_computes_with_one_thread(workers: int) -> None:
+    before = torch.get_num_threads()
+    found = set(run(facts, range(8), config(workers)))
+    assert {threads for _, threads in found} == {1}
+    assert (os.getpid() in {pid for pid, _ in found}) is (workers == 0)
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("workers", "most"), [(0, 1), (2, 4)])
+def test_jobs_are_drawn_as_they_are_needed(workers: int, most: int) -> None:
+    drawn = 0
+
+    def jobs() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(50):
+            drawn += 1
+            yield number
+
+    for done, _ in enumerate(run(square, jobs(), config(workers))):
+        assert drawn - done <= most
+
+
+def test_a_killed_worker_is_told() -> None:
+    with pytest.raises(InputError) as error:
+        list(run(kill_oneself, range(8), config(2)))
+    assert str(error.value) == (
+        "a worker process: died (killed, or out of memory); "
+        "run it again: what is finished is kept; fewer distributed.workers need less memory"
+    )
+
+
+MASTER = """
+import sys
+from pathlib import Path
+from test_engine import config, run, wait_for_ever
+if __name__ == "__main__":
+    list(run(wait_for_ever, [Path(sys.argv[1])] * 2, config(2)))
+"""
+
+
+def test_workers_do_not_outlive_a_killed_master(tmp_path: Path) -> None:
+    (tmp_path / "master.py").write_text(MASTER)
+    (folder := tmp_path / "workers").mkdir()
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    master = subprocess.Popen([sys.executable, tmp_path / "master.py", folder], env=here)
+    while len(workers := list(folder.iterdir())) < 2:
+        assert master.poll() is None
+        time.sleep(0.01)  # real processes: there is nothing else to wait on
+    master.kill()
+    master.wait()
+    for worker in workers:
+        while Path("/proc", worker.name).exists():
+            time.sleep(0.01)

@@ -1,0 +1,56 @@
+"""Folders of tiny features, for the tests of those who read them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dtc.audio import AudioConfig
+from dtc.recording import RecordingConfig
+from dtc.text.symbols import TextConfig
+from pipeline.audit import ManifestRow
+from pipeline.features import Features
+from pipeline.shards import ShardIndex, build_shard, write_index, write_places
+from pipeline.split import Split
+
+CLIPS_PER_SHARD = 3
+
+
+def tiny_clip(number: int) -> Features:
+    """A clip of 1 to 11 frames of 4 samples, which are all its number."""
+    frames = 1 + number * 7 % 11
+    row = ManifestRow(
+        id=f"clip-{number:03d}", raw_text=f"N {number}", spoken_text="n" * (1 + number % 5), member="x", md5="0" * 32,
+        samples=4 * frames, first_byte=None, size_bytes=0, source_sampling_rate=16000, source_channels=1, crc32=0,
+    )  # fmt: skip
+    wave = np.full(4 * frames, number, dtype=np.int16)
+    return Features(row, wave, np.full((2, frames), number, dtype=np.float32), None)
+
+
+def write_features(folder: Path, clips: int, validation: int = 0) -> ShardIndex:
+    """`clips` tiny clips of split train, and some more of split validation, in shards of three; and their index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers: dict[Split, range] = {"train": range(clips), "validation": range(clips, clips + validation)}
+    built = [
+        build_shard(f"{split}-{shard:05d}.tar", split, map(tiny_clip, of_split[first : first + CLIPS_PER_SHARD]), 2)
+        for split, of_split in numbers.items()
+        for shard, first in enumerate(range(0, len(of_split), CLIPS_PER_SHARD))
+    ]
+    for shard in built:
+        (folder / shard.facts.shard.file).write_bytes(shard.content)
+    index = ShardIndex(
+        corpus="voice",
+        corpus_md5="0" * 32,
+        clips_md5=write_places(folder, [shard.facts for shard in built]),
+        recording=RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None),
+        audio=AudioConfig(
+            sampling_rate=16000, filter_length=16, hop_length=4, win_length=16, n_mel_channels=2, mel_fmin=0,
+            mel_fmax=8000,
+        ),
+        text=TextConfig(symbols="nvidia", normaliser="none"),
+        alphabet=("n",),
+        mel_mean=(0.0,) * 2,
+        mel_deviation=(1.0,) * 2,
+        shards=tuple(shard.facts.shard for shard in built),
+    )  # fmt: skip
+    write_index(folder, index)
+    return index

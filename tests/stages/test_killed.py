@@ -1,0 +1,70 @@
+"""`dtc preprocess`, killed by SIGKILL at any moment and run again, ends in the bytes of an undisturbed run."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, Project, write_corpus
+
+KILLS = 20
+SEED = 1
+CLIPS = 60  # in shards of two: thirty, so that most moments find some finished and some not
+
+
+@pytest.fixture
+def verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project that is ready to be preprocessed."""
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path, write_corpus(tmp_path / "recordings", CLIPS))
+    project.write_params({"features.clips_per_shard": 2, "features.stft": True})
+    project.run("download")
+    project.run("verify")
+    return project
+
+
+def test_killed_at_twenty_random_moments(verified: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copies = tmp_path_factory.mktemp("killed")
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "tests/stages/killed_at_random.py", verified.root, copies, str(KILLS), str(SEED)],
+        capture_output=True, text=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= KILLS // 4, "killed before they ended"
+    whole = Project(copies / "0", verified.corpus).contents("data")
+    assert len([name for name in whole if name.endswith(".tar") and "features" in name]) >= CLIPS // 2
+    went_on = 0
+    for number in range(1, KILLS + 1):
+        copy = Project(copies / str(number), verified.corpus)
+        os.chdir(copy.root)
+        assert copy.contents("data/features") in ({}, contents_under(whole, "data/features")), "never half a folder"
+        went_on += "shards are finished already" in copy.run("preprocess")
+        assert copy.contents("data") == whole
+    assert went_on, "finished shards are not made again"
+
+
+def contents_under(contents: dict[str, bytes], folder: str) -> dict[str, bytes]:
+    return {path: content for path, content in contents.items() if path.startswith(folder + "/")}
+
+
+def test_killed_with_workers_again_and_again(verified: Project) -> None:
+    """The real command with two worker processes, killed three times, each time as soon as it has come further."""
+    verified.run("preprocess")
+    whole = verified.contents("data")
+    Path("data/features").rename("data/undisturbed")
+    verified.write_params({"features.clips_per_shard": 2, "features.stft": True, "distributed.workers": 2})
+    command = [sys.executable, "-c", "from stages.cli import app; app()", "preprocess"]
+    part = Path("data/features.part")
+    for shards in (3, 9, 18):
+        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)})
+        while len(list(part.glob("*.facts.json"))) < shards:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        assert not Path("data/features").exists()
+    assert "shards are finished already" in verified.run("preprocess")
+    Path("data/undisturbed").rename("undisturbed")
+    assert verified.contents("data") == whole
