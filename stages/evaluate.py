@@ -30,7 +30,7 @@ from dtc.evaluation.recogniser import transcribe_all, word_errors
 from dtc.files import write_whole
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip, write_report
 from dtc.synthesis import Speech, Voice, load_voice
-from dtc.text.symbols import symbols_of
+from dtc.text.symbols import symbols_of, words_of
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
@@ -124,7 +124,7 @@ def _listen(grammar: Path, trials: Sequence[Trial], sampling_rate: int, console:
 def _metrics(
     trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, synthesis_s: float
 ) -> dict[str, float]:
-    spoken = [symbols_of(trial.clip.spoken_text) for trial in trials]
+    spoken = [words_of(trial.clip.spoken_text) for trial in trials]
     rates = {_rate_name(name): word_errors(spoken, words).rate for name, words in heard.items()}
     sampling_rate = voice.audio.sampling_rate
     alignments = [trial.speech.alignment.numpy() for trial in trials]
@@ -223,11 +223,11 @@ def _report_clip(number: int, trial: Trial, heard: dict[str, list[str]], voice: 
     config = voice.acoustic.config
     ended = trial.speech.status == "stopped"
     return ReportClip(
-        id=trial.clip.id, raw_text=trial.clip.raw_text, spoken_text=symbols_of(trial.clip.spoken_text),
+        id=trial.clip.id, raw_text=trial.clip.raw_text, spoken_text=words_of(trial.clip.spoken_text),
         synthesis=rendition(SYNTHESIS), recording=rendition(RECORDING), copy_synthesis=rendition(COPY),
         stop_status="ended by itself" if ended else "cut off at the longest that its text may take", stopped=ended,
         reference_log_mel=trial.clip.mel.numpy(), synthesised_log_mel=trial.speech.mel.numpy(),
-        alignment=trial.speech.alignment.numpy(), symbols=list(symbols_of(trial.clip.spoken_text)),
+        alignment=trial.speech.alignment.numpy(), symbols=symbols_of(trial.clip.spoken_text),
         seconds_per_step=config.frames_per_step / voice.audio.frames_per_s,
     )  # fmt: skip
 

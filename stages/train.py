@@ -30,7 +30,7 @@ from stages import paths
 # What shapes a trained model, as in dvc.yaml: an edit here starts a run anew instead of going on with the old state.
 CODE = (
     "dtc/audio.py", "dtc/batch.py", "dtc/text/symbols.py", "dtc/training/*.py", "pipeline/loader.py",
-    "pipeline/shards.py", "stages/train.py",
+    "pipeline/order.py", "pipeline/reader.py", "pipeline/shards.py", "stages/train.py",
 )  # fmt: skip
 CODE_OF_KIND = {"acoustic": ("dtc/acoustic/attention.py", "dtc/acoustic/loss.py"), "vocoder": ("dtc/vocoder/loss.py",)}
 ROOT = Path(__file__).parent.parent
@@ -91,8 +91,9 @@ def _train(
     weights, steps = model.state_dict(), 0
     run.mkdir(parents=True, exist_ok=True)
     if any(True for _ in model.parameters()):
-        shuffled = ShardLoader(paths.FEATURES, "train", training.batch_size, training.seed)
-        validation = ShardLoader(paths.FEATURES, "validation", training.batch_size)
+        size = (training.batch_size, training.batch_frames)
+        shuffled = ShardLoader(paths.FEATURES, "train", *size, seed=training.seed)
+        validation = ShardLoader(paths.FEATURES, "validation", *size)
         weights, steps = train(model.to(device), shuffled, validation, training, run, card.kind, console, illustrate)
     card = save_model(folder, weights, card.model_copy(update={"steps": steps}))
     _copy_curve(run / CURVE, curve)
@@ -113,6 +114,7 @@ def _card(kind: Kind, config: Section, training: TrainingConfig, index: ShardInd
         config=config.model_dump(mode="json"),
         training=training.model_dump(mode="json"),
         audio=index.audio,
+        text=index.text,
         alphabet=index.alphabet,
         mel_mean=index.mel_mean,
         mel_deviation=index.mel_deviation,

@@ -21,6 +21,7 @@ from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, sha256_of
+from dtc.text.symbols import TextConfig
 
 WEIGHTS, CARD = "model.safetensors", "config.json"
 
@@ -28,12 +29,13 @@ WEIGHTS, CARD = "model.safetensors", "config.json"
 class ModelCard(Section):
     """config.json: all that is needed to build the model again, and what it was made from."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     kind: Literal["acoustic", "vocoder"]
     config: dict[str, Any]  # the params section that built the model
     training: dict[str, Any]  # the params section that trained it
     audio: AudioConfig
-    alphabet: str  # characters heard in training
+    text: TextConfig  # how its texts were made
+    alphabet: tuple[str, ...]  # symbols read in training
     mel_mean: tuple[float, ...]  # of each band's natural log
     mel_deviation: tuple[float, ...]
     corpus: str  # MD5 of the archive

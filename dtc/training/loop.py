@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -39,7 +39,8 @@ class TrainingConfig(Section):
     """How a model is trained; the same for every model."""
 
     seed: NonNegativeInt
-    batch_size: PositiveInt  # clips
+    batch_size: PositiveInt | None  # clips; or null, and
+    batch_frames: PositiveInt | None  # frames of the longest clip × clips, at most
     epochs: PositiveInt
     optimizer: OptimizerConfig
     lr_scheduler: OneCycleConfig
@@ -48,6 +49,13 @@ class TrainingConfig(Section):
     log_every: PositiveInt  # steps
     checkpoint_every: PositiveInt  # steps
     validate_every: PositiveInt  # steps; also when pictures and sounds are logged
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        if (self.batch_size is None) == (self.batch_frames is None):
+            shown = f"batch_size {self.batch_size} and batch_frames {self.batch_frames}".replace("None", "null")
+            raise ValueError(f"{shown}, expected one of them, the other null")
+        return self
 
 
 @runtime_checkable

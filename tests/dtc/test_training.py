@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.errors import InputError
+from dtc.text.symbols import TextConfig
 from dtc.training.checkpoint import ModelCard, read_model, read_resume_state, save_model
 from dtc.training.loop import Interrupted, NonFiniteLoss, TrainingConfig, seed_all, train, validate
 from dtc.training.optim import OneCycleConfig, one_cycle_share
@@ -24,7 +25,7 @@ from dtc.training.optim import OneCycleConfig, one_cycle_share
 
 def config(**changes: object) -> TrainingConfig:
     return TrainingConfig.model_validate({
-        "seed": 7, "batch_size": 2, "epochs": 3,
+        "seed": 7, "batch_size": 2, "batch_frames": None, "epochs": 3,
         "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
         "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
         "grad_max_norm": 1.0, "weight_average_decay": 0.5, "log_every": 1, "checkpoint_every": 1, "validate_every": 5,
@@ -160,7 +161,7 @@ def card() -> ModelCard:
         mel_fmax=8000,
     )  # fmt: skip
     return ModelCard(
-        kind="vocoder", config={"model": "vocos"}, training={}, audio=audio, alphabet="abc", mel_mean=(0.0, 0.0),
+        kind="vocoder", config={"model": "vocos"}, training={}, audio=audio, text=TextConfig(symbols="nvidia", normaliser="english"), alphabet=("a", "b", "c"), mel_mean=(0.0, 0.0),
         mel_deviation=(1.0, 1.0), corpus="0" * 32, features="f", steps=3,
     )  # fmt: skip
 

@@ -1,81 +1,101 @@
-"""pipeline.loader: each clip once an epoch, in an order that is a function of (seed, epoch) alone."""
+"""pipeline.loader: each clip once an epoch over all ranks, in an order that workers and interruptions do not change."""
 
+import functools
+import gc
 import json
-import os
-import subprocess
-import sys
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
+from tiny_features import tiny_clip, write_features
 
-from dtc.audio import AudioConfig
 from dtc.batch import Batch
 from dtc.errors import InputError
-from pipeline.audit import ManifestRow
-from pipeline.features import Features
-from pipeline.loader import ShardLoader
-from pipeline.shards import ShardIndex, ShardWriter, write_index
-
-AUDIO = AudioConfig(
-    sampling_rate=16000, filter_length=16, hop_length=4, win_length=16, n_mel_channels=2, mel_fmin=0, mel_fmax=8000
-)
+from dtc.training.loop import Batches, TrainingConfig
+from pipeline.loader import BATCHES_AHEAD, ShardLoader
 
 
-def clip(number: int) -> Features:
-    frames = 1 + number * 7 % 11
-    row = ManifestRow(f"clip-{number:03d}", f"N {number}", "n" * (1 + number % 5), "x", "0" * 32, 4 * frames)
-    wave = np.full(4 * frames, number, dtype=np.int16)
-    return Features(row, wave, np.full((2, frames), number, dtype=np.float32), None)
-
-
-def write_shards(folder: Path, clips: int) -> None:
-    """`clips` tiny clips of split train in shards of three."""
-    writer = ShardWriter(folder, "train", 3)
-    for number in range(clips):
-        writer.add(clip(number))
-    writer.close()
-    index = ShardIndex(
-        corpus="voice", corpus_md5="0" * 32, audio=AUDIO, alphabet="n", mel_mean=(0.0,) * 2, mel_deviation=(1.0,) * 2,
-        shards=tuple(writer.shards),
-    )  # fmt: skip
-    write_index(folder, index, writer.places)
-
-
-def ids(batches: list[Batch]) -> list[tuple[str, ...]]:
+def ids(batches: Iterable[Batch]) -> list[tuple[str, ...]]:
     return [batch.ids for batch in batches]
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
 
 
 @pytest.fixture(scope="module")
 def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("forty")
-    write_shards(folder, 40)
+    write_features(folder, 40, validation=7)
     return folder
 
 
-@given(clips=st.integers(1, 30), batch_size=st.integers(1, 9), seed=st.none() | st.integers(0, 2**31), data=st.data())
-@settings(max_examples=25, deadline=None)
-def test_every_clip_exactly_once_an_epoch(clips: int, batch_size: int, seed: int | None, data: st.DataObject) -> None:
-    with TemporaryDirectory() as folder:
-        write_shards(Path(folder), clips)
-        loader = ShardLoader(Path(folder), "train", batch_size, seed)
-        number = data.draw(st.integers(0, 1000), "epoch")
-        whole = ids(list(loader.epoch(number)))
-        assert sorted(clip for batch in whole for clip in batch) == [f"clip-{n:03d}" for n in range(clips)]
-        assert len(whole) == loader.batches_per_epoch == -(-clips // batch_size)
-        assert sorted(map(len, whole), reverse=True)[:-1] == [batch_size] * (len(whole) - 1)
-        first = data.draw(st.integers(0, len(whole)), "first")
-        assert ids(list(loader.epoch(number, first))) == whole[first:]
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("features")
+
+
+@functools.cache
+def features_of(root: Path, clips: int) -> Path:
+    write_features(root / str(clips), clips)
+    return root / str(clips)
+
+
+BATCHES = st.one_of(
+    st.builds(lambda size: {"batch_size": size}, st.integers(1, 9)),
+    st.builds(lambda frames: {"batch_size": None, "batch_frames": frames}, st.integers(22, 60)),
+)
+
+
+@given(
+    clips=st.integers(4, 30), batches=BATCHES, seed=st.none() | st.integers(0, 2**31), world_size=st.integers(1, 4),
+    workers=st.integers(0, 3), epoch=st.integers(0, 99), data=st.data(),
+)  # fmt: skip
+@settings(max_examples=30, deadline=None)
+def test_whatever_is_asked_for(
+    root: Path, clips: int, batches: dict[str, int | None], seed: int | None, world_size: int, workers: int, epoch: int,
+    data: st.DataObject,
+) -> None:  # fmt: skip
+    """Every clip once over all ranks, even work, budgets held; workers change nothing, resuming anywhere neither."""
+
+    def make(rank: int, workers: int) -> ShardLoader:
+        return ShardLoader(
+            features_of(root, clips), "train", **batches, seed=seed, rank=rank, world_size=world_size, workers=workers
+        )
+
+    of_rank = [ids(make(rank, workers).epoch(epoch)) for rank in range(world_size)]
+    assert sorted(clip for whole in of_rank for batch in whole for clip in batch) == [
+        f"clip-{n:03d}" for n in range(clips)
+    ]
+    rank = data.draw(st.integers(0, world_size - 1), "rank")
+    whole, loader = of_rank[rank], make(rank, workers)
+    assert {len(each) for each in of_rank} == {loader.batches_per_epoch}
+    assert ids(make(rank, 0).epoch(epoch)) == whole
+    if budget := batches.get("batch_frames"):
+        assert all(batch.mel.shape[2] * len(batch.ids) <= budget for batch in loader.epoch(epoch))
+    first = data.draw(st.integers(0, len(whole)), "first")
+    assert ids(loader.epoch(epoch, first)) == whole[first:]
+
+    loader.load_state_dict({**loader.state_dict(), "epoch": epoch})
+    started = iter(loader)
+    assert ids(islice(started, first)) == whole[:first]
+    resumed = make(rank, data.draw(st.integers(0, 3), "workers of the resumed run"))
+    resumed.load_state_dict(json.loads(json.dumps(loader.state_dict())))
+    following = ids(make(rank, 0).epoch(epoch + 1))
+    assert ids(resumed) + (ids(resumed) if first < len(whole) else []) == whole[first:] + following
 
 
 def test_a_batch_holds_its_clips_own_features(forty: Path) -> None:
     for batch in ShardLoader(forty, "train", 7, seed=3).epoch(2):
         for row, clip_id in enumerate(batch.ids):
-            expected = clip(int(clip_id.removeprefix("clip-")))
+            expected = tiny_clip(int(clip_id.removeprefix("clip-")))
             frames = expected.mel.shape[1]
             assert batch.mel_lengths[row] == frames
             assert batch.wave_lengths[row] == 4 * frames
@@ -87,7 +107,7 @@ def test_a_batch_holds_its_clips_own_features(forty: Path) -> None:
 
 def test_epochs_and_seeds_are_orders_of_their_own(forty: Path) -> None:
     orders = {
-        tuple(ids(list(ShardLoader(forty, "train", 8, seed).epoch(epoch)))) for seed in (1, 2) for epoch in range(4)
+        tuple(ids(ShardLoader(forty, "train", 8, seed=seed).epoch(epoch))) for seed in (1, 2) for epoch in range(4)
     }
     assert len(orders) == 8
 
@@ -102,34 +122,14 @@ def test_batches_are_put_together_anew_each_epoch(forty: Path) -> None:
 def test_without_a_seed_the_order_is_the_shards(forty: Path) -> None:
     loader = ShardLoader(forty, "train", 16)
     for epoch in (0, 5):
-        batches = ids(list(loader.epoch(epoch)))
+        batches = ids(loader.epoch(epoch))
         assert [clip for batch in batches for clip in batch] == [f"clip-{n:03d}" for n in range(40)]
-
-
-def test_clips_of_a_batch_are_of_similar_length(forty: Path) -> None:
-    def padding(batches: list[Batch]) -> int:
-        return sum(int((batch.mel_lengths.max() - batch.mel_lengths).sum()) for batch in batches)
-
-    bucketed = padding(list(ShardLoader(forty, "train", 8, seed=1).epoch(0)))
-    assert bucketed * 2 < padding(list(ShardLoader(forty, "train", 8).epoch(0)))
-
-
-@pytest.mark.parametrize("hash_seed", ["0", "4242"])
-def test_another_process_draws_the_same_order(forty: Path, hash_seed: str) -> None:
-    program = (
-        "import json, pathlib; from pipeline.loader import ShardLoader;"
-        f"loader = ShardLoader(pathlib.Path({str(forty)!r}), 'train', 8, 5);"
-        "print(json.dumps([[place.id for place in batch] for batch in loader.plan(9)]))"
-    )
-    environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-    output = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
-    assert [tuple(batch) for batch in json.loads(output)] == ids(list(ShardLoader(forty, "train", 8, 5).epoch(9)))
 
 
 def test_this_order_is_for_ever(tmp_path: Path) -> None:
     """A changed order would change every trained model without a changed parameter."""
-    write_shards(tmp_path, 7)
-    assert ids(list(ShardLoader(tmp_path, "train", 3, seed=1).epoch(0))) == [
+    write_features(tmp_path, 7)
+    assert ids(ShardLoader(tmp_path, "train", 3, seed=1).epoch(0)) == [
         ("clip-000", "clip-005", "clip-002"),
         ("clip-003",),
         ("clip-004", "clip-001", "clip-006"),
@@ -139,3 +139,136 @@ def test_this_order_is_for_ever(tmp_path: Path) -> None:
 def test_a_split_without_clips_is_refused(forty: Path) -> None:
     with pytest.raises(InputError, match="no clips in split test, expected at least one; change the split section"):
         ShardLoader(forty, "test", 8)
+
+
+def test_fewer_clips_than_ranks_are_refused(forty: Path) -> None:
+    with pytest.raises(InputError, match="7 clips in split validation, expected one for each of 8 ranks; use fewer"):
+        ShardLoader(forty, "validation", 1, world_size=8)
+
+
+@pytest.mark.parametrize(("batch_size", "batch_frames"), [(None, None), (8, 100), (0, None)])
+def test_exactly_one_batch_setting(forty: Path, batch_size: int | None, batch_frames: int | None) -> None:
+    with pytest.raises(ValueError, match=f"batch_size {batch_size} and batch_frames {batch_frames}, expected one of"):
+        ShardLoader(forty, "train", batch_size, batch_frames)
+
+
+@pytest.mark.parametrize(("batch_size", "batch_frames"), [(None, None), (8, 100), (8, None), (None, 100)])
+def test_the_training_section_wants_exactly_one_too(batch_size: int | None, batch_frames: int | None) -> None:
+    section = {
+        "seed": 1, "batch_size": batch_size, "batch_frames": batch_frames, "epochs": 1,
+        "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
+        "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
+        "grad_max_norm": 1.0, "weight_average_decay": 0.5, "log_every": 1, "checkpoint_every": 1, "validate_every": 5,
+    }  # fmt: skip
+    if (batch_size is None) != (batch_frames is None):
+        assert TrainingConfig.model_validate(section).batch_frames == batch_frames
+        return
+    shown = "null" if batch_size is None else batch_size, "null" if batch_frames is None else batch_frames
+    fault = f"batch_size {shown[0]} and batch_frames {shown[1]}, expected one of them, the other null"
+    with pytest.raises(ValidationError, match=fault):
+        TrainingConfig.model_validate(section)
+
+
+def test_it_is_what_training_takes(forty: Path) -> None:
+    assert isinstance(ShardLoader(forty, "train", 8), Batches)
+
+
+def test_a_changed_shard_is_refused(tmp_path: Path) -> None:
+    write_features(tmp_path, 4)
+    shard = tmp_path / "train-00001.tar"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    with pytest.raises(InputError, match=r"train-00001\.tar: MD5 .* the shard was changed"):
+        ShardLoader(tmp_path, "train", 8)
+
+
+def test_the_position_moves_when_a_batch_is_handed_out(forty: Path) -> None:
+    loader = ShardLoader(forty, "train", 16, seed=1, workers=2)  # which read ahead
+    positions = [(loader.state_dict()["epoch"], loader.state_dict()["batch"]) for _ in loader]
+    assert positions == [(0, 1), (0, 2), (1, 0)]
+    assert ids(loader) == ids(loader.epoch(1))
+
+
+def test_ranks_share_a_state(forty: Path) -> None:
+    first, second = (ShardLoader(forty, "train", 4, seed=1, rank=rank, world_size=2) for rank in (0, 1))
+    next(iter(first))
+    second.load_state_dict(first.state_dict())
+    assert ids(second) == ids(second.epoch(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"seed": 2}, "seed 1, expected seed 2; start this run anew, or give it what it had"),
+        ({"seed": None}, "seed 1, expected seed none"),
+        ({"batch_size": 7}, "batches 8 clips, expected batches 7 clips"),
+        ({"batch_size": None, "batch_frames": 64}, "batches 8 clips, expected batches 64 frames"),
+        (
+            {"world_size": 2, "split": "validation"},
+            "split train, world_size 1, expected split validation, world_size 2",
+        ),
+    ],
+)
+def test_a_position_in_another_order_is_refused(forty: Path, changed: dict[str, object], fault: str) -> None:
+    settings: dict[str, object] = {"split": "train", "batch_size": 8, "seed": 1}
+    state = ShardLoader(forty, **settings).state_dict()  # type: ignore[arg-type]
+    with pytest.raises(InputError) as error:
+        ShardLoader(forty, **{**settings, **changed}).load_state_dict(state)  # type: ignore[arg-type]
+    assert str(error.value).startswith(f"position in the data: {fault}")
+
+
+def test_a_position_in_other_features_is_refused(forty: Path, tmp_path: Path) -> None:
+    ours, theirs = write_features(tmp_path, 39).fingerprint, ShardLoader(forty, "train", 8).state_dict()
+    with pytest.raises(InputError, match=f"features {theirs['features']}, expected features {ours}; start"):
+        ShardLoader(tmp_path, "train", 8).load_state_dict(theirs)
+
+
+@pytest.mark.parametrize("position", [{"batch": 5}, {"batch": -1}, {"epoch": -1}, {"epoch": "1"}])
+def test_a_position_that_cannot_be_is_refused(forty: Path, position: dict[str, int | str]) -> None:
+    loader = ShardLoader(forty, "train", 8)
+    with pytest.raises(InputError, match=r"position in the data: epoch .*, batch .*, expected a batch below 5"):
+        loader.load_state_dict(loader.state_dict() | position)
+    with pytest.raises(InputError, match="features None, split None"):
+        loader.load_state_dict({})
+
+
+def test_threads_end_with_the_iterator(forty: Path) -> None:
+    loader = ShardLoader(forty, "train", 2, workers=3)
+    closed = loader.epoch(0)
+    next(closed)
+    assert 0 < len(threads()) <= 3
+    closed.close()
+    assert not threads()
+    dropped: Iterator[Batch] | None = iter(loader)
+    assert dropped is not None
+    next(dropped)
+    assert threads()
+    dropped = None
+    gc.collect()
+    assert not threads()
+    assert len(list(loader.epoch(0))) == 20
+    assert not threads()
+
+
+def test_workers_read_a_few_batches_ahead(forty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader, read = ShardLoader(forty, "train", 1, workers=2), list[str]()
+    collate = loader._collate
+    monkeypatch.setattr(loader, "_collate", lambda reader, batch: read.append("") or collate(reader, batch))
+    batches = loader.epoch(0)
+    for _ in range(5):
+        next(batches)
+    batches.close()
+    assert 5 <= len(read) <= 5 + BATCHES_AHEAD * 2
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_fault_comes_in_its_batch_s_place(tmp_path: Path, workers: int) -> None:
+    write_features(tmp_path, 12)
+    loader = ShardLoader(tmp_path, "train", 3, workers=workers)
+    with (tmp_path / "train-00002.tar").open("r+b") as shard:  # after the loader has verified it
+        shard.seek(loader.places[7].members["mel.npy"][0])
+        shard.write(b"?")
+    batches = loader.epoch(0)
+    assert ids(islice(batches, 2)) == [("clip-000", "clip-001", "clip-002"), ("clip-003", "clip-004", "clip-005")]
+    with pytest.raises(InputError, match=r"train-00002.tar:clip-007.mel.npy: no npy header"):
+        next(batches)
+    assert not threads()
