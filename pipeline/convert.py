@@ -1,0 +1,219 @@
+"""Shards → the formats of `dtc convert`: tensors, arrays, or a folder of WAVs. Equal clips give equal bytes.
+
+Clip by clip: what is converted may be larger than the memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from dtc.audio import AudioConfig
+from dtc.config import Section, parse_section
+from dtc.errors import InputError
+from dtc.provenance import md5_of
+from pipeline.archive import Member, read_members
+from pipeline.audit import ManifestRow
+from pipeline.corpora import Md5
+from pipeline.features import Features
+from pipeline.shards import REMEDY, ShardIndex
+from pipeline.split import Split
+from pipeline.tensor_mel import CLIPS_JSON, ClipFacts, SetFacts, members_of, npy_header, parse_facts, parse_npy
+
+WAVS, METADATA = "wavs", "metadata.csv"
+DTYPES = {"mel.npy": "<f4", "wave.npy": "<i2"}
+
+Sums = dict[str, str]  # file name → MD5
+Writer = Callable[[Iterable[Features], SetFacts, Path], Sums]  # of one split, into a folder
+
+
+class _StoredFacts(Section):
+    """`<id>.json` of a shard."""
+
+    raw_text: str
+    spoken_text: str
+    n_samples: int
+    source_md5: Md5
+
+
+def set_facts_of(index: ShardIndex, split: Split) -> SetFacts:
+    """What a converted file says of the features that it comes from."""
+    return SetFacts(
+        split=split, corpus=index.corpus, corpus_md5=index.corpus_md5, recording=index.recording, audio=index.audio,
+        text=index.text,
+    )  # fmt: skip
+
+
+def stored_clips(folder: Path, index: ShardIndex, split: Split) -> Iterator[Features]:
+    """The clips of a split in the shards' order, without STFT, one in memory at a time."""
+    for shard in index.shards:
+        if shard.split == split:
+            members = read_members(folder / shard.file)
+            for clip_id, sample in itertools.groupby(members, key=lambda member: member.name.partition(".")[0]):
+                yield _parse_sample(clip_id, sample, folder / shard.file, index)
+
+
+def _parse_sample(clip_id: str, sample: Iterable[Member], shard: Path, index: ShardIndex) -> Features:
+    where, audio = f"{shard}:{clip_id}", index.audio
+    contents = {member.name.partition(".")[2]: member.content for member in sample}
+    if lacking := sorted({"json", *DTYPES} - contents.keys()):
+        raise InputError(where, f"no {lacking[0]}", "a clip's text, samples and mel", REMEDY)
+    try:
+        facts = parse_section(json.loads(contents["json"]), _StoredFacts, f"{where}.json")
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{where}.json", f"not JSON ({error})", remedy=REMEDY) from None
+    shapes = {
+        "mel.npy": (audio.n_mel_channels, 1 + facts.n_samples // audio.hop_length),
+        "wave.npy": (facts.n_samples,),
+    }
+    mel, wave = (parse_npy(contents[name], DTYPES[name], shapes[name], f"{where}.{name}") for name in DTYPES)
+    row = ManifestRow(
+        id=clip_id, raw_text=facts.raw_text, spoken_text=facts.spoken_text, member=shard.name, md5=facts.source_md5,
+        samples=facts.n_samples, first_byte=None, size_bytes=mel.nbytes + wave.nbytes,
+        source_sampling_rate=audio.sampling_rate, source_channels=1, crc32=0,  # of no file of its own
+    )  # fmt: skip
+    return Features(row, wave, mel, None)
+
+
+def write_tensors(clips: Iterable[Features], facts: SetFacts, folder: Path) -> str:
+    """Write the .pt of a split; its name."""
+    file = folder / f"{facts.split}.pt"
+    mel, wave = _Flat(folder / "mel.part", torch.float32), _Flat(folder / "wave.part", torch.int16)
+    rows = []
+    for features in clips:
+        rows.append(_clip_facts(features))
+        mel.append(features.mel)
+        wave.append(features.wave)
+    tree = {
+        **facts.model_dump(mode="json"), "clips": rows, "mel_first": torch.tensor(mel.first),
+        "wave_first": torch.tensor(wave.first), "mel": mel.mapped(), "wave": wave.mapped(),
+    }  # fmt: skip
+    with file.open("wb") as stream:  # opened here: given a path, torch puts its last part into the file
+        torch.save(_share_texts(tree, {}), stream)
+    mel.path.unlink()
+    wave.path.unlink()
+    return file.name
+
+
+class _Flat:
+    """Values of many clips, one behind the other, in a file that is mapped into memory rather than held there."""
+
+    def __init__(self, path: Path, dtype: torch.dtype) -> None:
+        self.path, self.dtype, self.first = path, dtype, [0]
+        self._file = path.open("wb")
+
+    def append(self, values: np.ndarray) -> None:
+        """Put an array's values behind the others, the last axis fastest."""
+        self._file.write(values.tobytes())
+        self.first.append(self.first[-1] + values.size)
+
+    def mapped(self) -> Tensor:
+        """All of them; there can be no more."""
+        self._file.close()
+        return torch.from_file(str(self.path), shared=False, size=self.first[-1], dtype=self.dtype)
+
+
+def _share_texts(tree: Any, known: dict[str, str]) -> Any:
+    """The same tree, in which equal texts are one object.
+
+    A pickle writes a text again where it is another object, so the bytes would depend on which of them are one.
+    """
+    if isinstance(tree, str):
+        return known.setdefault(tree, tree)
+    if isinstance(tree, dict):
+        return {_share_texts(key, known): _share_texts(value, known) for key, value in tree.items()}
+    return [_share_texts(value, known) for value in tree] if isinstance(tree, list) else tree
+
+
+def write_arrays(clips: Iterable[Features], facts: SetFacts, folder: Path) -> str:
+    """Write the .npz of a split; its name."""
+    file, rows = folder / f"{facts.split}.npz", []
+    with zipfile.ZipFile(file, "w") as archive:
+        for features in clips:
+            rows.append(_clip_facts(features))
+            mel, wave = members_of(features.row.id)
+            archive.writestr(_plain_member(mel), _npy_bytes(features.mel))
+            archive.writestr(_plain_member(wave), _npy_bytes(features.wave))
+        tree = {**facts.model_dump(mode="json"), "clips": rows}
+        archive.writestr(_plain_member(CLIPS_JSON), json.dumps(tree))
+    return file.name
+
+
+def _npy_bytes(array: np.ndarray) -> bytes:
+    """An npy file of an array."""
+    return npy_header(array.dtype.str, array.shape) + array.tobytes()
+
+
+def _plain_member(name: str) -> zipfile.ZipInfo:
+    """A header that says nothing of the time and the system, and compresses nothing."""
+    member = zipfile.ZipInfo(name)  # the constructor's date is 1980-01-01
+    member.create_system, member.external_attr = 3, 0o644 << 16
+    return member
+
+
+def _clip_facts(features: Features) -> dict[str, Any]:
+    row = features.row
+    tree = {
+        "id": row.id, "raw_text": row.raw_text, "spoken_text": row.spoken_text, "source_md5": row.md5,
+        "frames": features.mel.shape[1], "samples": len(features.wave),
+    }  # fmt: skip
+    return parse_facts(tree, ClipFacts, f"{row.member}:{row.id}").model_dump(mode="json")
+
+
+def write_wavs(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums:
+    """Write a split's WAVs and the list of its ids, and go on with metadata.csv: in the end, an LJSpeech folder."""
+    (folder / WAVS).mkdir(exist_ok=True)
+    sums, ids = Sums(), list[str]()
+    with (folder / METADATA).open("a", encoding="utf-8", newline="\n") as metadata:
+        for features in clips:
+            clip, where = _clip_facts(features), f"{features.row.member}:{features.row.id}"
+            metadata.write("|".join(_field(clip[key], where) for key in ("id", "raw_text", "spoken_text")) + "\n")
+            name, content = f"{WAVS}/{_file_name(clip['id'], where)}.wav", _wav_bytes(features, facts.audio)
+            with (folder / name).open("xb") as file:  # x: no id twice, whatever the file system takes for the same
+                file.write(content)
+            sums[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            ids.append(clip["id"])
+    (folder / f"{facts.split}.txt").write_text("".join(f"{id}\n" for id in ids), encoding="utf-8", newline="\n")
+    return {name: md5_of(folder / name) for name in (METADATA, f"{facts.split}.txt")} | sums
+
+
+def _field(text: str, where: str) -> str:
+    """A text as it stands in metadata.csv, which has no quotes: one that would break the row is refused."""
+    if "|" in text or "\n" in text or text.endswith("\r"):
+        remedy = "convert to torch or numpy, or change it in the corpus"
+        raise InputError(where, f"{text!r}", f"no | and no end of line in {METADATA}", remedy)
+    return text
+
+
+def _file_name(clip_id: str, where: str) -> str:
+    if "\\" in clip_id:  # a folder on some systems, and an escape in a list of checksums
+        raise InputError(where, "a backslash in the name of a file", remedy="convert to torch or numpy, or rename it")
+    return clip_id
+
+
+def _wav_bytes(features: Features, audio: AudioConfig) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, features.wave, audio.sampling_rate, subtype="PCM_16", format="WAV")
+    return stream.getvalue()
+
+
+def _summed(write: Callable[[Iterable[Features], SetFacts, Path], str]) -> Writer:
+    def write_and_sum(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums:
+        name = write(clips, facts, folder)
+        return {name: md5_of(folder / name)}
+
+    return write_and_sum
+
+
+WRITERS: dict[str, Writer] = {"torch": _summed(write_tensors), "numpy": _summed(write_arrays), "wav": write_wavs}
