@@ -137,7 +137,8 @@ def _walk(location: Sequence[str | int], schema: type[BaseModel]) -> tuple[list[
 
 
 def _tags(model: type[BaseModel]) -> tuple[object, ...]:
-    field = model.model_fields.get("model")
+    """Values by which a union knows this member: those of its field `model`, or `method`."""
+    field = model.model_fields.get("model") or model.model_fields.get("method")
     return getattr(field.annotation, "__args__", ()) if field else ()
 
 

@@ -25,6 +25,8 @@ app = typer.Typer(
 )  # fmt: skip
 train = typer.Typer(help="Train one of the two models on data/features.", no_args_is_help=True)
 app.add_typer(train, name="train")
+corpus = typer.Typer(help="Look at recordings before they become a project.", no_args_is_help=True)
+app.add_typer(corpus, name="corpus")
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N. auto takes CUDA where there is one.")]
@@ -74,13 +76,32 @@ def download(file: ParamsFile = PARAMS) -> None:
 
 @app.command()
 def verify(file: ParamsFile = PARAMS) -> None:
-    """Check every clip and every row of the corpus; write data/manifest.jsonl."""
+    """Check every clip and every row of the corpus; write data/manifest.jsonl and a summary."""
     with _one_line_errors() as console:
         from stages.params import load_params
         from stages.verify import verify
 
         sections = load_params(file)
-        verify(sections.corpus, sections.audio, console)
+        verify(sections.corpus, sections.recording, sections.audit, sections.audio, sections.text, console)
+
+
+@corpus.command("check")
+def corpus_check(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder of recordings, or an archive of one.")],
+    file: Annotated[
+        Path | None,
+        typer.Option("--params", help="Check by these settings; else by params.yaml if there is one, or a preset."),
+    ] = None,
+) -> None:
+    """Tell whether SOURCE is ready to train on, and what to mend, line by line. Writes nothing.
+
+    Reads every clip and every row, as `dtc verify` will: formats, sampling rates, channels, durations, clipping,
+    silence, duplicates, texts, and whether text and clip fit each other. Exit code 0: ready; 2: not yet.
+    """
+    with _one_line_errors() as console:
+        from stages.corpus import check
+
+        check(source, file or (PARAMS if PARAMS.is_file() else None), console)
 
 
 @app.command()
@@ -91,7 +112,22 @@ def preprocess(file: ParamsFile = PARAMS) -> None:
         from stages.preprocess import preprocess
 
         sections = load_params(file)
-        preprocess(sections.corpus, sections.audio, sections.text, sections.features, sections.split, console)
+        preprocess(
+            sections.corpus, sections.recording, sections.audio, sections.text, sections.features, sections.split,
+            sections.distributed, console,
+        )  # fmt: skip
+
+
+@app.command()
+def convert(
+    format: Annotated[str, typer.Option("--format", help="torch, numpy or wav.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("converted"),
+) -> None:
+    """Write data/features as tensors, arrays or WAVs, a file or a list a split, with their MD5s."""
+    with _one_line_errors() as console:
+        from stages.convert import convert
+
+        convert(format, out, console)
 
 
 @train.command("acoustic")

@@ -10,11 +10,14 @@ from dtc.acoustic import AcousticConfig
 from dtc.audio import AudioConfig
 from dtc.config import Section, read_params
 from dtc.evaluation import EvaluateConfig
+from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig
 from dtc.training.loop import TrainingConfig
 from dtc.vocoder import VocoderConfig
 from dtc.vocoder.vocos import VocosConfig
+from pipeline.audit import AuditConfig
 from pipeline.corpora import CorpusConfig
+from pipeline.engine import DistributedConfig
 from pipeline.features import FeaturesConfig
 from pipeline.split import SplitConfig
 
@@ -30,9 +33,12 @@ class Params(Section):
     """The experiment, whole."""
 
     corpus: CorpusConfig
+    recording: RecordingConfig
+    audit: AuditConfig
     audio: AudioConfig
     text: TextConfig
     features: FeaturesConfig
+    distributed: DistributedConfig
     split: SplitConfig
     acoustic: AcousticConfig
     vocoder: VocoderConfig

@@ -8,12 +8,15 @@ from dtc.errors import InputError
 
 RAW = Path("data/raw")  # the corpus's archive, alone
 MANIFEST = Path("data/manifest.jsonl")
+SKIPPED = Path("data/skipped.jsonl")  # clips that the audit left out, and why
 FEATURES = Path("data/features")
 ACOUSTIC = Path("models/acoustic")
 VOCODER = Path("models/vocoder")
 RUNS = Path("runs")  # resume state and TensorBoard logs; git-ignored, unknown to DVC
+PREPROCESSED = RUNS / "preprocess.txt"  # what the features were made from, and their fingerprint
 SPOKEN = Path("spoken")
 RESULTS = Path("results")
+CORPUS_SUMMARY = RESULTS / "corpus.md"
 CORPUS_METRICS = RESULTS / "metrics/corpus.json"
 EVALUATION = RESULTS / "metrics/evaluate.json"
 UTTERANCES = RESULTS / "utterances.csv"

@@ -20,6 +20,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 # params.yaml, shrunk until a stage takes a second; everything else is what the repository says.
 TINY = {
+    "audit.min_duration_s": 0.1,
+    "audit.max_characters_per_s": 200.0,
     "split.validation_share": 0.25,
     "split.test_share": 0.25,
     "features.clips_per_shard": 4,
@@ -118,7 +120,7 @@ class Project:
 
     def write_params(self, edits: Mapping[str, object] = {}) -> None:
         """The tiny params.yaml, with values at dotted paths replaced."""
-        corpus = {"corpus.name": "tones", "corpus.source": str(self.corpus), "corpus.md5": None}
+        corpus = {"corpus.name": "tones", "corpus.source": str(self.corpus), "corpus.md5": None, "corpus.sha256": None}
         tree = edited(default_params(), {**TINY, **corpus, **edits})
         (self.root / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
 

@@ -92,7 +92,7 @@ def test_a_wrong_value_is_refused(project: Project, edits: dict[str, object], li
         (
             "  seed:",
             "  sede:",
-            "params.yaml: split.sede: unknown key (found 1), expected one of validation_share, test_",
+            "params.yaml: split.sede: unknown key (found 1), expected one of method, validation_share, test_",
         ),
         ("    fft_sizes:", "    fft_size:", "params.yaml: vocoder.loss.fft_size: unknown key (found [512]), expected "),
         ("  stft: false\n", "", "params.yaml: features.stft: missing; add it; stages/presets/ has whole sets"),

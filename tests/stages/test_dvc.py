@@ -22,16 +22,27 @@ MODULES = {
     "evaluate": "stages.evaluate",
 }
 # Errors, parsing and fingerprints: they decide whether a stage runs, not what it makes.
-HARMLESS = {"dtc", "dtc.config", "dtc.errors", "dtc.files", "dtc.provenance", "dtc.text", "dtc.evaluation", "stages", "stages.paths", "pipeline"}  # fmt: skip
+HARMLESS = {"dtc", "dtc.config", "dtc.errors", "dtc.files", "dtc.provenance", "dtc.text", "dtc.evaluation", "stages", "stages.paths", "stages.progress", "pipeline"}  # fmt: skip
+# What makes the spoken texts of written ones, judges the clips, and computes their features, where that is done before.
+SPOKEN = {"dtc.text.abbreviations", "dtc.text.characters", "dtc.text.english", "dtc.text.numbers_in_words"}
+AUDIT = {"pipeline.archive", "pipeline.audit", "pipeline.bounds", "pipeline.measure", "pipeline.member", "pipeline.zipped",
+         "pipeline.corpora", *(f"pipeline.corpora.{name}" for name in ("filelist", "jsonl", "listing", "ljspeech", "rows"))}  # fmt: skip
+FEATURES = SPOKEN | {"dtc.audio", "dtc.decoding", "dtc.recording", "dtc.text.symbols", "pipeline.features"}
+# Shards that lie elsewhere come by their checksums.
+REMOTE = {"pipeline.remote", "pipeline.download", "pipeline.part"}
 ALSO_HARMLESS = {
+    # it copies the files of a converted set; these read what is in them
+    "download": AUDIT | FEATURES | {"pipeline.jobs", "pipeline.shards", "pipeline.split", "pipeline.tensor_mel"},
+    # of a converted set it takes the clips; these make them of recordings
+    "verify": {"pipeline.features", "pipeline.jobs", "pipeline.shards", "pipeline.split"},
     # the manifest carries what these decide
-    "preprocess": {"pipeline.corpora", "pipeline.corpora.ljspeech"},
+    "preprocess": AUDIT | SPOKEN,
     # pictures in TensorBoard
     "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic"},
     "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic"},
     # what the models and shards were made by, and made for: they carry it
-    "evaluate": {"dtc.training", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
-                 "pipeline.archive", "pipeline.audit", "pipeline.features", "pipeline.split"},
+    "evaluate": AUDIT | FEATURES | REMOTE | {"dtc.training", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
+                 "pipeline.split"},
 }  # fmt: skip
 
 
@@ -59,10 +70,10 @@ def other_models(stage: str) -> set[str]:
     kind = stage.removeprefix("train_")
     rooms = {"acoustic": "dtc.vocoder.", "vocoder": "dtc.acoustic."}
     unused = {"dtc.vocoder.griffin_lim"} if kind == "vocoder" else set()
-    before_the_shards = {
-        f"pipeline.{name}" for name in ("archive", "audit", "corpora", "corpora.ljspeech", "features", "split")
-    }
-    return unused | before_the_shards | {module for module in upstream(stage) if module.startswith(rooms[kind])}
+    before_the_shards = AUDIT | FEATURES | SPOKEN | {"pipeline.split"}
+    return (
+        unused | before_the_shards | REMOTE | {module for module in upstream(stage) if module.startswith(rooms[kind])}
+    )
 
 
 @pytest.mark.parametrize("stage", MODULES)
