@@ -1,4 +1,4 @@
-"""Where a voice comes from. One file a corpus; all are kept in LJSpeech's layout."""
+"""Where a voice comes from, and how its texts and clips are listed: one file a layout."""
 
 from __future__ import annotations
 
