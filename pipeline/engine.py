@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Literal, TypeVar
 
@@ -69,7 +70,8 @@ def _run_in_processes(work: Callable[[Job], Result], jobs: Iterable[Job], worker
     waiting: deque[Future[Result]] = deque()
     try:
         for job in jobs:
-            waiting.append(pool.submit(work, job))
+            with _ctrl_c_held():  # until the worker that may be started for it has
+                waiting.append(pool.submit(work, job))
             if len(waiting) == workers * WAITING_PER_WORKER:
                 yield waiting.popleft().result()
         while waiting:
@@ -90,6 +92,29 @@ def _context() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.features", "pipeline.shards"])
     return context
+
+
+@contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Raises KeyboardInterrupt at its end where Ctrl-C came meanwhile.
+
+    A terminal sends it to all processes. The one that workers are forked from would die of it while it imports, and a
+    worker that starts after the master has gone finds nothing of what it was promised: both are loud about it.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    resource_tracker.ensure_running()  # would otherwise be started within, and unblocks the signal
+    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes started within inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _start_worker() -> None:

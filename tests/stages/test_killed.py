@@ -1,6 +1,7 @@
 """`dtc preprocess`, killed by SIGKILL at any moment and run again, ends in the bytes of an undisturbed run."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +48,29 @@ def test_killed_at_twenty_random_moments(verified: Project, tmp_path_factory: py
 
 def contents_under(contents: dict[str, bytes], folder: str) -> dict[str, bytes]:
     return {path: content for path, content in contents.items() if path.startswith(folder + "/")}
+
+
+def test_ctrl_c_while_the_workers_start(verified: Project) -> None:
+    """As a terminal sends it, to all processes at once: one line, exit code 130, and it does end."""
+    verified.write_params({"features.clips_per_shard": 2, "distributed.workers": 2})
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from stages.cli import app; app()", "preprocess"], start_new_session=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while not workers_importing(process.pid):
+        assert process.poll() is None, "it ended before it was interrupted"
+    os.killpg(process.pid, signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (130, "dtc: interrupted\n")
+
+
+def workers_importing(pid: int) -> bool:
+    """Whether the process that a process's workers are forked from is at its imports, torch among them."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        is_server = b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes()  # no longer its parent's copy
+        if is_server and "libtorch" in Path(f"/proc/{child}/maps").read_text():
+            return True
+    return False
 
 
 def test_killed_with_workers_again_and_again(verified: Project) -> None:
