@@ -56,10 +56,10 @@ def main() -> None:
         for stft in (False, True):
             for workers in (1, 2):
                 rows.append(time_dtc(sample, arguments.clips, workers, stft, Path(folder)))
-            rows.append(time_loop("librosa", librosa_features, wavs, stft, Path(folder)))
+            rows.append(time_loop("librosa loop", librosa_features, wavs, stft, Path(folder)))
             rows += [
                 time_loop(
-                    f"torchaudio, {threads} thread{'s' * (threads > 1)}",
+                    f"torchaudio loop, {threads} thread{'s' * (threads > 1)}",
                     partial(torchaudio_features, threads),
                     wavs,
                     stft,
@@ -248,7 +248,7 @@ def time_loop(name: str, prepare: Callable, wavs: list[Path], stft: bool, folder
                 np.save(stream, array)
                 append(tar, f"{wav.stem}.{kind}.npy", stream.getvalue())
     seconds = time.perf_counter() - started
-    return {"name": f"{name} loop", "stft": stft, "clips_per_s": len(wavs) / seconds, "whole_s": seconds}
+    return {"name": name, "stft": stft, "clips_per_s": len(wavs) / seconds, "whole_s": seconds}
 
 
 def append(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -263,8 +263,8 @@ def report(rows: list[dict], clip_s: float, memory: dict[int, int]) -> None:
     table = Table("features", "who", "clips/s", "× real time", "start, s", "× librosa", "× torchaudio, 1 thread")
     for row in rows:
         rates = {other["name"]: other["clips_per_s"] for other in rows if other["stft"] == row["stft"]}
-        ratios = [row["clips_per_s"] / rates[f"{name} loop"] if f"{name} loop" in rates else float("nan")
-                  for name in ("librosa", "torchaudio, 1 thread")]  # fmt: skip
+        ratios = [row["clips_per_s"] / rates[name] if name in rates else float("nan")
+                  for name in ("librosa loop", "torchaudio loop, 1 thread")]  # fmt: skip
         row["times_real_time"] = row["clips_per_s"] * clip_s
         row["times_librosa"], row["times_torchaudio"] = ratios
         start = row.get("start_s")
