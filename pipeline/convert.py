@@ -27,9 +27,10 @@ from pipeline.archive import Member, read_members
 from pipeline.audit import ManifestRow
 from pipeline.corpora import Md5
 from pipeline.features import Features
+from pipeline.npy import from_npy, to_npy
 from pipeline.shards import REMEDY, ShardIndex
 from pipeline.split import Split
-from pipeline.tensor_mel import CLIPS_JSON, ClipFacts, SetFacts, members_of, npy_header, parse_facts, parse_npy
+from pipeline.tensor_mel import CLIPS_JSON, ClipFacts, SetFacts, members_of, parse_facts
 
 WAVS, METADATA = "wavs", "metadata.csv"
 DTYPES = {"mel.npy": "<f4", "wave.npy": "<i2"}
@@ -77,7 +78,7 @@ def _parse_sample(clip_id: str, sample: Iterable[Member], shard: Path, index: Sh
         "mel.npy": (audio.n_mel_channels, 1 + facts.n_samples // audio.hop_length),
         "wave.npy": (facts.n_samples,),
     }
-    mel, wave = (parse_npy(contents[name], DTYPES[name], shapes[name], f"{where}.{name}") for name in DTYPES)
+    mel, wave = (from_npy(contents[name], DTYPES[name], shapes[name], f"{where}.{name}", REMEDY) for name in DTYPES)
     row = ManifestRow(
         id=clip_id, raw_text=facts.raw_text, spoken_text=facts.spoken_text, member=shard.name, md5=facts.source_md5,
         samples=facts.n_samples, first_byte=None, size_bytes=mel.nbytes + wave.nbytes,
@@ -143,16 +144,11 @@ def write_arrays(clips: Iterable[Features], facts: SetFacts, folder: Path) -> st
         for features in clips:
             rows.append(_clip_facts(features))
             mel, wave = members_of(features.row.id)
-            archive.writestr(_plain_member(mel), _npy_bytes(features.mel))
-            archive.writestr(_plain_member(wave), _npy_bytes(features.wave))
+            archive.writestr(_plain_member(mel), to_npy(features.mel))
+            archive.writestr(_plain_member(wave), to_npy(features.wave))
         tree = {**facts.model_dump(mode="json"), "clips": rows}
         archive.writestr(_plain_member(CLIPS_JSON), json.dumps(tree))
     return file.name
-
-
-def _npy_bytes(array: np.ndarray) -> bytes:
-    """An npy file of an array."""
-    return npy_header(array.dtype.str, array.shape) + array.tobytes()
 
 
 def _plain_member(name: str) -> zipfile.ZipInfo:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from io import FileIO
@@ -19,18 +17,13 @@ from dtc.audio import from_int16
 from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.text.symbols import text_to_ids
+from pipeline.npy import from_npy
 from pipeline.shards import REMEDY, ClipPlace, Shard
 
 MEMBERS = ("json", "wave.npy", "mel.npy")  # what a batch is made of; the STFT stays where it is
 TAR_BLOCK_BYTES, TAR_NAME_BYTES = 512, 100
 WAVE, MEL = "<i2", "<f4"  # little-endian int16 and float32
-ITEM_BYTES = {WAVE: 2, MEL: 4}
 MOST_OPEN_SHARDS = 64  # of one reader: a process may hold 1,024 files, and a large corpus has more shards
-
-# The header that numpy writes for a plain array. Nothing else is read: no literal is evaluated, no pickle opened.
-NPY = re.compile(
-    rb"\x93NUMPY\x01\0..{'descr': '([<|>=]\w+)', 'fortran_order': False, 'shape': \(([\d, ]*)\), } *\n", re.DOTALL
-)
 
 
 class Place(NamedTuple):
@@ -118,13 +111,16 @@ class Reader:
         """One clip. Raises InputError, with the shard's file and the clip, for whatever is not as the index says."""
         where = f"{self.folder / place.shard}:{place.id}"
         facts = _parse_facts(self._member(place, "json", where), where)
-        wave = _array(self._member(place, "wave.npy", where), WAVE, (facts.n_samples,), f"{where}.wave.npy")
+        wave = self._array(place, "wave.npy", WAVE, (facts.n_samples,), where)
         shape = (self.n_mel_channels, place.frames)
-        mel = _array(self._member(place, "mel.npy", where), MEL, shape, f"{where}.mel.npy")
+        mel = self._array(place, "mel.npy", MEL, shape, where)
         symbol_ids = torch.tensor(text_to_ids(facts.spoken_text, where))
         return Clip(
             place.id, facts.raw_text, facts.spoken_text, symbol_ids, torch.from_numpy(mel), from_int16(wave)
         )  # fmt: skip
+
+    def _array(self, place: ClipPlace | Place, name: str, dtype: str, shape: tuple[int, ...], where: str) -> np.ndarray:
+        return from_npy(self._member(place, name, where), dtype, shape, f"{where}.{name}", REMEDY)
 
     def _member(self, place: ClipPlace | Place, name: str, where: str) -> UInt8[np.ndarray, " bytes"]:
         """Content of a member; the tar's own header before it must bear its name."""
@@ -158,16 +154,3 @@ def _parse_facts(content: UInt8[np.ndarray, " bytes"], where: str) -> _Facts:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"])
         raise InputError(f"{where}.json", f"{key}: {fault['msg']}".removeprefix(": "), remedy=REMEDY) from None
-
-
-def _array(content: UInt8[np.ndarray, " bytes"], dtype: str, shape: tuple[int, ...], where: str) -> np.ndarray:
-    """The array of an npy member, without a copy."""
-    header = NPY.match(content[:TAR_BLOCK_BYTES].tobytes())
-    found = (header[1].decode(), tuple(int(size) for size in header[2].split(b",") if size.strip())) if header else None
-    if header is None or found != (dtype, shape):
-        shown = "{} {}".format(*found) if found else "no npy header of a plain array"
-        raise InputError(where, shown, f"{dtype} {shape}", REMEDY)
-    body = content[header.end() :]
-    if len(body) != (n_bytes := ITEM_BYTES[dtype] * math.prod(shape)):
-        raise InputError(where, f"{len(body)} bytes of values", f"{n_bytes}", REMEDY)
-    return body.view(dtype).reshape(shape)

@@ -8,7 +8,6 @@ the others.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import tarfile
@@ -30,6 +29,7 @@ from dtc.text.symbols import TextConfig, symbols_of
 from pipeline.archive import plain_member
 from pipeline.corpora import Md5
 from pipeline.features import Features, MelStatistics
+from pipeline.npy import to_npy
 from pipeline.split import Split
 
 INDEX, CLIPS = "index.json", "clips.jsonl"
@@ -172,18 +172,10 @@ def _members(features: Features) -> dict[str, bytes]:
     facts = {"raw_text": row.raw_text, "spoken_text": row.spoken_text, "n_samples": row.samples, "source_md5": row.md5}
     members = {
         "json": json.dumps(facts, sort_keys=True).encode(),
-        "wave.npy": _npy(features.wave),
-        "mel.npy": _npy(features.mel),
+        "wave.npy": to_npy(features.wave),
+        "mel.npy": to_npy(features.mel),
     }
-    return members | ({"stft.npy": _npy(features.stft)} if features.stft is not None else {})
-
-
-def _npy(array: np.ndarray) -> bytes:
-    """What numpy.save writes; that copies the array twice more."""
-    array = np.ascontiguousarray(array)
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    return b"".join((header.getvalue(), array.data))
+    return members | ({"stft.npy": to_npy(features.stft)} if features.stft is not None else {})
 
 
 def is_finished(folder: Path, file: str) -> bool:

@@ -9,11 +9,9 @@ Nothing in a file is believed: no pickle that needs code, no compressed member, 
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
 import re
-import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -35,7 +33,8 @@ from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig
 from pipeline.audit import ManifestRow
 from pipeline.corpora import Md5
-from pipeline.corpora.rows import LONGEST_ID_BYTES
+from pipeline.corpora.rows import AN_ID, LONGEST_ID_BYTES, is_id
+from pipeline.npy import from_npy
 from pipeline.split import Split
 
 CLIPS_JSON = "clips.json"  # in an .npz
@@ -46,13 +45,10 @@ Clips = tuple["ClipFacts", ...]
 Arrays = tuple[Float32[np.ndarray, "mels frames"], Int16[np.ndarray, " samples"]]
 
 
-def _check_id(clip_id: str) -> str:
-    """As in a listing of clips: nothing that could lead out of a folder or break a line."""
-    bad = any(character in "./" or unicodedata.category(character) == "Cc" for character in clip_id)
-    if bad or not 0 < len(clip_id.encode()) <= LONGEST_ID_BYTES:
-        expected = f"a name without dots, slashes and control characters, of at most {LONGEST_ID_BYTES} bytes"
-        raise ValueError(f"found {clip_id[:LONGEST_ID_BYTES]!r}, expected {expected}")
-    return clip_id
+def _check_id(name: str) -> str:
+    if not is_id(name):
+        raise ValueError(f"found {name[:LONGEST_ID_BYTES]!r}, expected {AN_ID}")
+    return name
 
 
 Count = Annotated[int, Field(ge=1, lt=1 << 40)]
@@ -190,8 +186,8 @@ def _open_arrays(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
         mel, wave = members_of(clip.id)
         with in_one_line(file):
             return (
-                parse_npy(archive.read(mel), "<f4", (mels, clip.frames), f"{file}:{mel}"),
-                parse_npy(archive.read(wave), "<i2", (clip.samples,), f"{file}:{wave}"),
+                from_npy(archive.read(mel), "<f4", (mels, clip.frames), f"{file}:{mel}", CONVERT_AGAIN),
+                from_npy(archive.read(wave), "<i2", (clip.samples,), f"{file}:{wave}", CONVERT_AGAIN),
             )
 
     return facts, clips, arrays
@@ -200,23 +196,6 @@ def _open_arrays(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
 def members_of(clip_id: str) -> tuple[str, str]:
     """Names of a clip's arrays in an .npz: mel, wave."""
     return f"{clip_id}.mel.npy", f"{clip_id}.wave.npy"
-
-
-def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
-    """The header that numpy writes for an array, so that numpy reads it."""
-    stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
-    return stream.getvalue()
-
-
-def parse_npy(content: bytes, dtype: str, shape: tuple[int, ...], where: str) -> np.ndarray:
-    """The array of an npy file that must be of this type and shape. No header is believed: it is known beforehand."""
-    header = npy_header(dtype, shape)
-    size_bytes = len(header) + np.dtype(dtype).itemsize * int(np.prod(shape))
-    if not content.startswith(header) or len(content) != size_bytes:
-        expected = f"{np.dtype(dtype)} of shape {shape}, {size_bytes} bytes"
-        raise InputError(where, f"another array, {len(content)} bytes", expected, CONVERT_AGAIN)
-    return np.frombuffer(content, dtype, offset=len(header)).reshape(shape)
 
 
 def _require_stored(archive: zipfile.ZipFile, file: Path) -> None:

@@ -43,8 +43,8 @@ from stages.progress import counted
 # What shapes a shard's bytes: an edit here makes half-done work worthless.
 CODE = (
     "dtc/audio.py", "dtc/decoding.py", "dtc/recording.py", "dtc/text/symbols.py", "pipeline/archive.py",
-    "pipeline/converted.py", "pipeline/features.py", "pipeline/jobs.py", "pipeline/shards.py", "pipeline/split.py",
-    "pipeline/tensor_mel.py",
+    "pipeline/converted.py", "pipeline/features.py", "pipeline/jobs.py", "pipeline/npy.py", "pipeline/shards.py",
+    "pipeline/split.py", "pipeline/tensor_mel.py",
 )  # fmt: skip
 ROOT = Path(__file__).parent.parent
 PART = paths.FEATURES.with_name(paths.FEATURES.name + ".part")

@@ -30,7 +30,7 @@ from stages import paths
 # What shapes a trained model, as in dvc.yaml: an edit here starts a run anew instead of going on with the old state.
 CODE = (
     "dtc/audio.py", "dtc/batch.py", "dtc/text/symbols.py", "dtc/training/*.py", "pipeline/loader.py",
-    "pipeline/order.py", "pipeline/reader.py", "pipeline/shards.py", "stages/train.py",
+    "pipeline/npy.py", "pipeline/order.py", "pipeline/reader.py", "pipeline/shards.py", "stages/train.py",
 )  # fmt: skip
 CODE_OF_KIND = {"acoustic": ("dtc/acoustic/attention.py", "dtc/acoustic/loss.py"), "vocoder": ("dtc/vocoder/loss.py",)}
 ROOT = Path(__file__).parent.parent

@@ -10,14 +10,21 @@ from pathlib import PurePosixPath
 from dtc.errors import InputError
 
 LONGEST_ID_BYTES = 80  # a name in a shard, `<id>.stft.npy`, has at most 100
+AN_ID = f"a name without dots, slashes and control characters, of at most {LONGEST_ID_BYTES} bytes"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+
+
+def is_id(name: str) -> bool:
+    """Whether a clip can be called so: nothing that could lead out of a folder, end a shard's key or break a line."""
+    has_bad_character = any(character in "./" or unicodedata.category(character) == "Cc" for character in name)
+    return not has_bad_character and 0 < len(name.encode()) <= LONGEST_ID_BYTES
 
 
 @dataclass(frozen=True)
 class Row:
     """One clip and what it says."""
 
-    id: str  # unique; no dots, slashes or control characters
+    id: str  # unique; `is_id`
     raw_text: str
     spoken_text: str  # as the corpus gives it; "" where it gives none
     member: str  # the clip's name in the archive
@@ -94,10 +101,8 @@ def check_draft(draft: Draft) -> None:
     said = draft.raw_text if draft.spoken_text is None else draft.spoken_text
     if any("\ud800" <= character <= "\udfff" for character in draft.clip + draft.id + draft.raw_text + said):
         raise InputError(draft.where, "half of a surrogate pair", "whole characters", "write them as UTF-8")
-    has_bad_character = any(c in "./" or unicodedata.category(c) == "Cc" for c in draft.id)
-    if not draft.id or has_bad_character or len(draft.id.encode()) > LONGEST_ID_BYTES:
-        expected = f"a name without dots, slashes and control characters, of at most {LONGEST_ID_BYTES} bytes"
-        raise InputError(draft.where, f"id {draft.id!r}", expected, "rename it and its clip")
+    if not is_id(draft.id):
+        raise InputError(draft.where, f"id {draft.id!r}", AN_ID, "rename it and its clip")
     if not said.strip():
         remedy = "write what is said, or remove the row and its clip"
         raise InputError(draft.where, f"empty text of {draft.id}", "words", remedy)

@@ -32,7 +32,7 @@ FEATURES = SPOKEN | {"dtc.audio", "dtc.decoding", "dtc.recording", "dtc.text.sym
 REMOTE = {"pipeline.remote", "pipeline.download", "pipeline.part"}
 ALSO_HARMLESS = {
     # it copies the files of a converted set; these read what is in them
-    "download": AUDIT | FEATURES | {"pipeline.jobs", "pipeline.shards", "pipeline.split", "pipeline.tensor_mel"},
+    "download": AUDIT | FEATURES | {"pipeline.jobs", "pipeline.npy", "pipeline.shards", "pipeline.split", "pipeline.tensor_mel"},
     # of a converted set it takes the clips; these make them of recordings
     "verify": {"pipeline.features", "pipeline.jobs", "pipeline.shards", "pipeline.split"},
     # the manifest carries what these decide
