@@ -200,6 +200,6 @@ def _report(index: ShardIndex, computed: int, seconds: float, console: Console) 
         table.add_row(name, str(len(shards)), str(clips), f"{minutes:.1f}", f"{megabytes:.1f}")
     console.print(table)
     console.print(
-        f"preprocess: {computed} clips computed, {computed / seconds:.0f} clips/s, features {index.fingerprint}",
+        f"preprocess: {computed} clips computed in {seconds:.0f} s, features {index.fingerprint}",
         highlight=False,
     )
