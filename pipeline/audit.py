@@ -27,7 +27,7 @@ from pipeline.corpora.listing import Row, is_audio, is_listing, read_rows
 from pipeline.measure import NOTHING, FactsTable, measure
 
 __all__ = [
-    "Audit", "AuditConfig", "Fault", "ManifestRow", "audit", "iterate_manifest", "members_of", "read_manifest",
+    "Audit", "AuditConfig", "Fault", "ManifestRow", "audit", "members_of", "read_manifest",
     "write_manifest",
 ]  # fmt: skip
 
@@ -247,12 +247,7 @@ def write_manifest(manifest: Iterable[ManifestRow], path: Path) -> None:
     part.replace(path)
 
 
-def read_manifest(path: Path) -> list[ManifestRow]:
-    """The rows of a manifest. Raises InputError where there is none."""
-    return list(iterate_manifest(path))
-
-
-def iterate_manifest(path: Path) -> Iterator[ManifestRow]:
+def read_manifest(path: Path) -> Iterator[ManifestRow]:
     """The rows of a manifest, one in memory at a time. Raises InputError where there is none."""
     try:
         with path.open("rb") as file:

@@ -19,7 +19,7 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files, md5_of
 from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig
-from pipeline.audit import ManifestRow, iterate_manifest
+from pipeline.audit import ManifestRow, read_manifest
 from pipeline.converted import ConvertedMaker, converted_splits, require_packable, set_facts, verify_converted
 from pipeline.corpora import CONVERTED, CorpusConfig
 from pipeline.engine import DistributedConfig, run
@@ -105,10 +105,10 @@ def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig
     if corpus.format == CONVERTED:
         require_packable(recipe.features)
         verify_converted(corpus, paths.RAW)
-        splits = converted_splits(iterate_manifest(paths.MANIFEST))
+        splits = converted_splits(read_manifest(paths.MANIFEST))
         return _Source(ConvertedMaker(paths.RAW, recipe), splits, lambda: set_facts(corpus, paths.RAW).corpus_md5)
     archive = paths.raw_archive()
-    splits = assign_splits([row.id for row in iterate_manifest(paths.MANIFEST)], split)
+    splits = assign_splits([row.id for row in read_manifest(paths.MANIFEST)], split)
     return _Source(ShardMaker(archive, recipe), splits, lambda: corpus.md5 or md5_of(archive))
 
 
@@ -147,10 +147,10 @@ def _open_part(made_from: str, files: Sequence[str]) -> frozenset[str]:
 
 def _clips(maker: ShardMaker, distributed: DistributedConfig) -> Iterator[tuple[ManifestRow, bytes | None]]:
     """The manifest's clips: with their bytes where a worker could not read them at their place in the archive."""
-    manifest = iterate_manifest(paths.MANIFEST)
+    manifest = read_manifest(paths.MANIFEST)
     if isinstance(maker, ConvertedMaker):
         return places_of(manifest)
-    in_place = next(iterate_manifest(paths.MANIFEST)).first_byte is not None
+    in_place = next(read_manifest(paths.MANIFEST)).first_byte is not None
     readable = in_place and distributed.engine == "local"
     return places_of(manifest) if readable else contents_of(maker.archive, manifest)
 

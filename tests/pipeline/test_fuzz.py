@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import default_params, sound_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_features import tiny_clip, write_features
@@ -26,10 +25,11 @@ from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from dtc.recording import RecordingConfig, read_recording
 from pipeline.archive import read_members
-from pipeline.audit import ManifestRow, iterate_manifest, write_manifest
+from pipeline.audit import ManifestRow, read_manifest, write_manifest
 from pipeline.corpora.listing import read_rows
 from pipeline.loader import ShardLoader
 from stages.params import load_params
+from tests.conftest import default_params, sound_bytes
 
 AUDIO = AudioConfig.model_validate(default_params()["audio"])
 TREATED = RecordingConfig(resample=True, channels="mean", trim_silence_db=-40.0, loudness_lufs=-23.0)
@@ -211,7 +211,7 @@ def test_manifests(seed: int, strokes: int) -> None:
     write_manifest([tiny_clip(number).row for number in range(4)], path)
     path.write_bytes(damage(path.read_bytes(), seed, strokes))
     try:
-        rows = list(iterate_manifest(path))
+        rows = list(read_manifest(path))
     except InputError as error:
         assert str(error).startswith("manifest.jsonl")
         return
