@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-from conftest import edited
 from safetensors.numpy import load_file
 
 from dtc.provenance import md5_of, sha256_of
 from pipeline.shards import read_index
+from tests.conftest import edited
 from tests.e2e.clone import clone_into, repro
 from tests.pipeline.unreliable_server import Answer, serving
 

@@ -1,7 +1,6 @@
 """The whole line by real DVC: preset `smoke` from a clean clone, then nothing to do, then only what a change concerns."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,39 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.e2e.clone import ROOT, clone_into, repro
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `git clone` would give a stranger, with preset smoke as its params.
-
-    The working tree is copied, so that what is tested is what lies here and not the last commit.
-    """
-    folder = tmp_path_factory.mktemp("clone") / "dtc"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.split("\0")  # fmt: skip
-    for name in filter(None, listed):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+    """A stranger's clone with preset smoke as its params."""
+    folder = clone_into(tmp_path_factory.mktemp("clone") / "dtc")
     shutil.copyfile(ROOT / "stages/presets/smoke.yaml", folder / "params.yaml")
-    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     return folder
-
-
-def repro(clone: Path) -> list[str]:
-    """Run `dvc repro`; the stages that it ran."""
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(clone),  # the clone's code, not this checkout's
-        "DVC_NO_ANALYTICS": "1",
-    }
-    done = subprocess.run(["dvc", "repro"], cwd=clone, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
 
 
 STAGES = ["download", "verify", "preprocess", "train_acoustic", "train_vocoder", "evaluate"]
@@ -50,7 +25,7 @@ STAGES = ["download", "verify", "preprocess", "train_acoustic", "train_vocoder",
 
 def test_the_line_runs_once_and_then_only_what_changed(clone: Path) -> None:
     # The committed dvc.lock is of other params: everything runs.
-    assert sorted(repro(clone)) == sorted(STAGES)
+    assert sorted(repro(clone)[0]) == sorted(STAGES)
 
     metrics = json.loads((clone / "results/metrics/evaluate.json").read_text())
     assert {
@@ -65,12 +40,12 @@ def test_the_line_runs_once_and_then_only_what_changed(clone: Path) -> None:
     index = json.loads((clone / "data/features/index.json").read_text())
     assert sidecar["corpus_md5"] == index["corpus_md5"]
 
-    assert repro(clone) == []
+    assert repro(clone)[0] == []
 
     _edit(clone, lambda params: params["evaluate"].update(griffin_lim_iterations=9))
-    assert repro(clone) == ["evaluate"]
+    assert repro(clone)[0] == ["evaluate"]
     _edit(clone, lambda params: params["training"]["vocoder"].update(seed=2))
-    assert repro(clone) == ["train_vocoder", "evaluate"]
+    assert repro(clone)[0] == ["train_vocoder", "evaluate"]
     # A dry run knows no further than the first stage that would run; those before it would not.
     assert _would_run(clone, lambda params: params["split"].update(seed=2)) == ["preprocess"]
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from conftest import REPOSITORY, default_params
 
 from dtc.audio import AudioConfig
 from dtc.config import parse_section
@@ -24,12 +23,12 @@ from pipeline.audit import (
     AuditConfig,
     ManifestRow,
     audit,
-    iterate_manifest,
     read_manifest,
     write_manifest,
 )
 from pipeline.bounds import KINDS
 from pipeline.corpora import CorpusConfig
+from tests.conftest import REPOSITORY, default_params
 
 CLIPS = {"a": "one", "b": "two", "c": "three"}
 LJSPEECH_SAMPLE = REPOSITORY.parent / "shared/data/ljspeech-sample.tar.bz2"
@@ -431,7 +430,7 @@ def test_manifest_round_trip(tmp_path: Path) -> None:
     rows = [ROW, replace(ROW, id="b", first_byte=None)]
     path = tmp_path / "data/manifest.jsonl"
     write_manifest(iter(rows), path)
-    assert read_manifest(path) == list(iterate_manifest(path)) == rows
+    assert list(read_manifest(path)) == rows
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["manifest.jsonl"]
     digest = hashlib.md5(path.read_bytes()).hexdigest()
     write_manifest(rows, path)
@@ -453,11 +452,11 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, last: str) -> None:
     write_manifest([ROW], path)
     path.write_text(path.read_text() + last)
     with pytest.raises(InputError) as error:
-        read_manifest(path)
+        list(read_manifest(path))
     assert str(error.value).startswith(f"{path}:2: no row of a manifest (")
     assert str(error.value).endswith("; run `dtc verify` again")
 
 
 def test_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file, expected the audited corpus; run `dtc verify` first"):
-        read_manifest(tmp_path / "manifest.jsonl")
+        list(read_manifest(tmp_path / "manifest.jsonl"))

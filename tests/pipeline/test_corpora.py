@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import default_params
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from dtc.provenance import md5_of
 from pipeline.archive import read_members
 from pipeline.corpora import CorpusConfig, Format, embedded_archive, find_grammar
 from pipeline.corpora.listing import Row, is_audio, is_listing, read_rows
+from tests.conftest import default_params
 
 CLIPS = ("voice/wavs/a.wav", "voice/wavs/b.wav", "voice/wavs/c.wav")
 

@@ -21,18 +21,6 @@ from tests.pipeline.unreliable_server import Answer, Request, Server, serving
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def target(tmp_path: Path) -> Target:
-    return Target(tmp_path)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving(BODY) as made:
-        yield made
-
-
 # Connections that break
 
 

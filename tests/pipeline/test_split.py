@@ -4,13 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from dtc.errors import InputError
 from pipeline.split import SPLITS, HashSplit, ListedSplit, RatioSplit, Split, SplitConfig, assign_splits, split_of
+from tests.conftest import REPOSITORY
 
 IDS = [f"LJ{chapter:03d}-{clip:04d}" for chapter in range(1, 51) for clip in range(1, 101)]
 FOUR_DEVIATIONS = 4 * (0.25 / len(IDS)) ** 0.5  # of a share counted over 5000 clips: 0.028

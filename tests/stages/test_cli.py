@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import REPOSITORY, Project
 from typer.testing import CliRunner
 
 from dtc.errors import InputError
 from stages.cli import app
 from stages.params import load_params
+from tests.conftest import REPOSITORY, Project
 
 DTC = Path(sys.executable).with_name("dtc")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import REPOSITORY, Project, edited, sound_bytes, write_corpus
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -17,6 +16,7 @@ from dtc.errors import InputError
 from pipeline.archive import pack_folder
 from stages import corpus
 from stages.cli import app
+from tests.conftest import REPOSITORY, Project, edited, sound_bytes, write_corpus
 
 LJSPEECH_SAMPLE = REPOSITORY.parent / "shared/data/ljspeech-sample.tar.bz2"
 

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import Project
 from rich.console import Console
 
 from pipeline.download import Patience, fetch
 from stages import download
 from stages.download import Lines
 from stages.params import load_params
+from tests.conftest import Project
 from tests.pipeline.unreliable_server import Answer, Server, serving
 
 BODY = bytes(range(256)) * 1000

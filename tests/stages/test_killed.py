@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Project, write_corpus
+
+from tests.conftest import REPOSITORY, Project, write_corpus
 
 KILLS = 20
 SEED = 1

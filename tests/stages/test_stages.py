@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import Project, sound_bytes, write_corpus
 from typer.testing import CliRunner
 
 from dtc.provenance import md5_of
 from pipeline.shards import read_index, read_places
 from stages import paths
 from stages.cli import app
+from tests.conftest import Project, sound_bytes, write_corpus
 
 KILLED = Path(__file__).with_name("killed.py")
 

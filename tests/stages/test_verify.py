@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Project, sound_bytes
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -18,6 +17,7 @@ from pipeline.bounds import KINDS
 from pipeline.measure import TABLE
 from stages import paths, summary, verify
 from stages.cli import app
+from tests.conftest import Project, sound_bytes
 
 OUTPUTS = (paths.MANIFEST, paths.SKIPPED, paths.CORPUS_SUMMARY, paths.CORPUS_METRICS)
 
@@ -26,7 +26,7 @@ def test_a_whole_corpus(project: Project) -> None:
     project.run("download")
     printed = project.run("verify")
     assert printed.splitlines()[-1] == "verify: 12 clips in data/manifest.jsonl"
-    assert len(read_manifest(paths.MANIFEST)) == 12
+    assert len(list(read_manifest(paths.MANIFEST))) == 12
     assert paths.SKIPPED.read_text() == ""
     metrics = json.loads(paths.CORPUS_METRICS.read_text())
     # 0.25 s and multiples of 0.01 s up to 0.12; the texts have 12 to 16 characters.
@@ -139,7 +139,7 @@ def test_one_of_two_lists_that_cannot_be_read_is_never_skipped(project: Project)
     (project.corpus / "validation.txt").write_text("".join(rows[8:]), encoding="utf-8")
     project.run("download")
     project.run("verify")
-    assert len(read_manifest(paths.MANIFEST)) == 12
+    assert len(list(read_manifest(paths.MANIFEST))) == 12
 
 
 def test_a_wrong_sha_256(project: Project) -> None:
