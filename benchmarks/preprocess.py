@@ -164,7 +164,7 @@ def run_stage(project: Path, watch: Callable[[int], None] = lambda pid: None) ->
         watch(process.pid)
         time.sleep(0.05)
     seconds = time.perf_counter() - started
-    if process.returncode or "clips/s, features" not in process.communicate()[0]:
+    if process.returncode or "clips computed in" not in process.communicate()[0]:
         raise SystemExit("dtc preprocess failed")
     return seconds
 
