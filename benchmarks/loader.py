@@ -87,13 +87,13 @@ def measure(features: Path, batch_size: int | None, batch_frames: int | None) ->
 def training_rate(features: Path, batches: list[Batch]) -> float:
     """Real steps a second of smoke's acoustic model on these batches; the first warms up."""
     smoke, index = load_params(SMOKE), read_index(features)
-    model = build_acoustic(smoke.acoustic, torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
+    model = build_acoustic(smoke.acoustic, index.audio, torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
     optimizer = build_optimizer(model, smoke.training.acoustic.optimizer)
     for number, batch in enumerate(batches):
         if number == 1:
             started = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        model.training_loss(batch)["loss"].backward()
+        model.training_loss(batch, 0)["loss"].backward()
         optimizer.step()
     return (len(batches) - 1) / (time.perf_counter() - started)
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dtc.acoustic import AcousticConfig, build_acoustic
-from dtc.acoustic.tacotron2 import Tacotron2
+from dtc.acoustic.model import AcousticModel
 from dtc.audio import AudioConfig, require_same_audio
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
@@ -41,7 +41,7 @@ class Voice:
     """A trained acoustic model with the vocoder that goes with it."""
 
     def __init__(
-        self, acoustic: Tacotron2, acoustic_card: ModelCard, vocoder: Vocoder, vocoder_card: ModelCard
+        self, acoustic: AcousticModel, acoustic_card: ModelCard, vocoder: Vocoder, vocoder_card: ModelCard
     ) -> None:
         require_same_audio(acoustic_card.audio, "acoustic model", vocoder_card.audio, "vocoder")
         self.acoustic, self.vocoder = acoustic.eval(), vocoder.eval()
@@ -116,11 +116,12 @@ def load_voice(acoustic_folder: Path, vocoder_folder: Path, device: torch.device
     return Voice(acoustic, acoustic_card, vocoder, vocoder_card)
 
 
-def load_acoustic(folder: Path, device: torch.device) -> tuple[Tacotron2, ModelCard]:
+def load_acoustic(folder: Path, device: torch.device) -> tuple[AcousticModel, ModelCard]:
     """A trained acoustic model."""
     card, weights = read_model(folder, "acoustic")
     section = parse_section({"config": card.config}, _AcousticSection, str(folder / CARD))
-    model = build_acoustic(section.config, *card.statistics())
+    model = build_acoustic(section.config, card.audio, *card.statistics())
+    model.step = card.steps
     model.load_state_dict(weights)
     return model.to(device).eval(), card
 

@@ -220,7 +220,6 @@ def _report_clip(number: int, trial: Trial, heard: dict[str, list[str]], voice: 
     def rendition(name: str) -> Rendition:
         return Rendition(trial.waves[name].numpy(), heard[name][number] if heard else None)
 
-    config = voice.acoustic.config
     ended = trial.speech.status == "stopped"
     return ReportClip(
         id=trial.clip.id, raw_text=trial.clip.raw_text, spoken_text=words_of(trial.clip.spoken_text),
@@ -228,7 +227,7 @@ def _report_clip(number: int, trial: Trial, heard: dict[str, list[str]], voice: 
         stop_status="ended by itself" if ended else "cut off at the longest that its text may take", stopped=ended,
         reference_log_mel=trial.clip.mel.numpy(), synthesised_log_mel=trial.speech.mel.numpy(),
         alignment=trial.speech.alignment.numpy(), symbols=symbols_of(trial.clip.spoken_text),
-        seconds_per_step=config.frames_per_step / voice.audio.frames_per_s,
+        seconds_per_step=voice.acoustic.frames_per_step / voice.audio.frames_per_s,
     )  # fmt: skip
 
 

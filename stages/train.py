@@ -12,7 +12,7 @@ from rich.table import Table
 from torch import nn
 
 from dtc.acoustic import AcousticConfig, build_acoustic
-from dtc.acoustic.tacotron2 import Tacotron2
+from dtc.acoustic.model import AcousticModel
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch
 from dtc.config import Section
@@ -32,7 +32,12 @@ CODE = (
     "dtc/audio.py", "dtc/batch.py", "dtc/text/symbols.py", "dtc/training/*.py", "pipeline/loader.py",
     "pipeline/npy.py", "pipeline/order.py", "pipeline/reader.py", "pipeline/shards.py", "stages/train.py",
 )  # fmt: skip
-CODE_OF_KIND = {"acoustic": ("dtc/acoustic/attention.py", "dtc/acoustic/loss.py"), "vocoder": ("dtc/vocoder/loss.py",)}
+CODE_OF_KIND = {
+    "acoustic": tuple(
+        f"dtc/acoustic/{name}.py" for name in ("attention", "decoder", "deferred", "layers", "loss", "model")
+    ),
+    "vocoder": ("dtc/vocoder/loss.py",),
+}
 ROOT = Path(__file__).parent.parent
 
 
@@ -49,7 +54,7 @@ def train_acoustic(acoustic: AcousticConfig, training: TrainingConfig, device: t
     index = read_index(paths.FEATURES)
     seed_all(training.seed, "weights")
     card = _card("acoustic", acoustic, training, index)
-    model = build_acoustic(acoustic, *card.statistics())
+    model = build_acoustic(acoustic, index.audio, *card.statistics())
     _train(
         model,
         card,
@@ -126,7 +131,7 @@ def _card(kind: Kind, config: Section, training: TrainingConfig, index: ShardInd
 
 def _illustrate_acoustic(audio: AudioConfig, model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
     """The first validation clip as the model speaks it by itself: attention and mel, beside the recording's mel."""
-    assert isinstance(model, Tacotron2)
+    assert isinstance(model, AcousticModel)
     was_training = model.training
     spoken = model.eval().infer([batch.symbol_ids[0, : batch.symbol_lengths[0]]], seed=0)[0]
     model.train(was_training)

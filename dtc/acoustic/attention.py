@@ -1,8 +1,14 @@
-"""Where in the text the decoder looks: location-sensitive attention (Chorowski et al. 2015, arXiv:1506.07503)."""
+"""Where in the text the decoder looks. `acoustic.attention.model` names one of the three.
+
+An `Attention` holds the weights of one decoder. `Attention.over` begins a pass of one or several decoders over the same
+texts: what no step changes is computed there, and the `Reading` it gives does the steps of all of them at once.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +16,18 @@ from jaxtyping import Bool, Float
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from dtc.acoustic.deferred import Deferred
 from dtc.config import Odd, Section
+
+State = tuple[Tensor, ...]  # what a step hands to the next; each (decoders, batch, …)
+
+
+class AttentionConfig(Section):
+    """The attention LSTM and the space in which query and memory meet."""
+
+    model: Literal["location_sensitive"]
+    rnn_dim: PositiveInt
+    attention_dim: PositiveInt
 
 
 class LocationConfig(Section):
@@ -20,48 +37,104 @@ class LocationConfig(Section):
     kernel_size: Odd
 
 
-@dataclass(frozen=True)
-class Memory:
-    """An encoded text, with everything about it that no decoder step changes."""
+class Reading(ABC):
+    """One pass of several decoders over a batch of texts."""
 
-    values: Float[Tensor, "batch symbols encoding"]
-    keys: Float[Tensor, "batch attention symbols"]
-    mask: Bool[Tensor, "batch symbols"]  # True where there is text
-    location_kernel: Float[Tensor, "attention 2 kernel"]
+    @abstractmethod
+    def start(self) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def step(
+        self, query: Float[Tensor, "decoders batch query"], state: State
+    ) -> tuple[Float[Tensor, "decoders batch symbols"], State]:
+        """Attention weights, which sum to one over each text and are 0 beyond it, and the next state."""
+
+    @abstractmethod
+    def select(self, rows: Tensor) -> Reading:
+        """The same for some texts of the batch."""
 
 
 class LocationSensitiveAttention(nn.Module):
     """Scores v · tanh(W query + V memory + U (filters * [previous, cumulative] weights)), then a masked softmax.
 
-    The location convolution and the dense layer U behind it are both linear, so each forward pass folds them into one
-    kernel; the parameters stay apart, as in NVIDIA/tacotron2.
+    The location convolution and the dense layer U behind it are both linear, so each pass folds them into one kernel;
+    the parameters stay apart, as in NVIDIA/tacotron2. Source: Chorowski et al. 2015 (arXiv:1506.07503).
     """
 
-    def __init__(self, query_dim: int, encoding_dim: int, attention_dim: int, location: LocationConfig) -> None:
+    def __init__(self, encoding_dim: int, config: AttentionConfig, location: LocationConfig) -> None:
         super().__init__()
-        self.query_layer = nn.Linear(query_dim, attention_dim, bias=False)
-        self.memory_layer = nn.Linear(encoding_dim, attention_dim, bias=False)
+        self.query_layer = nn.Linear(config.rnn_dim, config.attention_dim, bias=False)
+        self.memory_layer = nn.Linear(encoding_dim, config.attention_dim, bias=False)
         self.location_conv = nn.Conv1d(2, location.num_filters, location.kernel_size, bias=False)
-        self.location_dense = nn.Linear(location.num_filters, attention_dim, bias=False)
-        self.v = nn.Linear(attention_dim, 1, bias=False)
-        self.padding = location.kernel_size // 2
+        self.location_dense = nn.Linear(location.num_filters, config.attention_dim, bias=False)
+        self.v = nn.Linear(config.attention_dim, 1, bias=False)
 
-    def remember(self, values: Float[Tensor, "batch symbols encoding"], mask: Bool[Tensor, "batch symbols"]) -> Memory:
-        """What every step needs of the encoded text, computed once."""
-        kernel = torch.einsum("af,fck->ack", self.location_dense.weight, self.location_conv.weight)
-        return Memory(values, self.memory_layer(values).transpose(1, 2), mask, kernel)
+    @staticmethod
+    def over(
+        attentions: Sequence[LocationSensitiveAttention],
+        values: Float[Tensor, "batch symbols encoding"],
+        mask: Bool[Tensor, "batch symbols"],
+        dtype: torch.dtype,
+    ) -> LocationSensitiveReading:
+        """Begin a pass; the products of a step are computed in `dtype`."""
+        return LocationSensitiveReading(
+            torch.stack([each.memory_layer(values) for each in attentions]),
+            mask,
+            Deferred(torch.stack([each.query_layer.weight.T for each in attentions]).to(dtype)),
+            Deferred(torch.stack([each.location_kernel() for each in attentions]).to(dtype)),
+            torch.stack([each.v.weight.T for each in attentions]),
+        )
 
-    def forward(
+    def location_kernel(self) -> Float[Tensor, "taps attention"]:
+        """Filters and dense layer in one; taps = 2 * kernel_size, those over the previous weights first."""
+        return torch.einsum("af,fck->cka", self.location_dense.weight, self.location_conv.weight).flatten(0, 1)
+
+
+class LocationSensitiveReading(Reading):
+    """State: the last step's weights and the sum of all steps', stacked."""
+
+    def __init__(
         self,
-        query: Float[Tensor, "batch query"],
-        previous: Float[Tensor, "batch 2 symbols"],
-        memory: Memory,
-    ) -> tuple[Float[Tensor, "batch encoding"], Float[Tensor, "batch symbols"]]:
-        """Context and weights of one step; `previous` stacks the last step's weights and the sum of all steps'."""
-        location = F.conv1d(previous, memory.location_kernel, padding=self.padding)  # (B, A, N)
-        energies = torch.tanh(self.query_layer(query)[:, :, None] + memory.keys + location)  # (B, A, N)
-        scores = torch.matmul(self.v.weight, energies)[:, 0]  # (B, N)
-        # The softmax is float32 under autocast too; finfo.min instead of -inf, which turns into NaN in half precision.
-        scores = scores.float().masked_fill(~memory.mask, torch.finfo(torch.float32).min)
-        weights = torch.softmax(scores, dim=1).to(energies.dtype)
-        return torch.bmm(weights[:, None], memory.values)[:, 0], weights
+        keys: Float[Tensor, "decoders batch symbols attention"],
+        mask: Bool[Tensor, "batch symbols"],
+        query: Deferred,
+        location: Deferred,
+        v: Float[Tensor, "decoders attention 1"],
+    ) -> None:
+        self.keys, self.mask, self.query, self.location, self.v = keys, mask, query, location, v
+        self.taps = location.weight.shape[1] // 2  # of each of the two
+
+    def start(self) -> State:
+        """No weights yet."""
+        decoders, batch, symbols, _ = self.keys.shape
+        return (self.keys.new_zeros(decoders, batch, 2, symbols),)
+
+    def step(
+        self, query: Float[Tensor, "decoders batch query"], state: State
+    ) -> tuple[Float[Tensor, "decoders batch symbols"], State]:
+        """Scores of all symbols, and their softmax."""
+        (earlier,) = state
+        decoders, batch, symbols, _ = self.keys.shape
+        padded = F.pad(earlier, (self.taps // 2, self.taps // 2))
+        windows = padded.unfold(3, self.taps, 1).transpose(2, 3)  # (D, B, N, 2, K)
+        location = self.location(windows.reshape(decoders, batch * symbols, -1)).view_as(self.keys)
+        energies = torch.tanh(self.query(query)[:, :, None] + self.keys + location)  # (D, B, N, A)
+        scores = torch.matmul(energies.flatten(1, 2), self.v).view(decoders, batch, symbols)
+        weights = masked_softmax(scores, self.mask)
+        return weights, (torch.stack([weights, earlier[:, :, 1] + weights], dim=2),)
+
+    def select(self, rows: Tensor) -> LocationSensitiveReading:
+        """The same for some texts of the batch."""
+        return LocationSensitiveReading(self.keys[:, rows], self.mask[rows], self.query, self.location, self.v)
+
+
+def masked_softmax(
+    scores: Float[Tensor, "decoders batch symbols"], mask: Bool[Tensor, "batch symbols"]
+) -> Float[Tensor, "decoders batch symbols"]:
+    """Softmax over the text, in float32 also under autocast; finfo.min, not -inf, which makes NaN in half precision."""
+    scores = scores.float().masked_fill(~mask, torch.finfo(torch.float32).min)
+    return torch.softmax(scores, dim=-1)
+
+
+ATTENTIONS = {"location_sensitive": LocationSensitiveAttention}

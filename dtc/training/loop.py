@@ -88,7 +88,7 @@ def train(
     console: Console,
     illustrate: Illustrate,
 ) -> tuple[dict[str, Tensor], int]:
-    """Train `model`, which offers `training_loss(batch) -> {"loss": …, parts}`; returns final weights and step count.
+    """Train `model`, which offers `training_loss(batch, step) -> {"loss": …, parts}`; its final weights and step count.
 
     Goes on from `run`/resume.pt where there is one. Raises NonFiniteLoss; Interrupted once the state is saved.
     """
@@ -110,7 +110,7 @@ def train(
                 logbook.scalars(state.step, "train", shown)
                 state.window.clear()
             if state.step % config.validate_every == 0 or last:
-                losses = validate(state.best_model(), validation, config.seed)
+                losses = validate(state.best_model(), validation, config.seed, state.step)
                 logbook.scalars(state.step, "validation", losses)
                 logbook.say(state.step, elapsed, shown, losses)
                 illustrate(state.best_model(), next(validation.epoch(0)).to(_device(model)), logbook, state.step)
@@ -124,7 +124,7 @@ def train(
 
 
 @torch.no_grad()
-def validate(model: nn.Module, batches: Batches, seed: int) -> dict[str, float]:
+def validate(model: nn.Module, batches: Batches, seed: int, step: int) -> dict[str, float]:
     """Mean of each loss over the batches, weighted by clips; the same draws of dropout every time."""
     was_training = model.training
     model.eval()
@@ -132,16 +132,16 @@ def validate(model: nn.Module, batches: Batches, seed: int) -> dict[str, float]:
     clips = 0
     for number, batch in enumerate(batches.epoch(0)):
         seed_all(seed, "validation", number)
-        for name, value in losses_of(model, batch).items():
+        for name, value in losses_of(model, batch, step).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch.ids)
         clips += len(batch.ids)
     model.train(was_training)
     return {name: value / clips for name, value in sums.items()}
 
 
-def losses_of(model: nn.Module, batch: Batch) -> Losses:
-    """A model's losses: `loss`, which is minimised, and its named parts, each a scalar."""
-    return cast(Callable[[Batch], Losses], model.training_loss)(batch.to(_device(model)))
+def losses_of(model: nn.Module, batch: Batch, step: int) -> Losses:
+    """A model's losses at a step: `loss`, which is minimised, and its named parts, each a scalar."""
+    return cast(Callable[[Batch, int], Losses], model.training_loss)(batch.to(_device(model)), step)
 
 
 def seed_all(*parts: object) -> None:
@@ -191,7 +191,7 @@ def _step(model: nn.Module, batch: Batch, state: _State, config: TrainingConfig,
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
     model.train()
-    losses = losses_of(model, batch)
+    losses = losses_of(model, batch, state.step)
     state.optimizer.zero_grad(set_to_none=True)
     losses["loss"].backward()
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.grad_max_norm))

@@ -72,7 +72,7 @@ class Vocos(nn.Module):
         spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
         return istft(spectrum, self.audio, mel.shape[2] * self.audio.hop_length)
 
-    def training_loss(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+    def training_loss(self, batch: Batch, step: int) -> dict[str, Float[Tensor, ""]]:
         """Weighted terms for one random segment of each clip, `loss` their sum."""
         mel, wave = cut_segments(batch, self.config.segment_frames, self.audio.hop_length)
         return spectral_loss(self(self._blur(mel)), wave, self.config.loss, self.audio)

@@ -7,12 +7,19 @@ import torchaudio
 from torch import Tensor
 
 from dtc.acoustic import build_acoustic
-from dtc.acoustic.loss import gate_loss, guided_attention_loss, mel_loss
-from dtc.acoustic.tacotron2 import MaskedBatchNorm, Tacotron2, Tacotron2Config
+from dtc.acoustic.decoder import PreNet, teach
+from dtc.acoustic.layers import MaskedBatchNorm
+from dtc.acoustic.loss import Target, decoder_terms, gate_loss, guided_attention_loss, mel_loss, stft_loss
+from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
+from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
 from dtc.training.loop import seed_all
 
 MELS = 20
+AUDIO = AudioConfig(
+    sampling_rate=16000, filter_length=512, hop_length=128, win_length=512, n_mel_channels=MELS, mel_fmin=0.0,
+    mel_fmax=8000.0,
+)  # fmt: skip
 NEVER = 0.999999  # a gate threshold that no untrained model reaches
 PARITY_TOLERANCE = 1e-5  # float32, different order of summation
 
@@ -20,24 +27,26 @@ PARITY_TOLERANCE = 1e-5  # float32, different order of summation
 def config(frames_per_step: int = 1, **decoder: float) -> Tacotron2Config:
     return Tacotron2Config.model_validate({
         "model": "tacotron2", "symbols_embedding_dim": 32, "frames_per_step": frames_per_step,
+        "mask_convolutions": True,
         "encoder": {"num_convolutions": 3, "embedding_dim": 32, "kernel_size": 5, "dropout_rate": 0.5},
-        "attention": {"rnn_dim": 48, "attention_dim": 16},
+        "attention": {"model": "location_sensitive", "rnn_dim": 48, "attention_dim": 16},
         "attention_location": {"num_filters": 8, "kernel_size": 31},
         "decoder": {
-            "rnn_dim": 40, "pre_net_dim": 24, "max_decoder_steps": 50, "max_frames_per_symbol": 4.0,
-            "gate_threshold": 0.5, "attention_dropout": 0.1, "decoder_dropout": 0.1, **decoder,
+            "rnn_dim": 40, "pre_net_dim": 24, "pre_net_dropout": 0.5, "max_decoder_steps": 50, "max_frames_per_symbol": 4.0,
+            "gate_threshold": 0.5, "attention_dropout": 0.1, "decoder_dropout": 0.1, "frame_dropout": 0.0, **decoder,
         },
         "post_net": {"num_convolutions": 5, "embedding_dim": 32, "kernel_size": 5, "dropout_rate": 0.5},
         "loss": {
             "gate_weight": 1.0, "gate_positive_weight": 5.0, "guided_attention_weight": 2.0,
-            "guided_attention_sigma": 0.2,
+            "guided_attention_sigma": 0.2, "guided_attention_half_life": None, "mel_difference_weight": 0.0,
+            "stft_weight": 0.0,
         },
     })  # fmt: skip
 
 
 def model(frames_per_step: int = 1, **decoder: float) -> Tacotron2:
     seed_all("weights")
-    built = build_acoustic(config(frames_per_step, **decoder), torch.zeros(MELS), torch.ones(MELS))
+    built = build_acoustic(config(frames_per_step, **decoder), AUDIO, torch.zeros(MELS), torch.ones(MELS))
     # Fresh statistics of 0 and 1 would hide a normalisation that is left out.
     for norm in built.modules():
         if isinstance(norm, MaskedBatchNorm):
@@ -76,10 +85,6 @@ def torchaudio_twin(ours: Tacotron2) -> torchaudio.models.Tacotron2:
         "decoder.attention.location_conv": "decoder.attention_layer.location_layer.location_conv",
         "decoder.attention.location_dense": "decoder.attention_layer.location_layer.location_dense",
         "decoder.attention.": "decoder.attention_layer.",
-        "decoder.decoder_rnn.weight_ih_l0": "decoder.decoder_rnn.weight_ih",
-        "decoder.decoder_rnn.weight_hh_l0": "decoder.decoder_rnn.weight_hh",
-        "decoder.decoder_rnn.bias_ih_l0": "decoder.decoder_rnn.bias_ih",
-        "decoder.decoder_rnn.bias_hh_l0": "decoder.decoder_rnn.bias_hh",
         "decoder.projection.": "decoder.linear_projection.",
         "decoder.gate.": "decoder.gate_layer.",
         "post_net.": "postnet.",
@@ -117,25 +122,26 @@ def test_inference_equals_the_teacher_forced_pass_over_its_own_frames() -> None:
     """Step by step and all at once are two codes for one model; fed the same frames and dropout, they agree."""
     ours = model(frames_per_step=3, gate_threshold=NEVER).eval()
     text = clip("a", 9, 1).symbol_ids
-    masks: list[Tensor] = []
-    original = torch.rand
+    drawn: list[Tensor] = []
+    original = PreNet.draw
 
-    def remember(*size: int, generator: torch.Generator) -> Tensor:
-        masks.append(original(*size, generator=generator))
-        return masks[-1]
+    def remember(prenet: PreNet, steps: int, generator: torch.Generator) -> Tensor:
+        drawn.append(original(prenet, steps, generator))
+        return drawn[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "rand", remember)
+        patch.setattr(PreNet, "draw", remember)
         said = ours.infer([text], seed=1)[0]
-    draws = iter([torch.stack(masks[layer::2])[None].ge(0.5) * 2.0 for layer in (0, 1)])  # (1, steps, width) each
+    kept = torch.cat(drawn).transpose(0, 1)[:, :, None]  # (2, steps, 1, width)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         frames = _without_post_net(ours, text)
-        patch.setattr(F, "dropout", lambda values, p, training: values * next(draws) if training else values)
-        memory = ours._encode(text[None], torch.tensor([len(text)]))
-        again, _, alignments = ours.decoder(frames, memory)
+        forward = PreNet.forward
+        patch.setattr(PreNet, "forward", lambda prenet, frames, _: forward(prenet, frames, kept))
+        values, mask = ours.encode(text[None], torch.tensor([len(text)]))
+        again = teach([ours.decoder], [frames], values, mask, frames_per_step=3)
     assert said.alignment.shape == (12, 9)
-    torch.testing.assert_close(alignments[0], said.alignment, atol=1e-5, rtol=0)
-    torch.testing.assert_close(again, frames, atol=1e-5, rtol=0)
+    torch.testing.assert_close(again.alignments[0, 0], said.alignment, atol=1e-5, rtol=0)
+    torch.testing.assert_close(again.mel[0], frames, atol=1e-5, rtol=0)
 
 
 def _without_post_net(ours: Tacotron2, text: Tensor) -> Tensor:
@@ -168,7 +174,7 @@ def test_padding_changes_no_gradient_in_training() -> None:
     gradients = []
     for each in (example, wider):
         ours.zero_grad()
-        loss = ours.training_loss(each)["loss"]
+        loss = ours.training_loss(each, 0)["loss"]
         loss.backward()
         gradients.append([loss] + [parameter.grad.clone() for parameter in ours.parameters()])
     for plain, padded in zip(*gradients, strict=True):
@@ -191,7 +197,7 @@ def test_learns_one_batch_by_heart() -> None:
     optimizer = torch.optim.Adam(ours.parameters(), 5e-3)
     history = []
     for _ in range(150):
-        losses = ours.training_loss(example)
+        losses = ours.training_loss(example, 0)
         optimizer.zero_grad()
         losses["loss"].backward()
         optimizer.step()
@@ -218,18 +224,20 @@ def test_gate_stops_each_utterance_and_the_cap_follows_the_text() -> None:
     assert [tuple(said.alignment.shape) for said in capped] == [(18, 9), (10, 5)]
     with torch.no_grad():
         at_once.decoder.gate.bias.fill_(100.0)
-    assert [(said.status, said.mel.shape[1]) for said in at_once.infer(texts, seed=1)] == [("stopped", 2)] * 2
+    assert [(said.status, said.mel.shape[1]) for said in at_once.infer(texts, seed=1)] == [
+        ("skipped_text", 2), ("stopped", 2),
+    ]  # fmt: skip
 
 
 def test_full_size_has_the_published_number_of_parameters() -> None:
     full = config().model_dump()
     full |= {"symbols_embedding_dim": 512}
     full["encoder"] |= {"embedding_dim": 512}
-    full["attention"] = {"rnn_dim": 1024, "attention_dim": 128}
+    full["attention"] |= {"rnn_dim": 1024, "attention_dim": 128}
     full["attention_location"] |= {"num_filters": 32}
     full["decoder"] |= {"rnn_dim": 1024, "pre_net_dim": 256}
     full["post_net"] |= {"embedding_dim": 512}
-    built = build_acoustic(Tacotron2Config.model_validate(full), torch.zeros(80), torch.ones(80))
+    built = build_acoustic(Tacotron2Config.model_validate(full), AUDIO, torch.zeros(80), torch.ones(80))
     assert sum(parameter.numel() for parameter in built.parameters()) == 28_193_153
 
 
@@ -256,3 +264,105 @@ def test_guided_attention_prefers_the_diagonal() -> None:
     stuck = guided_attention_loss(torch.eye(8)[:1].expand(8, 8)[None], steps, symbols, 0.2).item()
     assert reversed_reading > 0.5
     assert stuck > 0.5
+
+
+def real_batch(seconds: float) -> Batch:
+    """A clip of real samples with the mel that belongs to them: a rising tone."""
+    samples = int(seconds * AUDIO.sampling_rate)
+    wave = 0.3 * torch.sin(torch.linspace(0, 200.0, samples).cumsum(0) / 40.0)[None]
+    mel, symbols = log_mel(wave, AUDIO), torch.randint(12, 60, (1, 9))
+    return Batch(
+        ("a",), symbols, torch.tensor([9]), mel, torch.tensor([mel.shape[2]]), wave, torch.tensor([samples])
+    )  # fmt: skip
+
+
+def test_stft_loss_has_a_gradient_and_falls() -> None:
+    """What is learned by it alone, from silence: the original computed this loss without a gradient."""
+    example = real_batch(0.5)
+    mel = torch.full_like(example.mel, -4.0).requires_grad_()
+    optimizer = torch.optim.Adam([mel], 0.1)
+    history = []
+    for _ in range(60):
+        loss = stft_loss(mel, example, AUDIO)
+        optimizer.zero_grad()
+        loss.backward()
+        assert mel.grad.abs().sum() > 0
+        optimizer.step()
+        history.append(loss.item())
+    true = stft_loss(example.mel, example, AUDIO).item()
+    assert history[0] > 1.4 * true
+    assert history[-1] < 1.1 * true
+
+
+def test_stft_loss_leaves_padding_out() -> None:
+    example = real_batch(0.5)
+    wider = Batch(**vars(example) | {
+        "mel": F.pad(example.mel, (0, 7), value=3.0), "wave": F.pad(example.wave, (0, 7 * AUDIO.hop_length), value=0.9),
+    })  # fmt: skip
+    plain, padded = (stft_loss(each.mel, each, AUDIO) for each in (example, wider))
+    torch.testing.assert_close(padded, plain)
+
+
+def test_differences_from_frame_to_frame() -> None:
+    """A constant error changes no difference; one that jumps up by 2 in the middle changes one of three."""
+    target = Target(torch.randn(1, MELS, 4), torch.tensor([4]), torch.tensor([4]), torch.tensor([3]))
+    weights = config().loss.model_copy(update={"mel_difference_weight": 1.0})
+    gates, alignments = torch.zeros(1, 4), torch.full((1, 4, 3), 1 / 3)
+    jump = torch.tensor([0.0, 0.0, 2.0, 2.0])
+    for error, expected in ((1.0, 0.0), (jump, 2.0 / 3.0)):
+        terms = decoder_terms(target.mel + error, gates, alignments, target, weights, 0)
+        assert terms["mel_difference"].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_guided_attention_fades() -> None:
+    target = Target(torch.zeros(1, MELS, 4), torch.tensor([4]), torch.tensor([4]), torch.tensor([3]))
+    weights = config().loss.model_copy(update={"guided_attention_half_life": 100})
+    gates, alignments = torch.zeros(1, 4), torch.full((1, 4, 3), 1 / 3)
+    at = [decoder_terms(target.mel, gates, alignments, target, weights, step)["guided_attention"].item()
+          for step in (0, 100, 200)]  # fmt: skip
+    assert at == pytest.approx([at[0], at[0] / 2, at[0] / 4])
+
+
+def test_frames_per_step_follow_their_schedule() -> None:
+    tree = config().model_dump() | {"frames_per_step": [[0, 4], [10, 2], [20, 3]]}
+    ours = build_acoustic(Tacotron2Config.model_validate(tree), AUDIO, torch.zeros(MELS), torch.ones(MELS)).eval()
+    example, text = batch((7, 24)), clip("a", 9, 1).symbol_ids
+    for step, expected in ((0, 4), (9, 4), (10, 2), (19, 2), (25, 3)):
+        ours.training_loss(example, step)
+        assert ours.frames_per_step == expected
+        assert ours(example).gate_logits.shape == (1, 24 // expected)
+        assert ours.infer([text], seed=1)[0].mel.shape[1] % expected == 0
+
+
+@pytest.mark.parametrize("schedule", [[[1, 4]], [[0, 4], [0, 2]], [[0, 4], [20, 2], [10, 3]], [], 0, [[0, 0]]])
+def test_a_schedule_that_is_none_is_refused(schedule: object) -> None:
+    with pytest.raises(ValueError, match="frames_per_step"):
+        Tacotron2Config.model_validate(config().model_dump() | {"frames_per_step": schedule})
+
+
+def test_dropped_frames_are_the_mean_and_come_in_training_only() -> None:
+    ours, example = model(frame_dropout=0.5), batch((7, 40))
+    seen: list[Tensor] = []
+    forward = PreNet.forward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PreNet, "forward", lambda prenet, frames, *kept: seen.append(frames) or forward(prenet, frames))
+        ours.train()(example)
+        ours.eval()(example)
+    in_training, in_evaluation = ((frames[1:] == 0).all(dim=2).float().mean().item() for frames in seen)
+    assert 0.2 < in_training < 0.8
+    assert in_evaluation == 0.0
+
+
+def test_bfloat16_is_near_float32() -> None:
+    """Products in bfloat16, softmax, states and losses in float32: 8 bits of mantissa, so about a percent."""
+    ours, example = model(frames_per_step=2).train(), batch((7, 20), (9, 31))
+    losses = []
+    for enabled in (False, True):
+        seed_all("dropout")
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            losses.append(ours.training_loss(example, 0))
+        losses[-1]["loss"].backward()
+    assert all(value.dtype == torch.float32 for value in losses[1].values())
+    for name, value in losses[0].items():
+        torch.testing.assert_close(losses[1][name], value, rtol=0.05, atol=0.01)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in ours.parameters())

@@ -6,7 +6,8 @@ import pytest
 import torch
 import yaml
 
-from dtc.acoustic import AcousticConfig, build_acoustic
+from dtc.acoustic import build_acoustic
+from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from dtc.synthesis import Speech, Voice, load_voice
@@ -36,7 +37,7 @@ def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
     )
     seed_all("voice")
     acoustic = ModelCard(kind="acoustic", config=SMOKE["acoustic"], audio=audio, **facts)
-    model = build_acoustic(AcousticConfig.model_validate(SMOKE["acoustic"]), *acoustic.statistics())
+    model = build_acoustic(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, *acoustic.statistics())
     save_model(folder / "acoustic", model.state_dict(), acoustic)
     other = AudioConfig.model_validate(SMOKE["audio"] | audio_of_vocoder)
     vocoder = ModelCard(kind="vocoder", config=SMOKE["vocoder"], audio=other, **facts)

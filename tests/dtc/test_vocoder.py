@@ -143,7 +143,7 @@ def test_learns_to_copy_noise_that_swells() -> None:
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for step in range(100):
         seed_all(step)
-        loss = model.training_loss(batch)["loss"]
+        loss = model.training_loss(batch, 0)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

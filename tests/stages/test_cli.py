@@ -67,7 +67,7 @@ def test_a_number_written_without_a_dot_is_a_number(project: Project) -> None:
         ),
         (
             {"acoustic.model": "tacotron"},
-            "params.yaml: acoustic.model: found 'tacotron', expected 'tacotron2'; did you mean tacotron2?",
+            "params.yaml: acoustic.model: found 'tacotron', expected one of 'tacotron2', 'dtc'; did you mean tacotron2?",
         ),
         ({"text.symbols": "ipa"}, "params.yaml: text.symbols: found 'ipa', expected 'nvidia'"),
         ({"training.vocoder.epochs": -1}, "params.yaml: training.vocoder.epochs: found -1, expected greater than 0"),

@@ -37,8 +37,8 @@ ALSO_HARMLESS = {
     "verify": {"pipeline.features", "pipeline.jobs", "pipeline.shards", "pipeline.split"},
     # the manifest carries what these decide
     "preprocess": AUDIT | SPOKEN,
-    # pictures in TensorBoard
-    "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic"},
+    # pictures in TensorBoard; how an utterance is judged
+    "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.acoustic.status"},
     "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic"},
     # what the models and shards were made by, and made for: they carry it
     "evaluate": AUDIT | FEATURES | REMOTE | {"dtc.training", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
@@ -69,7 +69,8 @@ def other_models(stage: str) -> set[str]:
         return set()
     kind = stage.removeprefix("train_")
     rooms = {"acoustic": "dtc.vocoder.", "vocoder": "dtc.acoustic."}
-    unused = {"dtc.vocoder.griffin_lim"} if kind == "vocoder" else set()
+    models = {"acoustic": ("tacotron2", "dtc"), "vocoder": ("griffin_lim", "vocos")}
+    unused = {f"dtc.{kind}.{name}" for name in models[kind] if name != PARAMS[kind]["model"]}
     before_the_shards = AUDIT | FEATURES | SPOKEN | {"pipeline.split"}
     return (
         unused | before_the_shards | REMOTE | {module for module in upstream(stage) if module.startswith(rooms[kind])}

@@ -1,0 +1,139 @@
+"""What lies before and behind Tacotron 2's decoder: the encoder of the text, and the post-net over the finished mel.
+
+Every layer is masked, batch normalisation included: padding reaches no statistic, and a clip's result does not depend
+on its neighbours.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from dtc.config import Odd, Section, Share
+
+MOMENTUM = 0.1  # of batch normalisation's running statistics, as in PyTorch
+
+
+class EncoderConfig(Section):
+    """Convolutions over the symbols, then a bidirectional LSTM of the same width."""
+
+    num_convolutions: PositiveInt
+    embedding_dim: PositiveInt
+    kernel_size: Odd
+    dropout_rate: Share
+
+
+class PostNetConfig(Section):
+    """Convolutions that predict what the projection missed."""
+
+    num_convolutions: int = Field(ge=2)
+    embedding_dim: PositiveInt
+    kernel_size: Odd
+    dropout_rate: Share
+
+
+class Encoder(nn.Module):
+    """Symbols' neighbourhoods by convolution, then the whole text by a bidirectional LSTM."""
+
+    def __init__(self, input_dim: int, config: EncoderConfig) -> None:
+        super().__init__()
+        widths = [input_dim] + [config.embedding_dim] * config.num_convolutions
+        self.convolutions = nn.ModuleList(
+            ConvolutionBlock(into, out, config.kernel_size, "relu", config.dropout_rate)
+            for into, out in pairwise(widths)
+        )
+        half = config.embedding_dim // 2
+        self.output_dim = 2 * half
+        self.lstm = nn.LSTM(config.embedding_dim, half, batch_first=True, bidirectional=True)
+
+    def forward(
+        self,
+        embedded: Float[Tensor, "batch embedding symbols"],
+        lengths: Int[Tensor, " batch"],
+        mask: Bool[Tensor, "batch symbols"],
+    ) -> Float[Tensor, "batch symbols encoding"]:
+        """The encoded text; 0 beyond each length."""
+        hidden = embedded * mask[:, None]
+        for convolution in self.convolutions:
+            hidden = convolution(hidden, mask)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            hidden.transpose(1, 2), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        output, _ = self.lstm(packed)
+        padded, _ = nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=mask.shape[1])
+        return padded
+
+
+class PostNet(nn.Module):
+    """Convolutions over the finished mel; the last has no activation."""
+
+    def __init__(self, config: PostNetConfig, n_mels: int) -> None:
+        super().__init__()
+        widths = [n_mels] + [config.embedding_dim] * (config.num_convolutions - 1) + [n_mels]
+        activations = ["tanh"] * (config.num_convolutions - 1) + ["linear"]
+        blocks = [
+            ConvolutionBlock(into, out, config.kernel_size, activation, config.dropout_rate)
+            for (into, out), activation in zip(pairwise(widths), activations, strict=True)
+        ]
+        # A residual that starts as nothing: by chance it would add noise of deviation 1 that has to be unlearned first.
+        nn.init.zeros_(blocks[-1].normalisation.weight)
+        self.convolutions = nn.ModuleList(blocks)
+
+    def forward(
+        self, mel: Float[Tensor, "batch mels frames"], mask: Bool[Tensor, "batch frames"]
+    ) -> Float[Tensor, "batch mels frames"]:
+        """What to add to the mel; 0 beyond each length."""
+        for convolution in self.convolutions:
+            mel = convolution(mel, mask)
+        return mel
+
+
+class ConvolutionBlock(nn.Module):
+    """Convolution, masked batch normalisation, activation, dropout; padding goes in as 0 and comes out as 0."""
+
+    def __init__(self, into: int, out: int, kernel_size: int, activation: str, dropout_rate: float) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(into, out, kernel_size, padding=kernel_size // 2)
+        nn.init.xavier_uniform_(self.convolution.weight, nn.init.calculate_gain(activation))  # type: ignore[arg-type]
+        self.normalisation = MaskedBatchNorm(out)
+        self.activation = {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda x: x}[activation]
+        self.dropout_rate = dropout_rate
+
+    def forward(
+        self, inputs: Float[Tensor, "batch into time"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch out time"]:
+        """Same length as the input."""
+        hidden = self.activation(self.normalisation(self.convolution(inputs), mask))
+        return F.dropout(hidden, self.dropout_rate, self.training) * mask[:, None]
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation whose statistics leave the padding out; the same as nn.BatchNorm1d where there is none."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def forward(  # type: ignore[override]
+        self, inputs: Float[Tensor, "batch channels time"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch channels time"]:
+        """Normalised values; those beyond the mask are undefined."""
+        if not self.training:
+            return super().forward(inputs)
+        inputs = inputs.float()  # under autocast too: sums over thousands of frames
+        weight = mask[:, None].to(inputs.dtype)
+        count = weight.sum()
+        mean = (inputs * weight).sum(dim=(0, 2)) / count
+        centred = inputs - mean[:, None]
+        variance = (centred.square() * weight).sum(dim=(0, 2)) / count
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, MOMENTUM)
+            self.running_var.lerp_(variance * count / (count - 1), MOMENTUM)  # unbiased, as nn.BatchNorm1d keeps it
+            self.num_batches_tracked += 1
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return centred * scale[:, None] + self.bias[:, None]
