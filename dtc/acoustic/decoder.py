@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from dtc.acoustic.attention import ATTENTIONS, AttentionConfig, LocationConfig, State
 from dtc.acoustic.deferred import Deferred
+from dtc.acoustic.packed import Precision, packed_linear
 from dtc.config import Section, Share
 
 STEPS_BETWEEN_LOOKS = 16  # of a GPU, which would wait at each: steps made in vain cost less
@@ -165,14 +166,6 @@ class _AttentionLoop:
         context = torch.bmm(weights.transpose(0, 1), self.values).transpose(0, 1)
         return LoopState(hidden, cell, context, weights, attention)
 
-    def keep(self, rows: Int[Tensor, " rows"], state: LoopState) -> LoopState:
-        """Go on with some texts of the batch."""
-        self.values, self.reading = self.values[rows], self.reading.select(rows)
-        return LoopState(
-            state.hidden[:, rows], state.cell[:, rows], state.context[:, rows], state.weights[:, rows],
-            tuple(part[:, rows] for part in state.attention),
-        )  # fmt: skip
-
 
 def lstm_step(
     gates: Float[Tensor, "*rows gates"], cell: Float[Tensor, "*rows hidden"]
@@ -230,37 +223,51 @@ class Spoken:
     stopped: bool  # by the gate, not by the cap
 
 
-def speak(
-    decoder: Decoder,
-    values: Float[Tensor, "batch symbols encoding"],
-    mask: Bool[Tensor, "batch symbols"],
-    caps: Sequence[int],
-    generators: Sequence[torch.Generator],
-    frames_per_step: int,
-) -> list[Spoken]:
-    """Each text until its gate says so or its cap of steps; one that has ended takes no further part."""
-    loop, rows = _SpeakingLoop(decoder, values, mask, frames_per_step), list(range(len(values)))
-    parts: list[list[tuple[Tensor, Tensor]]] = [[] for _ in rows]
-    stopped = [False for _ in rows]
-    window = 1 if values.device.type == "cpu" else STEPS_BETWEEN_LOOKS
-    for first in range(0, max(caps), window):
-        drawn = torch.stack([decoder.prenet.draw(window, generators[row]) for row in rows], dim=2)
-        made = [loop.step(kept) for kept in drawn.to(values.device)]
-        mels, alignments, ends = (torch.stack(part, dim=1) for part in zip(*made, strict=True))
-        going_on = []
-        for number, (row, row_ends) in enumerate(zip(rows, ends.tolist(), strict=True)):
-            steps = min(caps[row] - first, window)
-            stopped[row] = True in row_ends[:steps]
-            steps = row_ends.index(True) + 1 if stopped[row] else steps
-            parts[row].append((mels[number, :steps], alignments[number, :steps]))
-            if not stopped[row] and first + steps < caps[row]:
-                going_on.append(number)
-        if not going_on:
-            break
-        if len(going_on) < len(rows):
-            rows = [rows[number] for number in going_on]
-            loop.keep(torch.tensor(going_on, device=values.device))
-    return [_joined(part, ended) for part, ended in zip(parts, stopped, strict=True)]
+class Speaker:
+    """A decoder made ready to speak: the weights of each step's products, packed in the given precision."""
+
+    def __init__(self, decoder: Decoder, precision: Precision) -> None:
+        attention, out = decoder.attention_rnn, decoder.decoder_rnn
+        self.decoder = decoder
+        self.attention_rnn = packed_linear(*_joined_lstm(attention), precision)  # of [prenet, context, hidden]
+        self.decoder_rnn = packed_linear(*_joined_lstm(out), precision)  # of [attention hidden, context, hidden]
+
+    def speak(
+        self,
+        values: Float[Tensor, "batch symbols encoding"],
+        mask: Bool[Tensor, "batch symbols"],
+        caps: Sequence[int],
+        generators: Sequence[torch.Generator],
+        frames_per_step: int,
+    ) -> list[Spoken]:
+        """Each text until its gate says so or its cap of steps; one that has ended takes no further part."""
+        loop, rows = _SpeakingLoop(self, values, mask, frames_per_step), list(range(len(values)))
+        parts: list[list[tuple[Tensor, Tensor]]] = [[] for _ in rows]
+        stopped = [False for _ in rows]
+        window = 1 if values.device.type == "cpu" else STEPS_BETWEEN_LOOKS
+        for first in range(0, max(caps), window):
+            drawn = torch.stack([self.decoder.prenet.draw(window, generators[row]) for row in rows], dim=2)
+            made = [loop.step(kept) for kept in drawn.to(values.device)]
+            mels, alignments, ends = (torch.stack(part, dim=1) for part in zip(*made, strict=True))
+            going_on = []
+            for number, (row, row_ends) in enumerate(zip(rows, ends.tolist(), strict=True)):
+                steps = min(caps[row] - first, window)
+                stopped[row] = True in row_ends[:steps]
+                steps = row_ends.index(True) + 1 if stopped[row] else steps
+                parts[row].append((mels[number, :steps], alignments[number, :steps]))
+                if not stopped[row] and first + steps < caps[row]:
+                    going_on.append(number)
+            if not going_on:
+                break
+            if len(going_on) < len(rows):
+                rows = [rows[number] for number in going_on]
+                loop.keep(torch.tensor(going_on, device=values.device))
+        return [_joined(part, ended) for part, ended in zip(parts, stopped, strict=True)]
+
+
+def _joined_lstm(cell: nn.LSTMCell) -> tuple[Float[Tensor, "gates joint"], Float[Tensor, " gates"]]:
+    """An LSTM's weights and bias of [input, hidden]."""
+    return torch.cat([cell.weight_ih, cell.weight_hh], dim=1), cell.bias_ih + cell.bias_hh
 
 
 def _joined(parts: Sequence[tuple[Tensor, Tensor]], stopped: bool) -> Spoken:
@@ -273,34 +280,42 @@ class _SpeakingLoop:
 
     def __init__(
         self,
-        decoder: Decoder,
+        speaker: Speaker,
         values: Float[Tensor, "batch symbols encoding"],
         mask: Bool[Tensor, "batch symbols"],
         frames_per_step: int,
     ) -> None:
-        self.decoder, self.frames_per_step = decoder, frames_per_step
-        self.attention = _AttentionLoop([decoder], values, mask)
-        self.state = self.attention.start(len(values))
-        self.frame = values.new_zeros(len(values), decoder.n_mels)
-        self.hidden = self.cell = values.new_zeros(len(values), decoder.decoder_rnn.hidden_size)
+        self.speaker, self.values, self.frames_per_step = speaker, values, frames_per_step
+        decoder, zeros = speaker.decoder, partial(values.new_zeros, len(values))
+        attention = decoder.attention
+        self.reading = type(attention).over([attention], values, mask, values.dtype)
+        self.state = self.reading.start()
+        self.frame, self.context = zeros(decoder.n_mels), zeros(values.shape[2])
+        self.hidden = self.cell = zeros(decoder.attention_rnn.hidden_size)
+        self.own_hidden = self.own_cell = zeros(decoder.decoder_rnn.hidden_size)
 
     def step(
         self, kept: Float[Tensor, "2 batch width"]
     ) -> tuple[Float[Tensor, "batch r mels"], Float[Tensor, "batch symbols"], Bool[Tensor, " batch"]]:
         """Frames, attention weights and whether the gate says that they are the last."""
-        share = self.decoder.share(self.frame, kept)
-        self.state = self.attention.step(share[None], None, self.state)
-        context = self.state.context[0]
-        attended = torch.cat([self.state.hidden[0], context], dim=1)
-        self.hidden, self.cell = self.decoder.decoder_rnn(attended, (self.hidden, self.cell))
-        frames, gate_logits = self.decoder.project(torch.cat([self.hidden, context], dim=1), self.frames_per_step)
+        speaker, decoder = self.speaker, self.speaker.decoder
+        heard = torch.cat([decoder.prenet(self.frame, kept), self.context, self.hidden], dim=1)
+        self.hidden, self.cell = lstm_step(speaker.attention_rnn(heard), self.cell)
+        weights, self.state = self.reading.step(self.hidden[None], self.state)
+        self.context = torch.bmm(weights.transpose(0, 1), self.values)[:, 0]
+        joint = torch.cat([self.hidden, self.context, self.own_hidden], dim=1)
+        self.own_hidden, self.own_cell = lstm_step(speaker.decoder_rnn(joint), self.own_cell)
+        frames, gate_logits = decoder.project(torch.cat([self.own_hidden, self.context], dim=1), self.frames_per_step)
         self.frame = frames[:, -1]
-        return frames, self.state.weights[0], torch.sigmoid(gate_logits) > self.decoder.config.gate_threshold
+        return frames, weights[0], torch.sigmoid(gate_logits) > decoder.config.gate_threshold
 
     def keep(self, rows: Int[Tensor, " rows"]) -> None:
         """Go on with some texts of the batch."""
-        self.state = self.attention.keep(rows, self.state)
-        self.frame, self.hidden, self.cell = self.frame[rows], self.hidden[rows], self.cell[rows]
+        self.values, self.reading = self.values[rows], self.reading.select(rows)
+        self.state = tuple(part[:, rows] for part in self.state)
+        self.frame, self.context, self.hidden, self.cell, self.own_hidden, self.own_cell = (
+            part[rows] for part in (self.frame, self.context, self.hidden, self.cell, self.own_hidden, self.own_cell)
+        )
 
 
 class PreNet(nn.Module):

@@ -18,9 +18,10 @@ from pydantic import NonNegativeInt, PositiveInt, field_validator
 from torch import Tensor, nn
 
 from dtc.acoustic.attention import AttentionConfig, LocationConfig
-from dtc.acoustic.decoder import Decoder, DecoderConfig, speak, teach
+from dtc.acoustic.decoder import Decoder, DecoderConfig, Speaker, teach
 from dtc.acoustic.layers import Encoder, EncoderConfig, PostNet, PostNetConfig
 from dtc.acoustic.loss import AcousticLossConfig, Target, Terms, mel_loss, stft_loss
+from dtc.acoustic.packed import Precision
 from dtc.acoustic.status import Status, status_of
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, mask_of, pad
@@ -102,6 +103,8 @@ class AcousticModel(nn.Module, ABC):
         super().__init__()
         self.config, self.audio = config, audio
         self.step = 0  # of training; schedules follow it, also when the trained model speaks
+        self.precision: Precision = "float32"  # of the decoder's weights when it speaks
+        self._ready: tuple[object, Speaker] | None = None
         self.register_buffer("mel_mean", mel_mean.clone())
         self.register_buffer("mel_deviation", mel_deviation.clone())
         self.embedding = nn.Embedding(len(SYMBOLS), config.symbols_embedding_dim)
@@ -140,7 +143,8 @@ class AcousticModel(nn.Module, ABC):
         device, r = self.mel_mean.device, self.frames_per_step
         values, mask = self.encode(symbol_ids.to(device), lengths.to(device))
         caps = [self._step_cap(len(text)) for text in texts]
-        spoken = speak(self.decoder, values, mask, caps, [_generator(seed, text) for text in texts], r)
+        generators = [_generator(seed, text) for text in texts]
+        spoken = self._speaker().speak(values, mask, caps, generators, r)
         mel, frames = pad([said.mel for said in spoken])
         refined = self.refine(mel, frames.to(device))
         log_mel = refined * self.mel_deviation[:, None] + self.mel_mean[:, None]
@@ -150,6 +154,13 @@ class AcousticModel(nn.Module, ABC):
             status = status_of(alignment, said.stopped, r, self.audio.frames_per_s)
             utterances.append(Utterance(log_mel[row, :, : frames[row]], alignment, status))
         return utterances
+
+    def _speaker(self) -> Speaker:
+        """The decoder made ready, until its weights are others."""
+        weights = (self.precision, *((value.data_ptr(), value._version) for value in self.decoder.parameters()))
+        if self._ready is None or self._ready[0] != weights:
+            self._ready = weights, Speaker(self.decoder, self.precision)
+        return self._ready[1]
 
     @property
     def frames_per_step(self) -> int:
