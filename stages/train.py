@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -13,7 +14,7 @@ from torch import nn
 
 from dtc.acoustic import AcousticConfig, build_acoustic
 from dtc.acoustic.model import AcousticModel
-from dtc.audio import AudioConfig, log_mel
+from dtc.audio import AudioConfig, log_mel, require_same_audio
 from dtc.batch import Batch
 from dtc.config import Section
 from dtc.files import write_whole
@@ -34,7 +35,7 @@ CODE = (
 )  # fmt: skip
 CODE_OF_KIND = {
     "acoustic": tuple(
-        f"dtc/acoustic/{name}.py" for name in ("attention", "decoder", "deferred", "layers", "loss", "model")
+        f"dtc/acoustic/{name}.py" for name in ("attention", "decoder", "deferred", "layers", "loss", "model", "reading")
     ),
     "vocoder": ("dtc/vocoder/loss.py",),
 }
@@ -44,14 +45,17 @@ ROOT = Path(__file__).parent.parent
 Kind = Literal["acoustic", "vocoder"]
 
 
-def code_of(kind: Kind, model: str) -> tuple[str, ...]:
+def code_of(kind: Kind, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Patterns of the source files that shape a trained model."""
-    return (*CODE, *CODE_OF_KIND[kind], f"dtc/{kind}/{model}.py")
+    chosen = [config["model"]] + ([config["attention"]["model"]] if kind == "acoustic" else [])
+    return (*CODE, *CODE_OF_KIND[kind], *(f"dtc/{kind}/{name}.py" for name in chosen))
 
 
-def train_acoustic(acoustic: AcousticConfig, training: TrainingConfig, device: torch.device, console: Console) -> None:
+def train_acoustic(
+    acoustic: AcousticConfig, training: TrainingConfig, audio: AudioConfig, device: torch.device, console: Console
+) -> None:
     """Train the model that `acoustic.model` names on data/features."""
-    index = read_index(paths.FEATURES)
+    index = _read_index(audio)
     seed_all(training.seed, "weights")
     card = _card("acoustic", acoustic, training, index)
     model = build_acoustic(acoustic, index.audio, *card.statistics())
@@ -68,9 +72,11 @@ def train_acoustic(acoustic: AcousticConfig, training: TrainingConfig, device: t
     )
 
 
-def train_vocoder(vocoder: VocoderConfig, training: TrainingConfig, device: torch.device, console: Console) -> None:
+def train_vocoder(
+    vocoder: VocoderConfig, training: TrainingConfig, audio: AudioConfig, device: torch.device, console: Console
+) -> None:
     """Train the vocoder that `vocoder.model` names on data/features. Griffin-Lim has nothing to learn."""
-    index = read_index(paths.FEATURES)
+    index = _read_index(audio)
     seed_all(training.seed, "weights")
     card = _card("vocoder", vocoder, training, index)
     model = build_vocoder(vocoder, index.audio, *card.statistics())
@@ -91,7 +97,7 @@ def _train(
     model: nn.Module, card: ModelCard, index: ShardIndex, training: TrainingConfig, folder: Path, curve: Path,
     device: torch.device, console: Console, illustrate: Illustrate,
 ) -> None:  # fmt: skip
-    code = fingerprint_files(ROOT, code_of(card.kind, card.config["model"]))
+    code = fingerprint_files(ROOT, code_of(card.kind, card.config))
     run = paths.RUNS / f"{card.kind}-{fingerprint(card, code)}"
     weights, steps = model.state_dict(), 0
     run.mkdir(parents=True, exist_ok=True)
@@ -111,6 +117,13 @@ def _train(
         card.fingerprint,
     )  # fmt: skip
     console.print(table)
+
+
+def _read_index(audio: AudioConfig) -> ShardIndex:
+    """Of data/features, where they are what params.yaml says by now."""
+    index = read_index(paths.FEATURES)
+    require_same_audio(index.audio, str(paths.FEATURES), audio, "params.yaml", "run `dtc preprocess` again")
+    return index
 
 
 def _card(kind: Kind, config: Section, training: TrainingConfig, index: ShardIndex) -> ModelCard:

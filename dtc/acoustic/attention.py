@@ -1,140 +1,20 @@
-"""Where in the text the decoder looks. `acoustic.attention.model` names one of the three.
+"""Where in the text the decoder looks. `acoustic.attention.model` names one; a further one is a file and a line here.
 
-An `Attention` holds the weights of one decoder. `Attention.over` begins a pass of one or several decoders over the same
-texts: what no step changes is computed there, and the `Reading` it gives does the steps of all of them at once.
+`location_sensitive` also compares the decoder with the text, so it can find its place again, and lose it. The other two
+never see the text: they move on from where they are, and read texts of any length as they read those of the training.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Literal
+from dtc.acoustic.dynamic_convolution import DynamicConvolutionAttention
+from dtc.acoustic.gmm import GMMAttention
+from dtc.acoustic.location_sensitive import LocationSensitiveAttention
+from dtc.acoustic.reading import Attention, AttentionConfig, LocationConfig, Reading, State
 
-import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
-from pydantic import PositiveInt
-from torch import Tensor, nn
+__all__ = ["ATTENTIONS", "Attention", "AttentionConfig", "LocationConfig", "Reading", "State"]
 
-from dtc.acoustic.deferred import Deferred
-from dtc.config import Odd, Section
-
-State = tuple[Tensor, ...]  # what a step hands to the next; each (decoders, batch, …)
-
-
-class AttentionConfig(Section):
-    """The attention LSTM and the space in which query and memory meet."""
-
-    model: Literal["location_sensitive"]
-    rnn_dim: PositiveInt
-    attention_dim: PositiveInt
-
-
-class LocationConfig(Section):
-    """The convolution over earlier attention weights."""
-
-    num_filters: PositiveInt
-    kernel_size: Odd
-
-
-class Reading(ABC):
-    """One pass of several decoders over a batch of texts."""
-
-    @abstractmethod
-    def start(self) -> State:
-        """The state before the first step."""
-
-    @abstractmethod
-    def step(
-        self, query: Float[Tensor, "decoders batch query"], state: State
-    ) -> tuple[Float[Tensor, "decoders batch symbols"], State]:
-        """Attention weights, which sum to one over each text and are 0 beyond it, and the next state."""
-
-    @abstractmethod
-    def select(self, rows: Tensor) -> Reading:
-        """The same for some texts of the batch."""
-
-
-class LocationSensitiveAttention(nn.Module):
-    """Scores v · tanh(W query + V memory + U (filters * [previous, cumulative] weights)), then a masked softmax.
-
-    The location convolution and the dense layer U behind it are both linear, so each pass folds them into one kernel;
-    the parameters stay apart, as in NVIDIA/tacotron2. Source: Chorowski et al. 2015 (arXiv:1506.07503).
-    """
-
-    def __init__(self, encoding_dim: int, config: AttentionConfig, location: LocationConfig) -> None:
-        super().__init__()
-        self.query_layer = nn.Linear(config.rnn_dim, config.attention_dim, bias=False)
-        self.memory_layer = nn.Linear(encoding_dim, config.attention_dim, bias=False)
-        self.location_conv = nn.Conv1d(2, location.num_filters, location.kernel_size, bias=False)
-        self.location_dense = nn.Linear(location.num_filters, config.attention_dim, bias=False)
-        self.v = nn.Linear(config.attention_dim, 1, bias=False)
-
-    @staticmethod
-    def over(
-        attentions: Sequence[LocationSensitiveAttention],
-        values: Float[Tensor, "batch symbols encoding"],
-        mask: Bool[Tensor, "batch symbols"],
-        dtype: torch.dtype,
-    ) -> LocationSensitiveReading:
-        """Begin a pass; the products of a step are computed in `dtype`."""
-        return LocationSensitiveReading(
-            torch.stack([each.memory_layer(values) for each in attentions]),
-            mask,
-            Deferred(torch.stack([each.query_layer.weight.T for each in attentions]).to(dtype)),
-            Deferred(torch.stack([each.location_kernel() for each in attentions]).to(dtype)),
-            torch.stack([each.v.weight.T for each in attentions]),
-        )
-
-    def location_kernel(self) -> Float[Tensor, "taps attention"]:
-        """Filters and dense layer in one; taps = 2 * kernel_size, those over the previous weights first."""
-        return torch.einsum("af,fck->cka", self.location_dense.weight, self.location_conv.weight).flatten(0, 1)
-
-
-class LocationSensitiveReading(Reading):
-    """State: the last step's weights and the sum of all steps', stacked."""
-
-    def __init__(
-        self,
-        keys: Float[Tensor, "decoders batch symbols attention"],
-        mask: Bool[Tensor, "batch symbols"],
-        query: Deferred,
-        location: Deferred,
-        v: Float[Tensor, "decoders attention 1"],
-    ) -> None:
-        self.keys, self.mask, self.query, self.location, self.v = keys, mask, query, location, v
-        self.taps = location.weight.shape[1] // 2  # of each of the two
-
-    def start(self) -> State:
-        """No weights yet."""
-        decoders, batch, symbols, _ = self.keys.shape
-        return (self.keys.new_zeros(decoders, batch, 2, symbols),)
-
-    def step(
-        self, query: Float[Tensor, "decoders batch query"], state: State
-    ) -> tuple[Float[Tensor, "decoders batch symbols"], State]:
-        """Scores of all symbols, and their softmax."""
-        (earlier,) = state
-        decoders, batch, symbols, _ = self.keys.shape
-        padded = F.pad(earlier, (self.taps // 2, self.taps // 2))
-        windows = padded.unfold(3, self.taps, 1).transpose(2, 3)  # (D, B, N, 2, K)
-        location = self.location(windows.reshape(decoders, batch * symbols, -1)).view_as(self.keys)
-        energies = torch.tanh(self.query(query)[:, :, None] + self.keys + location)  # (D, B, N, A)
-        scores = torch.matmul(energies.flatten(1, 2), self.v).view(decoders, batch, symbols)
-        weights = masked_softmax(scores, self.mask)
-        return weights, (torch.stack([weights, earlier[:, :, 1] + weights], dim=2),)
-
-    def select(self, rows: Tensor) -> LocationSensitiveReading:
-        """The same for some texts of the batch."""
-        return LocationSensitiveReading(self.keys[:, rows], self.mask[rows], self.query, self.location, self.v)
-
-
-def masked_softmax(
-    scores: Float[Tensor, "decoders batch symbols"], mask: Bool[Tensor, "batch symbols"]
-) -> Float[Tensor, "decoders batch symbols"]:
-    """Softmax over the text, in float32 also under autocast; finfo.min, not -inf, which makes NaN in half precision."""
-    scores = scores.float().masked_fill(~mask, torch.finfo(torch.float32).min)
-    return torch.softmax(scores, dim=-1)
-
-
-ATTENTIONS = {"location_sensitive": LocationSensitiveAttention}
+ATTENTIONS: dict[str, type[Attention]] = {
+    "location_sensitive": LocationSensitiveAttention,
+    "gmm": GMMAttention,
+    "dynamic_convolution": DynamicConvolutionAttention,
+}

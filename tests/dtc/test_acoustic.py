@@ -29,7 +29,7 @@ def config(frames_per_step: int = 1, **decoder: float) -> Tacotron2Config:
         "model": "tacotron2", "symbols_embedding_dim": 32, "frames_per_step": frames_per_step,
         "mask_convolutions": True,
         "encoder": {"num_convolutions": 3, "embedding_dim": 32, "kernel_size": 5, "dropout_rate": 0.5},
-        "attention": {"model": "location_sensitive", "rnn_dim": 48, "attention_dim": 16},
+        "attention": {"model": "location_sensitive", "rnn_dim": 48, "attention_dim": 16, "num_mixtures": 5},
         "attention_location": {"num_filters": 8, "kernel_size": 31},
         "decoder": {
             "rnn_dim": 40, "pre_net_dim": 24, "pre_net_dropout": 0.5, "max_decoder_steps": 50, "max_frames_per_symbol": 4.0,

@@ -6,6 +6,7 @@ import grimp
 import pytest
 import yaml
 
+from dtc.acoustic.attention import ATTENTIONS
 from stages.train import code_of
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ ALSO_HARMLESS = {
     # the manifest carries what these decide
     "preprocess": AUDIT | SPOKEN,
     # pictures in TensorBoard; how an utterance is judged
-    "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.acoustic.status"},
+    "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.acoustic.packed", "dtc.acoustic.status"},
     "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic"},
     # what the models and shards were made by, and made for: they carry it
     "evaluate": AUDIT | FEATURES | REMOTE | {"dtc.training", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
@@ -51,12 +52,17 @@ def upstream(stage: str) -> set[str]:
     return graph.find_upstream_modules(MODULES[stage]) | {MODULES[stage]}
 
 
+def filled_in(dependency: str) -> Path:
+    """A dependency with the models and the attention that params.yaml names."""
+    dependency = dependency.replace("${acoustic.attention.model}", PARAMS["acoustic"]["attention"]["model"])
+    dependency = dependency.replace("${acoustic.model}", PARAMS["acoustic"]["model"])
+    return ROOT / dependency.replace("${vocoder.model}", PARAMS["vocoder"]["model"])
+
+
 def declared(stage: str) -> set[str]:
     """Modules among a stage's dependencies; a folder stands for all that is in it."""
     modules = set()
-    for path in PIPELINE[stage]["deps"]:
-        path = path.replace("${acoustic.model}", PARAMS["acoustic"]["model"])
-        path = ROOT / path.replace("${vocoder.model}", PARAMS["vocoder"]["model"])
+    for path in map(filled_in, PIPELINE[stage]["deps"]):
         files = [path] if path.suffix == ".py" else path.rglob("*.py") if path.is_dir() else []
         for file in files:
             modules.add(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
@@ -69,8 +75,9 @@ def other_models(stage: str) -> set[str]:
         return set()
     kind = stage.removeprefix("train_")
     rooms = {"acoustic": "dtc.vocoder.", "vocoder": "dtc.acoustic."}
-    models = {"acoustic": ("tacotron2", "dtc"), "vocoder": ("griffin_lim", "vocos")}
-    unused = {f"dtc.{kind}.{name}" for name in models[kind] if name != PARAMS[kind]["model"]}
+    models = {"acoustic": ("tacotron2", "dtc", *ATTENTIONS), "vocoder": ("griffin_lim", "vocos")}
+    used = {PARAMS[kind]["model"], PARAMS["acoustic"]["attention"]["model"]}
+    unused = {f"dtc.{kind}.{name}" for name in models[kind] if name not in used}
     before_the_shards = AUDIT | FEATURES | SPOKEN | {"pipeline.split"}
     return (
         unused | before_the_shards | REMOTE | {module for module in upstream(stage) if module.startswith(rooms[kind])}
@@ -87,14 +94,11 @@ def test_every_module_that_shapes_a_stage_is_declared(stage: str) -> None:
 def test_every_declared_file_is_there(stage: str) -> None:
     made = {next(iter(out)) if isinstance(out, dict) else out for other in PIPELINE.values() for out in other["outs"]}
     code = [dep for dep in PIPELINE[stage]["deps"] if dep not in made]
-    assert all(
-        (ROOT / dep.replace("${acoustic.model}", "tacotron2").replace("${vocoder.model}", "vocos")).exists()
-        for dep in code
-    )
+    assert all(filled_in(dep).exists() for dep in code)
 
 
 @pytest.mark.parametrize("kind", ["acoustic", "vocoder"])
 def test_a_run_starts_anew_for_the_same_files_as_a_stage(kind: str) -> None:
-    code = {path for pattern in code_of(kind, PARAMS[kind]["model"]) for path in ROOT.glob(pattern)}
+    code = {path for pattern in code_of(kind, PARAMS[kind]) for path in ROOT.glob(pattern)}
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in code}
     assert modules == declared(f"train_{kind}")
