@@ -1,40 +1,117 @@
-"""Text → waveform: an acoustic model and a vocoder that agree on the mel."""
+"""Text → waveform: an acoustic model and a vocoder that agree on the mel.
+
+    text ─► phrases ─► an utterance each ─► a waveform each ─► joined with pauses
+
+An utterance that went wrong is made again; a phrase that was spoken well is never touched.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from dtc.acoustic import AcousticConfig, build_acoustic
-from dtc.acoustic.model import AcousticModel
-from dtc.audio import AudioConfig, require_same_audio
+from dtc.acoustic.model import AcousticModel, Utterance
+from dtc.acoustic.packed import Precision
+from dtc.acoustic.status import Status, badness, worst
+from dtc.audio import LOG_FLOOR, AudioConfig, require_same_audio
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.provenance import fingerprint
+from dtc.sentences import Pause, Phrase, cut_phrase, split_sentences
 from dtc.text import spoken_words
 from dtc.text.symbols import text_to_ids, unknown_symbols
 from dtc.training.checkpoint import CARD, ModelCard, read_model
 from dtc.vocoder import Vocoder, VocoderConfig, build_vocoder
 
-TEXTS_PER_BATCH = 16
+PHRASES_PER_BATCH = 16
+LONGEST_SHOWN = 80  # characters of a text in an error's line
+QUIET = 0.01  # of the loudest frame, 40 dB below: no speech there
+
+
+class SynthesisConfig(Section):
+    """How a voice is made to speak a text of any length."""
+
+    # At most, at a phrase that went wrong, each with another dropout of the prenet; 1: no second.
+    attempts: PositiveInt
+    decoder_weights: Precision  # float16 and int8 are read twice and four times as fast
+    # Symbols; a longer sentence is spoken in parts, at its commas or else between words.
+    longest_phrase: int = Field(ge=20)
+    # Between sentences, and between parts of one at a mark; the silence that the voice itself makes there counts.
+    sentence_pause_s: float = Field(ge=0.0, le=10.0)
+    clause_pause_s: float = Field(ge=0.0, le=10.0)
+
+
+@dataclass(frozen=True)
+class SpokenPhrase:
+    """What was spoken at once."""
+
+    words: str
+    wave: Float[Tensor, " samples"]
+    mel: Float[Tensor, "mels frames"]  # natural log
+    alignment: Float[Tensor, "steps symbols"]
+    status: Status
+    attempts: int  # that were made; the best was kept
+    pause_steps: int  # decoder steps of silence that follow
+
+    @property
+    def samples(self) -> int:
+        """With the pause."""
+        return len(self.wave) + len(self.wave) // len(self.alignment) * self.pause_steps
 
 
 @dataclass(frozen=True)
 class Speech:
-    """One text, spoken."""
+    """One text, spoken: its phrases with pauses between them. Samples = frames * hop_length, frames = steps * r."""
 
     raw_text: str
-    spoken_text: str
-    wave: Float[Tensor, " samples"]
-    mel: Float[Tensor, "mels frames"]  # natural log
-    alignment: Float[Tensor, "steps symbols"]
-    status: str  # `stopped` by the gate, or `hit_cap`: cut off at the most frames that its text may take
+    phrases: tuple[SpokenPhrase, ...]
+
+    @property
+    def spoken_text(self) -> str:
+        """What was spoken, without the marks that the voice was never taught."""
+        return " ".join(phrase.words for phrase in self.phrases)
+
+    @property
+    def status(self) -> Status:
+        """That of the worst phrase."""
+        return worst([phrase.status for phrase in self.phrases])
+
+    @property
+    def attempts(self) -> int:
+        """The most that a phrase took."""
+        return max(phrase.attempts for phrase in self.phrases)
+
+    @cached_property
+    def wave(self) -> Float[Tensor, " samples"]:
+        """The phrases, and zeros between them."""
+        return torch.cat([_with_pause(each.wave[None], each, 0.0)[0] for each in self.phrases])
+
+    @cached_property
+    def mel(self) -> Float[Tensor, "mels frames"]:
+        """Natural log; the floor of a mel in the pauses."""
+        return torch.cat([_with_pause(each.mel, each, math.log(LOG_FLOOR)) for each in self.phrases], dim=1)
+
+    @property
+    def alignment(self) -> Float[Tensor, "steps symbols"]:
+        """Over the symbols of `spoken_text`: no weight on the space between two phrases, and none in a pause.
+
+        Steps * symbols grow with the square of a text: not for books.
+        """
+        blocks = [_with_pause(each.alignment.T, each, 0.0).T for each in self.phrases]
+        spaced = [F.pad(block, (0, 1)) for block in blocks[:-1]]
+        return torch.block_diag(*spaced, blocks[-1])
 
 
 class Voice:
@@ -58,47 +135,112 @@ class Voice:
         return fingerprint("voice", self.acoustic_card.fingerprint, self.vocoder_card.fingerprint)
 
     def read(self, text: str, where: str = "text") -> str:
-        """The words that will be spoken. Raises InputError for symbols that the voice was never taught."""
+        """The words that will be spoken.
+
+        Raises InputError, naming `where`, for a text without words and for symbols that the voice was never taught.
+        """
         alphabet, words = self.acoustic_card.alphabet, spoken_words(text, self.acoustic_card.text)
         # Of the mute marks in "forty-five" and "seven:forty-five p.m." a voice is given those that it was taught.
         mute = re.compile(r"-+|(?<=\w):(?=\w)")
         spoken = mute.sub(lambda mark: mark[0] if mark[0][0] in alphabet else " ", words)
         spoken = " ".join(spoken.split())
         text_to_ids(spoken, where)
-        if unknown := unknown_symbols(spoken, alphabet):
-            shown, known = " ".join(map(repr, unknown)), "".join(alphabet).strip()
-            raise InputError(where, f"{shown} not in the voice's alphabet", f"only {known}", f"reads: {spoken}")
+        phrases = split_sentences(spoken, alphabet)
+        if not phrases:
+            raise InputError(where, f"nothing but {_shortened(spoken)}", "words to speak")
+        for phrase in phrases:
+            if unknown_symbols(phrase.words, alphabet):
+                unknown = unknown_symbols(" ".join(each.words for each in phrases), alphabet)
+                shown = " ".join(map(repr, unknown))
+                known = "".join(symbol for symbol in alphabet if len(symbol) == 1).strip()  # and no phonemes
+                remedy = f"reads: {_shortened(phrase.words)}"
+                raise InputError(where, f"{shown} not in the voice's alphabet", f"only {known!r} and spaces", remedy)
         return spoken
 
     @torch.inference_mode()
-    def speak_words(self, raw_texts: Sequence[str], spoken_texts: Sequence[str], seed: int) -> list[Speech]:
+    def speak_words(
+        self, raw_texts: Sequence[str], spoken_texts: Sequence[str], seed: int, config: SynthesisConfig
+    ) -> list[Speech]:
         """Speak texts that are already in words, as `read` gives them.
 
-        A text's result depends on (seed, text), and on the texts beside it by no more than rounding.
+        A phrase's result depends on (seed, phrase), and on what is spoken beside it by no more than rounding.
         """
+        self.acoustic.precision = config.decoder_weights
+        texts = [self._phrases(text, config.longest_phrase) for text in spoken_texts]
+        said = self._utter({phrase.words for text in texts for phrase in text}, seed, config.attempts)
+        return [
+            Speech(raw_text, self._with_pauses(text, [said[phrase.words] for phrase in text], config))
+            for raw_text, text in zip(raw_texts, texts, strict=True)
+        ]
+
+    def _phrases(self, spoken_text: str, longest_phrase: int) -> list[Phrase]:
+        sentences = split_sentences(spoken_text, self.acoustic_card.alphabet)
+        # A held-out clip may be of marks alone; `read` lets no such text through.
+        sentences = sentences or [Phrase(spoken_text, "sentence")]
+        return [phrase for sentence in sentences for phrase in cut_phrase(sentence, longest_phrase)]
+
+    def _utter(self, texts: Collection[str], seed: int, attempts: int) -> dict[str, tuple[Utterance, int]]:
+        """The best of each text's attempts, and how many were made: none after one that went well."""
+        best: dict[str, tuple[Utterance, int]] = {}
         # Texts of similar length together: the shorter ones of a batch wait for the longest.
-        order = sorted(range(len(spoken_texts)), key=lambda number: len(spoken_texts[number]))
-        speeches: dict[int, Speech] = {}
-        for first in range(0, len(order), TEXTS_PER_BATCH):
-            numbers = order[first : first + TEXTS_PER_BATCH]
-            ids = [torch.tensor(text_to_ids(spoken_texts[number])) for number in numbers]
-            for number, said in zip(numbers, self.acoustic.infer(ids, seed), strict=True):
-                wave = self.vocoder(said.mel[None])[0]
-                speeches[number] = Speech(
-                    raw_texts[number],
-                    spoken_texts[number],
-                    wave.cpu(),
-                    said.mel.cpu(),
-                    said.alignment.cpu(),
-                    said.status,
-                )
-        return [speeches[number] for number in range(len(order))]
+        waiting = sorted(texts, key=lambda text: (len(text), text))
+        for attempt in range(1, attempts + 1):
+            for first in range(0, len(waiting), PHRASES_PER_BATCH):
+                batch = waiting[first : first + PHRASES_PER_BATCH]
+                ids = [torch.tensor(text_to_ids(text)) for text in batch]
+                for text, said in zip(batch, self.acoustic.infer(ids, _seed_of(seed, attempt)), strict=True):
+                    earlier = best[text][0] if text in best else said
+                    best[text] = min(earlier, said, key=lambda each: badness(each.status)), attempt
+            waiting = [text for text in waiting if badness(best[text][0].status)]
+        return best
+
+    def _with_pauses(
+        self, phrases: Sequence[Phrase], said: Sequence[tuple[Utterance, int]], config: SynthesisConfig
+    ) -> tuple[SpokenPhrase, ...]:
+        waves = [self.vocoder(utterance.mel[None])[0].cpu() for utterance, _ in said]
+        pauses_s: dict[Pause, float] = {
+            "none": 0.0, "clause": config.clause_pause_s, "sentence": config.sentence_pause_s,
+        }  # fmt: skip
+        missing_s = [
+            pauses_s[phrase.pause] - self._silence_s(before.flip(0)) - self._silence_s(after)
+            for phrase, (before, after) in zip(phrases, pairwise(waves), strict=False)
+        ]
+        steps_per_s = self.audio.frames_per_s / self.acoustic.frames_per_step
+        pause_steps = [max(0, round(pause_s * steps_per_s)) for pause_s in missing_s] + [0]
+        return tuple(
+            SpokenPhrase(
+                phrase.words, wave, utterance.mel.cpu(), utterance.alignment.cpu(), utterance.status, attempts, steps
+            )
+            for phrase, wave, (utterance, attempts), steps in zip(phrases, waves, said, pause_steps, strict=True)
+        )
+
+    def _silence_s(self, wave: Float[Tensor, " samples"]) -> float:
+        """How long it takes until a waveform speaks, in whole frames."""
+        hop = self.audio.hop_length
+        power = wave[: len(wave) // hop * hop].unflatten(0, (-1, hop)).square().mean(dim=1)
+        return int((power > QUIET**2 * power.max()).int().argmax()) * hop / self.audio.sampling_rate
 
     @torch.inference_mode()
     def copy(self, mel: Float[Tensor, "mels frames"]) -> Float[Tensor, " samples"]:
         """A recording's mel through the vocoder: what the vocoder alone costs."""
         device = next(self.acoustic.parameters()).device
         return self.vocoder(mel[None].to(device))[0].cpu()
+
+
+def _with_pause(
+    values: Float[Tensor, "channels time"], phrase: SpokenPhrase, filling: float
+) -> Float[Tensor, "channels longer"]:
+    """What a phrase is over time, and the pause behind it."""
+    return F.pad(values, (0, values.shape[1] // len(phrase.alignment) * phrase.pause_steps), value=filling)
+
+
+def _seed_of(seed: int, attempt: int) -> int:
+    """The first attempt's is the seed itself; no other seed's attempts are the same."""
+    return seed if attempt == 1 else int(fingerprint("attempt", seed, attempt), 16)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 class _AcousticSection(Section):

@@ -21,6 +21,7 @@ from rich.table import Table
 from torch import Tensor
 
 from dtc import __version__
+from dtc.acoustic.status import MEANINGS
 from dtc.audio import require_same_audio
 from dtc.batch import Clip
 from dtc.errors import InputError
@@ -29,7 +30,7 @@ from dtc.evaluation.metrics import attention_diagonality, attention_focus, mel_c
 from dtc.evaluation.recogniser import transcribe_all, word_errors
 from dtc.files import write_whole
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip, write_report
-from dtc.synthesis import Speech, Voice, load_voice
+from dtc.synthesis import Speech, SynthesisConfig, Voice, load_voice
 from dtc.text.symbols import symbols_of, words_of
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from pipeline.corpora import find_grammar
@@ -62,7 +63,7 @@ class Trial:
     waves: dict[str, Wave]
 
 
-def evaluate(evaluate: EvaluateConfig, device: torch.device, console: Console) -> None:
+def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch.device, console: Console) -> None:
     """Speak the held-out texts, listen with the recogniser, compare with the recordings."""
     index = read_index(paths.FEATURES)
     voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
@@ -74,14 +75,14 @@ def evaluate(evaluate: EvaluateConfig, device: torch.device, console: Console) -
     console.print(f"evaluate: speaking {len(clips)} held-out texts", highlight=False)
     started = time.monotonic()
     texts = [clip.raw_text for clip in clips]
-    speeches = voice.speak_words(texts, [clip.spoken_text for clip in clips], evaluate.seed)
+    speeches = voice.speak_words(texts, [clip.spoken_text for clip in clips], evaluate.seed, synthesis)
     synthesis_s = time.monotonic() - started
     trials = _render(voice, clips, speeches, evaluate)
     heard = _listen(grammar, trials, voice.audio.sampling_rate, console) if grammar else {}
 
     metrics = _metrics(trials, heard, voice, synthesis_s)
-    _write_results(metrics, trials, heard, voice, evaluate.seed)
-    report = _report(metrics, trials, heard, voice, index, evaluate)
+    _write_results(metrics, trials, heard, voice, evaluate.seed, synthesis)
+    report = _report(metrics, trials, heard, voice, index, evaluate, synthesis)
     write_report(report, paths.REPORT / "index.html")
     _summarise(metrics, grammar is not None, console)
 
@@ -127,7 +128,8 @@ def _metrics(
     spoken = [words_of(trial.clip.spoken_text) for trial in trials]
     rates = {_rate_name(name): word_errors(spoken, words).rate for name, words in heard.items()}
     sampling_rate = voice.audio.sampling_rate
-    alignments = [trial.speech.alignment.numpy() for trial in trials]
+    phrases = [phrase for trial in trials for phrase in trial.speech.phrases]
+    alignments = [phrase.alignment.numpy() for phrase in phrases]
     spoken_s = sum(len(trial.speech.wave) for trial in trials) / sampling_rate
     recorded_s = sum(len(trial.clip.wave) for trial in trials) / sampling_rate
     return {
@@ -139,6 +141,7 @@ def _metrics(
         "attention_focus": statistics.fmean(map(attention_focus, alignments)),
         "attention_diagonality": statistics.fmean(map(attention_diagonality, alignments)),
         "stopped_share": statistics.fmean(trial.speech.status == "stopped" for trial in trials),
+        "attempts_per_phrase": statistics.fmean(phrase.attempts for phrase in phrases),
         "real_time_factor": real_time_factor(synthesis_s, spoken_s),
         "clips": len(trials),
         "words": sum(len(text.split()) for text in spoken),
@@ -146,27 +149,29 @@ def _metrics(
 
 
 def _write_results(
-    metrics: dict[str, float], trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, seed: int
-) -> None:
+    metrics: dict[str, float], trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, seed: int,
+    synthesis: SynthesisConfig,
+) -> None:  # fmt: skip
     """Metrics, a row an utterance, and the synthesised WAVs with their sidecars."""
     rounded = {name: round(value, 5) for name, value in metrics.items()}
     write_whole(paths.EVALUATION, json.dumps(rounded, indent=2) + "\n")
     shutil.rmtree(paths.WAVS, ignore_errors=True)
     paths.WAVS.mkdir(parents=True)
     for number, trial in enumerate(trials, start=1):
-        write_speech(trial.speech, voice, seed, paths.WAVS, number)
+        write_speech(trial.speech, voice, seed, synthesis, paths.WAVS, number)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["id", "text", "spoken_text", "status", *(f"heard_in_{name}" for name in heard)])
+    writer.writerow(["id", "text", "spoken_text", "status", "attempts", *(f"heard_in_{name}" for name in heard)])
     for number, trial in enumerate(trials):
-        row = [trial.clip.id, trial.clip.raw_text, trial.clip.spoken_text, trial.speech.status]
+        speech = trial.speech
+        row = [trial.clip.id, trial.clip.raw_text, trial.clip.spoken_text, speech.status, speech.attempts]
         writer.writerow([*row, *(words[number] for words in heard.values())])
     write_whole(paths.UTTERANCES, table.getvalue())
 
 
 def _report(
     metrics: dict[str, float], trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, index: ShardIndex,
-    evaluate: EvaluateConfig,
+    evaluate: EvaluateConfig, synthesis: SynthesisConfig,
 ) -> Report:  # fmt: skip
     audio, acoustic = voice.audio, voice.acoustic_card
     rows = [
@@ -195,18 +200,19 @@ def _report(
             "voice": voice.fingerprint,
         },
         made_with={"dtc": __version__, "torch": torch.__version__, "Python": platform.python_version()},
-        params_yaml=_params_in_force(voice, evaluate),
+        params_yaml=_params_in_force(voice, evaluate, synthesis),
         commands={"make it again": "dvc repro", "say something else": f'dtc say "{trials[0].clip.raw_text}"'},
     )
 
 
-def _params_in_force(voice: Voice, evaluate: EvaluateConfig) -> str:
+def _params_in_force(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig) -> str:
     """What made this voice and its figures, by the models themselves and not by what params.yaml says by now."""
     tree = {
         "audio": voice.audio.model_dump(mode="json"),
         "acoustic": voice.acoustic_card.config,
         "vocoder": voice.vocoder_card.config,
         "training": {"acoustic": voice.acoustic_card.training, "vocoder": voice.vocoder_card.training},
+        "synthesis": synthesis.model_dump(mode="json"),
         "evaluate": evaluate.model_dump(mode="json"),
     }
     return yaml.safe_dump(tree, sort_keys=False)
@@ -220,13 +226,14 @@ def _report_clip(number: int, trial: Trial, heard: dict[str, list[str]], voice: 
     def rendition(name: str) -> Rendition:
         return Rendition(trial.waves[name].numpy(), heard[name][number] if heard else None)
 
-    ended = trial.speech.status == "stopped"
+    speech = trial.speech
+    repeated = f", at attempt {speech.attempts}" if speech.attempts > 1 else ""
     return ReportClip(
         id=trial.clip.id, raw_text=trial.clip.raw_text, spoken_text=words_of(trial.clip.spoken_text),
         synthesis=rendition(SYNTHESIS), recording=rendition(RECORDING), copy_synthesis=rendition(COPY),
-        stop_status="ended by itself" if ended else "cut off at the longest that its text may take", stopped=ended,
-        reference_log_mel=trial.clip.mel.numpy(), synthesised_log_mel=trial.speech.mel.numpy(),
-        alignment=trial.speech.alignment.numpy(), symbols=symbols_of(trial.clip.spoken_text),
+        stop_status=MEANINGS[speech.status] + repeated, stopped=speech.status == "stopped",
+        reference_log_mel=trial.clip.mel.numpy(), synthesised_log_mel=speech.mel.numpy(),
+        alignment=speech.alignment.numpy(), symbols=symbols_of(speech.spoken_text),
         seconds_per_step=voice.acoustic.frames_per_step / voice.audio.frames_per_s,
     )  # fmt: skip
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from dtc.acoustic.status import MEANINGS
 from dtc.audio import write_wav
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import sha256_of
-from dtc.synthesis import Speech, Voice, load_voice
+from dtc.synthesis import Speech, SynthesisConfig, Voice, load_voice
 from stages import paths
 
 LONGEST_NAME = 40
+LONGEST_SHOWN = 80
+REMEDY = "try another --seed, shorter sentences or other words; a voice that often does so wants more training"
 
 
 @dataclass(frozen=True)
@@ -31,25 +36,44 @@ class Text:
     where: str
 
 
-def say(texts: Sequence[Text], out: Path, seed: int, device: torch.device, console: Console) -> None:
+def say(
+    texts: Sequence[Text], config: SynthesisConfig, out: Path, seed: int, device: torch.device, console: Console
+) -> None:
     """Speak every text with the project's voice. Nothing is written where one of them cannot be read."""
     voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
     spoken = [voice.read(text.raw_text, text.where) for text in texts]
     started = time.monotonic()
-    speeches = voice.speak_words([text.raw_text for text in texts], spoken, seed)
+    speeches = voice.speak_words([text.raw_text for text in texts], spoken, seed, config)
     seconds = time.monotonic() - started
     out.mkdir(parents=True, exist_ok=True)
-    table = Table("file", "spoken", "seconds", "status")
-    for number, speech in enumerate(speeches, start=1):
-        path = write_speech(speech, voice, seed, out, number)
+    table = Table("file", "spoken", "seconds", "status", "attempts")
+    doubtful = []
+    for number, (text, speech) in enumerate(zip(texts, speeches, strict=True), start=1):
+        path = write_speech(speech, voice, seed, config, out, number)
         duration_s = len(speech.wave) / voice.audio.sampling_rate
-        table.add_row(str(path), speech.spoken_text, f"{duration_s:.2f}", speech.status)
+        shown = textwrap.shorten(speech.spoken_text, LONGEST_SHOWN, placeholder=" …")
+        table.add_row(str(path), shown, f"{duration_s:.2f}", speech.status, str(speech.attempts))
+        doubtful += _doubts(text, speech, path)
     console.print(table)
+    for line in doubtful:
+        console.print(line, highlight=False)
+    if doubtful:
+        console.print(f"say: listen to these first; {REMEDY}", highlight=False)
     total_s = sum(len(speech.wave) for speech in speeches) / voice.audio.sampling_rate
     console.print(f"say: {total_s:.1f} s of speech in {seconds:.1f} s, voice {voice.fingerprint}", highlight=False)
 
 
-def write_speech(speech: Speech, voice: Voice, seed: int, out: Path, number: int) -> Path:
+def _doubts(text: Text, speech: Speech, path: Path) -> list[str]:
+    """A line for every phrase that went wrong at every attempt."""
+    return [
+        f"say: {text.where}: {phrase.status} after {phrase.attempts} attempts ({MEANINGS[phrase.status]}): "
+        f"{textwrap.shorten(phrase.words, LONGEST_SHOWN, placeholder=' …')!r} in {path}"
+        for phrase in speech.phrases
+        if phrase.status != "stopped"
+    ]
+
+
+def write_speech(speech: Speech, voice: Voice, seed: int, config: SynthesisConfig, out: Path, number: int) -> Path:
     """WAV and sidecar, named by number and text."""
     words = re.sub(r"[^a-z0-9]+", "-", speech.raw_text.lower()).strip("-")[:LONGEST_NAME].rstrip("-")
     path = out / f"{number:03d}-{words}.wav"
@@ -58,7 +82,10 @@ def write_speech(speech: Speech, voice: Voice, seed: int, out: Path, number: int
         "text": speech.raw_text,
         "spoken_text": speech.spoken_text,
         "status": speech.status,
+        "attempts": speech.attempts,
+        "phrases": _phrases(speech, voice),
         "seed": seed,
+        "synthesis": config.model_dump(mode="json"),
         "duration_s": round(len(speech.wave) / voice.audio.sampling_rate, 4),
         "sampling_rate": voice.audio.sampling_rate,
         "wav_sha256": sha256_of(path),
@@ -71,6 +98,20 @@ def write_speech(speech: Speech, voice: Voice, seed: int, out: Path, number: int
     }
     write_whole(path.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
     return path
+
+
+def _phrases(speech: Speech, voice: Voice) -> list[dict[str, object]]:
+    """What was spoken at once, and where it begins."""
+    starts = accumulate((phrase.samples for phrase in speech.phrases), initial=0)
+    return [
+        {
+            "spoken_text": phrase.words,
+            "start_s": round(start / voice.audio.sampling_rate, 4),
+            "status": phrase.status,
+            "attempts": phrase.attempts,
+        }
+        for phrase, start in zip(speech.phrases, starts, strict=False)
+    ]
 
 
 def read_texts(texts: Sequence[str], file: Path | None) -> list[Text]:

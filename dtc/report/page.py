@@ -54,7 +54,7 @@ class ReportClip:
         recording: what the person said.
         copy_synthesis: the recording's own mel through the vocoder.
         stop_status: how the synthesis ended, in words.
-        stopped: whether it ended by itself; where not, the clip counts as a failure.
+        stopped: whether it read its text whole and ended by itself; where not, the clip counts as a failure.
         reference_log_mel, synthesised_log_mel: natural-log mels (mels × frames); shown where both are there.
         alignment: attention weights (steps × symbols).
         symbols: what the attention ran over, one string a symbol.
@@ -82,7 +82,7 @@ class ReportClip:
 
     @property
     def failed(self) -> bool:
-        """Whether a word went wrong or the synthesis did not end by itself."""
+        """Whether a word went wrong or the text was not spoken whole."""
         return self.word_errors > 0 or not self.stopped
 
     @property
@@ -164,7 +164,8 @@ METRICS: Mapping[str, Metric] = {
     "attention_focus": Metric("Attention focus", "%", "mean of the largest weight; 100 % is certain", 1),
     "attention_diagonality": Metric("Attention diagonality", "%", "weight near the diagonal", 1),
     "real_time_factor": Metric("Real-time factor", "×", "seconds of work per second of audio", 3),
-    "stopped_share": Metric("Ended by itself", "%", "share of the syntheses", 1),
+    "stopped_share": Metric("Spoken whole", "%", "syntheses that ended by themselves and left nothing out", 1),
+    "attempts_per_phrase": Metric("Attempts", "×", "a phrase that goes wrong is spoken again; 1 is never"),
 }
 
 
@@ -175,7 +176,7 @@ def confusions(clips: Sequence[ReportClip], most: int = 8) -> list[tuple[Word, i
 
 
 def worst_first(clips: Sequence[ReportClip]) -> list[ReportClip]:
-    """Clips that did not end by themselves, then by word errors; equals keep their order."""
+    """Clips that were not spoken whole, then by word errors; equals keep their order."""
     return sorted(clips, key=lambda clip: (clip.stopped, -clip.word_errors))
 
 
