@@ -1,0 +1,98 @@
+"""A checkpoint of another project: its tensors and its plain facts. No code in it is ever run."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dtc.errors import InputError
+
+NAMED = 4  # tensors in an error; the others are counted
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What such a file holds."""
+
+    state_dict: dict[str, Tensor]  # without the `module.` of a model that was trained on several GPUs
+    hparams: dict[str, Any]  # what it says of them itself, under `config`
+    iteration: int  # 0 where it is not known
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """A checkpoint with a `state_dict`, or that alone; safetensors by its suffix, else as torch.save writes it.
+
+    Raises InputError where the file is missing, damaged, no checkpoint, or a pickle that would run code.
+    """
+    with _in_one_line(file):
+        safe = file.suffix == ".safetensors"
+        tree: Any = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
+    facts = tree if isinstance(tree, Mapping) and "state_dict" in tree else {"state_dict": tree}
+    state_dict, hparams, iteration = facts["state_dict"], facts.get("config"), facts.get("iteration")
+    if not _is_state_dict(state_dict):
+        holds = named([str(key) for key in tree]) if isinstance(tree, Mapping) else f"a {type(tree).__name__}"
+        expected = "a checkpoint with a state_dict of tensors, or a state_dict alone"
+        raise InputError(file, f"holds {holds or 'nothing'}", expected, "save the model's state_dict()")
+    if all(name.startswith("module.") for name in state_dict):
+        state_dict = {name.removeprefix("module."): value for name, value in state_dict.items()}
+    return Checkpoint(
+        dict(state_dict),
+        dict(hparams) if isinstance(hparams, Mapping) else {},
+        iteration if isinstance(iteration, int) and iteration > 0 else 0,
+    )
+
+
+def read_hparams(file: Path) -> dict[str, Any]:
+    """Hyper-parameters by their project's names, from a JSON file. Raises InputError where it is none."""
+    try:
+        tree = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(file, "no such file", "hyper-parameters as JSON") from None
+    except ValueError as error:
+        raise InputError(file, f"not JSON ({error})", "hyper-parameters as JSON") from None
+    if not isinstance(tree, dict):
+        raise InputError(file, f"a JSON {type(tree).__name__}", 'hyper-parameters, as in {"gate_threshold": 0.5}')
+    return tree
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+@contextmanager
+def _in_one_line(file: Path) -> Iterator[None]:
+    """Whatever reading a foreign file raises, as InputError: a parser that is fed garbage may raise anything."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(file, "no such file", "a checkpoint") from None
+    except (IsADirectoryError, PermissionError):
+        raise
+    except pickle.UnpicklingError as error:
+        needed = re.search(r"GLOBAL ([\w.]+)", str(error))
+        found = f"a pickle that needs {needed[1]}, which is code" if needed else "a pickle that is not plain data"
+        remedy = "where you trust it, save the model's state_dict() alone and import that"
+        raise InputError(file, found, "tensors, texts and numbers alone", remedy) from None
+    except Exception as error:
+        # torch answers with its C++ stack; its first sentence says what is wrong.
+        reason = re.split(r"\n|\. ", str(error), maxsplit=1)[0] or type(error).__name__
+        kind = "safetensors" if file.suffix == ".safetensors" else "a torch file"
+        raise InputError(file, f"does not read as {kind} ({reason})", remedy="fetch it again") from None
+
+
+def _is_state_dict(tree: object) -> bool:
+    return isinstance(tree, Mapping) and bool(tree) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in tree.items()
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""`dtc import` and `dtc export`: another project's checkpoint ⇄ a model folder."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from dtc.acoustic import AcousticConfig
+from dtc.audio import AudioConfig
+from dtc.compat.foreign import Checkpoint, read_checkpoint, read_hparams
+from dtc.compat.nvidia import ALPHABET, Imported, export_tacotron2, import_tacotron2
+from dtc.config import Section, parse_section
+from dtc.errors import InputError
+from dtc.files import write_whole
+from dtc.provenance import sha256_of
+from dtc.text.symbols import TextConfig
+from dtc.training.checkpoint import CARD, WEIGHTS, ModelCard, read_model, save_model
+from stages import paths
+
+NVIDIA_TACOTRON2 = "nvidia-tacotron2"
+
+
+class _AcousticSection(Section):
+    config: AcousticConfig
+
+
+def import_nvidia_tacotron2(
+    file: Path, hparams_file: Path | None, out: Path, overwrite: bool, console: Console
+) -> None:
+    """Write the model folder of a Tacotron 2 checkpoint of NVIDIA's. Nothing is written where it is refused."""
+    _require_free(out, overwrite)
+    checkpoint = read_checkpoint(file)
+    hparams = checkpoint.hparams | (read_hparams(hparams_file) if hparams_file else {})
+    imported = import_tacotron2(checkpoint.state_dict, hparams, file)
+    folder = Path(os.path.abspath(out))  # noqa: PTH100  # resolve() would follow a link, which is refused above
+    card = save_model(folder, imported.weights, _card(file, checkpoint, imported))
+    table = Table("model", "parameters", "steps", "folder", "fingerprint")
+    steps = str(card.steps or "unknown")
+    table.add_row(imported.config.model, f"{imported.parameters:,}", steps, str(out), card.fingerprint)
+    console.print(table)
+    if imported.assumed:
+        assumed = ", ".join(f"{name} {value:g}" for name, value in imported.assumed.items())
+        console.print(f"import: as NVIDIA published, since {file} does not say: {assumed}", highlight=False)
+    console.print(f"import: {_next(imported.audio)}", highlight=False)
+
+
+def _require_free(out: Path, overwrite: bool) -> None:
+    """Raise InputError where `out` is there, unless it is a model that may be replaced: it is deleted in the end."""
+    if not out.exists() and not out.is_symlink():
+        return
+    another = "name another with --out"
+    if not overwrite:
+        raise InputError(out, "is there already", "a new folder", f"replace it with --overwrite, or {another}")
+    if out.is_symlink() or not out.is_dir() or {path.name for path in out.iterdir()} - {CARD, WEIGHTS}:
+        raise InputError(out, "is there, and holds more than a model", "a folder that may be replaced", another)
+
+
+def _card(file: Path, checkpoint: Checkpoint, imported: Imported) -> ModelCard:
+    sha256 = sha256_of(file)
+    return ModelCard(
+        kind="acoustic",
+        config=imported.config.model_dump(mode="json"),
+        training={"imported_as": NVIDIA_TACOTRON2, "file": file.name, "sha256": sha256},
+        audio=imported.audio,
+        text=TextConfig(symbols="nvidia", normaliser="english"),
+        alphabet=ALPHABET,
+        mel_mean=tuple(imported.weights["mel_mean"].tolist()),
+        mel_deviation=tuple(imported.weights["mel_deviation"].tolist()),
+        corpus=f"unknown: {NVIDIA_TACOTRON2}",
+        features=f"unknown: {NVIDIA_TACOTRON2}, SHA-256 {sha256}",  # never those of data/features
+        steps=checkpoint.iteration,
+    )
+
+
+def _next(audio: AudioConfig) -> str:
+    mel = f"{audio.sampling_rate} Hz, hop {audio.hop_length}, {audio.n_mel_channels} bands"
+    return f'next, `dtc say "…"`, with {paths.ACOUSTIC} and a vocoder of the same mel ({mel}) in {paths.VOCODER}'
+
+
+def export_nvidia_tacotron2(file: Path, folder: Path, overwrite: bool, console: Console) -> None:
+    """Write a model folder as a checkpoint that NVIDIA's code reads: torch.save of {iteration, config, state_dict}."""
+    if file.exists() and (file.is_dir() or not overwrite):
+        remedy = "name another" if file.is_dir() else "replace it with --overwrite, or name another"
+        raise InputError(file, "is there already", "a new file", remedy)
+    card, weights = read_model(folder, "acoustic")
+    config = parse_section({"config": card.config}, _AcousticSection, str(folder / CARD)).config
+    checkpoint, notes = export_tacotron2(config, card, weights, folder)
+    stream = io.BytesIO()  # in memory, so that the file's name is not in its bytes
+    torch.save(checkpoint, stream)
+    write_whole(file, stream.getvalue())
+    table = Table("model", "tensors", "steps", "file", "SHA-256")
+    table.add_row(config.model, str(len(checkpoint["state_dict"])), str(card.steps), str(file), sha256_of(file)[:16])
+    console.print(table)
+    for note in notes:
+        console.print(f"export: {note}", highlight=False)
+    console.print(f'export: reads with torch.load("{file}", weights_only=True)["state_dict"]', highlight=False)
