@@ -86,6 +86,9 @@ def use_memory(folder: Path) -> None:
 
 def read_sample(archive: Path) -> dict[str, tuple[np.ndarray, str]]:
     """Id → samples and text of the real clips."""
+    if not archive.is_file():
+        layout = "a tar of LJ Speech's layout (metadata.csv and wavs/, 22,050 Hz)"
+        raise SystemExit(f"{archive}: no such file; pass --sample FILE, {layout}; librosa comes with the extra `bench`")
     with tarfile.open(archive) as tar:
         files = {Path(member.name).name: tar.extractfile(member).read() for member in tar if member.isfile()}
     texts = dict(line.split("|")[::2] for line in files["metadata.csv"].decode().splitlines())

@@ -62,12 +62,14 @@ class AudioConfig(Section):
         return self.sampling_rate / self.hop_length
 
 
-def require_same_audio(first: AudioConfig, first_name: str, second: AudioConfig, second_name: str) -> None:
+def require_same_audio(
+    first: AudioConfig, first_name: str, second: AudioConfig, second_name: str,
+    remedy: str = "train both from the same features",
+) -> None:  # fmt: skip
     """Raise InputError, with the differing fields side by side, where two parts were made for different mels."""
     ours, theirs = first.model_dump(), second.model_dump()
     differing = [f"{key} {ours[key]} against {theirs[key]}" for key in ours if ours[key] != theirs[key]]
     if differing:
-        remedy = "train both from the same features"
         raise InputError(f"{first_name} and {second_name}", "different mels: " + ", ".join(differing), remedy=remedy)
 
 

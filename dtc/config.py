@@ -49,8 +49,20 @@ def _check_odd(size: int) -> int:
     return size
 
 
+def matching(pattern: str, expected: str) -> AfterValidator:
+    """Of a text: `pattern` fits all of it. `expected` says so in words, as pydantic would show the pattern."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"found {text!r}, expected {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Odd = Annotated[int, AfterValidator(_check_odd)]
+Name = Annotated[str, matching(r"[A-Za-z0-9_-]+", "letters without accents, digits, - and _")]  # of files and folders
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -62,7 +74,8 @@ def read_params(path: Path, schema: type[AnySection]) -> AnySection:
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
-        raise InputError(path, "no such file", "a params file", "pass --params FILE or run in the project") from None
+        expected, remedy = "the params file of a project", "run it in a project's folder, or pass --params FILE"
+        raise InputError(path, "no such file", expected, remedy) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read ({error})", "a YAML file in UTF-8") from None
     except yaml.YAMLError as error:
@@ -82,6 +95,8 @@ def parse_section(tree: object, schema: type[AnySection], where: str) -> AnySect
         faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         dotted, message, remedy = _describe(faults[0], schema)
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        if not remedy:
+            message, more = message + more, ""
         raise InputError(f"{where}: {dotted}", message, remedy=remedy + more) from None
 
 

@@ -30,6 +30,8 @@ def decode(source: bytes, where: str) -> tuple[Shaped[np.ndarray, "samples chann
     Raises InputError, naming `where`, for what does not decode, ends early, holds no samples or no finite ones, or
     says absurd things of itself. An MP3 without a Xing header does not say how long it should be.
     """
+    if not source:
+        raise InputError(where, "an empty file", EXPECTED, "copy it again, or remove it and its row")
     if plain := _decode_plain_wave(source):
         return plain
     try:

@@ -1,4 +1,4 @@
-"""The one error a user is meant to read."""
+"""The one error a user is meant to read, and numbers as it says them."""
 
 from __future__ import annotations
 
@@ -28,3 +28,8 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str, str]]:
         """So that it arrives whole from a worker process: an exception is pickled by its message alone."""
         return type(self), self._parts
+
+
+def plural(number: int, noun: str) -> str:
+    """ "1 clip", "0 clips", "1,200 clips"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)

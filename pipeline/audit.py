@@ -74,9 +74,9 @@ class Audit:
     kept: Shaped[np.ndarray, " clips"]  # whether they are among the rows
 
     @property
-    def faulty(self) -> int:
-        """How many clips and rows have faults."""
-        return len({fault.member or fault.error.where for fault in self.faults})
+    def left_out(self) -> int:
+        """How many clips are not among the rows. A row without a clip is a fault, and leaves none out."""
+        return len(self.names) - len(self.rows)
 
 
 def audit(

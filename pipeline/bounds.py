@@ -14,16 +14,16 @@ from pipeline.measure import ClipFacts
 # What a fault is about, and what to say of it in a list of them.
 KINDS = {
     "corpus": "the listing as a whole",
-    "listing": "rows of the listing",
-    "stray": "clips without a row",
-    "decode": "files that do not decode whole",
+    "listing": "a row of the listing",
+    "stray": "a clip without a row",
+    "decode": "a file that does not decode whole",
     "channels": "more than one channel",
     "sampling_rate": "another sampling rate",
     "duration": "too short or too long",
     "clipping": "louder than the recording could hold",
     "silence": "silent, or mostly so",
     "duplicate": "the same audio twice",
-    "text": "texts that cannot be spoken",
+    "text": "a text that cannot be spoken",
     "characters_per_s": "text and clip do not fit each other",
 }
 

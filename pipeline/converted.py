@@ -147,7 +147,8 @@ def _require_params(
 ) -> None:
     """Raise InputError where the clips were made by other sections than those in params.yaml: nothing is made anew."""
     facts, where = split.facts, str(split.file)
-    require_same_audio(facts.audio, where, audio, "params.yaml")
+    remedy = "set the section audio of params.yaml to the first of these values, the set's"
+    require_same_audio(facts.audio, where, audio, "params.yaml", remedy)
     for name, theirs, ours in (("recording", facts.recording, recording), ("text", facts.text, text)):
         for key, value in theirs.model_dump().items():
             if (found := getattr(ours, key)) != value:

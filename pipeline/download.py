@@ -84,6 +84,11 @@ def archive_name(corpus: CorpusConfig) -> str:
 class _Refused(InputError):
     """A source that does not give the archive; another may."""
 
+    @property
+    def fault(self) -> str:
+        """What is wrong with the source, without what to do."""
+        return str(InputError(self.where, self.found, self.expected))
+
 
 class _Interrupted(Exception):
     """The attempt came to nothing or not to the end; the next may go on."""
@@ -104,11 +109,13 @@ def _first_that_gives(corpus: CorpusConfig, part: Part, tell: Tell, patience: Pa
         except _Refused as refusal:
             refusals.append(refusal)
             if len(refusals) < len(sources):
-                tell(f"{refusal.where}: {refusal.found}; on to the next source")
+                tell(f"{refusal.fault}; on to the next source")
     if len(refusals) == 1:
         raise refusals[0]
-    said = "; ".join(f"{refusal.where}: {refusal.found}" for refusal in refusals)
-    raise InputError("corpus.source", f"none of {len(sources)} sources gives the archive ({said})", remedy=BY_HAND)
+    said = "; ".join(refusal.fault for refusal in refusals)
+    remedies = dict.fromkeys(refusal.remedy for refusal in refusals if refusal.remedy)
+    found = f"none of {len(sources)} sources gives the archive ({said})"
+    raise InputError("corpus.source and corpus.mirrors", found, remedy="; ".join(remedies))
 
 
 def _copy(source: str, corpus: CorpusConfig, part: Part) -> str:
@@ -262,6 +269,7 @@ def _fault(sums: Checksums, corpus: CorpusConfig) -> tuple[str, str, str] | None
     names = {"md5": ("MD5", sums.md5, corpus.md5), "sha256": ("SHA-256", sums.sha256, corpus.sha256)}
     for key, (name, found, expected) in names.items():
         if expected is not None and found != expected:
-            remedy = f"set corpus.{key} to the {name} that the corpus's owner publishes, or fetch the right file"
+            published = f"the {name} that the corpus's owner publishes"
+            remedy = f"set corpus.{key} to {published}, or to null where it is unknown, or fetch the right file"
             return f"{name} {found}", expected, remedy
     return None

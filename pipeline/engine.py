@@ -66,6 +66,11 @@ def _one_thread() -> Iterator[None]:
 
 
 def _run_in_processes(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
+    with _sigterm_as_ctrl_c():
+        yield from _run_in_pool(work, jobs, workers)
+
+
+def _run_in_pool(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
     pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
     waiting: deque[Future[Result]] = deque()
     try:
@@ -94,25 +99,47 @@ def _context() -> multiprocessing.context.BaseContext:
     return context
 
 
+def _takes_signals() -> bool:
+    return sys.platform != "win32" and threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt too: a master that dies of it leaves semaphores, which Python complains of."""
+    if not _takes_signals():
+        yield
+        return
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
 @contextmanager
 def _ctrl_c_held() -> Iterator[None]:
-    """Raises KeyboardInterrupt at its end where Ctrl-C came meanwhile.
+    """Raises KeyboardInterrupt at its end where Ctrl-C, or SIGTERM, came meanwhile.
 
     A terminal sends it to all processes. The one that workers are forked from would die of it while it imports, and a
     worker that starts after the master has gone finds nothing of what it was promised: both are loud about it.
     """
-    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+    if not _takes_signals():
         yield
         return
     came: list[int] = []
     resource_tracker.ensure_running()  # would otherwise be started within, and unblocks the signal
-    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes started within inherit it
+    handlers = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    # Processes started within inherit it. Not SIGTERM, by which a broken pool ends those that are left.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     if came:
         raise KeyboardInterrupt
 

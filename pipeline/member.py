@@ -13,7 +13,7 @@ LARGEST_MEMBER_BYTES = 1 << 30  # an hour of 16-bit stereo at 48 kHz is 0.7 GB; 
 LARGEST_RATIO = 200  # of all bytes unpacked to the archive's; sound is below 20, silence alone is far above
 SPARE_BYTES = 64 << 20  # a small archive may unpack to this much at any ratio
 
-FETCH_AGAIN = "remove it and run `dtc download` again"
+FETCH_AGAIN = "run `dtc download` again"  # which replaces what is not right
 PACK_AGAIN = "pack it again"
 DO_NOT_USE = "do not use this archive"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, StringConstraints
+from pydantic import Field, NonNegativeInt
 
-from dtc.config import Section
-from dtc.errors import InputError
+from dtc.config import Name, Section
+from dtc.errors import InputError, plural
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -40,7 +40,7 @@ class ListedSplit(Section):
     """By given lists: splits/NAME/{train,validation,test}.txt; without train.txt, the rest is `train`."""
 
     method: Literal["lists"]
-    lists: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]  # a folder in splits/
+    lists: Name  # a folder in splits/
 
 
 SplitConfig = Annotated[HashSplit | RatioSplit | ListedSplit, Field(discriminator="method")]
@@ -56,6 +56,24 @@ def assign_splits(ids: Sequence[str], config: SplitConfig, folder: Path = LISTS)
     if isinstance(config, RatioSplit):
         return _cut(ids, config)
     return _look_up(ids, folder / config.lists)
+
+
+def require_every_split(splits: Sequence[Split], config: SplitConfig, folder: Path = LISTS) -> None:
+    """Raise InputError, with the way out that the method has, where a split got none of the clips."""
+    for split in SPLITS:
+        if split not in splits:
+            found = f"{config.method} leaves {split} without one of {plural(len(splits), 'clip')}"
+            raise InputError("split.method", found, "clips in every split", _way_out(split, config, folder))
+
+
+def _way_out(split: Split, config: SplitConfig, folder: Path) -> str:
+    if isinstance(config, HashSplit):
+        return "for few clips set split.method to ratio, which meets the shares exactly; or record more"
+    if isinstance(config, RatioSplit):
+        share = "split.validation_share or split.test_share" if split == "train" else f"split.{split}_share"
+        return f"{'lower' if split == 'train' else 'raise'} {share}, or record more"
+    lists = folder / config.lists
+    return f"list clips of this corpus in {lists / split}.txt, or set split.method to ratio, which wants no lists"
 
 
 def split_of(clip_id: str, config: HashSplit) -> Split:
@@ -90,7 +108,8 @@ def _look_up(ids: Sequence[str], folder: Path) -> list[Split]:
     if (folder / "train.txt").is_file():
         missing = [clip_id for clip_id in ids if clip_id not in listed]
         if missing:
-            found = f"{len(missing)} clips in no list ({', '.join(missing[:NAMED])}{', …' * (len(missing) > NAMED)})"
+            named = ", ".join(missing[:NAMED]) + ", …" * (len(missing) > NAMED)
+            found = f"{plural(len(missing), 'clip')} in no list ({named})"
             remedy = "list them, or remove train.txt: without it the rest is train"
             raise InputError(folder, found, "every clip in one", remedy)
     return [listed.get(clip_id, "train") for clip_id in ids]
@@ -98,11 +117,15 @@ def _look_up(ids: Sequence[str], folder: Path) -> list[Split]:
 
 def _read_lists(folder: Path) -> dict[str, Split]:
     """Every listed id and its split."""
+    if not folder.is_dir():
+        known = ", ".join(sorted(other.name for other in folder.parent.glob("*/"))) or "none is there"
+        remedy = "put validation.txt and test.txt there, and train.txt where not all others train; or name another"
+        raise InputError("split.lists", f"no folder {folder}", f"one of {folder.parent}/ ({known})", remedy)
     listed: dict[str, Split] = {}
     places: dict[str, str] = {}
     for split in SPLITS:
         path = folder / f"{split}.txt"
-        if split == "train" and folder.is_dir() and not path.exists():
+        if split == "train" and not path.exists():
             continue
         for clip_id, where in _read_ids(path):
             if clip_id in places:
@@ -118,9 +141,7 @@ def _read_ids(path: Path) -> Iterator[tuple[str, str]]:
     except UnicodeDecodeError as error:
         raise InputError(path, f"byte {error.start} is no UTF-8", "text in UTF-8", "save it as UTF-8") from None
     except OSError as error:
-        known = ", ".join(sorted(other.name for other in path.parent.parent.glob("*/"))) or "none"
-        remedy = f"write it, or set split.lists to a folder of {path.parent.parent} ({known})"
-        raise InputError(path, f"cannot be read ({error.strerror})", "one id a line", remedy) from None
+        raise InputError(path, f"cannot be read ({error.strerror})", "one id a line", "write it") from None
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield PurePosixPath(line.split("|")[0].strip().replace("\\", "/")).stem, f"{path}:{number}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dtc import __version__
 from stages import paths
 
 if TYPE_CHECKING:
@@ -27,14 +28,20 @@ train = typer.Typer(help="Train one of the two models on data/features.", no_arg
 app.add_typer(train, name="train")
 corpus = typer.Typer(help="Look at recordings before they become a project.", no_args_is_help=True)
 app.add_typer(corpus, name="corpus")
+imports = typer.Typer(help="Make a model folder of another project's checkpoint.", no_args_is_help=True)
+app.add_typer(imports, name="import")
+exports = typer.Typer(help="Write a trained model for another project.", no_args_is_help=True)
+app.add_typer(exports, name="export")
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N. auto takes CUDA where there is one.")]
 PARAMS = Path("params.yaml")
-# What the system refuses and a user can mend: rights, a file where a folder should be or the reverse, room.
+# What the system refuses and a user can mend: rights, a file where a folder should be or the reverse, a path where
+# nothing can be, room.
 REFUSALS = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENOSPC,
-    errno.EDQUOT, errno.EFBIG,
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOSPC, errno.EDQUOT, errno.EFBIG,
 }  # fmt: skip
 
 
@@ -42,8 +49,19 @@ class _Options:
     debug = False
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dtc {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def main(debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False) -> None:
+def main(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """Set what every command shares."""
     _Options.debug = debug
     # OpenMP's threads spin while they wait for one another, which makes training 20 times slower as soon as another
@@ -76,7 +94,7 @@ def download(file: ParamsFile = PARAMS) -> None:
 
 @app.command()
 def verify(file: ParamsFile = PARAMS) -> None:
-    """Check every clip and every row of the corpus; write data/manifest.jsonl and a summary."""
+    """Check every clip and row of the corpus; write a manifest."""
     with _one_line_errors() as console:
         from stages.params import load_params
         from stages.verify import verify
@@ -93,10 +111,11 @@ def corpus_check(
         typer.Option("--params", help="Check by these settings; else by params.yaml if there is one, or a preset."),
     ] = None,
 ) -> None:
-    """Tell whether SOURCE is ready to train on, and what to mend, line by line. Writes nothing.
+    """Tell whether SOURCE is ready to train on. Writes nothing.
 
-    Reads every clip and every row, as `dtc verify` will: formats, sampling rates, channels, durations, clipping,
-    silence, duplicates, texts, and whether text and clip fit each other. Exit code 0: ready; 2: not yet.
+    Says what to mend, line by line. Reads every clip and every row, as `dtc verify` will: formats, sampling rates,
+    channels, durations, clipping, silence, duplicates, texts, and whether text and clip fit each other. Exit code 0:
+    ready; 2: not yet.
     """
     with _one_line_errors() as console:
         from stages.corpus import check
@@ -106,7 +125,7 @@ def corpus_check(
 
 @app.command()
 def preprocess(file: ParamsFile = PARAMS) -> None:
-    """Compute the features of every clip into WebDataset shards in data/features."""
+    """Compute the features of every clip; write shards."""
     with _one_line_errors() as console:
         from stages.params import load_params
         from stages.preprocess import preprocess
@@ -123,7 +142,7 @@ def convert(
     format: Annotated[str, typer.Option("--format", help="torch, numpy or wav.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("converted"),
 ) -> None:
-    """Write data/features as tensors, arrays or WAVs, a file or a list a split, with their MD5s."""
+    """Write the features as tensors, arrays or WAVs, with MD5s."""
     with _one_line_errors() as console:
         from stages.convert import convert
 
@@ -138,7 +157,7 @@ def train_acoustic(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
         from stages.train import train_acoustic
 
         sections = load_params(file)
-        train_acoustic(sections.acoustic, sections.training.acoustic, _device(device), console)
+        train_acoustic(sections.acoustic, sections.training.acoustic, sections.audio, _device(device), console)
 
 
 @train.command("vocoder")
@@ -149,18 +168,18 @@ def train_vocoder(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
         from stages.train import train_vocoder
 
         sections = load_params(file)
-        train_vocoder(sections.vocoder, sections.training.vocoder, _device(device), console)
+        train_vocoder(sections.vocoder, sections.training.vocoder, sections.audio, _device(device), console)
 
 
 @app.command()
 def evaluate(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
-    """Measure the voice on the held-out clips; write metrics, WAVs and the report."""
+    """Measure the voice on held-out clips; write the report."""
     with _one_line_errors() as console:
         from stages.evaluate import evaluate
         from stages.params import load_params
 
         sections = load_params(file)
-        evaluate(sections.evaluate, _device(device), console)
+        evaluate(sections.evaluate, sections.synthesis, _device(device), console)
 
 
 @app.command()
@@ -169,13 +188,49 @@ def say(
     file: Annotated[Path | None, typer.Option("--file", help="A file with one text a line.")] = None,
     out: Annotated[Path, typer.Option(help="Where the WAVs go.")] = paths.SPOKEN,
     seed: Annotated[int, typer.Option(help="Another seed, another rendering.")] = 1,
+    params_file: ParamsFile = PARAMS,
     device: Device = "auto",
 ) -> None:
-    """Speak one or many texts: a 16-bit WAV and a JSON sidecar each."""
+    """Speak texts of any length: a WAV and a JSON sidecar each."""
     with _one_line_errors() as console:
+        from stages.params import load_params
         from stages.say import read_texts, say
 
-        say(read_texts(texts or [], file), out, seed, _device(device), console)
+        config = load_params(params_file).synthesis
+        say(read_texts(texts or [], file), config, out, seed, _device(device), console)
+
+
+@imports.command("nvidia-tacotron2")
+def import_nvidia_tacotron2(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A checkpoint of NVIDIA/tacotron2 or DeepLearningExamples, or a state_dict; .safetensors too.",
+        ),
+    ],
+    hparams: Annotated[Path | None, typer.Option(help="Its hyper-parameters by NVIDIA's names, as JSON.")] = None,
+    out: Annotated[Path, typer.Option(help="The model folder to write.")] = paths.ACOUSTIC,
+    overwrite: Overwrite = False,
+) -> None:
+    """Import a Tacotron 2 of NVIDIA's. No code in the file is run."""
+    with _one_line_errors() as console:
+        from stages.exchange import import_nvidia_tacotron2
+
+        import_nvidia_tacotron2(file, hparams, out, overwrite, console)
+
+
+@exports.command("nvidia-tacotron2")
+def export_nvidia_tacotron2(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The checkpoint to write.")],
+    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.ACOUSTIC,
+    overwrite: Overwrite = False,
+) -> None:
+    """Export the acoustic model as a Tacotron 2 of NVIDIA's."""
+    with _one_line_errors() as console:
+        from stages.exchange import export_nvidia_tacotron2
+
+        export_nvidia_tacotron2(file, model, overwrite, console)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from dtc.errors import InputError
 from pipeline.convert import WAVS, WRITERS, Sums, set_facts_of, stored_clips
 from pipeline.features import Features
 from pipeline.shards import ShardIndex, read_index, verify_shards
-from pipeline.split import SPLITS, Split
+from pipeline.split import LISTS, SPLITS, Split
 from stages import paths
 from stages.progress import SECONDS_BETWEEN_LINES
 
@@ -131,14 +132,23 @@ def _report(format: str, index: ShardIndex, out: Path, sums: Sums, seconds: floa
         wavs = sum(name.startswith(f"{WAVS}/") for name in sums)
         console.print(f"{wavs:,} WAVs; their MD5s are in {out / MD5SUMS}", highlight=False, soft_wrap=True)
     megabytes = sum((out / name).stat().st_size for name in sums) / 1e6
+    if format == "wav":
+        copy = shlex.join(["cp", *(str(out / f"{split}.txt") for split in SPLITS), str(LISTS / index.corpus)])
+        line = f"convert: for the same split, mkdir -p {LISTS / index.corpus} && {copy}"
+        console.print(line, highlight=False, soft_wrap=True)
     line = f"convert: {out}, {megabytes:,.1f} MB in {seconds:.1f} s; to train from it, in params.yaml:"
     console.print(line, highlight=False, soft_wrap=True)
-    console.print(_snippet(format, out, sums), highlight=False, soft_wrap=True, end="")
+    console.print(_snippet(format, out, sums, index), highlight=False, soft_wrap=True, end="")
 
 
-def _snippet(format: str, out: Path, sums: Mapping[str, str]) -> str:
-    """The keys of params.yaml's section `corpus` that name this conversion."""
-    keys: dict[str, object] = {"format": "tensor_mel", "source": str(out), "checksums": dict(sums)}
+def _snippet(format: str, out: Path, sums: Mapping[str, str], index: ShardIndex) -> str:
+    """The keys of params.yaml that name this conversion, and what it must be used with."""
+    corpus: dict[str, object] = {"source": str(out), "mirrors": [], "md5": None, "sha256": None}
     if format == "wav":
-        keys = {"format": "ljspeech", "source": str(out), "mirrors": [], "md5": None, "sha256": None, "checksums": {}}
-    return yaml.safe_dump({"corpus": keys}, sort_keys=False, allow_unicode=True)
+        corpus |= {"format": "ljspeech", "checksums": {}}
+        used_with: dict[str, object] = {"split": {"method": "lists", "lists": index.corpus}}
+    else:
+        corpus |= {"format": "tensor_mel", "checksums": dict(sums)}
+        used_with = {name: getattr(index, name).model_dump(mode="json") for name in ("recording", "text")}
+    tree = {"corpus": corpus, "audio": index.audio.model_dump(mode="json"), **used_with}
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)

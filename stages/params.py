@@ -11,12 +11,13 @@ from dtc.audio import AudioConfig
 from dtc.config import Section, read_params
 from dtc.evaluation import EvaluateConfig
 from dtc.recording import RecordingConfig
+from dtc.synthesis import SynthesisConfig
 from dtc.text.symbols import TextConfig
 from dtc.training.loop import TrainingConfig
 from dtc.vocoder import VocoderConfig
 from dtc.vocoder.vocos import VocosConfig
 from pipeline.audit import AuditConfig
-from pipeline.corpora import CorpusConfig
+from pipeline.corpora import CorpusConfig, find_grammar
 from pipeline.engine import DistributedConfig
 from pipeline.features import FeaturesConfig
 from pipeline.split import SplitConfig
@@ -43,6 +44,7 @@ class Params(Section):
     acoustic: AcousticConfig
     vocoder: VocoderConfig
     training: TrainingSections
+    synthesis: SynthesisConfig
     evaluate: EvaluateConfig
 
     @model_validator(mode="after")
@@ -57,5 +59,8 @@ class Params(Section):
 
 
 def load_params(path: Path) -> Params:
-    """The params file of the project."""
-    return read_params(path, Params)
+    """The params file of the project. A grammar that is not there is refused now, not after hours of training."""
+    params = read_params(path, Params)
+    if params.evaluate.grammar is not None:
+        find_grammar(params.evaluate.grammar)
+    return params

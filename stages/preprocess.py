@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dtc.audio import AudioConfig
-from dtc.errors import InputError
+from dtc.errors import InputError, plural
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files, md5_of
 from dtc.recording import RecordingConfig
@@ -36,7 +37,7 @@ from pipeline.shards import (
     write_index,
     write_places,
 )
-from pipeline.split import SPLITS, Split, SplitConfig, assign_splits
+from pipeline.split import SPLITS, Split, SplitConfig, assign_splits, require_every_split
 from stages import paths
 from stages.progress import counted
 
@@ -59,7 +60,6 @@ def preprocess(
     """Compute the features of every clip. The folder appears when all is there; finished shards outlive a kill."""
     started = time.monotonic()
     source = _open_source(corpus, FeatureRecipe(recording, audio, features), split)
-    _require_clips_in_every_split(source.splits)
     # The manifest has the checksum of every clip; of a converted set only the files have one.
     made_from = fingerprint(
         corpus.name, corpus.checksums, recording, audio, text, features, split, md5_of(paths.MANIFEST),
@@ -73,7 +73,7 @@ def preprocess(
     if finished:
         console.print(f"preprocess: {len(finished)} of {len(files)} shards are finished already", highlight=False)
     jobs = plan_jobs(_clips(source.maker, distributed), source.splits, features.clips_per_shard, finished)
-    with ThreadPoolExecutor(1) as beside:  # it may be seconds of hashing
+    with ThreadPoolExecutor(1) as beside, _telling_how_to_go_on(files):  # it may be seconds of hashing
         corpus_md5 = beside.submit(source.corpus_md5)
         computed = _compute(source.maker, jobs, len(source.splits), distributed, console)
 
@@ -106,17 +106,19 @@ def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig
         require_packable(recipe.features)
         verify_converted(corpus, paths.RAW)
         splits = converted_splits(read_manifest(paths.MANIFEST))
+        _require_clips_of_every_file(splits)
         return _Source(ConvertedMaker(paths.RAW, recipe), splits, lambda: set_facts(corpus, paths.RAW).corpus_md5)
     archive = paths.raw_archive()
     splits = assign_splits([row.id for row in read_manifest(paths.MANIFEST)], split)
+    require_every_split(splits, split)
     return _Source(ShardMaker(archive, recipe), splits, lambda: corpus.md5 or md5_of(archive))
 
 
-def _require_clips_in_every_split(splits: Sequence[Split]) -> None:
+def _require_clips_of_every_file(splits: Sequence[Split]) -> None:
+    """A converted set has clips of every split; the audit may have left out all of one."""
     for name in SPLITS:
         if name not in splits:
-            remedy = "raise split.validation_share and split.test_share, or record more"
-            raise InputError(paths.FEATURES, f"no clips in split {name} of {len(splits)}", "at least one", remedy)
+            raise InputError(paths.MANIFEST, f"no clips of {name}", "some", f"mend what {paths.SKIPPED} lists")
 
 
 def _is_complete(made_from: str, source: _Source) -> bool:
@@ -174,6 +176,18 @@ def _compute(
     return computed
 
 
+@contextmanager
+def _telling_how_to_go_on(files: Sequence[str]) -> Iterator[None]:
+    """Has an interruption say what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        finished = sum(is_finished(PART, file) for file in files)
+        raise KeyboardInterrupt(
+            f"preprocess: stopped with {finished} of {plural(len(files), 'shard')} finished; run it again to go on"
+        ) from None
+
+
 def _summed_up(files: Sequence[str], audio: AudioConfig) -> dict[str, tuple[Any, ...]]:
     """What the index says of all shards; the facts of one in memory at a time."""
     shards, alphabet, statistics = [], set[str](), MelStatistics.none(audio.n_mel_channels)
@@ -200,6 +214,6 @@ def _report(index: ShardIndex, computed: int, seconds: float, console: Console) 
         table.add_row(name, str(len(shards)), str(clips), f"{minutes:.1f}", f"{megabytes:.1f}")
     console.print(table)
     console.print(
-        f"preprocess: {computed} clips computed in {seconds:.0f} s, features {index.fingerprint}",
+        f"preprocess: {plural(computed, 'clip')} computed in {seconds:.0f} s, features {index.fingerprint}",
         highlight=False,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dtc.errors import plural
 from pipeline.audit import Audit, Fault
 from pipeline.bounds import KINDS
 
 BINS_MOST, BAR_LONGEST = 10, 24
 BIN_WIDTHS_MS = (100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
 WORST = 5
+FAULTS_SHOWN, FAULTS_OF_A_KIND = 20, 5
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _figures(
     spoken_s = float(seconds[characters > 0].sum())
     return {
         "clips": len(facts),
-        "skipped_clips": audit.faulty,
+        "skipped_clips": audit.left_out,
         "hours": round(float(seconds.sum()) / 3600, 4),
         "minutes": round(float(seconds.sum()) / 60, 2),
         "shortest_s": round(float(seconds.min()), 2),
@@ -120,6 +122,20 @@ def count_kinds(faults: Iterable[Fault]) -> Grid:
     counts = Counter(fault.kind for fault in faults)
     rows = [(kind, f"{counts[kind]:,}", meaning) for kind, meaning in KINDS.items() if counts[kind]]
     return Grid(("kind", "faults", ""), rows)
+
+
+def name_faults(faults: Sequence[Fault]) -> Iterator[str]:
+    """By kind, with their number: of each kind a few, as many as make twenty in all, and at least one."""
+    by_kind = {kind: [fault for fault in faults if fault.kind == kind] for kind in KINDS}
+    sizes = [len(of_kind) for of_kind in by_kind.values()]
+    few = range(1, FAULTS_OF_A_KIND + 1)
+    shown = max(n for n in few if n == 1 or sum(min(n, size) for size in sizes) <= FAULTS_SHOWN)
+    for kind, of_kind in by_kind.items():
+        if of_kind:
+            yield f"{kind}: {KINDS[kind]} ({plural(len(of_kind), 'fault')})"
+        yield from (f"  {fault.error}" for fault in of_kind[:shown])
+        if len(of_kind) > shown:
+            yield f"  … and {len(of_kind) - shown:,} more"
 
 
 def _worst(

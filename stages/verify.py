@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dtc.audio import AudioConfig
-from dtc.errors import InputError
+from dtc.errors import InputError, plural
 from dtc.files import write_whole
 from dtc.provenance import Checksums
 from dtc.recording import RecordingConfig
@@ -21,9 +21,7 @@ from pipeline.converted import audit_converted
 from pipeline.corpora import CONVERTED, CorpusConfig
 from stages import paths
 from stages.progress import SECONDS_BETWEEN_LINES
-from stages.summary import Summary, summarise
-
-FAULTS_SHOWN = 20
+from stages.summary import Summary, name_faults, summarise
 
 
 def verify(
@@ -31,6 +29,7 @@ def verify(
     console: Console,
 ) -> None:  # fmt: skip
     """Check the archive's sums again, then every clip and every row; write what may be used, and what it is like."""
+    paths.MANIFEST.unlink(missing_ok=True)  # of an earlier run: what is refused now must not be preprocessed by it
     with clip_counter("verify", console) as advance:
         if corpus.format == CONVERTED:
             found = audit_converted(paths.RAW, corpus, recording, config, audio, text, advance)
@@ -51,22 +50,22 @@ def _check_sums(archive: Path, corpus: CorpusConfig) -> None:
     if corpus.md5 is None and corpus.sha256 is None:
         return
     sums = Checksums.of(archive)
-    for name, found, expected in (("MD5", sums.md5, corpus.md5), ("SHA-256", sums.sha256, corpus.sha256)):
+    names = {"md5": ("MD5", sums.md5, corpus.md5), "sha256": ("SHA-256", sums.sha256, corpus.sha256)}
+    for key, (name, found, expected) in names.items():
         if expected is not None and found != expected:
-            raise InputError(archive, f"{name} {found}", expected, "remove it and run `dtc download` again")
+            remedy = f"run `dtc download` again, or set corpus.{key} to null where it is unknown"
+            raise InputError(archive, f"{name} {found}", expected, remedy)
 
 
 def _refuse(found: Audit, config: AuditConfig, console: Console) -> None:
-    """Raise the first fault that is not to be skipped, the others printed before."""
+    """Raise the first fault that is not to be skipped, after a few of each kind where there are more."""
     faults = [fault for fault in found.faults if fault.kind == "corpus" or config.faulty_clips == "refuse"]
     if not found.rows and not faults:
         faults = found.faults
     if not faults:
         return
-    for fault in faults[1:FAULTS_SHOWN]:
-        console.print(str(fault.error), highlight=False, soft_wrap=True, markup=False)
-    if len(faults) > FAULTS_SHOWN:
-        console.print(f"… and {len(faults) - FAULTS_SHOWN} more", highlight=False)
+    for line in name_faults(faults) if len(faults) > 1 else ():
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     raise faults[0].error
 
 
@@ -76,9 +75,10 @@ def _skipped(fault: Fault) -> str:
 
 def _report(summary: Summary, found: Audit, console: Console) -> None:
     summary.show(console)
-    line = f"verify: {len(found.rows):,} clips in {paths.MANIFEST}"
+    line = f"verify: {plural(len(found.rows), 'clip')} in {paths.MANIFEST}"
     if found.faults:
-        line += f"; {found.faulty:,} left out, with the reasons in {paths.SKIPPED} (audit.faulty_clips: skip)"
+        faults = plural(len(found.faults), "fault")
+        line += f"; {found.left_out:,} left out (audit.faulty_clips: skip), {faults} listed in {paths.SKIPPED}"
     console.print(line, highlight=False)
 
 
@@ -94,7 +94,7 @@ def clip_counter(title: str, console: Console) -> Iterator[Callable[[str], None]
         def advance(clip: str) -> None:
             nonlocal clips, last_line
             clips, now = clips + 1, time.monotonic()
-            line = f"{title}: {clips:,} clips, {clips / max(now - started, 1e-9):.0f}/s"
+            line = f"{title}: {plural(clips, 'clip')}, {clips / max(now - started, 1e-9):.0f}/s"
             if console.is_terminal:
                 status.update(f"{line}, {clip}")
             elif now - last_line > SECONDS_BETWEEN_LINES:

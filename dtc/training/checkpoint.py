@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dtc.audio import AudioConfig
@@ -58,7 +58,8 @@ def save_model(folder: Path, weights: dict[str, Tensor], card: ModelCard) -> Mod
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, part / WEIGHTS)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    write_whole(part / WEIGHTS, save(tensors))  # save_file would let nobody else read it
     card = card.model_copy(update={"weights": sha256_of(part / WEIGHTS)})
     write_whole(part / CARD, json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)

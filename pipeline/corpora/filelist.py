@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from dtc.errors import InputError
+from dtc.errors import InputError, plural
 from pipeline.corpora.rows import AUDIO_SUFFIXES, Draft, Finder, Layout, Line, is_hidden
 
 SPEAKERS_REMEDY = "lists of several speakers are not supported: keep one speaker's lines and remove the column"
@@ -38,7 +38,7 @@ def parse_filelist(lines: Sequence[Line]) -> Iterator[Draft]:
         path, *fields = line.text.split("|")
         if len(fields) != 1:
             remedy = SPEAKERS_REMEDY if len(fields) > 1 else ""
-            fault = InputError(line.where, f"{len(fields) + 1} fields", "2: path|text", remedy)
+            fault = InputError(line.where, plural(len(fields) + 1, "field"), "2: path|text", remedy)
             yield Draft(line.where, clip=path, fault=fault)
         else:
             yield Draft(line.where, path, stem_and_suffix(path)[0], fields[0])

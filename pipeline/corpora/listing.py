@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError
@@ -87,7 +87,10 @@ class _Matching:
         return listing
 
     def _read_one(self, name: str, content: bytes, listing: Listing) -> None:
-        for draft in self._layout.parse(read_lines(content, f"{self._archive}:{name}")):
+        lines = read_lines(content, f"{self._archive}:{name}")
+        for line, draft in zip(lines, self._layout.parse(lines), strict=True):
+            if not line.text.strip():  # whatever its format makes of it
+                draft = replace(draft, fault=InputError(line.where, "a blank line", "one row a line", "remove it"))
             members = self._find(draft.clip, name)
             try:
                 listing.rows.append(self._make_row(draft, members))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from dtc.errors import InputError
+from dtc.errors import InputError, plural
 from pipeline.corpora.rows import Draft, Finder, Layout, Line
 
 METADATA = "metadata.csv"
@@ -30,7 +30,7 @@ def parse_metadata(lines: Sequence[Line]) -> Iterator[Draft]:
     for line in lines:
         fields = line.text.split("|")
         if len(fields) != width:
-            fault = InputError(line.where, f"{len(fields)} fields", f"{width}: {COLUMNS[width]}")
+            fault = InputError(line.where, plural(len(fields), "field"), f"{width}: {COLUMNS[width]}")
             yield Draft(line.where, clip=fields[0], id=fields[0], fault=fault)
         else:
             yield Draft(line.where, fields[0], fields[0], fields[1], fields[2] if width == 3 else None)

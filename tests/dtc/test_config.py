@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
-from dtc.config import Section, parse_section, read_params
+from dtc.config import Name, Section, parse_section, read_params
 from dtc.errors import InputError
 
 
@@ -127,6 +127,22 @@ def test_a_missing_member_name_is_one_line(tmp_path: Path) -> None:
     assert line == "params.yaml: vocoder.model: missing; add it; stages/presets/ has whole sets"
 
 
+def test_what_has_no_remedy_is_counted_without_a_semicolon(tmp_path: Path) -> None:
+    line = line_of(tmp_path, GOOD.replace("dim: 3", "dim: 0").replace("1.0e-3", "0"))
+    assert line == "params.yaml: optimizer.learning_rate: found 0, expected greater than 0 (and 1 more)"
+
+
+@pytest.mark.parametrize("wrong", ["", "my corpus", "a\n", "é", "../a"])
+def test_a_pattern_is_told_in_words(wrong: str) -> None:
+    class Named(Section):
+        name: Name
+
+    assert parse_section({"name": "my-corpus_1"}, Named, "a").name == "my-corpus_1"
+    with pytest.raises(InputError) as error:
+        parse_section({"name": wrong}, Named, "a")
+    assert error.value.found == f"found {wrong!r}, expected letters without accents, digits, - and _"
+
+
 def test_a_truth_value_is_no_number(tmp_path: Path) -> None:
     """YAML 1.1 reads `on` and `yes` as true, which pydantic takes for 1."""
     assert line_of(tmp_path, GOOD.replace("dim: 3", "dim: yes")).startswith(
@@ -162,7 +178,8 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         read_params(tmp_path / "none.yaml", Schema)
     assert str(error.value) == (
-        f"{tmp_path}/none.yaml: no such file, expected a params file; pass --params FILE or run in the project"
+        f"{tmp_path}/none.yaml: no such file, expected the params file of a project; "
+        "run it in a project's folder, or pass --params FILE"
     )
     with pytest.raises(InputError, match="cannot be read"):
         read_params(tmp_path, Schema)

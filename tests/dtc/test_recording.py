@@ -128,7 +128,7 @@ NOISE = np.random.default_rng(0).normal(0.0, 0.1, 16000)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "does not decode (Format not recognised.), expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file"),
+        (b"", "an empty file, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file; copy it again, or remove it and its row"),
         (b"not a sound" * 100, "does not decode (Format not recognised.), expected a WAV"),
         (WAVE[:-100], "ends after 1950 samples, expected 2000; copy it again"),
         (WAVE[:-1], "ends after 1999 samples, expected 2000; copy it again"),

@@ -169,6 +169,8 @@ def card() -> ModelCard:
 def test_model_folder_round_trip(tmp_path: Path) -> None:
     weights = {"a": torch.randn(3, 2), "b": torch.arange(3)}
     saved = save_model(tmp_path / "model", weights, card())
+    modes = {path.stat().st_mode for path in (tmp_path / "model").iterdir()}
+    assert len(modes) == 1, "who may read the card may read the weights"
     save_model(tmp_path / "model", weights, card())  # over an older one
     loaded, tensors = read_model(tmp_path / "model", "vocoder")
     assert loaded == saved

@@ -152,7 +152,7 @@ def blanked(content: bytes, share: float) -> bytes:
 DOES_NOT_DECODE = "does not decode (Format not recognised.), expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file"
 REPLACED: dict[str, tuple[Callable[[MakeSound], bytes], str, str]] = {
     "garbage": (lambda make: b"this is no sound\n" * 99, "decode", DOES_NOT_DECODE),
-    "nothing": (lambda make: b"", "decode", DOES_NOT_DECODE),
+    "nothing": (lambda make: b"", "decode", "an empty file, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file; copy it"),
     "cut in the header": (lambda make: make()[:30], "decode", "does not decode ("),
     "cut WAV": (lambda make: cut(make()), "decode", "ends after 2389 samples, expected 4800; copy it again"),
     "WAV without its last byte": (
@@ -205,7 +205,7 @@ def test_a_bad_clip_is_named(corpus: Path, audio: AudioConfig, make_sound: MakeS
     assert str(found.faults[0].error).startswith(f"voice.tar:voice/wavs/b.wav: {line}")
     assert [row.id for row in found.rows] == ["a", "c"]
     assert found.kept.tolist() == [True, False, True]
-    assert found.faulty == 1
+    assert found.left_out == 1
 
 
 def test_clipping_is_counted(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:
@@ -325,7 +325,7 @@ def test_a_clip_with_several_faults_has_them_all(corpus: Path, audio: AudioConfi
     found = audited(corpus, audio)
     assert [fault.kind for fault in found.faults] == ["channels", "sampling_rate", "duration", "clipping", "characters_per_s"]  # fmt: skip
     assert {(fault.id, fault.member) for fault in found.faults} == {("b", "voice/wavs/b.wav")}
-    assert found.faulty == 1
+    assert found.left_out == 1
 
 
 def test_all_faults_are_told_in_the_archives_order(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:
@@ -338,7 +338,7 @@ def test_all_faults_are_told_in_the_archives_order(corpus: Path, audio: AudioCon
         "metadata.csv:3: no clip wavs/d.*",
         "wavs/c.wav: no row c in metadata.csv",
     ]
-    assert (found.faulty, found.rows) == (4, [])
+    assert (found.left_out, found.rows) == (3, [])
 
 
 def test_treatment_mends(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:

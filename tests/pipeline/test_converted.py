@@ -385,7 +385,11 @@ def test_the_audit_of_a_good_set(made: Set) -> None:
 @pytest.mark.parametrize(
     ("section", "change", "fault"),
     [
-        ("audio", {"mel_fmax": 7000.0}, "train.pt and params.yaml: different mels: mel_fmax 8000.0 against 7000.0"),
+        (
+            "audio",
+            {"mel_fmax": 7000.0},
+            "train.pt and params.yaml: different mels: mel_fmax 8000.0 against 7000.0; set the section audio of params.yaml to the first of",
+        ),
         ("recording", {"loudness_lufs": -23.0}, "train.pt and params.yaml: recording.loudness_lufs null against -23.0"),
         ("text", {"normaliser": "none"}, 'train.pt and params.yaml: text.normaliser "english" against "none"; set te'),
     ],

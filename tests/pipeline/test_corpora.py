@@ -80,7 +80,9 @@ ID_RULE = "expected a name without dots, slashes and control characters, of at m
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("", "1 fields, expected 3: id|raw text|spoken text"),
+        ("", "a blank line, expected one row a line; remove it"),
+        (" \t", "a blank line, expected one row a line; remove it"),
+        ("b", "1 field, expected 3: id|raw text|spoken text"),
         ("|B|b", f"id '', {ID_RULE}"),
         ("b.wav|B|b", f"id 'b.wav', {ID_RULE}"),
         ("../b|B|b", f"id '../b', {ID_RULE}"),
@@ -181,7 +183,7 @@ def test_a_path_of_another_machine_is_found_by_its_name(path: str) -> None:
             "3 fields, expected 2: path|text; "
             "lists of several speakers are not supported: keep one speaker's lines and remove the column",
         ),
-        ("wavs/b.wav", "1 fields, expected 2: path|text"),
+        ("wavs/b.wav", "1 field, expected 2: path|text"),
         ("wavs/b.wav| ", "empty text of b, expected words; write what is said, or remove the row and its clip"),
     ],
 )
@@ -194,7 +196,7 @@ def test_what_lists_contradict_and_leave_out() -> None:
     assert [row.id for row in rows] == ["a", "b"]
     assert faults == [
         "train.txt:2: no clip x/d.wav, expected one clip a row; add the clip or remove the row",
-        "train.txt:3: 1 fields, expected 2: path|text",
+        "train.txt:3: a blank line, expected one row a line; remove it",
         f"train.txt:4: id 'd.e', {ID_RULE}",
         "val.txt:1: id a again, first at v.tar:train.txt:1; remove one of the rows",
         "voice/wavs/c.wav: no row c in 2 listings, expected one row a clip; add the row or remove the clip",
@@ -223,7 +225,7 @@ def test_manifests_as_nemo_writes_them() -> None:
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("", "no JSON (Expecting value: line 1 column 1 (char 0)), expected one object a line"),
+        ("", "a blank line, expected one row a line; remove it"),
         ("{'path': 1}", "no JSON (Expecting property name"),
         ("[" * 100_000, "no JSON (maximum recursion depth exceeded"),
         ("9" * 5000, "no JSON (Exceeds the limit"),
@@ -407,8 +409,12 @@ def default_corpus() -> CorpusConfig:
 @pytest.mark.parametrize(
     ("find", "name", "line"),
     [
-        (embedded_archive, "letters", "letters.tar: does not ship with dtc, expected one of numbers-1.0"),
-        (find_grammar, "letters", "letters.jsgf: does not ship with dtc, expected one of numbers"),
+        (
+            embedded_archive,
+            "letters",
+            "corpus.source: embedded:letters does not ship with dtc, expected embedded:numbers-1.0",
+        ),
+        (find_grammar, "letters", "evaluate.grammar: letters does not ship with dtc, expected numbers"),
     ],
 )
 def test_what_does_not_ship_is_refused(find, name: str, line: str) -> None:
@@ -420,7 +426,7 @@ def test_what_does_not_ship_is_refused(find, name: str, line: str) -> None:
 def test_a_grammar_is_a_name_or_a_path(tmp_path: Path) -> None:
     assert find_grammar("numbers").is_file()
     own = tmp_path / "own.jsgf"
-    with pytest.raises(InputError, match=r"own\.jsgf: no such file, expected a JSGF grammar"):
+    with pytest.raises(InputError, match=r"^evaluate\.grammar: .*own\.jsgf: no such file, expected a JSGF grammar"):
         find_grammar(str(own))
     own.write_text("#JSGF V1.0;")
     assert find_grammar(str(own)) == own

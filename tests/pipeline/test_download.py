@@ -71,7 +71,7 @@ def test_a_folder_is_packed(target: Target, tmp_path: Path, make_corpus: Callabl
         ("nowhere/voice.tar", "corpus.source: nowhere/voice.tar: no such file or folder, expected an archive, a fol"),
         ("file:///nowhere.tar", "corpus.source: file:///nowhere.tar: no such file or folder"),
         ("/dev/null", "corpus.source: /dev/null: no such file or folder"),
-        ("embedded:letters", "letters.tar: does not ship with dtc, expected one of numbers-1.0"),
+        ("embedded:letters", "corpus.source: embedded:letters does not ship with dtc, expected embedded:numbers-1.0"),
         ("s3://bucket/voice.tar", "corpus.source: s3://bucket/voice.tar: s3:// is not spoken, expected http, https, "),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_wrong_checksum_removes_the_part_and_keeps_what_was_there(
     line = target.assert_refused(server.url, server.url, **RIGHT | {key: expected})
     assert line == (
         f"{server.url}: {name} {found}, expected {expected}; set corpus.{key} to the {name} that the corpus's owner "
-        "publishes, or fetch the right file"
+        "publishes, or to null where it is unknown, or fetch the right file"
     )
     assert len(server.requests) == 1, "it came in one piece: it would come so again"
     assert list(target.part.parent.iterdir()) == []
@@ -213,12 +213,12 @@ def test_what_was_gone_on_with_and_is_wrong_is_fetched_once_more(
     target.part.parent.mkdir()
     target.part.write_bytes(OTHER[:1000])
     server.body = mirror.body = OTHER
-    target.assert_refused("corpus.source: none of 2 sources gives", server.url, mirror.url)
+    target.assert_refused("corpus.source and corpus.mirrors: none of 2 sources gives", server.url, mirror.url)
     assert server.ranges == ["bytes=1000-", None]
     assert mirror.ranges == [None]
     assert target.said == [
         f"{server.url}: MD5 {md5(OTHER)} after going on with a part; from the start",
-        f"{server.url}: MD5 {md5(OTHER)}; on to the next source",
+        f"{server.url}: MD5 {md5(OTHER)}, expected {md5(BODY)}; on to the next source",
     ]
 
 
@@ -328,10 +328,14 @@ def test_the_error_lists_what_each_source_said(target: Target, server: Server, m
         pass
     line = target.assert_refused("", server.url, mirror.url, gone.url, "/nowhere.tar", attempts=2)
     assert line == (
-        f"corpus.source: none of 4 sources gives the archive ({server.url}: HTTP 403 Forbidden; "
-        f"{mirror.url}: MD5 {md5(OTHER)}; {gone.url}: Connection refused (2 attempts); "
-        "corpus.source: /nowhere.tar: no such file or folder); check the network, or fetch it by hand, put it "
-        "anywhere and set corpus.source to its path"
+        "corpus.source and corpus.mirrors: none of 4 sources gives the archive "
+        f"({server.url}: HTTP 403 Forbidden, expected 200; "
+        f"{mirror.url}: MD5 {md5(OTHER)}, expected {md5(BODY)}; "
+        f"{gone.url}: Connection refused (2 attempts), expected the archive; "
+        "corpus.source: /nowhere.tar: no such file or folder, expected an archive, a folder or a URL); "
+        "check the network, or fetch it by hand, put it anywhere and set corpus.source to its path; "
+        "set corpus.md5 to the MD5 that the corpus's owner publishes, or to null where it is unknown, or fetch the "
+        "right file"
     )
 
 

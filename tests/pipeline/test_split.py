@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from dtc.errors import InputError
-from pipeline.split import SPLITS, HashSplit, ListedSplit, RatioSplit, Split, SplitConfig, assign_splits, split_of
+from pipeline.split import (
+    SPLITS,
+    HashSplit,
+    ListedSplit,
+    RatioSplit,
+    Split,
+    SplitConfig,
+    assign_splits,
+    require_every_split,
+    split_of,
+)
 from tests.conftest import REPOSITORY
 
 IDS = [f"LJ{chapter:03d}-{clip:04d}" for chapter in range(1, 51) for clip in range(1, 101)]
@@ -111,7 +121,7 @@ def test_ids_that_the_corpus_lacks_are_passed_over(tmp_path: Path) -> None:
         ),
         (
             {"validation": "a\n", "test": "b\n", "train": "c\nd\ne\nf\ng\nh\n"},
-            "mine: 1 clips in no list (i), expected every clip in one; "
+            "mine: 1 clip in no list (i), expected every clip in one; "
             "list them, or remove train.txt: without it the rest is train",
         ),
         (
@@ -124,8 +134,7 @@ def test_ids_that_the_corpus_lacks_are_passed_over(tmp_path: Path) -> None:
         ),
         (
             {"validation": "a\n"},
-            "mine/test.txt: cannot be read (No such file or directory), expected one id a line; "
-            "write it, or set split.lists to a folder of {} (mine)",
+            "mine/test.txt: cannot be read (No such file or directory), expected one id a line; write it",
         ),
     ],
 )
@@ -136,12 +145,35 @@ def test_lists_that_do_not_say_where_a_clip_belongs(tmp_path: Path, lists: dict[
 
 
 def test_lists_that_are_not_there_or_in_another_encoding(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nvidia-ljspeech/train\.txt: cannot be read \(No such .*\(none\)"):
-        assign_splits(["a"], NVIDIA, tmp_path)
+    for known, others in (("none is there", ()), ("mine, yours", ("mine", "yours"))):
+        for name in others:
+            (tmp_path / name).mkdir()
+        with pytest.raises(InputError) as error:
+            assign_splits(["a"], NVIDIA, tmp_path)
+        assert str(error.value) == (
+            f"split.lists: no folder {tmp_path}/nvidia-ljspeech, expected one of {tmp_path}/ ({known}); "
+            "put validation.txt and test.txt there, and train.txt where not all others train; or name another"
+        )
     (tmp_path / "nvidia-ljspeech").mkdir()
     (tmp_path / "nvidia-ljspeech/validation.txt").write_bytes("é".encode("latin-1"))
     with pytest.raises(InputError, match=r"validation\.txt: byte 0 is no UTF-8"):
         assign_splits(["a"], NVIDIA, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "splits", "line"),
+    [
+        (by_hash(), ["train", "test"], "hash leaves validation without one of 2 clips, expected clips in every split; for few clips set split.method to ratio, which meets the shares exactly; or record more"),
+        (by_ratio(), ["train", "validation"], "ratio leaves test without one of 2 clips, expected clips in every split; raise split.test_share, or record more"),
+        (by_ratio(), ["test"], "ratio leaves train without one of 1 clip, expected clips in every split; lower split.validation_share or split.test_share, or record more"),
+        (NVIDIA, ["train"] * 3, "lists leaves validation without one of 3 clips, expected clips in every split; list clips of this corpus in splits/nvidia-ljspeech/validation.txt, or set split.method to ratio, which wants no lists"),
+    ],
+)  # fmt: skip
+def test_an_empty_split_names_the_way_out_of_its_method(config: SplitConfig, splits: list[Split], line: str) -> None:
+    with pytest.raises(InputError) as error:
+        require_every_split(splits, config)
+    assert str(error.value) == f"split.method: {line}"
+    require_every_split(SPLITS, config)
 
 
 def test_the_published_split_of_ljspeech() -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from dtc import __version__
 from dtc.errors import InputError
 from stages.cli import app
 from stages.params import load_params
@@ -27,6 +28,17 @@ def test_help_imports_nothing_heavy() -> None:
     for command in ("params", "download", "verify", "preprocess", "train", "evaluate", "say"):
         assert f" {command} " in done.stdout
     assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_no_line_of_the_help_is_cut_at_80_columns() -> None:
+    for command in ([], *([group.name] for group in app.registered_groups)):
+        shown = CliRunner().invoke(app, [*command, "--help"], terminal_width=80).stdout
+        assert "Commands:" in shown
+        assert not [line for line in shown.splitlines()[1:] if line.endswith("...")]
+
+
+def test_the_version() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"dtc {__version__}\n"
 
 
 def test_the_repositorys_params_are_valid() -> None:
@@ -60,7 +72,19 @@ def test_a_number_written_without_a_dot_is_a_number(project: Project) -> None:
         ),
         ({"split.test_share": 0.5}, "params.yaml: split.test_share: found 0.5, expected less than 0.5"),
         ({"features.stft": "sometimes"}, "params.yaml: features.stft: found 'sometimes', expected a valid boolean"),
-        ({"corpus.md5": "abc"}, "params.yaml: corpus.md5: found 'abc', expected "),
+        (
+            {"corpus.md5": "abc"},
+            "params.yaml: corpus.md5: found 'abc', expected 32 hexadecimal digits in small letters, as md5sum prints them",
+        ),
+        (
+            {"corpus.name": "my corpus"},
+            "params.yaml: corpus.name: found 'my corpus', expected letters without accents, digits, - and _",
+        ),
+        (
+            {"evaluate.grammar": "no.jsgf"},
+            "evaluate.grammar: no.jsgf: no such file, expected a JSGF grammar, or the name",
+        ),
+        ({"evaluate.grammar": "letters"}, "evaluate.grammar: letters does not ship with dtc, expected numbers"),
         (
             {"vocoder.model": "wavenet"},
             "params.yaml: vocoder.model: found 'wavenet', expected one of 'griffin_lim', 'vocos'",
@@ -109,7 +133,10 @@ def test_a_wrong_key_is_refused(project: Project, old: str, new: str, line: str)
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (None, "params.yaml: no such file, expected a params file; pass --params FILE or run in the project"),
+        (
+            None,
+            "params.yaml: no such file, expected the params file of a project; run it in a project's folder, or pass ",
+        ),
         ("", "params.yaml: (the whole file): found None, expected keys and values"),
         ("[1, 2]", "params.yaml: (the whole file): found list, expected keys and values"),
     ],
@@ -120,6 +147,15 @@ def test_no_params(project: Project, content: str | None, line: str) -> None:
         Path("params.yaml").write_text(content)
     assert project.run("download", code=2).startswith(line)
     assert not Path("data").exists()
+
+
+@pytest.mark.parametrize("command", [["say", "12"], ["train", "acoustic"], ["verify"]])
+def test_outside_a_project(project: Project, command: list[str]) -> None:
+    Path("params.yaml").unlink()
+    assert project.run(*command, code=2) == (
+        "params.yaml: no such file, expected the params file of a project; "
+        "run it in a project's folder, or pass --params FILE"
+    )
 
 
 @pytest.mark.parametrize(

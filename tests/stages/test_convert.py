@@ -58,10 +58,34 @@ def test_files_and_what_is_printed(prepared: Any, format: str) -> None:
     snippet = lines.index("corpus:")
     assert lines[snippet - 4 : snippet - 1] == [f"{found[name]}  converted/{name}" for name in FILES[format]]
     assert lines[snippet - 1].endswith("to train from it, in params.yaml:")
-    assert lines[snippet:] == [
-        "corpus:", "  format: tensor_mel", "  source: converted", "  checksums:",
-        *(f"    {name}: {found[name]}" for name in FILES[format]),
-    ]  # fmt: skip
+    printed = yaml.safe_load("\n".join(lines[snippet:]))
+    assert printed["corpus"] == {
+        "source": "converted", "mirrors": [], "md5": None, "sha256": None, "format": "tensor_mel",
+        "checksums": {name: found[name] for name in FILES[format]},
+    }  # fmt: skip
+    assert list(printed) == ["corpus", "audio", "recording", "text"]
+
+
+@pytest.mark.parametrize("format", ["torch", "wav"])
+def test_what_is_printed_is_enough_in_another_project(prepared: Any, format: str) -> None:
+    """Its params.yaml has another rate, other treatment and another split."""
+    lines = prepared.run("convert", "--format", format).splitlines()
+    before = mels(prepared.contents("data/features"))
+    for said in (line for line in lines if line.startswith("convert: for the same split, ")):
+        subprocess.run(said.removeprefix("convert: for the same split, "), shell=True, check=True)
+    assert Path("splits/tones/train.txt").exists() == (format == "wav")
+    printed = yaml.safe_load("\n".join(lines[lines.index("corpus:") :]))
+    other = {
+        "corpus.md5": "0" * 32, "corpus.mirrors": ["http://127.0.0.1/"], "audio.sampling_rate": 22050, "split.seed": 2,
+        "text.normaliser": "none" if format == "torch" else "english",
+    }  # fmt: skip
+    prepared.write_params(other)
+    tree = yaml.safe_load(Path("params.yaml").read_text())
+    tree |= {name: keys if name == "split" else tree[name] | keys for name, keys in printed.items()}
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    for stage in ("download", "verify", "preprocess"):
+        prepared.run(stage)
+    assert mels(prepared.contents("data/features")) == before
 
 
 def test_wavs_and_what_is_printed(prepared: Any) -> None:
@@ -73,11 +97,11 @@ def test_wavs_and_what_is_printed(prepared: Any) -> None:
     ]
     assert "12 WAVs; their MD5s are in deep/spoken/MD5SUMS" in lines
     snippet = yaml.safe_load("\n".join(lines[lines.index("corpus:") :]))
-    assert snippet == {
-        "corpus": {
-            "format": "ljspeech", "source": "deep/spoken", "mirrors": [], "md5": None, "sha256": None, "checksums": {}
-        }
+    assert list(snippet) == ["corpus", "audio", "split"]
+    assert snippet["corpus"] == {
+        "source": "deep/spoken", "mirrors": [], "md5": None, "sha256": None, "format": "ljspeech", "checksums": {}
     }  # fmt: skip
+    assert snippet["split"] == {"method": "lists", "lists": "tones"}
     assert sum(Path(f"deep/spoken/{name}.txt").read_text().count("\n") for name in CLIPS) == 12
 
 
@@ -146,6 +170,11 @@ def test_what_is_not_its_own_is_left_alone(prepared: Any, make: Callable[[Path],
     line = prepared.run("convert", "--format", "torch", code=2)
     assert line.startswith("converted: is there, and holds more than a conversion, expected a new folder; name another")
     assert prepared.contents("converted", "recordings") == before
+
+
+def test_where_no_folder_can_be(prepared: Any) -> None:
+    line = prepared.run("convert", "--format", "torch", "--out", "/proc/converted", code=2)
+    assert line == "/proc/converted.part: cannot be used (No such file or directory); mend it and run it again"
 
 
 def test_a_file_put_into_a_conversion_is_not_lost(prepared: Any) -> None:

@@ -1,6 +1,7 @@
 """`dtc preprocess`, killed by SIGKILL at any moment and run again, ends in the bytes of an undisturbed run."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -51,6 +52,9 @@ def contents_under(contents: dict[str, bytes], folder: str) -> dict[str, bytes]:
     return {path: content for path, content in contents.items() if path.startswith(folder + "/")}
 
 
+STOPPED = re.compile(r"dtc: preprocess: stopped with \d+ of 31 shards finished; run it again to go on\n")
+
+
 def test_ctrl_c_while_the_workers_start(verified: Project) -> None:
     """As a terminal sends it, to all processes at once: one line, exit code 130, and it does end."""
     verified.write_params({"features.clips_per_shard": 2, "distributed.workers": 2})
@@ -62,7 +66,26 @@ def test_ctrl_c_while_the_workers_start(verified: Project) -> None:
         assert process.poll() is None, "it ended before it was interrupted"
     os.killpg(process.pid, signal.SIGINT)
     _, printed = process.communicate(timeout=60)
-    assert (process.returncode, printed) == (130, "dtc: interrupted\n")
+    assert process.returncode == 130
+    assert STOPPED.fullmatch(printed)
+
+
+def test_sigterm_with_workers_is_as_quiet_as_ctrl_c(verified: Project) -> None:
+    """As a batch system sends it, to the command alone: while the workers start, and later."""
+    verified.write_params({"features.clips_per_shard": 2, "distributed.workers": 2})
+    part = Path("data/features.part")
+    for started in (workers_importing, lambda pid: len(list(part.glob("*.facts.json"))) >= 3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from stages.cli import app; app()", "preprocess"], text=True,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        while not started(process.pid):
+            assert process.poll() is None, "it ended before it was interrupted"
+        process.terminate()
+        _, printed = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert STOPPED.fullmatch(printed)
+    assert "shards are finished already" in verified.run("preprocess")
 
 
 def workers_importing(pid: int) -> bool:

@@ -1,5 +1,6 @@
 """download → verify → preprocess → train → say on twelve tones: equal bytes, faults named and mended, killed anywhere."""
 
+import csv
 import json
 import os
 import re
@@ -123,6 +124,10 @@ CLIP, ROW = "tones.tar:recordings/wavs/clip-004.wav", "tones.tar:recordings/meta
         (replace_clip(sound_bytes(sampling_rate=8000)), f"{CLIP}: 8000 Hz, expected 16000 Hz; set audio.sampling_rate"),
         (replace_clip(sound_bytes(channels=2)), f"{CLIP}: 2 channels, expected 1 (mono)"),
         (replace_clip(b"noise"), f"{CLIP}: does not decode (Format not recognised.)"),
+        (
+            replace_clip(b""),
+            f"{CLIP}: an empty file, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file; copy it again",
+        ),
         (lambda corpus: (corpus / "wavs/clip-004.wav").unlink(), f"{ROW}: no clip wavs/clip-004.*"),
         (
             lambda corpus: (corpus / "wavs/x.wav").write_bytes(sound_bytes()),
@@ -157,16 +162,16 @@ def test_a_fault_is_named_leaves_nothing_and_is_mended(
     assert len(paths.MANIFEST.read_text().splitlines()) == 12
 
 
-def test_every_fault_is_printed(project: Project) -> None:
+def test_every_fault_is_counted(project: Project) -> None:
     rows = "".join(f"clip-{n:03d}|CALL|\n" for n in range(12))
     (project.corpus / "metadata.csv").write_text(rows + "".join(f"none-{n}|CALL|call\n" for n in range(30)))
     project.run("download")
 
     result = CliRunner().invoke(app, ["verify"])
     assert result.stderr.count("\n") == 1
-    assert result.stdout.count("empty text") == 11
-    assert result.stdout.count("no clip") == 8
-    assert result.stdout.splitlines()[-1] == "… and 22 more"
+    assert result.stdout.splitlines()[0] == "listing: a row of the listing (42 faults)"
+    assert result.stdout.count("empty text") == 5
+    assert result.stdout.splitlines()[-1] == "  … and 37 more"
 
 
 def test_a_wrong_md5(project: Project) -> None:
@@ -178,7 +183,8 @@ def test_a_wrong_md5(project: Project) -> None:
     assert line.startswith(f"{project.corpus}: MD5 {found}, expected {'0' * 32}; set corpus.md5 to the MD5")
     assert project.contents("data") == before
     assert project.run("verify", code=2) == (
-        f"data/raw/tones.tar: MD5 {found}, expected {'0' * 32}; remove it and run `dtc download` again"
+        f"data/raw/tones.tar: MD5 {found}, expected {'0' * 32}; run `dtc download` again, or set corpus.md5 to "
+        "null where it is unknown"
     )
     project.write_params({"corpus.md5": found})
     prepare(project)
@@ -241,8 +247,8 @@ def test_too_few_clips_for_a_split(project: Project) -> None:
     project.run("download")
     project.run("verify")
     assert project.run("preprocess", code=2) == (
-        "data/features: no clips in split validation of 12, expected at least one; "
-        "raise split.validation_share and split.test_share, or record more"
+        "split.method: hash leaves validation without one of 12 clips, expected clips in every split; "
+        "for few clips set split.method to ratio, which meets the shares exactly; or record more"
     )
     assert not paths.FEATURES.exists()
     project.write_params()
@@ -322,6 +328,18 @@ def test_killed_before_any_change_it_ends_as_if_never_killed(
 
 
 @pytest.mark.parametrize("kind", ["acoustic", "vocoder"])
+def test_features_for_another_mel_than_params_say_are_not_trained_on(project: Project, kind: str) -> None:
+    prepare(project)
+    project.write_params({"audio.mel_fmax": 7000.0})
+    assert project.run("train", kind, "--device", "cpu", code=2) == (
+        "data/features and params.yaml: different mels: mel_fmax 8000.0 against 7000.0; run `dtc preprocess` again"
+    )
+    assert not Path("models").exists()
+    project.run("preprocess")
+    project.run("train", kind, "--device", "cpu")
+
+
+@pytest.mark.parametrize("kind", ["acoustic", "vocoder"])
 def test_training_killed_by_sigkill_ends_with_the_same_bytes(project: Project, kind: str) -> None:
     """A real process trains the real model; it is killed as soon as its first checkpoint is on the disk."""
     project.write_params({f"training.{kind}.epochs": 40, f"training.{kind}.checkpoint_every": 1})
@@ -359,7 +377,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_say(voice: Path, project: Project) -> None:
     shutil.copytree(voice / "models", "models")
     Path("texts.txt").write_text("three\n")
-    project.run("say", "call one", "Ten!?", "--file", "texts.txt", "--out", "out/wavs", code=2)
+    project.run("say", "call one", "zoom", "--file", "texts.txt", "--out", "out/wavs", code=2)
     assert not Path("out").exists()
     project.run("say", "call one", "--file", "texts.txt", "--out", "out/wavs")
     assert sorted(path.name for path in Path("out/wavs").iterdir()) == [
@@ -375,10 +393,46 @@ def test_say(voice: Path, project: Project) -> None:
         assert sidecar["features"] == read_index(voice / "data/features").fingerprint
 
 
+def test_say_tells_what_went_wrong_and_what_to_do(voice: Path, project: Project) -> None:
+    """A voice of one epoch says nothing as it should, at no attempt."""
+    shutil.copytree(voice / "models", "models")
+    project.write_params({"synthesis.attempts": 2})
+    printed = project.run("say", "Call one! Three one seven.", "--out", "out")
+    sidecar = json.loads(next(Path("out").glob("*.json")).read_text())
+    assert sidecar["spoken_text"] == "Call one Three one seven"
+    assert sidecar["attempts"] == 2
+    assert sidecar["synthesis"]["attempts"] == 2
+    first, second = sidecar["phrases"]
+    assert (first["spoken_text"], second["spoken_text"]) == ("Call one", "Three one seven")
+    assert 0 == first["start_s"] < second["start_s"] < sidecar["duration_s"]
+    bad = [phrase for phrase in (first, second) if phrase["status"] != "stopped"]
+    lines = [line for line in printed.splitlines() if line.startswith("say: text 1: ")]
+    assert [line.split(" (")[0] for line in lines] == [
+        f"say: text 1: {phrase['status']} after 2 attempts" for phrase in bad
+    ]
+    assert bad
+    assert "say: listen to these first; try another --seed" in printed
+
+
+def test_say_cuts_sentences_as_the_params_say(voice: Path, project: Project) -> None:
+    shutil.copytree(voice / "models", "models")
+    project.write_params({"synthesis.longest_phrase": 5})
+    assert project.run("say", "one", code=2).startswith("params.yaml: synthesis.longest_phrase: found 5, expected ")
+    project.write_params({"synthesis.longest_phrase": 20})
+    project.run("say", " ".join(["one"] * 30), "--out", "out")
+    sidecar = json.loads(next(Path("out").glob("*.json")).read_text())
+    assert [len(phrase["spoken_text"]) <= 20 for phrase in sidecar["phrases"]] == [True] * 8
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("zoom", "text 1: 'z' 'm' not in the voice's alphabet, expected only aceghilnorstvwx; reads: zoom"),
+        ("...", "text 1: nothing but ..., expected words to speak"),
+        ("\u201c\u201d", "text 1: empty text, expected words to speak"),
+        (
+            "zoom",
+            "text 1: 'z' 'm' not in the voice's alphabet, expected only 'aceghilnorstvwx' and spaces; reads: zoom",
+        ),
         ("on e\u0436", "text 1: "),
     ],
 )
@@ -410,6 +464,12 @@ def test_evaluate_without_a_grammar_listens_to_nothing(voice: Path, project: Pro
     project.write_params({"evaluate.grammar": None, "evaluate.griffin_lim_iterations": 2})
     assert "nobody listened" in project.run("evaluate", "--device", "cpu")
     metrics = json.loads(paths.EVALUATION.read_text())
+    assert 1 <= metrics["attempts_per_phrase"] <= 3
+    rows = list(csv.DictReader(paths.UTTERANCES.open()))
+    sidecars = [json.loads(path.read_text()) for path in sorted(paths.WAVS.glob("*.json"))]
+    assert [(row["status"], int(row["attempts"])) for row in rows] == [
+        (sidecar["status"], sidecar["attempts"]) for sidecar in sidecars
+    ]
     assert not [name for name in metrics if name.endswith("word_error_rate")]
     assert metrics["clips"] == 4
     assert Path("results/report/index.html").is_file()

@@ -71,8 +71,8 @@ def test_skipped_clips_are_listed_counted_and_left_out(project: Project) -> None
     project.run("download")
     printed = project.run("verify")
     assert printed.splitlines()[-1] == (
-        "verify: 9 clips in data/manifest.jsonl; 4 left out, with the reasons in data/skipped.jsonl "
-        "(audit.faulty_clips: skip)"
+        "verify: 9 clips in data/manifest.jsonl; 4 left out (audit.faulty_clips: skip), "
+        "5 faults listed in data/skipped.jsonl"
     )
     skipped = [json.loads(line) for line in paths.SKIPPED.read_text().splitlines()]
     assert [(fault["id"], fault["member"], fault["kind"]) for fault in skipped] == [
@@ -102,13 +102,44 @@ def test_refused_as_long_as_nobody_says_skip(project: Project) -> None:
     assert result.exit_code == 2
     assert result.stderr.startswith("dtc: tones.tar:recordings/wavs/clip-003.wav: 2 channels, expected 1 (mono)")
     assert result.stderr.count("\n") == 1
-    assert [line.split(": ")[0] for line in result.stdout.splitlines()] == [
-        "tones.tar:recordings/wavs/clip-003.wav",
-        "tones.tar:recordings/wavs/clip-005.wav",
-        "tones.tar:recordings/metadata.csv:8",
-        "tones.tar:recordings/wavs/stray.wav",
+    assert [line if line[0] != " " else line.split(": ")[0] for line in result.stdout.splitlines()] == [
+        "listing: a row of the listing (1 fault)",
+        "  tones.tar:recordings/metadata.csv:8",
+        "stray: a clip without a row (1 fault)",
+        "  tones.tar:recordings/wavs/stray.wav",
+        "decode: a file that does not decode whole (1 fault)",
+        "  tones.tar:recordings/wavs/clip-005.wav",
+        "channels: more than one channel (1 fault)",
+        "  tones.tar:recordings/wavs/clip-003.wav",
+        "sampling_rate: another sampling rate (1 fault)",
+        "  tones.tar:recordings/wavs/clip-003.wav",
     ]
     assert not [path for path in OUTPUTS if path.exists()]
+
+
+def test_a_wrong_rate_is_told_a_few_times_and_counted(project: Project) -> None:
+    """And the manifest of an earlier run, by other settings, does not stay."""
+    project.run("download")
+    project.run("verify")
+    project.write_params({"audio.sampling_rate": 22050})
+    result = CliRunner().invoke(app, ["verify"])
+    lines = result.stdout.splitlines()
+    assert lines[0] == "sampling_rate: another sampling rate (12 faults)"
+    assert lines[1] == f"  {result.stderr.removeprefix('dtc: ').strip()}"
+    assert (len(lines), lines[-1]) == (7, "  … and 7 more")
+    assert not paths.MANIFEST.exists()
+
+
+def test_a_row_without_a_clip_leaves_no_clip_out(project: Project) -> None:
+    project.write_params({"audit.faulty_clips": "skip"})
+    with (project.corpus / "metadata.csv").open("a") as metadata:
+        metadata.write("clip-099|NINE|nine\n")
+    project.run("download")
+    assert project.run("verify").splitlines()[-1] == (
+        "verify: 12 clips in data/manifest.jsonl; 0 left out (audit.faulty_clips: skip), "
+        "1 fault listed in data/skipped.jsonl"
+    )
+    assert json.loads(paths.CORPUS_METRICS.read_text())["skipped_clips"] == 0
 
 
 @pytest.mark.parametrize(
@@ -147,7 +178,8 @@ def test_a_wrong_sha_256(project: Project) -> None:
     found = sha256_of(Path("data/raw/tones.tar"))
     project.write_params({"corpus.sha256": "0" * 64})
     assert project.run("verify", code=2) == (
-        f"data/raw/tones.tar: SHA-256 {found}, expected {'0' * 64}; remove it and run `dtc download` again"
+        f"data/raw/tones.tar: SHA-256 {found}, expected {'0' * 64}; run `dtc download` again, or set "
+        "corpus.sha256 to null where it is unknown"
     )
     project.write_params({"corpus.sha256": found})
     project.run("verify")
@@ -164,7 +196,7 @@ def test_progress_on_a_terminal() -> None:
     screen = io.StringIO()
     with verify.clip_counter("verify", Console(file=screen, force_terminal=True, width=100)) as advance:
         advance("voice/wavs/a.wav")
-    assert "verify: 1 clips, " in screen.getvalue()
+    assert "verify: 1 clip, " in screen.getvalue()
     assert "voice/wavs/a.wav" in screen.getvalue()
 
 
