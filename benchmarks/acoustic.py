@@ -38,6 +38,7 @@ from dtc.acoustic.model import AcousticModel
 from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
+from dtc.compat.nvidia import their_name
 
 ROOT = Path(__file__).parents[1]
 FULL_SIZE = ROOT / "stages/presets/ljspeech-tacotron2.yaml"
@@ -97,18 +98,11 @@ def build(model: str, **decoder: float) -> AcousticModel:
 def torchaudio_twin(ours: AcousticModel, **options: float) -> torchaudio.models.Tacotron2:
     """Our weights in torchaudio's model."""
     theirs = torchaudio.models.Tacotron2(**options)
-    names = {
-        "decoder.attention.location": "decoder.attention_layer.location_layer.location",
-        "decoder.attention.": "decoder.attention_layer.",
-        "decoder.projection.": "decoder.linear_projection.", "decoder.gate.": "decoder.gate_layer.",
-        "post_net.": "postnet.", ".convolution.": ".0.", ".normalisation.": ".1.",
+    # Its names are NVIDIA's without the layers that those wrap theirs in.
+    weights = {
+        their_name(name).replace(".linear_layer.", ".").replace(".conv.", "."): value
+        for name, value in ours.state_dict().items() if not name.startswith("mel_")
     }  # fmt: skip
-    weights = {}
-    for name, value in ours.state_dict().items():
-        for mine, other in names.items():
-            name = name.replace(mine, other)
-        if not name.startswith("mel_"):
-            weights[name] = value
     theirs.load_state_dict(weights)
     return theirs
 

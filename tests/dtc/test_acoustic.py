@@ -13,6 +13,7 @@ from dtc.acoustic.loss import Target, decoder_terms, gate_loss, guided_attention
 from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
+from dtc.compat.nvidia import their_name
 from dtc.training.loop import seed_all
 
 MELS = 20
@@ -80,25 +81,11 @@ def torchaudio_twin(ours: Tacotron2) -> torchaudio.models.Tacotron2:
         attention_hidden_dim=16, attention_location_n_filter=8, decoder_rnn_dim=40, prenet_dim=24,
         postnet_embedding_dim=32, decoder_max_step=50,
     ).eval()  # fmt: skip
-    names = {
-        "attention.": "decoder.attention_layer.",
-        "decoder.attention.location_conv": "decoder.attention_layer.location_layer.location_conv",
-        "decoder.attention.location_dense": "decoder.attention_layer.location_layer.location_dense",
-        "decoder.attention.": "decoder.attention_layer.",
-        "decoder.projection.": "decoder.linear_projection.",
-        "decoder.gate.": "decoder.gate_layer.",
-        "post_net.": "postnet.",
-        ".convolution.": ".0.",
-        ".normalisation.": ".1.",
-    }
-    weights = {}
-    for name, value in ours.state_dict().items():
-        if name.startswith("mel_"):
-            continue
-        renamed = name
-        for old, new in list(names.items())[1:]:
-            renamed = renamed.replace(old, new)
-        weights[renamed] = value
+    # Its names are NVIDIA's without the layers that those wrap theirs in.
+    weights = {
+        their_name(name).replace(".linear_layer.", ".").replace(".conv.", "."): value
+        for name, value in ours.state_dict().items() if not name.startswith("mel_")
+    }  # fmt: skip
     theirs.load_state_dict(weights)
     return theirs
 
