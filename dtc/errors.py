@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import re
+
 
 class InputError(ValueError):
     """Something the user gave (a file, a text, a parameter) is not usable.
@@ -33,3 +36,14 @@ class InputError(ValueError):
 def plural(number: int, noun: str) -> str:
     """ "1 clip", "0 clips", "1,200 clips"."""
     return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def reason_of(error: Exception) -> str:
+    """What a library's error says: its first sentence, as torch's goes on with a stack; else its type."""
+    return re.split(r"\n|\. ", str(error), maxsplit=1)[0] or type(error).__name__
+
+
+def refused_pickle(error: pickle.UnpicklingError) -> str:
+    """What a file holds that torch's `weights_only` does not read."""
+    needed = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f"a pickle that needs {needed[1]}, which is code" if needed else "a pickle that is not plain data"

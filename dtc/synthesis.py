@@ -45,7 +45,7 @@ class SynthesisConfig(Section):
 
     # At most, at a phrase that went wrong, each with another dropout of the prenet; 1: no second.
     attempts: PositiveInt
-    decoder_weights: Precision  # float16 and int8 are read twice and four times as fast
+    decoder_weights: Precision  # float16 and int8 are half and a quarter of the bytes to read for every frame
     # Symbols; a longer sentence is spoken in parts, at its commas or else between words.
     longest_phrase: int = Field(ge=20)
     # Between sentences, and between parts of one at a mark; the silence that the voice itself makes there counts.

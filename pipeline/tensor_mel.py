@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from torch import Tensor
 
 from dtc.audio import AudioConfig
 from dtc.config import AnySection, Section, parse_section
-from dtc.errors import InputError
+from dtc.errors import InputError, reason_of, refused_pickle
 from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig
 from pipeline.audit import ManifestRow
@@ -117,13 +116,11 @@ def in_one_line(file: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError(file, "no such file", "a file of a converted set", "run `dtc download` first") from None
     except pickle.UnpicklingError as error:
-        needed = re.search(r"GLOBAL ([\w.]+)", str(error))
-        found = f"a pickle that needs {needed[1]}, which is code" if needed else "a pickle that is not plain data"
-        raise InputError(file, found, "tensors, texts and numbers alone", "do not use this file") from None
+        raise InputError(
+            file, refused_pickle(error), "tensors, texts and numbers alone", "do not use this file"
+        ) from None
     except Exception as error:
-        # torch answers with its C++ stack; its first sentence says what is wrong.
-        reason = re.split(r"\n|\. ", str(error), maxsplit=1)[0] or type(error).__name__
-        raise InputError(file, f"does not read as {_kind(file)} ({reason})", remedy=CONVERT_AGAIN) from None
+        raise InputError(file, f"does not read as {_kind(file)} ({reason_of(error)})", remedy=CONVERT_AGAIN) from None
 
 
 def _kind(file: Path) -> str:

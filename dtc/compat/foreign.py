@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dtc.errors import InputError
+from dtc.errors import InputError, reason_of, refused_pickle
 
 NAMED = 4  # tensors in an error; the others are counted
 
@@ -81,15 +80,11 @@ def _in_one_line(file: Path) -> Iterator[None]:
     except (IsADirectoryError, PermissionError):
         raise
     except pickle.UnpicklingError as error:
-        needed = re.search(r"GLOBAL ([\w.]+)", str(error))
-        found = f"a pickle that needs {needed[1]}, which is code" if needed else "a pickle that is not plain data"
         remedy = "where you trust it, save the model's state_dict() alone and import that"
-        raise InputError(file, found, "tensors, texts and numbers alone", remedy) from None
+        raise InputError(file, refused_pickle(error), "tensors, texts and numbers alone", remedy) from None
     except Exception as error:
-        # torch answers with its C++ stack; its first sentence says what is wrong.
-        reason = re.split(r"\n|\. ", str(error), maxsplit=1)[0] or type(error).__name__
         kind = "safetensors" if file.suffix == ".safetensors" else "a torch file"
-        raise InputError(file, f"does not read as {kind} ({reason})", remedy="fetch it again") from None
+        raise InputError(file, f"does not read as {kind} ({reason_of(error)})", remedy="fetch it again") from None
 
 
 def _is_state_dict(tree: object) -> bool:
