@@ -65,7 +65,7 @@ class Decoder(nn.Module):
         self.prenet = PreNet(n_mels, config.pre_net_dim, config.pre_net_dropout)
         self.attention_rnn = nn.LSTMCell(config.pre_net_dim + encoding_dim, attention.rnn_dim)
         self.attention = ATTENTIONS[attention.model](encoding_dim, attention, location)
-        self.decoder_rnn = nn.LSTMCell(attention.rnn_dim + encoding_dim, config.rnn_dim)
+        self.decoder_rnn = nn.LSTM(attention.rnn_dim + encoding_dim, config.rnn_dim)
         self.projection = nn.Linear(config.rnn_dim + encoding_dim, n_mels * frames_per_step)
         self.gate = nn.Linear(config.rnn_dim + encoding_dim, 1)
 
@@ -104,15 +104,14 @@ def teach(
         previous = [_drop_frames(frames, config.frame_dropout) for frames in previous]
     shares = torch.stack([each.share(frames) for each, frames in zip(decoders, previous, strict=True)], dim=1)
     loop = _AttentionLoop(decoders, values, mask)
-    state = loop.start(len(values))
-    ones = shares.new_ones(len(shares), *state.hidden.shape)
-    kept = F.dropout(ones, config.attention_dropout, training)
+    state = loop.start()
+    kept = F.dropout(shares.new_ones(len(shares), *state.hidden.shape), config.attention_dropout, training)
     steps = []
     for share, keep in zip(shares.unbind(), kept.unbind(), strict=True):
         state = loop.step(share, keep, state)
         steps.append(state)
     hidden, context = torch.stack([step.hidden for step in steps]), torch.stack([step.context for step in steps])
-    output = run_lstm([each.decoder_rnn for each in decoders], torch.cat([hidden, context], dim=3))
+    output = run_lstms([each.decoder_rnn for each in decoders], torch.cat([hidden, context], dim=3))
     output = F.dropout(output, config.decoder_dropout, training)
     joint = torch.cat([output, context], dim=3)  # (T, D, B, H + E)
     projected = [each.project(joint[:, number], frames_per_step) for number, each in enumerate(decoders)]
@@ -143,25 +142,24 @@ class _AttentionLoop:
     ) -> None:
         dtype = product_dtype(values)
         attentions = [each.attention for each in decoders]
-        self.values, self.decoders, self.hidden_dim = values, len(decoders), decoders[0].attention_rnn.hidden_size
+        self.values, self.states = values, (len(decoders), len(values), decoders[0].attention_rnn.hidden_size)
         self.reading = type(attentions[0]).over(attentions, values, mask, dtype)
         self.recurrent = Deferred(torch.stack([each.recurrent() for each in decoders]).to(dtype))
 
-    def start(self, batch: int) -> LoopState:
-        zeros = partial(self.values.new_zeros, self.decoders, batch)
-        _, symbols, encoding = self.values.shape
-        hidden = zeros(self.hidden_dim)
-        return LoopState(hidden, hidden, zeros(encoding), zeros(symbols), self.reading.start())
+    def start(self) -> LoopState:
+        hidden, (_, symbols, encoding) = self.values.new_zeros(self.states), self.values.shape
+        context, weights = (hidden.new_zeros(*self.states[:2], size) for size in (encoding, symbols))
+        return LoopState(hidden, hidden, context, weights, self.reading.start())
 
     def step(
         self,
         share: Float[Tensor, "decoders batch gates"],
-        keep: Float[Tensor, "decoders batch hidden"] | None,
+        keep: Float[Tensor, "decoders batch hidden"],
         state: LoopState,
     ) -> LoopState:
         gates = share + self.recurrent(torch.cat([state.context, state.hidden], dim=2))
         hidden, cell = lstm_step(gates, state.cell)
-        hidden = hidden if keep is None else hidden * keep
+        hidden = hidden * keep
         weights, attention = self.reading.step(hidden, state.attention)
         context = torch.bmm(weights.transpose(0, 1), self.values).transpose(0, 1)
         return LoopState(hidden, cell, context, weights, attention)
@@ -176,15 +174,23 @@ def lstm_step(
     return torch.sigmoid(out) * torch.tanh(cell), cell
 
 
-def run_lstm(
-    cells: Sequence[nn.LSTMCell], inputs: Float[Tensor, "steps decoders batch into"]
+def run_lstms(
+    lstms: Sequence[nn.LSTM], inputs: Float[Tensor, "steps decoders batch into"]
 ) -> Float[Tensor, "steps decoders batch hidden"]:
     """Each decoder's LSTM over its whole sequence."""
+    if torch.is_autocast_enabled("cpu") and inputs.device.type == "cpu":
+        # PyTorch's own fails in bfloat16 on a CPU without its arithmetic.
+        return _run_step_by_step(lstms, inputs)
+    return torch.stack([each(inputs[:, number])[0] for number, each in enumerate(lstms)], dim=1)
+
+
+def _run_step_by_step(lstms: Sequence[nn.LSTM], inputs: Tensor) -> Tensor:
     shares = [
-        F.linear(inputs[:, number], each.weight_ih, each.bias_ih + each.bias_hh) for number, each in enumerate(cells)
+        F.linear(inputs[:, number], each.weight_ih_l0, each.bias_ih_l0 + each.bias_hh_l0)
+        for number, each in enumerate(lstms)
     ]
-    recurrent = Deferred(torch.stack([each.weight_hh.T for each in cells]).to(product_dtype(inputs)))
-    hidden = cell = inputs.new_zeros(len(cells), inputs.shape[2], cells[0].hidden_size)
+    recurrent = Deferred(torch.stack([each.weight_hh_l0.T for each in lstms]).to(product_dtype(inputs)))
+    hidden = cell = inputs.new_zeros(len(lstms), inputs.shape[2], lstms[0].hidden_size)
     hiddens = []
     for share in torch.stack(shares, dim=1).unbind():
         hidden, cell = lstm_step(share + recurrent(hidden), cell)
@@ -229,8 +235,11 @@ class Speaker:
     def __init__(self, decoder: Decoder, precision: Precision) -> None:
         attention, out = decoder.attention_rnn, decoder.decoder_rnn
         self.decoder = decoder
-        self.attention_rnn = packed_linear(*_joined_lstm(attention), precision)  # of [prenet, context, hidden]
-        self.decoder_rnn = packed_linear(*_joined_lstm(out), precision)  # of [attention hidden, context, hidden]
+        # Of [prenet, context, hidden], and of [attention hidden, context, hidden].
+        joined = torch.cat([attention.weight_ih, attention.weight_hh], dim=1)
+        self.attention_rnn = packed_linear(joined, attention.bias_ih + attention.bias_hh, precision)
+        joined = torch.cat([out.weight_ih_l0, out.weight_hh_l0], dim=1)
+        self.decoder_rnn = packed_linear(joined, out.bias_ih_l0 + out.bias_hh_l0, precision)
 
     def speak(
         self,
@@ -263,11 +272,6 @@ class Speaker:
                 rows = [rows[number] for number in going_on]
                 loop.keep(torch.tensor(going_on, device=values.device))
         return [_joined(part, ended) for part, ended in zip(parts, stopped, strict=True)]
-
-
-def _joined_lstm(cell: nn.LSTMCell) -> tuple[Float[Tensor, "gates joint"], Float[Tensor, " gates"]]:
-    """An LSTM's weights and bias of [input, hidden]."""
-    return torch.cat([cell.weight_ih, cell.weight_hh], dim=1), cell.bias_ih + cell.bias_hh
 
 
 def _joined(parts: Sequence[tuple[Tensor, Tensor]], stopped: bool) -> Spoken:

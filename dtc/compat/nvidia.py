@@ -99,6 +99,7 @@ THEIR_NAMES = {
     "attention.location_dense.": "attention_layer.location_layer.location_dense.linear_layer.",
     "decoder.projection.": "decoder.linear_projection.linear_layer.",
     "decoder.gate.": "decoder.gate_layer.linear_layer.",
+    **{f"decoder_rnn.{part}_l0": f"decoder_rnn.{part}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")},
 }
 STATISTICS = ("mel_mean", "mel_deviation")  # ours alone
 
