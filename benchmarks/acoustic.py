@@ -39,6 +39,7 @@ from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
 from dtc.compat.nvidia import their_name
+from dtc.training.precision import Precision, autocast, has_bfloat16
 
 ROOT = Path(__file__).parents[1]
 FULL_SIZE = ROOT / "stages/presets/ljspeech-tacotron2.yaml"
@@ -110,10 +111,10 @@ def torchaudio_twin(ours: AcousticModel, **options: float) -> torchaudio.models.
 def training_steps(batch: Batch, device: torch.device) -> dict[str, Callable[[], None]]:
     """A step of each contestant, by name."""
 
-    def step_of(model: nn.Module, loss_of: Callable[[], Tensor], dtype: torch.dtype) -> Callable[[], None]:
+    def step_of(model: nn.Module, loss_of: Callable[[], Tensor], precision: Precision) -> Callable[[], None]:
         def step() -> None:
             model.zero_grad(set_to_none=True)
-            with torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
+            with autocast(precision, device):
                 loss = loss_of()
             loss.backward()
 
@@ -126,12 +127,10 @@ def training_steps(batch: Batch, device: torch.device) -> dict[str, Callable[[],
         "tacotron2": (tacotron2, lambda: tacotron2.training_loss(batch, 0)["loss"]),
         "dtc": (dtc, lambda: dtc.training_loss(batch, 0)["loss"]),
     }
-    precisions = {"float32": torch.float32}
-    if has_bfloat16(device):
-        precisions["bfloat16"] = torch.bfloat16
+    precisions: list[Precision] = ["float32", "bfloat16"] if has_bfloat16(device) else ["float32"]
     return {
-        f"{name}, {precision}": step_of(model, loss_of, dtype)
-        for precision, dtype in precisions.items() for name, (model, loss_of) in contestants.items()
+        f"{name}, {precision}": step_of(model, loss_of, precision)
+        for precision in precisions for name, (model, loss_of) in contestants.items()
     }  # fmt: skip
 
 
@@ -143,11 +142,6 @@ def loss_of_torchaudio(model: torchaudio.models.Tacotron2, batch: Batch) -> Tens
     return (
         F.l1_loss(mel, batch.mel) + F.l1_loss(mel_postnet, batch.mel) + F.binary_cross_entropy_with_logits(gate, ends)
     )
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether products of bfloat16 are made by hardware; emulated ones are many times slower than float32."""
-    return torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
 
 
 def time_training(batch: Batch, rounds: int, device: torch.device, rates: dict[str, float]) -> list[dict]:

@@ -97,7 +97,7 @@ def mel_from_magnitude(
     """Natural-log mel of STFT magnitudes; bins above mel_fmax count nothing and may be missing."""
     bins = _bins_under_filters(audio)
     filters = mel_filters(audio, magnitude.device)[:, :bins]
-    return torch.matmul(filters, magnitude[:, :bins]).clamp(min=LOG_FLOOR).log()
+    return _product(filters, magnitude[:, :bins]).clamp(min=LOG_FLOOR).log()
 
 
 def _spectrum(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Tensor:
@@ -125,7 +125,13 @@ def magnitude_from_mel(
     Bins above mel_fmax lie under no filter and come out as 0.
     """
     inverse = _mel_pseudo_inverse(audio, mel.device)
-    return torch.matmul(inverse, mel.exp()).clamp(min=0.0)
+    return _product(inverse, mel.exp()).clamp(min=0.0)
+
+
+def _product(matrix: Float[Tensor, "out into"], values: Float[Tensor, "batch into frames"]) -> Tensor:
+    """In float32 also where a training runs in bfloat16: a mel with three digits would be another mel."""
+    with torch.autocast(values.device.type, enabled=False):
+        return torch.matmul(matrix, values)
 
 
 def griffin_lim(

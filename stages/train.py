@@ -23,6 +23,7 @@ from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
 from dtc.training.checkpoint import ModelCard, save_model
 from dtc.training.logbook import CURVE, Logbook, read_curve
 from dtc.training.loop import RESUME, Illustrate, TrainingConfig, seed_all, train
+from dtc.training.precision import has_bfloat16
 from dtc.vocoder import VocoderConfig, build_vocoder
 from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index
@@ -101,6 +102,8 @@ def _train(
     run = paths.RUNS / f"{card.kind}-{fingerprint(card, code)}"
     weights, steps = model.state_dict(), 0
     run.mkdir(parents=True, exist_ok=True)
+    if training.precision == "bfloat16" and not has_bfloat16(device):
+        console.print(f"{card.kind}: this {device.type} has no arithmetic in bfloat16; float32 is faster here")
     if any(True for _ in model.parameters()):
         size = (training.batch_size, training.batch_frames)
         shuffled = ShardLoader(paths.FEATURES, "train", *size, seed=training.seed)

@@ -21,12 +21,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dtc.acoustic.attention import ATTENTIONS, AttentionConfig, LocationConfig, State
 from dtc.acoustic.deferred import Deferred
 from dtc.acoustic.packed import Precision, packed_linear
 from dtc.config import Section, Share
 
+STEPS_PER_SEGMENT = 32  # of gradient checkpointing: what is kept of a whole segment is its first step's state
 STEPS_BETWEEN_LOOKS = 16  # of a GPU, which would wait at each: steps made in vain cost less
 
 
@@ -42,6 +44,7 @@ class DecoderConfig(Section):
     attention_dropout: Share
     decoder_dropout: Share
     frame_dropout: Share  # of the true frames shown in training, replaced by the mean
+    gradient_checkpointing: bool  # keep less of the attention's steps in training and compute it again: slower
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,12 @@ def teach(
         previous = [_drop_frames(frames, config.frame_dropout) for frames in previous]
     shares = torch.stack([each.share(frames) for each, frames in zip(decoders, previous, strict=True)], dim=1)
     loop = _AttentionLoop(decoders, values, mask)
-    state = loop.start()
-    kept = F.dropout(shares.new_ones(len(shares), *state.hidden.shape), config.attention_dropout, training)
-    steps = []
-    for share, keep in zip(shares.unbind(), kept.unbind(), strict=True):
-        state = loop.step(share, keep, state)
-        steps.append(state)
+    kept = F.dropout(shares.new_ones(len(shares), *loop.states), config.attention_dropout, training)
+    run = partial(checkpoint, loop.run, use_reentrant=False) if config.gradient_checkpointing else loop.run
+    steps = [loop.start()]
+    for segment in zip(shares.split(STEPS_PER_SEGMENT), kept.split(STEPS_PER_SEGMENT), strict=True):
+        steps += run(*segment, steps[-1])
+    steps = steps[1:]
     hidden, context = torch.stack([step.hidden for step in steps]), torch.stack([step.context for step in steps])
     output = run_lstms([each.decoder_rnn for each in decoders], torch.cat([hidden, context], dim=3))
     output = F.dropout(output, config.decoder_dropout, training)
@@ -150,6 +153,18 @@ class _AttentionLoop:
         hidden, (_, symbols, encoding) = self.values.new_zeros(self.states), self.values.shape
         context, weights = (hidden.new_zeros(*self.states[:2], size) for size in (encoding, symbols))
         return LoopState(hidden, hidden, context, weights, self.reading.start())
+
+    def run(
+        self,
+        shares: Float[Tensor, "steps decoders batch gates"],
+        kept: Float[Tensor, "steps decoders batch hidden"],
+        state: LoopState,
+    ) -> list[LoopState]:
+        """The states after each of some steps."""
+        states = [state]
+        for share, keep in zip(shares.unbind(), kept.unbind(), strict=True):
+            states.append(self.step(share, keep, states[-1]))
+        return states[1:]
 
     def step(
         self,

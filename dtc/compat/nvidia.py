@@ -61,7 +61,7 @@ BUILT_IN: dict[str, Any] = {
     "mask_convolutions": True,
     "encoder": {"dropout_rate": 0.5},
     "attention": {"model": "location_sensitive", "num_mixtures": 5},
-    "decoder": {"pre_net_dropout": 0.5, "frame_dropout": 0.0},
+    "decoder": {"pre_net_dropout": 0.5, "frame_dropout": 0.0, "gradient_checkpointing": False},
     "post_net": {"dropout_rate": 0.5},
     "loss": {
         "gate_weight": 1.0, "gate_positive_weight": 1.0, "guided_attention_weight": 0.0, "guided_attention_sigma": 0.4,

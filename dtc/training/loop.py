@@ -28,6 +28,7 @@ from dtc.config import Section
 from dtc.training.checkpoint import read_resume_state, save_resume_state
 from dtc.training.logbook import Logbook
 from dtc.training.optim import OneCycleConfig, OptimizerConfig, build_optimizer, one_cycle_share
+from dtc.training.precision import Precision, autocast
 
 RESUME = "resume.pt"
 
@@ -42,6 +43,7 @@ class TrainingConfig(Section):
     batch_size: PositiveInt | None  # clips; or null, and
     batch_frames: PositiveInt | None  # frames of the longest clip × clips, at most
     epochs: PositiveInt
+    precision: Precision  # of the products; bfloat16 wants hardware that has it
     optimizer: OptimizerConfig
     lr_scheduler: OneCycleConfig
     grad_max_norm: PositiveFloat
@@ -110,7 +112,7 @@ def train(
                 logbook.scalars(state.step, "train", shown)
                 state.window.clear()
             if state.step % config.validate_every == 0 or last:
-                losses = validate(state.best_model(), validation, config.seed, state.step)
+                losses = validate(state.best_model(), validation, config, state.step)
                 logbook.scalars(state.step, "validation", losses)
                 logbook.say(state.step, elapsed, shown, losses)
                 illustrate(state.best_model(), next(validation.epoch(0)).to(_device(model)), logbook, state.step)
@@ -124,24 +126,26 @@ def train(
 
 
 @torch.no_grad()
-def validate(model: nn.Module, batches: Batches, seed: int, step: int) -> dict[str, float]:
+def validate(model: nn.Module, batches: Batches, config: TrainingConfig, step: int) -> dict[str, float]:
     """Mean of each loss over the batches, weighted by clips; the same draws of dropout every time."""
     was_training = model.training
     model.eval()
     sums: dict[str, float] = {}
     clips = 0
     for number, batch in enumerate(batches.epoch(0)):
-        seed_all(seed, "validation", number)
-        for name, value in losses_of(model, batch, step).items():
+        seed_all(config.seed, "validation", number)
+        for name, value in losses_of(model, batch, step, config.precision).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch.ids)
         clips += len(batch.ids)
     model.train(was_training)
     return {name: value / clips for name, value in sums.items()}
 
 
-def losses_of(model: nn.Module, batch: Batch, step: int) -> Losses:
+def losses_of(model: nn.Module, batch: Batch, step: int, precision: Precision) -> Losses:
     """A model's losses at a step: `loss`, which is minimised, and its named parts, each a scalar."""
-    return cast(Callable[[Batch, int], Losses], model.training_loss)(batch.to(_device(model)), step)
+    device = _device(model)
+    with autocast(precision, device):
+        return cast(Callable[[Batch, int], Losses], model.training_loss)(batch.to(device), step)
 
 
 def seed_all(*parts: object) -> None:
@@ -191,7 +195,7 @@ def _step(model: nn.Module, batch: Batch, state: _State, config: TrainingConfig,
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
     model.train()
-    losses = losses_of(model, batch, state.step)
+    losses = losses_of(model, batch, state.step, config.precision)
     state.optimizer.zero_grad(set_to_none=True)
     losses["loss"].backward()
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.grad_max_norm))

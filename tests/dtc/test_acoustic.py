@@ -34,7 +34,8 @@ def config(frames_per_step: int = 1, **decoder: float) -> Tacotron2Config:
         "attention_location": {"num_filters": 8, "kernel_size": 31},
         "decoder": {
             "rnn_dim": 40, "pre_net_dim": 24, "pre_net_dropout": 0.5, "max_decoder_steps": 50, "max_frames_per_symbol": 4.0,
-            "gate_threshold": 0.5, "attention_dropout": 0.1, "decoder_dropout": 0.1, "frame_dropout": 0.0, **decoder,
+            "gate_threshold": 0.5, "attention_dropout": 0.1, "decoder_dropout": 0.1, "frame_dropout": 0.0,
+            "gradient_checkpointing": False, **decoder,
         },
         "post_net": {"num_convolutions": 5, "embedding_dim": 32, "kernel_size": 5, "dropout_rate": 0.5},
         "loss": {
@@ -338,6 +339,29 @@ def test_dropped_frames_are_the_mean_and_come_in_training_only() -> None:
     in_training, in_evaluation = ((frames[1:] == 0).all(dim=2).float().mean().item() for frames in seen)
     assert 0.2 < in_training < 0.8
     assert in_evaluation == 0.0
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_gradient_checkpointing_keeps_less_and_changes_nothing(bfloat16: bool) -> None:
+    example, kept_bytes, results = batch((7, 100), (9, 71)), [], []
+
+    def count(value: Tensor) -> Tensor:
+        kept_bytes[-1] += value.numel() * value.element_size()
+        return value
+
+    for checkpointed in (False, True):
+        ours = model(gradient_checkpointing=checkpointed).train()
+        kept_bytes.append(0)
+        seed_all("dropout")
+        with (
+            torch.autograd.graph.saved_tensors_hooks(count, lambda value: value),
+            torch.autocast("cpu", torch.bfloat16, enabled=bfloat16),
+        ):
+            loss = ours.training_loss(example, 0)["loss"]
+        loss.backward()
+        results.append([loss, *(parameter.grad for parameter in ours.parameters())])
+    assert kept_bytes[1] < 0.7 * kept_bytes[0]
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
 def test_bfloat16_is_near_float32() -> None:

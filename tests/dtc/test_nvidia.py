@@ -231,6 +231,7 @@ def test_sizes_come_from_the_shapes_and_the_rest_from_the_hyper_parameters() -> 
     assert tree["decoder"] == {
         "rnn_dim": 10, "pre_net_dim": 7, "pre_net_dropout": 0.5, "max_decoder_steps": 77, "max_frames_per_symbol": 77.0,
         "gate_threshold": 0.25, "attention_dropout": 0.0, "decoder_dropout": 0.3, "frame_dropout": 0.0,
+        "gradient_checkpointing": False,
     }  # fmt: skip
     assert imported.audio == AudioConfig(
         sampling_rate=16000, filter_length=1024, hop_length=256, win_length=1024, n_mel_channels=80, mel_fmin=0.0,

@@ -25,7 +25,7 @@ from dtc.training.optim import OneCycleConfig, one_cycle_share
 
 def config(**changes: object) -> TrainingConfig:
     return TrainingConfig.model_validate({
-        "seed": 7, "batch_size": 2, "batch_frames": None, "epochs": 3,
+        "seed": 7, "batch_size": 2, "batch_frames": None, "epochs": 3, "precision": "float32",
         "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
         "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
         "grad_max_norm": 1.0, "weight_average_decay": 0.5, "log_every": 1, "checkpoint_every": 1, "validate_every": 5,
@@ -132,6 +132,19 @@ def test_nan_stops_with_step_and_clips_and_keeps_the_last_state(tmp_path: Path) 
     assert all(torch.isfinite(value).all() for value in saved["model"].values())
 
 
+def test_bfloat16_reaches_the_products_and_nothing_else(tmp_path: Path) -> None:
+    exact, _ = run(tmp_path / "float32")
+    weights, _ = run(tmp_path / "whole", precision="bfloat16")
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    assert not torch.equal(weights["layer.weight"], exact["layer.weight"])
+    torch.testing.assert_close(weights["layer.weight"], exact["layer.weight"], atol=0.02, rtol=0)  # 12 steps of 0.01
+    assert validate(toy(), Data(), config(precision="bfloat16"), 1) != validate(toy(), Data(), config(), 1)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), precision="bfloat16")
+    again, _ = run(tmp_path / "stopped", precision="bfloat16")
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole", again, weights)
+
+
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
     plain, _ = run(tmp_path / "plain", weight_average_decay=0.0)
     averaged, _ = run(tmp_path / "averaged")
@@ -141,7 +154,7 @@ def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
 
 def test_validation_draws_the_same_every_time_and_leaves_the_model_training() -> None:
     model = toy().train()
-    assert validate(model, Data(), seed=1, step=3) == validate(model, Data(), seed=1, step=3)
+    assert validate(model, Data(), config(), step=3) == validate(model, Data(), config(), step=3)
     assert model.training
 
 

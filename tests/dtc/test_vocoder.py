@@ -7,7 +7,7 @@ import torch
 
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Clip, collate, cut_segments
-from dtc.training.loop import seed_all
+from dtc.training.loop import losses_of, seed_all
 from dtc.vocoder import build_vocoder
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
@@ -69,6 +69,19 @@ def test_frame_t_speaks_at_sample_t_times_hop() -> None:
     reach = 3 * 3 * 64 + 128  # three convolutions of 7 frames, half an FFT
     assert difference[: 30 * 64 - reach].max() == 0.0
     assert difference[30 * 64 + reach :].max() == 0.0
+
+
+def test_vocos_trains_in_bfloat16() -> None:
+    """The products alone: the inverse STFT knows no half precision, and losses are float32."""
+    model, losses = vocos(), []
+    batch = collate([clip("a", 64 * 40), clip("b", 64 * 30)])
+    for precision in ("float32", "bfloat16"):
+        seed_all("segments")
+        losses.append(losses_of(model, batch, 0, precision))
+    losses[1]["loss"].backward()
+    assert all(value.dtype == torch.float32 for value in losses[1].values())
+    assert 0 < (losses[1]["loss"] - losses[0]["loss"]).abs() < 0.02 * losses[0]["loss"]
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
 
 
 def test_griffin_lim_hears_the_tone() -> None:

@@ -155,7 +155,7 @@ def test_exactly_one_batch_setting(forty: Path, batch_size: int | None, batch_fr
 @pytest.mark.parametrize(("batch_size", "batch_frames"), [(None, None), (8, 100), (8, None), (None, 100)])
 def test_the_training_section_wants_exactly_one_too(batch_size: int | None, batch_frames: int | None) -> None:
     section = {
-        "seed": 1, "batch_size": batch_size, "batch_frames": batch_frames, "epochs": 1,
+        "seed": 1, "batch_size": batch_size, "batch_frames": batch_frames, "epochs": 1, "precision": "float32",
         "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
         "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
         "grad_max_norm": 1.0, "weight_average_decay": 0.5, "log_every": 1, "checkpoint_every": 1, "validate_every": 5,

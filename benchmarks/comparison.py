@@ -1,0 +1,207 @@
+"""Tacotron 2 beside DTC, and the three attentions, on the corpus that ships with dtc.
+
+    python benchmarks/comparison.py train MODEL SEED     # for each model and seed; a killed one goes on
+    python benchmarks/comparison.py report               # of all that are trained: the tables, the plot and the JSON
+
+It wants `data/features` and a trained vocoder, as `dvc repro` leaves them. All models have the sizes, losses and
+training of params.yaml. Every 200 steps the held-out texts are spoken as a user would hear them, but once only, without
+a second attempt; the recogniser listens. At the end each model reads texts more than five times as long as the longest
+of the training, in one go, which `dtc say` would never ask of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+# As the command line does, see stages/cli.py.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+import torch
+from machine import RESULTS, write_results
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from dtc.acoustic import build_acoustic
+from dtc.acoustic.model import AcousticModel, Utterance
+from dtc.audio import AudioConfig
+from dtc.batch import Batch, Clip
+from dtc.evaluation.recogniser import Recogniser, WordErrors, word_errors
+from dtc.synthesis import load_vocoder
+from dtc.text.symbols import text_to_ids, words_of
+from dtc.training.logbook import CURVE, Logbook, read_curve
+from dtc.training.loop import seed_all, train
+from dtc.vocoder import Vocoder
+from pipeline.corpora import find_grammar
+from pipeline.loader import ShardLoader
+from pipeline.shards import read_index
+from stages import paths
+from stages.params import Params, load_params
+
+ROOT = Path(__file__).parents[1]
+RUNS = paths.RUNS / "comparison"
+DUEL = {"backward_weight": 1.0, "mel_agreement_weight": 1.0, "attention_agreement_weight": 1.0}
+# What differs from params.yaml.
+MODELS = {
+    "tacotron2": {"model": "tacotron2"},
+    "dtc": {"model": "dtc", "reverse_decoder": True, "duel": DUEL},
+    "gmm": {"model": "tacotron2", "attention": {"model": "gmm"}},
+    "dynamic_convolution": {
+        "model": "tacotron2", "attention": {"model": "dynamic_convolution"},
+        "attention_location": {"num_filters": 8, "kernel_size": 21},
+    },
+}  # fmt: skip
+FINAL_SEEDS = range(1, 6)  # of the synthesis, at the end of a training
+LISTEN_EVERY = 200  # steps
+LONG_TEXTS, TIMES_LONGER = 10, 5
+
+
+def main() -> None:
+    """Train and measure one model, or report on all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("train")
+    one.add_argument("model", choices=MODELS)
+    one.add_argument("seed", type=int)
+    commands.add_parser("report")
+    arguments = parser.parse_args()
+    if arguments.command == "train":
+        measure(arguments.model, arguments.seed)
+    else:
+        report()
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Held-out texts, the vocoder that speaks their mels, and the recogniser."""
+
+    clips: Sequence[Clip]
+    vocoder: Vocoder
+    grammar: Path
+    sampling_rate: int
+
+    def speak(self, model: AcousticModel, texts: Sequence[str], seed: int) -> tuple[list[Utterance], list[Tensor]]:
+        """Each text in one go."""
+        said: list[Utterance] = []
+        for first in range(0, len(texts), 16):
+            said += model.infer([torch.tensor(text_to_ids(text)) for text in texts[first : first + 16]], seed)
+        with torch.inference_mode():
+            return said, [self.vocoder(utterance.mel[None])[0] for utterance in said]
+
+    def hear(self, texts: Sequence[str], waves: Sequence[Tensor], grammar: Path) -> list[WordErrors]:
+        """What was misheard of each text."""
+        recogniser = Recogniser(grammar)
+        heard = [recogniser.transcribe(wave.numpy(), self.sampling_rate) for wave in waves]
+        return [word_errors([words_of(text)], [words]) for text, words in zip(texts, heard, strict=True)]
+
+    def held_out(self, model: AcousticModel, seeds: Sequence[int]) -> dict[str, float]:
+        """Word errors and shares of bad utterances over the held-out texts."""
+        texts = sorted((clip.spoken_text for clip in self.clips), key=len)
+        errors, statuses = [], []
+        for seed in seeds:
+            said, waves = self.speak(model, texts, seed)
+            errors += self.hear(texts, waves, self.grammar)
+            statuses += [utterance.status for utterance in said]
+        return {"word_error_rate": rate(errors), "stopped_share": statuses.count("stopped") / len(statuses)}
+
+    def long_texts(self, model: AcousticModel, longest: int) -> list[dict[str, object]]:
+        """Texts of many phrases, each at least so many symbols, read in one go."""
+        decoder = model.config.decoder.model_copy(update={"max_decoder_steps": 1_000_000})
+        model.config = model.config.model_copy(update={"decoder": decoder})
+        rows: list[dict[str, object]] = []
+        with tempfile.TemporaryDirectory() as folder:
+            grammar = Path(folder) / "phrases.jsgf"
+            one = self.grammar.read_text(encoding="utf-8")
+            grammar.write_text(one.replace("public <phrase>", "public <phrases> = <phrase>+;\n<phrase>"))
+            for seed, text in zip(count(1), self._long(longest), strict=False):
+                (said,), waves = self.speak(model, [text], seed)
+                (errors,) = self.hear([text], waves, grammar)
+                rows.append({
+                    "symbols": len(text), "status": said.status, "errors": errors.errors, "words": errors.words,
+                    "seconds": len(waves[0]) / self.sampling_rate,
+                })  # fmt: skip
+        return rows
+
+    def _long(self, symbols: int) -> list[str]:
+        texts, at = [], 0
+        for _ in range(LONG_TEXTS):
+            text = ""
+            while len(text) < symbols:
+                text = f"{text} {self.clips[at % len(self.clips)].spoken_text}".strip()
+                at += 1
+            texts.append(text)
+        return texts
+
+
+def rate(errors: Sequence[WordErrors]) -> float:
+    """Of all texts together."""
+    return sum(each.errors for each in errors) / sum(each.words for each in errors)
+
+
+def read_project(name: str, seed: int) -> Params:
+    """params.yaml with what a contestant changes."""
+    params = load_params(ROOT / "params.yaml")
+    tree = merged(params.model_dump(mode="json"), {
+        "acoustic": MODELS[name],
+        "training": {"acoustic": {"seed": seed, "validate_every": LISTEN_EVERY}},
+    })  # fmt: skip
+    return Params.model_validate_json(json.dumps(tree))
+
+
+def merged(tree: dict, changes: Mapping) -> dict:
+    """A tree with some leaves replaced."""
+    return tree | {
+        name: merged(tree.get(name, {}), value) if isinstance(value, Mapping) else value
+        for name, value in changes.items()
+    }
+
+
+def measure(name: str, seed: int) -> None:
+    """Train one model and listen to it; its figures are in runs/comparison/NAME-SEED."""
+    console, params, run = Console(), read_project(name, seed), RUNS / f"{name}-{seed}"
+    index, training = read_index(paths.FEATURES), params.training.acoustic
+    vocoder, vocoder_card = load_vocoder(paths.VOCODER, torch.device("cpu"))
+    size = (training.batch_size, training.batch_frames)
+    shuffled = ShardLoader(paths.FEATURES, "train", *size, seed=training.seed)
+    validation, test = ShardLoader(paths.FEATURES, "validation", *size), ShardLoader(paths.FEATURES, "test", 1)
+    clips = [test.read(place) for place in test.places]
+    listener = Listener(clips, vocoder, find_grammar("numbers"), index.audio.sampling_rate)
+    seed_all(training.seed, "weights")
+    statistics = (torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
+    model = build_acoustic(params.acoustic, index.audio, *statistics)
+
+    def listen(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
+        assert isinstance(model, AcousticModel)
+        was_training = model.training
+        logbook.scalars(step, "spoken", listener.held_out(model.eval(), [1]))
+        model.train(was_training)
+
+    weights, steps = train(model, shuffled, validation, training, run, f"{name} {seed}", console, listen)
+    model.load_state_dict(weights)
+    model.eval()
+    longest = TIMES_LONGER * max(int(batch.symbol_lengths.max()) for batch in shuffled.epoch(0))
+    results = {
+        "model": name, "seed": seed, "steps": steps, "vocoder": vocoder_card.fingerprint,
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "held_out": listener.held_out(model, FINAL_SEEDS), "long": listener.long_texts(model, longest),
+    }  # fmt: skip
+    (run / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    console.print(f"{name} {seed}: {results['held_out']}", highlight=False)
+
+
+def report() -> None:
+    """Not yet."""
+
+
+if __name__ == "__main__":
+    main()
