@@ -17,7 +17,6 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -25,21 +24,16 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import torch
-from machine import RESULTS, write_results
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from dtc.acoustic import build_acoustic
 from dtc.acoustic.model import AcousticModel, Utterance
-from dtc.audio import AudioConfig
 from dtc.batch import Batch, Clip
 from dtc.evaluation.recogniser import Recogniser, WordErrors, word_errors
 from dtc.synthesis import load_vocoder
 from dtc.text.symbols import text_to_ids, words_of
-from dtc.training.logbook import CURVE, Logbook, read_curve
+from dtc.training.logbook import Logbook
 from dtc.training.loop import seed_all, train
 from dtc.vocoder import Vocoder
 from pipeline.corpora import find_grammar

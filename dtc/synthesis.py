@@ -46,6 +46,7 @@ class SynthesisConfig(Section):
     # At most, at a phrase that went wrong, each with another dropout of the prenet; 1: no second.
     attempts: PositiveInt
     decoder_weights: Precision  # float16 and int8 are half and a quarter of the bytes to read for every frame
+    cuda_graphs: bool  # on a GPU, many decoder steps in one launch
     # Symbols; a longer sentence is spoken in parts, at its commas or else between words.
     longest_phrase: int = Field(ge=20)
     # Between sentences, and between parts of one at a mark; the silence that the voice itself makes there counts.
@@ -165,7 +166,7 @@ class Voice:
 
         A phrase's result depends on (seed, phrase), and on what is spoken beside it by no more than rounding.
         """
-        self.acoustic.precision = config.decoder_weights
+        self.acoustic.precision, self.acoustic.cuda_graphs = config.decoder_weights, config.cuda_graphs
         texts = [self._phrases(text, config.longest_phrase) for text in spoken_texts]
         said = self._utter({phrase.words for text in texts for phrase in text}, seed, config.attempts)
         return [

@@ -18,18 +18,16 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dtc.acoustic.attention import ATTENTIONS, AttentionConfig, LocationConfig, State
 from dtc.acoustic.deferred import Deferred
-from dtc.acoustic.packed import Precision, packed_linear
 from dtc.config import Section, Share
 
 STEPS_PER_SEGMENT = 32  # of gradient checkpointing: what is kept of a whole segment is its first step's state
-STEPS_BETWEEN_LOOKS = 16  # of a GPU, which would wait at each: steps made in vain cost less
 
 
 class DecoderConfig(Section):
@@ -200,11 +198,12 @@ def run_lstms(
 
 
 def _run_step_by_step(lstms: Sequence[nn.LSTM], inputs: Tensor) -> Tensor:
+    weights = [each.all_weights[0] for each in lstms]  # of the input and the hidden state, and their biases
     shares = [
-        F.linear(inputs[:, number], each.weight_ih_l0, each.bias_ih_l0 + each.bias_hh_l0)
-        for number, each in enumerate(lstms)
+        F.linear(inputs[:, number], weight, bias_ih + bias_hh)
+        for number, (weight, _, bias_ih, bias_hh) in enumerate(weights)
     ]
-    recurrent = Deferred(torch.stack([each.weight_hh_l0.T for each in lstms]).to(product_dtype(inputs)))
+    recurrent = Deferred(torch.stack([weight.T for _, weight, _, _ in weights]).to(product_dtype(inputs)))
     hidden = cell = inputs.new_zeros(len(lstms), inputs.shape[2], lstms[0].hidden_size)
     hiddens = []
     for share in torch.stack(shares, dim=1).unbind():
@@ -233,108 +232,6 @@ def _drop_frames(frames: Float[Tensor, "steps batch mels"], share: float) -> Flo
     if not share:
         return frames
     return frames * (torch.rand(frames.shape[:2], device=frames.device) >= share)[:, :, None]
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """One text as a decoder speaks it by itself; frames = steps * frames_per_step."""
-
-    mel: Float[Tensor, "mels frames"]
-    alignment: Float[Tensor, "steps symbols"]
-    stopped: bool  # by the gate, not by the cap
-
-
-class Speaker:
-    """A decoder made ready to speak: the weights of each step's products, packed in the given precision."""
-
-    def __init__(self, decoder: Decoder, precision: Precision) -> None:
-        attention, out = decoder.attention_rnn, decoder.decoder_rnn
-        self.decoder = decoder
-        # Of [prenet, context, hidden], and of [attention hidden, context, hidden].
-        joined = torch.cat([attention.weight_ih, attention.weight_hh], dim=1)
-        self.attention_rnn = packed_linear(joined, attention.bias_ih + attention.bias_hh, precision)
-        joined = torch.cat([out.weight_ih_l0, out.weight_hh_l0], dim=1)
-        self.decoder_rnn = packed_linear(joined, out.bias_ih_l0 + out.bias_hh_l0, precision)
-
-    def speak(
-        self,
-        values: Float[Tensor, "batch symbols encoding"],
-        mask: Bool[Tensor, "batch symbols"],
-        caps: Sequence[int],
-        generators: Sequence[torch.Generator],
-        frames_per_step: int,
-    ) -> list[Spoken]:
-        """Each text until its gate says so or its cap of steps; one that has ended takes no further part."""
-        loop, rows = _SpeakingLoop(self, values, mask, frames_per_step), list(range(len(values)))
-        parts: list[list[tuple[Tensor, Tensor]]] = [[] for _ in rows]
-        stopped = [False for _ in rows]
-        window = 1 if values.device.type == "cpu" else STEPS_BETWEEN_LOOKS
-        for first in range(0, max(caps), window):
-            drawn = torch.stack([self.decoder.prenet.draw(window, generators[row]) for row in rows], dim=2)
-            made = [loop.step(kept) for kept in drawn.to(values.device)]
-            mels, alignments, ends = (torch.stack(part, dim=1) for part in zip(*made, strict=True))
-            going_on = []
-            for number, (row, row_ends) in enumerate(zip(rows, ends.tolist(), strict=True)):
-                steps = min(caps[row] - first, window)
-                stopped[row] = True in row_ends[:steps]
-                steps = row_ends.index(True) + 1 if stopped[row] else steps
-                parts[row].append((mels[number, :steps], alignments[number, :steps]))
-                if not stopped[row] and first + steps < caps[row]:
-                    going_on.append(number)
-            if not going_on:
-                break
-            if len(going_on) < len(rows):
-                rows = [rows[number] for number in going_on]
-                loop.keep(torch.tensor(going_on, device=values.device))
-        return [_joined(part, ended) for part, ended in zip(parts, stopped, strict=True)]
-
-
-def _joined(parts: Sequence[tuple[Tensor, Tensor]], stopped: bool) -> Spoken:
-    mels, alignments = (torch.cat(part) for part in zip(*parts, strict=True))
-    return Spoken(mels.flatten(0, 1).T, alignments, stopped)  # (steps, r, M) → (M, frames)
-
-
-class _SpeakingLoop:
-    """One decoder that hears itself: its frames are the next step's input."""
-
-    def __init__(
-        self,
-        speaker: Speaker,
-        values: Float[Tensor, "batch symbols encoding"],
-        mask: Bool[Tensor, "batch symbols"],
-        frames_per_step: int,
-    ) -> None:
-        self.speaker, self.values, self.frames_per_step = speaker, values, frames_per_step
-        decoder, zeros = speaker.decoder, partial(values.new_zeros, len(values))
-        attention = decoder.attention
-        self.reading = type(attention).over([attention], values, mask, values.dtype)
-        self.state = self.reading.start()
-        self.frame, self.context = zeros(decoder.n_mels), zeros(values.shape[2])
-        self.hidden = self.cell = zeros(decoder.attention_rnn.hidden_size)
-        self.own_hidden = self.own_cell = zeros(decoder.decoder_rnn.hidden_size)
-
-    def step(
-        self, kept: Float[Tensor, "2 batch width"]
-    ) -> tuple[Float[Tensor, "batch r mels"], Float[Tensor, "batch symbols"], Bool[Tensor, " batch"]]:
-        """Frames, attention weights and whether the gate says that they are the last."""
-        speaker, decoder = self.speaker, self.speaker.decoder
-        heard = torch.cat([decoder.prenet(self.frame, kept), self.context, self.hidden], dim=1)
-        self.hidden, self.cell = lstm_step(speaker.attention_rnn(heard), self.cell)
-        weights, self.state = self.reading.step(self.hidden[None], self.state)
-        self.context = torch.bmm(weights.transpose(0, 1), self.values)[:, 0]
-        joint = torch.cat([self.hidden, self.context, self.own_hidden], dim=1)
-        self.own_hidden, self.own_cell = lstm_step(speaker.decoder_rnn(joint), self.own_cell)
-        frames, gate_logits = decoder.project(torch.cat([self.own_hidden, self.context], dim=1), self.frames_per_step)
-        self.frame = frames[:, -1]
-        return frames, weights[0], torch.sigmoid(gate_logits) > decoder.config.gate_threshold
-
-    def keep(self, rows: Int[Tensor, " rows"]) -> None:
-        """Go on with some texts of the batch."""
-        self.values, self.reading = self.values[rows], self.reading.select(rows)
-        self.state = tuple(part[:, rows] for part in self.state)
-        self.frame, self.context, self.hidden, self.cell, self.own_hidden, self.own_cell = (
-            part[rows] for part in (self.frame, self.context, self.hidden, self.cell, self.own_hidden, self.own_cell)
-        )
 
 
 class PreNet(nn.Module):

@@ -18,10 +18,11 @@ from pydantic import NonNegativeInt, PositiveInt, field_validator
 from torch import Tensor, nn
 
 from dtc.acoustic.attention import AttentionConfig, LocationConfig
-from dtc.acoustic.decoder import Decoder, DecoderConfig, Speaker, teach
+from dtc.acoustic.decoder import Decoder, DecoderConfig, teach
 from dtc.acoustic.layers import Encoder, EncoderConfig, PostNet, PostNetConfig
 from dtc.acoustic.loss import AcousticLossConfig, Target, Terms, mel_loss, stft_loss
 from dtc.acoustic.packed import Precision
+from dtc.acoustic.speaking import Speaker
 from dtc.acoustic.status import Status, status_of
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, mask_of, pad
@@ -104,6 +105,7 @@ class AcousticModel(nn.Module, ABC):
         self.config, self.audio = config, audio
         self.step = 0  # of training; schedules follow it, also when the trained model speaks
         self.precision: Precision = "float32"  # of the decoder's weights when it speaks
+        self.cuda_graphs = False  # when it speaks on a GPU: a launch for many steps
         self._ready: tuple[object, Speaker] | None = None
         self.register_buffer("mel_mean", mel_mean.clone())
         self.register_buffer("mel_deviation", mel_deviation.clone())
@@ -157,9 +159,10 @@ class AcousticModel(nn.Module, ABC):
 
     def _speaker(self) -> Speaker:
         """The decoder made ready, until its weights are others."""
-        weights = (self.precision, *((value.data_ptr(), value._version) for value in self.decoder.parameters()))
+        graphs = self.cuda_graphs and self.mel_mean.device.type == "cuda"
+        weights = (self.precision, graphs, *((value.data_ptr(), value._version) for value in self.decoder.parameters()))
         if self._ready is None or self._ready[0] != weights:
-            self._ready = weights, Speaker(self.decoder, self.precision)
+            self._ready = weights, Speaker(self.decoder, self.precision, graphs)
         return self._ready[1]
 
     @property

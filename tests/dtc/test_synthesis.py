@@ -28,7 +28,7 @@ SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml")
 ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
 CPU = torch.device("cpu")
 ONCE = SynthesisConfig(
-    attempts=1, decoder_weights="float32", longest_phrase=160, sentence_pause_s=0.4, clause_pause_s=0.2
+    attempts=1, decoder_weights="float32", cuda_graphs=False, longest_phrase=160, sentence_pause_s=0.4, clause_pause_s=0.2
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ SPOKEN = {"dtc.text.abbreviations", "dtc.text.characters", "dtc.text.english", "
 AUDIT = {"pipeline.archive", "pipeline.audit", "pipeline.bounds", "pipeline.measure", "pipeline.member", "pipeline.zipped",
          "pipeline.corpora", *(f"pipeline.corpora.{name}" for name in ("filelist", "jsonl", "listing", "ljspeech", "rows"))}  # fmt: skip
 FEATURES = SPOKEN | {"dtc.audio", "dtc.decoding", "dtc.recording", "dtc.text.symbols", "pipeline.features"}
+SPEAKING = {"dtc.acoustic.graph", "dtc.acoustic.packed", "dtc.acoustic.speaking"}
 # Shards that lie elsewhere come by their checksums.
 REMOTE = {"pipeline.remote", "pipeline.download", "pipeline.part"}
 ALSO_HARMLESS = {
@@ -38,8 +39,8 @@ ALSO_HARMLESS = {
     "verify": {"pipeline.features", "pipeline.jobs", "pipeline.shards", "pipeline.split"},
     # the manifest carries what these decide
     "preprocess": AUDIT | SPOKEN,
-    # pictures in TensorBoard; how an utterance is judged
-    "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.acoustic.packed", "dtc.acoustic.status"},
+    # pictures in TensorBoard; how an utterance is spoken and judged
+    "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.acoustic.status", *SPEAKING},
     "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic"},
     # what the models and shards were made by, and made for: they carry it
     "evaluate": AUDIT | FEATURES | REMOTE | {"dtc.training", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
