@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pickle
 import re
+from collections.abc import Sequence
+
+NAMED = 4  # of many things in an error; the others are counted
 
 
 class InputError(ValueError):
@@ -36,6 +39,12 @@ class InputError(ValueError):
 def plural(number: int, noun: str) -> str:
     """ "1 clip", "0 clips", "1,200 clips"."""
     return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def reason_of(error: Exception) -> str:

@@ -32,7 +32,7 @@ from dtc.provenance import fingerprint
 from dtc.sentences import Pause, Phrase, cut_phrase, split_sentences
 from dtc.text import spoken_words
 from dtc.text.symbols import text_to_ids, unknown_symbols
-from dtc.training.checkpoint import CARD, ModelCard, read_model
+from dtc.training.checkpoint import CARD, ModelCard, load_weights, read_model
 from dtc.vocoder import Vocoder, VocoderConfig, build_vocoder
 
 PHRASES_PER_BATCH = 16
@@ -265,7 +265,7 @@ def load_acoustic(folder: Path, device: torch.device) -> tuple[AcousticModel, Mo
     section = parse_section({"config": card.config}, _AcousticSection, str(folder / CARD))
     model = build_acoustic(section.config, card.audio, *card.statistics())
     model.step = card.steps
-    model.load_state_dict(weights)
+    load_weights(model, weights, folder)
     return model.to(device).eval(), card
 
 
@@ -274,5 +274,5 @@ def load_vocoder(folder: Path, device: torch.device) -> tuple[Vocoder, ModelCard
     card, weights = read_model(folder, "vocoder")
     section = parse_section({"config": card.config}, _VocoderSection, str(folder / CARD))
     model = build_vocoder(section.config, card.audio, *card.statistics())
-    model.load_state_dict(weights)
+    load_weights(model, weights, folder)
     return model.to(device).eval(), card

@@ -41,6 +41,8 @@ CODE_OF_KIND = {
     "vocoder": ("dtc/vocoder/loss.py",),
 }
 ROOT = Path(__file__).parent.parent
+# By then an attention that will find its way has found it: at a tenth of all steps, with guided attention, on `numbers`.
+ATTENTION_DEADLINE, DIAGONAL = 0.25, 0.8  # share of all steps; score of the validation clips
 
 
 Kind = Literal["acoustic", "vocoder"]
@@ -148,6 +150,7 @@ def _card(kind: Kind, config: Section, training: TrainingConfig, index: ShardInd
 def _illustrate_acoustic(audio: AudioConfig, model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
     """The first validation clip as the model speaks it by itself: attention and mel, beside the recording's mel."""
     assert isinstance(model, AcousticModel)
+    _look_at_attention(logbook, step)
     was_training = model.training
     spoken = model.eval().infer([batch.symbol_ids[0, : batch.symbol_lengths[0]]], seed=0)[0]
     model.train(was_training)
@@ -156,6 +159,18 @@ def _illustrate_acoustic(audio: AudioConfig, model: nn.Module, batch: Batch, log
     for name, mel in (("mel/recording", recorded), ("mel/synthesis", spoken.mel)):
         picture = spectrogram_figure(mel.cpu().numpy(), audio.sampling_rate, audio.hop_length)
         logbook.image(step, name, rgb_array(picture))
+
+
+def _look_at_attention(logbook: Logbook, step: int) -> None:
+    """Say so where a training goes on while the attention has found no way through the text."""
+    score = float(logbook.rows[-1]["diagonal_score"])  # of the validation just made
+    if step >= ATTENTION_DEADLINE * logbook.total_steps and score < DIAGONAL:
+        logbook.console.print(
+            f"{logbook.title}: step {step}, diagonal score {score:.2f}, expected {DIAGONAL} by now: the attention does "
+            "not follow the text. Do texts and clips belong together, with little silence around the words? Else raise "
+            "acoustic.loss.guided_attention_weight or acoustic.frames_per_step, or narrow acoustic.decoder.pre_net_dim",
+            highlight=False,
+        )
 
 
 @torch.no_grad()

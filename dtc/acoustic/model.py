@@ -157,6 +157,11 @@ class AcousticModel(nn.Module, ABC):
             utterances.append(Utterance(log_mel[row, :, : frames[row]], alignment, status))
         return utterances
 
+    def train(self, mode: bool = True) -> AcousticModel:
+        """As in nn.Module; what was made ready to speak is out of date by the next step."""
+        self._ready = None  # a fused optimizer changes weights without counting their versions up
+        return super().train(mode)
+
     def _speaker(self) -> Speaker:
         """The decoder made ready, until its weights are others."""
         graphs = self.cuda_graphs and self.mel_mean.device.type == "cuda"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dtc.errors import InputError, reason_of, refused_pickle
-
-NAMED = 4  # tensors in an error; the others are counted
+from dtc.errors import InputError, named, reason_of, refused_pickle
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,6 @@ def read_hparams(file: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise InputError(file, f"a JSON {type(tree).__name__}", 'hyper-parameters, as in {"gate_threshold": 0.5}')
     return tree
-
-
-def named(names: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager

@@ -21,9 +21,8 @@ from dtc.acoustic.dtc import DTCConfig
 from dtc.acoustic.model import AcousticModel
 from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.audio import AudioConfig
-from dtc.compat.foreign import named
 from dtc.config import parse_section
-from dtc.errors import InputError
+from dtc.errors import InputError, named
 from dtc.text.symbols import SYMBOLS
 from dtc.training.checkpoint import ModelCard
 

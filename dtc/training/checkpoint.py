@@ -9,16 +9,17 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from dtc.audio import AudioConfig
 from dtc.config import Section, parse_section
-from dtc.errors import InputError
+from dtc.errors import InputError, named
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, sha256_of
 from dtc.text.symbols import TextConfig
@@ -83,6 +84,18 @@ def read_model(folder: Path, kind: Literal["acoustic", "vocoder"]) -> tuple[Mode
     if (found := sha256_of(folder / WEIGHTS)) != card.weights:
         raise InputError(folder / WEIGHTS, f"SHA-256 {found}", card.weights, "the file was changed; " + remedy)
     return card, load_file(folder / WEIGHTS)
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Give a model the weights of its folder. Raises InputError where its config is not that of the weights."""
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if differing := [name for name in {**expected, **found} if found.get(name) != expected.get(name)]:
+        sizes = [f"{name} {found.get(name, 'missing')}" for name in differing]
+        fitting = named([f"{expected.get(name, 'no such tensor')}" for name in differing])
+        remedy = f"put back the config that these weights were trained with, in {folder / CARD}"
+        raise InputError(folder / WEIGHTS, named(sizes), f"{fitting} by its config", remedy)
+    model.load_state_dict(weights)
 
 
 def save_resume_state(path: Path, state: dict[str, Any]) -> None:

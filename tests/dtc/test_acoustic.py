@@ -1,9 +1,13 @@
 """Tacotron 2: equal to torchaudio's with the same weights, blind to padding, able to learn one batch by heart."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 import torchaudio
+from rich.console import Console
 from torch import Tensor
 
 from dtc.acoustic import build_acoustic
@@ -14,7 +18,9 @@ from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
 from dtc.compat.nvidia import their_name
-from dtc.training.loop import seed_all
+from dtc.training.loop import NonFiniteLoss, TrainingConfig, seed_all, train
+from dtc.training.optim import OptimizerConfig, build_optimizer
+from tests.conftest import default_params
 
 MELS = 20
 AUDIO = AudioConfig(
@@ -339,6 +345,36 @@ def test_dropped_frames_are_the_mean_and_come_in_training_only() -> None:
     in_training, in_evaluation = ((frames[1:] == 0).all(dim=2).float().mean().item() for frames in seen)
     assert 0.2 < in_training < 0.8
     assert in_evaluation == 0.0
+
+
+def test_a_model_in_training_speaks_with_its_latest_weights() -> None:
+    """The fused optimizer changes them without a trace: a decoder made ready earlier is another voice."""
+    ours, text = model(), clip("a", 9, 1).symbol_ids
+    adam = OptimizerConfig(learning_rate=0.1, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.0)
+    optimizer = build_optimizer(ours, adam)
+    before = ours.eval().infer([text], seed=1)[0]
+    ours.train().training_loss(batch((7, 20), (9, 31)), 0)["loss"].backward()
+    optimizer.step()
+    after = ours.eval().infer([text], seed=1)[0]
+    fresh = model()
+    fresh.load_state_dict(ours.state_dict())
+    expected = fresh.eval().infer([text], seed=1)[0]
+    assert torch.equal(after.mel, expected.mel)
+    assert not torch.equal(after.alignment[0], before.alignment[0])
+
+
+def test_a_mel_that_is_no_number_stops_the_training_and_names_the_clips(tmp_path: Path) -> None:
+    class Data:
+        batches_per_epoch = 1
+
+        def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+            example = batch((7, 20), (9, 31))
+            example.mel[1, 3, 5] = float("nan")
+            yield example
+
+    training = TrainingConfig.model_validate(default_params()["training"]["acoustic"])
+    with pytest.raises(NonFiniteLoss, match=r"step 0: loss nan, .*; clips clip0, clip1"):
+        train(model(), Data(), Data(), training, tmp_path, "acoustic", Console(quiet=True), lambda *_: None)
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])

@@ -458,6 +458,19 @@ def test_a_changed_model_is_refused(voice: Path, project: Project) -> None:
     assert line.endswith("; the file was changed; run `dtc train vocoder` first")
 
 
+def test_a_config_of_other_weights_is_refused(voice: Path, project: Project) -> None:
+    shutil.copytree(voice / "models", "models")
+    card = Path("models/acoustic/config.json")
+    tree = json.loads(card.read_text())
+    tree["config"]["attention"] |= {"attention_dim": 16, "model": "gmm"}
+    card.write_text(json.dumps(tree))
+    line = project.run("say", "one", code=2)
+    assert line.startswith("models/acoustic/model.safetensors: decoder.attention.query_layer.weight (8, 8), ")
+    assert line.endswith(
+        "by its config; put back the config that these weights were trained with, in models/acoustic/config.json"
+    )
+
+
 def test_evaluate_without_a_grammar_listens_to_nothing(voice: Path, project: Project) -> None:
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
