@@ -19,21 +19,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from statistics import mean
 
 # As the command line does, see stages/cli.py.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import torch
+from machine import write_results
+from matplotlib.figure import Figure
 from rich.console import Console
+from rich.table import Table
 from torch import Tensor, nn
 
 from dtc.acoustic import build_acoustic
 from dtc.acoustic.model import AcousticModel, Utterance
 from dtc.batch import Batch, Clip
 from dtc.evaluation.recogniser import Recogniser, WordErrors, word_errors
+from dtc.files import write_whole
+from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
 from dtc.synthesis import load_vocoder
 from dtc.text.symbols import text_to_ids, words_of
-from dtc.training.logbook import Logbook
+from dtc.training.logbook import CURVE, Logbook, read_curve
 from dtc.training.loop import seed_all, train
 from dtc.vocoder import Vocoder
 from pipeline.corpora import find_grammar
@@ -58,6 +64,12 @@ MODELS = {
 FINAL_SEEDS = range(1, 6)  # of the synthesis, at the end of a training
 LISTEN_EVERY = 200  # steps
 LONG_TEXTS, TIMES_LONGER = 10, 5
+CURVES = {
+    "diagonal_score": "diagonal score, validation", "mel_postnet": "error of the mel, validation",
+    "word_error_rate": "word error rate, held-out texts",
+}  # fmt: skip
+COLOURS = (AMBER, TEAL, "#d985a8", "#7d8fd6")
+STATUSES = ("stopped", "attention_stuck", "skipped_text", "hit_cap")
 
 
 def main() -> None:
@@ -194,7 +206,66 @@ def measure(name: str, seed: int) -> None:
 
 
 def report() -> None:
-    """Not yet."""
+    """Tables, results/benchmarks/comparison.json and docs/comparison.png."""
+    trials = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RUNS.glob("*/results.json"))]
+    for trial in trials:
+        trial["curve"] = curve_of(RUNS / f"{trial['model']}-{trial['seed']}" / CURVE)
+    write_results("comparison", trials)
+    by_model = {name: [trial for trial in trials if trial["model"] == name] for name in MODELS}
+    console = Console(width=120)
+    steps = sorted({row["step"] for trial in trials for row in trial["curve"]})
+    table = Table("word errors at step", *map(str, steps), "at the end, 5 × the texts", title="held-out texts")
+    for name, of_model in by_model.items():
+        rates = [mean(row["word_error_rate"] for trial in of_model for row in trial["curve"] if row["step"] == step)
+                 for step in steps]  # fmt: skip
+        final = [trial["held_out"]["word_error_rate"] for trial in of_model]
+        table.add_row(name, *(f"{each:.1%}" for each in rates), f"{mean(final):.2%} ({spread(final)})")
+    console.print(table)
+    table = Table("model", "texts", "symbols", "word errors", *STATUSES, title="long texts, in one go")
+    for name, of_model in by_model.items():
+        rows = [row for trial in of_model for row in trial["long"]]
+        statuses = [row["status"] for row in rows]
+        errors, words = (sum(row[key] for row in rows) for key in ("errors", "words"))
+        table.add_row(
+            name, str(len(rows)), f"{min(row['symbols'] for row in rows)}–{max(row['symbols'] for row in rows)}",
+            f"{errors / words:.1%}", *(str(statuses.count(status)) for status in STATUSES),
+        )  # fmt: skip
+    console.print(table)
+    write_whole(ROOT / "docs/comparison.png", png_bytes(draw(by_model)))
+
+
+def curve_of(file: Path) -> list[dict[str, float]]:
+    """A row for each step at which a model was listened to."""
+    by_step: dict[int, dict[str, float]] = {}
+    for row in read_curve(file):
+        if row["split"] in ("validation", "spoken"):
+            kept = {name: float(row[name]) for name in CURVES if row[name]}
+            by_step.setdefault(int(row["step"]), {"step": int(row["step"])}).update(kept)
+    return list(by_step.values())
+
+
+def spread(values: Sequence[float]) -> str:
+    """The least and the most of the seeds."""
+    return f"{min(values):.1%} to {max(values):.1%}"
+
+
+def draw(by_model: Mapping[str, Sequence[dict]]) -> Figure:
+    """A panel for each curve; a thin line for each seed, a thick one for their mean."""
+    figure = Figure(figsize=(11.0, 3.6), facecolor=GROUND, layout="constrained")
+    for axes, (name, title) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
+        axes.set_facecolor(GROUND)
+        axes.set_title(title, color=INK, fontsize=TEXT_PT)
+        axes.set_xlabel("training step", color=INK, fontsize=TEXT_PT)
+        axes.tick_params(colors=INK, labelsize=TEXT_PT - 1)
+        axes.grid(color=FAINT, lw=0.5)
+        for (model, trials), colour in zip(by_model.items(), COLOURS, strict=True):
+            steps = [row["step"] for row in trials[0]["curve"]]
+            seeds = [[row[name] for row in trial["curve"]] for trial in trials]
+            for values in seeds:
+                axes.plot(steps, values, color=colour, lw=0.6, alpha=0.6)
+            axes.plot(steps, [mean(each) for each in zip(*seeds, strict=True)], color=colour, lw=2.2, label=model)
+    figure.legend(loc="outside lower center", ncols=len(by_model), frameon=False, labelcolor=INK, fontsize=TEXT_PT)
+    return figure
 
 
 if __name__ == "__main__":

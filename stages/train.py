@@ -41,7 +41,7 @@ CODE_OF_KIND = {
     "vocoder": ("dtc/vocoder/loss.py",),
 }
 ROOT = Path(__file__).parent.parent
-# By then an attention that will find its way has found it: at a tenth of all steps, with guided attention, on `numbers`.
+# An attention that finds its way has done so by then: on `numbers`, guided, after a tenth of all steps.
 ATTENTION_DEADLINE, DIAGONAL = 0.25, 0.8  # share of all steps; score of the validation clips
 
 

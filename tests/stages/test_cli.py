@@ -41,8 +41,16 @@ def test_the_version() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout == f"dtc {__version__}\n"
 
 
-def test_the_repositorys_params_are_valid() -> None:
-    load_params(REPOSITORY / "params.yaml")
+PRESETS = REPOSITORY / "stages/presets"
+
+
+@pytest.mark.parametrize("preset", sorted(path.name for path in PRESETS.iterdir()))
+def test_every_preset_is_a_whole_experiment(preset: str) -> None:
+    load_params(PRESETS / preset)
+
+
+def test_the_repositorys_params_are_the_preset_numbers() -> None:
+    assert (REPOSITORY / "params.yaml").read_text() == (PRESETS / "numbers.yaml").read_text()
 
 
 def test_params_prints_what_is_in_force(project: Project) -> None:
