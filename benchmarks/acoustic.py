@@ -38,7 +38,7 @@ from dtc.acoustic.model import AcousticModel
 from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
-from dtc.compat.nvidia import their_name
+from dtc.compat.nvidia_tacotron2 import their_name
 from dtc.training.precision import Precision, autocast, has_bfloat16
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from rich.table import Table
 from dtc.acoustic import AcousticConfig
 from dtc.audio import AudioConfig
 from dtc.compat.foreign import Checkpoint, read_checkpoint, read_hparams
-from dtc.compat.nvidia import ALPHABET, Imported, export_tacotron2, import_tacotron2
+from dtc.compat.nvidia_tacotron2 import ALPHABET, Imported, export_tacotron2, import_tacotron2
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.files import write_whole

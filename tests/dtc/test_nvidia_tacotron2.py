@@ -23,7 +23,8 @@ from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, mask_of
 from dtc.compat.foreign import read_checkpoint, read_hparams
-from dtc.compat.nvidia import ALPHABET, Imported, export_tacotron2, import_tacotron2
+from dtc.compat.nvidia import tacotron2_from_state_dict
+from dtc.compat.nvidia_tacotron2 import ALPHABET, Imported, export_tacotron2, import_tacotron2
 from dtc.errors import InputError
 from dtc.text.symbols import SYMBOLS, TextConfig
 from dtc.training.checkpoint import ModelCard
@@ -144,6 +145,18 @@ def silenced(imported: Imported) -> AcousticModel:
     model = build_acoustic(Tacotron2Config.model_validate(tree), imported.audio, torch.zeros(bands), torch.ones(bands))
     model.load_state_dict(imported.weights)
     return model.eval()
+
+
+def test_a_state_dict_is_a_model() -> None:
+    imported = import_tacotron2(random_state_dict(SMALL), {"gate_threshold": 0.3}, "here")
+    model = tacotron2_from_state_dict(random_state_dict(SMALL), {"gate_threshold": 0.3})
+    assert not model.training
+    assert model.config == imported.config
+    weights = model.state_dict()
+    assert weights.keys() == imported.weights.keys()
+    assert all(torch.equal(weights[name], imported.weights[name]) for name in weights)
+    with pytest.raises(InputError, match="state_dict: lacks "):
+        tacotron2_from_state_dict({}, {})
 
 
 def assert_equal(found: Tensor, expected: Tensor) -> None:

@@ -1,0 +1,262 @@
+"""NVIDIA's Tacotron 2 checkpoints, in and out, byte for byte.
+
+NVIDIA/tacotron2 writes {iteration, state_dict, …}, DeepLearningExamples {epoch, config, state_dict, …}. The tensors are
+those of our Tacotron 2 under other names, so sizes are read off their shapes; what shapes do not show is looked up in
+the hyper-parameters that go with the file, and else is what NVIDIA published.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dtc.acoustic.dtc import DTCConfig
+from dtc.acoustic.model import AcousticModel
+from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
+from dtc.audio import AudioConfig
+from dtc.config import parse_section
+from dtc.errors import InputError, named
+from dtc.text.symbols import SYMBOLS
+from dtc.training.checkpoint import ModelCard
+
+# What a voice of theirs reads: NVIDIA's cleaners give lower case; phonemes come from braces, as in our texts.
+ALPHABET = tuple(sorted(symbol for symbol in SYMBOLS if not re.fullmatch("[A-Z_]", symbol)))
+
+# Their hyper-parameter → where our config has it, and the published value (hparams.py of NVIDIA/tacotron2).
+HPARAMS: dict[str, tuple[str, int | float]] = {
+    "symbols_embedding_dim": ("symbols_embedding_dim", 512),
+    "n_frames_per_step": ("frames_per_step", 1),
+    "encoder_n_convolutions": ("encoder.num_convolutions", 3),
+    "encoder_embedding_dim": ("encoder.embedding_dim", 512),
+    "encoder_kernel_size": ("encoder.kernel_size", 5),
+    "attention_rnn_dim": ("attention.rnn_dim", 1024),
+    "attention_dim": ("attention.attention_dim", 128),
+    "attention_location_n_filters": ("attention_location.num_filters", 32),
+    "attention_location_kernel_size": ("attention_location.kernel_size", 31),
+    "decoder_rnn_dim": ("decoder.rnn_dim", 1024),
+    "prenet_dim": ("decoder.pre_net_dim", 256),
+    "max_decoder_steps": ("decoder.max_decoder_steps", 1000),
+    "gate_threshold": ("decoder.gate_threshold", 0.5),
+    "p_attention_dropout": ("decoder.attention_dropout", 0.1),
+    "p_decoder_dropout": ("decoder.decoder_dropout", 0.1),
+    "postnet_n_convolutions": ("post_net.num_convolutions", 5),
+    "postnet_embedding_dim": ("post_net.embedding_dim", 512),
+    "postnet_kernel_size": ("post_net.kernel_size", 5),
+}
+AUDIO: dict[str, int | float] = {  # from the same file
+    "sampling_rate": 22050, "filter_length": 1024, "hop_length": 256, "win_length": 1024, "n_mel_channels": 80,
+    "mel_fmin": 0.0, "mel_fmax": 8000.0,
+}  # fmt: skip
+# What is built into their code, and what is ours alone: there it does as if it were not there.
+BUILT_IN: dict[str, Any] = {
+    "model": "tacotron2",
+    "mask_convolutions": True,
+    "encoder": {"dropout_rate": 0.5},
+    "attention": {"model": "location_sensitive", "num_mixtures": 5},
+    "decoder": {"pre_net_dropout": 0.5, "frame_dropout": 0.0, "gradient_checkpointing": False},
+    "post_net": {"dropout_rate": 0.5},
+    "loss": {
+        "gate_weight": 1.0, "gate_positive_weight": 1.0, "guided_attention_weight": 0.0, "guided_attention_sigma": 0.4,
+        "guided_attention_half_life": None, "mel_difference_weight": 0.0, "stft_weight": 0.0,
+    },
+}  # fmt: skip
+# Their hyper-parameter → the tensor and the axis that show it.
+SHOWN_BY = {
+    "n_symbols": ("embedding.weight", 0),
+    "symbols_embedding_dim": ("embedding.weight", 1),
+    "encoder_embedding_dim": ("encoder.convolutions.0.0.conv.weight", 0),
+    "encoder_kernel_size": ("encoder.convolutions.0.0.conv.weight", 2),
+    "attention_rnn_dim": ("decoder.attention_layer.query_layer.linear_layer.weight", 1),
+    "attention_dim": ("decoder.attention_layer.query_layer.linear_layer.weight", 0),
+    "attention_location_n_filters": ("decoder.attention_layer.location_layer.location_conv.conv.weight", 0),
+    "attention_location_kernel_size": ("decoder.attention_layer.location_layer.location_conv.conv.weight", 2),
+    "decoder_rnn_dim": ("decoder.decoder_rnn.weight_hh", 1),
+    "prenet_dim": ("decoder.prenet.layers.0.linear_layer.weight", 0),
+    "n_mel_channels": ("postnet.convolutions.0.0.conv.weight", 1),
+    "postnet_embedding_dim": ("postnet.convolutions.0.0.conv.weight", 0),
+    "postnet_kernel_size": ("postnet.convolutions.0.0.conv.weight", 2),
+}
+PROJECTION = "decoder.linear_projection.linear_layer.weight"
+# Part of our name → of theirs; no two of them apply to the same place.
+THEIR_NAMES = {
+    ".convolution.": ".0.conv.",
+    ".normalisation.": ".1.",
+    "post_net.": "postnet.",
+    "prenet.layers.0.": "prenet.layers.0.linear_layer.",
+    "prenet.layers.1.": "prenet.layers.1.linear_layer.",
+    "attention.query_layer.": "attention_layer.query_layer.linear_layer.",
+    "attention.memory_layer.": "attention_layer.memory_layer.linear_layer.",
+    "attention.v.": "attention_layer.v.linear_layer.",
+    "attention.location_conv.": "attention_layer.location_layer.location_conv.conv.",
+    "attention.location_dense.": "attention_layer.location_layer.location_dense.linear_layer.",
+    "decoder.projection.": "decoder.linear_projection.linear_layer.",
+    "decoder.gate.": "decoder.gate_layer.linear_layer.",
+    **{f"decoder_rnn.{part}_l0": f"decoder_rnn.{part}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")},
+}
+STATISTICS = ("mel_mean", "mel_deviation")  # ours alone
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Our Tacotron 2 with their weights."""
+
+    config: Tacotron2Config
+    audio: AudioConfig
+    weights: dict[str, Tensor]
+    parameters: int
+    assumed: dict[str, int | float]  # published values of what neither the shapes nor the hyper-parameters say
+
+
+def import_tacotron2(state_dict: Mapping[str, Tensor], hparams: Mapping[str, Any], where: object) -> Imported:
+    """Their state_dict as our model; `hparams` by their names, as far as they are known.
+
+    A text may take `max_decoder_steps`, however short it is, as in their code. `mask_convolutions` is on: a text alone
+    sounds the same, and one in a batch no longer hears the padding. The weights are copies, of the same dtypes.
+    Raises InputError, naming `where`, for tensors that are missing, too many, misshapen or at odds with `hparams`, and
+    for a model that ours cannot be: other symbols, or several frames a step.
+    """
+    sizes = sizes_of(state_dict)
+    _require_agreement(sizes, hparams, where)
+    _require_place(sizes, where)
+    published = {name: value for name, (_, value) in HPARAMS.items()} | AUDIO
+    facts = {**published, **hparams, **sizes}
+    config = parse_section(_config_tree(facts), Tacotron2Config, str(where))
+    audio = parse_section({name: facts[name] for name in AUDIO}, AudioConfig, str(where))
+    mel_mean, mel_deviation = torch.zeros(audio.n_mel_channels), torch.ones(audio.n_mel_channels)
+    with torch.device("meta"):  # names and shapes, no numbers
+        model: AcousticModel = Tacotron2(config, audio, mel_mean, mel_deviation)
+    names = {their_name(name): name for name in model.state_dict() if name not in STATISTICS}
+    expected = {name: model.state_dict()[ours] for name, ours in names.items()}
+    _require_tensors(state_dict, expected, where)
+    # Copies: the LSTM of a model trained on a GPU is saved as views of one buffer, which safetensors does not write.
+    weights = {ours: state_dict[name].detach().clone().contiguous() for name, ours in names.items()}
+    return Imported(
+        config,
+        audio,
+        weights | {"mel_mean": mel_mean, "mel_deviation": mel_deviation},  # NVIDIA's mels are not normalised
+        sum(parameter.numel() for parameter in model.parameters()),
+        {name: value for name, value in published.items() if name not in hparams and name not in sizes},
+    )
+
+
+def tacotron2_from_state_dict(state_dict: Mapping[str, Tensor], hparams: Mapping[str, Any]) -> AcousticModel:
+    """Their weights in our Tacotron 2, in evaluation mode. Raises InputError as `import_tacotron2` does."""
+    imported = import_tacotron2(state_dict, hparams, "state_dict")
+    mel_mean, mel_deviation = (imported.weights[name] for name in STATISTICS)
+    model = Tacotron2(imported.config, imported.audio, mel_mean, mel_deviation)
+    model.load_state_dict(imported.weights)
+    return model.eval()
+
+
+def sizes_of(state_dict: Mapping[str, Tensor]) -> dict[str, int]:
+    """Hyper-parameters that the shapes show, by their names; without those whose tensor is missing."""
+    shapes = {name: tuple(value.shape) for name, value in state_dict.items()}
+    sizes = {
+        name: shapes[tensor][axis] for name, (tensor, axis) in SHOWN_BY.items() if len(shapes.get(tensor, ())) > axis
+    }
+    for part in ("encoder", "postnet"):
+        convolution = re.compile(rf"{part}\.convolutions\.\d+\.0\.conv\.weight")
+        if number := sum(convolution.fullmatch(name) is not None for name in shapes):
+            sizes[f"{part}_n_convolutions"] = number
+    if sizes.get("n_mel_channels") and shapes.get(PROJECTION):
+        sizes["n_frames_per_step"] = max(1, shapes[PROJECTION][0] // sizes["n_mel_channels"])
+    return sizes
+
+
+def their_name(name: str) -> str:
+    """NVIDIA's name of one of our tensors.
+
+    >>> their_name("decoder.attention.location_conv.weight")
+    'decoder.attention_layer.location_layer.location_conv.conv.weight'
+    """
+    return reduce(lambda text, part: text.replace(*part), THEIR_NAMES.items(), name)
+
+
+def export_tacotron2(
+    config: Tacotron2Config | DTCConfig, card: ModelCard, weights: Mapping[str, Tensor], where: object
+) -> tuple[dict[str, Any], list[str]]:
+    """Our model as {iteration, config, state_dict}, and what of it is not there, a line each.
+
+    `config` is as in DeepLearningExamples; NVIDIA/tacotron2 does not read it. Raises InputError, naming `where`, for a
+    model that has no place in their format: normalised mels, another attention, several frames a step.
+    """
+    _require_theirs(config, card, where)
+    ours = config.model_dump(mode="json") | {"frames_per_step": 1}
+    hparams = {name: reduce(lambda tree, key: tree[key], path.split("."), ours) for name, (path, _) in HPARAMS.items()}
+    hparams |= {"n_symbols": len(SYMBOLS)} | card.audio.model_dump(mode="json")
+    taught = {name: value for name, value in weights.items() if not name.startswith("backward_decoder.")}
+    state_dict = {their_name(name): value for name, value in taught.items() if name not in STATISTICS}
+    notes = []
+    if backward := len(weights) - len(taught):
+        notes.append(f"left out: the backward decoder ({backward} tensors), which is there for training alone")
+    if (dropout := config.decoder.pre_net_dropout) != BUILT_IN["decoder"]["pre_net_dropout"]:
+        notes.append(
+            f"decoder.pre_net_dropout is {dropout:g}; NVIDIA's code has 0.5 built in, so it sounds different there"
+        )
+    return {"iteration": card.steps, "config": hparams, "state_dict": state_dict}, notes
+
+
+def _config_tree(facts: Mapping[str, Any]) -> dict[str, Any]:
+    tree = copy.deepcopy(BUILT_IN)
+    for name, (path, _) in HPARAMS.items():
+        *parents, last = path.split(".")
+        section = reduce(lambda tree, key: tree.setdefault(key, {}), parents, tree)
+        section[last] = facts[name]
+    tree["decoder"]["max_frames_per_symbol"] = facts["max_decoder_steps"]
+    return tree
+
+
+def _require_agreement(sizes: Mapping[str, int], hparams: Mapping[str, Any], where: object) -> None:
+    differing = [name for name in sizes if name in hparams and hparams[name] != sizes[name]]
+    if differing:
+        said = named([f"{name} {hparams[name]!r}" for name in differing])
+        shown = named([str(sizes[name]) for name in differing])
+        raise InputError(where, f"hyper-parameters {said}", f"{shown}, as the tensors show", "they are another model's")
+
+
+def _require_place(sizes: Mapping[str, int], where: object) -> None:
+    if (symbols := sizes.get("n_symbols", len(SYMBOLS))) != len(SYMBOLS):
+        remedy = "a model of other symbols cannot read our texts"
+        raise InputError(where, f"{symbols} symbols", f"the {len(SYMBOLS)} of NVIDIA/tacotron2", remedy)
+    if (frames := sizes.get("n_frames_per_step", 1)) != 1:
+        remedy = "their prenet hears all frames of a step, ours the last, so no weights are the same model"
+        raise InputError(where, f"n_frames_per_step {frames}", "1", remedy)
+
+
+def _require_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> None:
+    """Raise InputError where names differ; or else shapes, or numbers that are whole in one and not in the other."""
+    missing, extra = [name for name in expected if name not in found], [name for name in found if name not in expected]
+    faults = [f"lacks {named(missing)}"] if missing else []
+    faults += [f"has {named(extra)} besides"] if extra else []
+    if faults:
+        raise InputError(where, ", and ".join(faults), f"the {len(expected)} tensors of NVIDIA's Tacotron 2")
+    misshapen = [name for name, value in found.items() if _form(value) != _form(expected[name])]
+    if misshapen:
+        shown = named([f"{name} {_form(found[name])}" for name in misshapen])
+        should_be = named([_form(expected[name]) for name in misshapen])
+        raise InputError(where, shown, f"{should_be}, as the other tensors show")
+
+
+def _form(value: Tensor) -> str:
+    shape = f"({', '.join(map(str, value.shape))})"
+    return shape if value.is_floating_point() else f"{shape} of whole numbers"
+
+
+def _require_theirs(config: Tacotron2Config | DTCConfig, card: ModelCard, where: object) -> None:
+    if (attention := config.attention.model) != "location_sensitive":
+        raise InputError(where, f"attention {attention}", "location_sensitive, the only one in NVIDIA's format")
+    if (frames := config.most_frames_per_step) != 1:
+        remedy = "NVIDIA's code knows no other, and its prenet hears all frames of a step, ours the last"
+        raise InputError(where, f"frames_per_step {frames}", "1", remedy)
+    if any(card.mel_mean) or any(deviation != 1.0 for deviation in card.mel_deviation):
+        # Not foldable: their prenet has no bias to take the mean in; their first frame and the post-net's edges are a
+        # log-mel of 0, ours the mean.
+        remedy = "the prenet of NVIDIA's format has no bias to undo that, so only models of plain log-mels have a place"
+        raise InputError(where, "mels normalised by the corpus's mean and deviation", "mean 0, deviation 1", remedy)
