@@ -22,9 +22,11 @@ from dtc.provenance import fingerprint, fingerprint_files
 from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
 from dtc.training.checkpoint import ModelCard, save_model
 from dtc.training.logbook import CURVE, Logbook, read_curve
-from dtc.training.loop import RESUME, Illustrate, TrainingConfig, seed_all, train
+from dtc.training.loop import RESUME, Illustrate, TrainingConfig, seed_all, train, trained
 from dtc.training.precision import has_bfloat16
 from dtc.vocoder import VocoderConfig, build_vocoder
+from dtc.vocoder.adversarial import Adversarial
+from dtc.vocoder.vocos import VocosConfig
 from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index
 from stages import paths
@@ -38,7 +40,7 @@ CODE_OF_KIND = {
     "acoustic": tuple(
         f"dtc/acoustic/{name}.py" for name in ("attention", "decoder", "deferred", "layers", "loss", "model", "reading")
     ),
-    "vocoder": ("dtc/vocoder/loss.py",),
+    "vocoder": tuple(f"dtc/vocoder/{name}.py" for name in ("adversarial", "discriminators", "loss")),
 }
 ROOT = Path(__file__).parent.parent
 # An attention that finds its way has done so by then: on `numbers`, guided, after a tenth of all steps.
@@ -82,7 +84,9 @@ def train_vocoder(
     index = _read_index(audio)
     seed_all(training.seed, "weights")
     card = _card("vocoder", vocoder, training, index)
-    model = build_vocoder(vocoder, index.audio, *card.statistics())
+    model: nn.Module = build_vocoder(vocoder, index.audio, *card.statistics())
+    if isinstance(vocoder, VocosConfig) and vocoder.adversarial:
+        model = Adversarial(model, vocoder.adversarial)
     _train(
         model,
         card,
@@ -102,7 +106,7 @@ def _train(
 ) -> None:  # fmt: skip
     code = fingerprint_files(ROOT, code_of(card.kind, card.config))
     run = paths.RUNS / f"{card.kind}-{fingerprint(card, code)}"
-    weights, steps = model.state_dict(), 0
+    weights, steps = trained(model).state_dict(), 0
     run.mkdir(parents=True, exist_ok=True)
     if training.precision == "bfloat16" and not has_bfloat16(device):
         console.print(f"{card.kind}: this {device.type} has no arithmetic in bfloat16; float32 is faster here")
@@ -115,7 +119,7 @@ def _train(
     _copy_curve(run / CURVE, curve)
     (run / RESUME).unlink(missing_ok=True)  # the model is in place: a forced run starts over
     table = Table("model", "parameters", "steps", "validation loss", "folder", "fingerprint")
-    parameters = sum(value.numel() for value in model.parameters())
+    parameters = sum(value.numel() for value in trained(model).parameters())
     losses = [row["loss"] for row in read_curve(curve) if row["split"] == "validation"]
     table.add_row(
         str(card.config["model"]), f"{parameters:,}", str(steps), losses[-1] if losses else "–", str(folder),

@@ -72,6 +72,17 @@ class Batches(Protocol):
         """Batches first, first + 1, … of an epoch."""
 
 
+@runtime_checkable
+class Taught(Protocol):
+    """A model with an adversary that learns in turn with it. `model` is what the training is for; the rest stays."""
+
+    model: nn.Module
+    adversary: nn.Module
+
+    def adversary_loss(self) -> Losses | None:
+        """On what the model has just made in `training_loss`; None while the adversary does not play."""
+
+
 class NonFiniteLoss(RuntimeError):
     """The loss or its gradient is NaN or infinite; the last checkpoint is intact."""
 
@@ -91,6 +102,8 @@ def train(
     illustrate: Illustrate,
 ) -> tuple[dict[str, Tensor], int]:
     """Train `model`, which offers `training_loss(batch, step) -> {"loss": …, parts}`; its final weights and step count.
+
+    Of one that is `Taught`, those of the model inside.
 
     Goes on from `run`/resume.pt where there is one. Raises NonFiniteLoss; Interrupted once the state is saved.
     """
@@ -115,14 +128,21 @@ def train(
                 losses = validate(state.best_model(), validation, config, state.step)
                 logbook.scalars(state.step, "validation", losses)
                 logbook.say(state.step, elapsed, shown, losses)
-                illustrate(state.best_model(), next(validation.epoch(0)).to(_device(model)), logbook, state.step)
+                illustrate(
+                    trained(state.best_model()), next(validation.epoch(0)).to(_device(model)), logbook, state.step
+                )
             if state.step % config.checkpoint_every == 0 or last or stop.requested:
                 state.save()
             if stop.requested and not last:
                 raise Interrupted(
                     f"{title}: stopped at step {state.step} of {total_steps}, saved; run it again to go on"
                 )
-    return state.best_model().state_dict(), state.step
+    return trained(state.best_model()).state_dict(), state.step
+
+
+def trained(model: nn.Module) -> nn.Module:
+    """What a training is for."""
+    return model.model if isinstance(model, Taught) else model
 
 
 @torch.no_grad()
@@ -154,12 +174,38 @@ def seed_all(*parts: object) -> None:
     torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
+class _Learner:
+    """A module and its optimizer."""
+
+    def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
+        self.module, self.max_norm = module, config.grad_max_norm
+        self.optimizer = build_optimizer(module, config.optimizer)
+
+    def update(self, losses: Losses, learning_rate: float, where: tuple[str, str]) -> dict[str, float]:
+        """One step down the loss; the losses, the gradient's norm and the learning rate.
+
+        Raises NonFiniteLoss, and changes nothing, where the loss or its gradient is no number.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.max_norm))
+        values = {name: value.item() for name, value in losses.items()} | {"grad_norm": norm, "lr": learning_rate}
+        if not math.isfinite(norm) or not math.isfinite(values["loss"]):
+            shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise NonFiniteLoss(f"{where[0]}: {shown}; {where[1]}")
+        self.optimizer.step()
+        return values
+
+
 class _State:
-    """All that changes while training: weights, their average, the optimizer, the step, losses not yet logged."""
+    """All that changes while training: weights, their average, the optimizers, the step, losses not yet logged."""
 
     def __init__(self, model: nn.Module, config: TrainingConfig, path: Path) -> None:
         self.model, self.path = model, path
-        self.optimizer = build_optimizer(model, config.optimizer)
+        self.learner = _Learner(trained(model), config)
+        self.adversary = _Learner(model.adversary, config) if isinstance(model, Taught) else None
         decay = config.weight_average_decay
         self.average = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
@@ -177,13 +223,16 @@ class _State:
         average = self.average.state_dict() if self.average else {}
         save_resume_state(self.path, {
             "step": self.step, "window": self.window, "model": self.model.state_dict(), "average": average,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.learner.optimizer.state_dict(),
+            "adversary": self.adversary.optimizer.state_dict() if self.adversary else {},
         })  # fmt: skip
 
     def _load(self, saved: dict[str, Any]) -> None:
         self.step, self.window = saved["step"], saved["window"]
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.learner.optimizer.load_state_dict(saved["optimizer"])
+        if self.adversary:
+            self.adversary.optimizer.load_state_dict(saved["adversary"])
         if self.average:
             self.average.load_state_dict(saved["average"])
 
@@ -192,18 +241,14 @@ def _step(model: nn.Module, batch: Batch, state: _State, config: TrainingConfig,
     """One update; returns the losses, the gradient's norm and the learning rate."""
     seed_all(config.seed, "step", state.step)
     learning_rate = config.optimizer.learning_rate * one_cycle_share(state.step, total_steps, config.lr_scheduler)
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
+    where = f"step {state.step}", f"clips {', '.join(batch.ids)}"
     model.train()
-    losses = losses_of(model, batch, state.step, config.precision)
-    state.optimizer.zero_grad(set_to_none=True)
-    losses["loss"].backward()
-    norm = float(nn.utils.clip_grad_norm_(model.parameters(), config.grad_max_norm))
-    values = {name: value.item() for name, value in losses.items()} | {"grad_norm": norm, "lr": learning_rate}
-    if not math.isfinite(norm) or not math.isfinite(values["loss"]):
-        shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
-        raise NonFiniteLoss(f"step {state.step}: {shown}; clips {', '.join(batch.ids)}")
-    state.optimizer.step()
+    values = state.learner.update(losses_of(model, batch, state.step, config.precision), learning_rate, where)
+    if state.adversary and isinstance(model, Taught):
+        with autocast(config.precision, _device(model)):
+            against = model.adversary_loss()
+        found = state.adversary.update(against, learning_rate, where) if against else {}
+        values |= {f"adversary_{name}": value for name, value in found.items()}
     if state.average:
         state.average.update_parameters(model)
     state.step += 1

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dtc.audio import AudioConfig, istft
 from dtc.batch import Batch, cut_segments
 from dtc.config import Odd, Section
+from dtc.vocoder.adversarial import AdversarialConfig
 from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
 
 LARGEST_LOG_MAGNITUDE = 4.6  # e^4.6 = 100, as in the paper's code: early on, one exp must not overflow the loss
@@ -31,6 +32,7 @@ class VocosConfig(Section):
     segment_frames: PositiveInt  # of a training example, cut at random from a clip
     mel_blur: float = Field(ge=0.0, le=1.0)  # most of a 3 × 3 mean that is mixed into a training mel; 0: none
     loss: SpectralLossConfig
+    adversarial: AdversarialConfig | None  # null: taught by spectra alone
 
 
 class Vocos(nn.Module):
@@ -74,8 +76,18 @@ class Vocos(nn.Module):
 
     def training_loss(self, batch: Batch, step: int) -> dict[str, Float[Tensor, ""]]:
         """Weighted terms for one random segment of each clip, `loss` their sum."""
+        return self.loss_of(*self.speak_segments(batch))
+
+    def speak_segments(self, batch: Batch) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch samples"]]:
+        """One random segment of each clip, recorded and made."""
         mel, wave = cut_segments(batch, self.config.segment_frames, self.audio.hop_length)
-        return spectral_loss(self(self._blur(mel)), wave, self.config.loss, self.audio)
+        return wave, self(self._blur(mel))
+
+    def loss_of(
+        self, recorded: Float[Tensor, "batch samples"], made: Float[Tensor, "batch samples"]
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Weighted terms, `loss` their sum."""
+        return spectral_loss(made, recorded, self.config.loss, self.audio)
 
     def _blur(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch mels frames"]:
         """A recording's mel made as soft as an acoustic model's are, each clip by a random share.

@@ -51,6 +51,25 @@ class Toy(nn.Module):
         return {"loss": loss, "half": loss / 2}
 
 
+class TaughtToy(nn.Module):
+    """A toy and an adversary that comes in at step 3 and learns from what the toy has just made."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__()
+        self.model, self.adversary = Toy(**options), nn.Linear(4, 1)  # type: ignore[arg-type]
+        self.made: Tensor | None = None
+
+    def training_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        losses, self.made = self.model.training_loss(batch, step), None
+        if self.training and step >= 3:
+            self.made = self.model.layer(batch.mel.transpose(1, 2)).detach()
+            losses["loss"] = losses["loss"] + self.adversary(self.made).mean()
+        return losses
+
+    def adversary_loss(self) -> dict[str, Tensor] | None:
+        return None if self.made is None else {"loss": nn.functional.dropout(self.adversary(self.made)).square().mean()}
+
+
 class Data:
     """Four batches an epoch, in an order that changes with the epoch."""
 
@@ -143,6 +162,39 @@ def test_bfloat16_reaches_the_products_and_nothing_else(tmp_path: Path) -> None:
         run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), precision="bfloat16")
     again, _ = run(tmp_path / "stopped", precision="bfloat16")
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", again, weights)
+
+
+def taught(**options: object) -> TaughtToy:
+    seed_all("toy")
+    return TaughtToy(**options)
+
+
+def test_an_adversary_learns_in_turn_and_does_not_ship(tmp_path: Path) -> None:
+    model = taught()
+    before = [value.clone() for value in model.adversary.parameters()]
+    weights, _ = run(tmp_path, model)
+    assert weights.keys() == Toy().state_dict().keys()
+    assert not any(torch.equal(value, old) for value, old in zip(model.adversary.parameters(), before, strict=True))
+    rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    assert [row["adversary_loss"] != "" for row in rows] == [False] * 3 + [True] * 9
+    assert all(row["adversary_grad_norm"] for row in rows[3:])
+
+
+def test_stopped_in_the_middle_of_a_duel_it_is_as_if_never_stopped(tmp_path: Path) -> None:
+    expected, _ = run(tmp_path / "whole", taught())
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", taught(kill_at=6, poison="ctrl-c"))
+    weights, _ = run(tmp_path / "stopped", taught())
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
+    states = [read_resume_state(tmp_path / name / "resume.pt") for name in ("whole", "stopped")]
+    assert all(torch.equal(states[0]["model"][name], states[1]["model"][name]) for name in states[0]["model"])
+
+
+def test_an_adversary_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
+    model = taught()
+    nn.init.constant_(model.adversary.weight, float("inf"))
+    with pytest.raises(NonFiniteLoss, match="step 3: "):
+        run(tmp_path, model)
 
 
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:

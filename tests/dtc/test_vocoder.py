@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from dtc.audio import AudioConfig, log_mel
-from dtc.batch import Clip, collate, cut_segments
+from dtc.batch import Batch, Clip, collate, cut_segments
 from dtc.training.loop import losses_of, seed_all
 from dtc.vocoder import build_vocoder
+from dtc.vocoder.adversarial import Adversarial, AdversarialConfig
+from dtc.vocoder.discriminators import DiscriminatorsConfig
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
 from dtc.vocoder.vocos import Vocos, VocosConfig
@@ -30,6 +32,7 @@ def vocos() -> Vocos:
         segment_frames=16,
         mel_blur=0.5,
         loss=LOSS,
+        adversarial=None,
     )
     built = build_vocoder(config, AUDIO, torch.zeros(20), torch.ones(20))
     assert isinstance(built, Vocos)
@@ -162,3 +165,79 @@ def test_learns_to_copy_noise_that_swells() -> None:
         optimizer.step()
         history.append(loss.item())
     assert sum(history[-20:]) < 0.6 * sum(history[:20])  # single steps vary: a quiet segment costs more
+
+
+CRITICS = AdversarialConfig(
+    start_step=2, adversarial_weight=1.0, feature_matching_weight=2.0,
+    discriminators=DiscriminatorsConfig(periods=(2, 3), period_channels=(4, 8), fft_sizes=(64, 128), spectrum_channels=4),
+)  # fmt: skip
+
+
+def judged() -> tuple[Adversarial, Batch]:
+    seed_all("critics")
+    return Adversarial(vocos(), CRITICS).train(), collate([clip("a", 64 * 40), clip("b", 64 * 30)])
+
+
+def test_critics_come_in_at_their_step_and_only_in_training() -> None:
+    model, batch = judged()
+    plain = {"loss", "convergence", "log_magnitude", "mel"}
+    assert model.training_loss(batch, 1).keys() == plain
+    assert model.adversary_loss() is None
+    terms = model.training_loss(batch, 2)
+    assert terms.keys() == plain | {"adversarial", "feature_matching"}
+    torch.testing.assert_close(terms["loss"], sum(value for name, value in terms.items() if name != "loss"))
+    assert model.adversary_loss() is not None
+    assert model.eval().training_loss(batch, 2).keys() == plain
+    assert model.adversary_loss() is None
+
+
+def test_each_side_gets_its_own_gradient() -> None:
+    model, batch = judged()
+    model.training_loss(batch, 2)["loss"].backward()
+    assert all(torch.isfinite(value.grad).all() for value in model.model.parameters())
+    assert all(value.grad is None for value in model.adversary.parameters())
+    model.model.zero_grad(set_to_none=True)
+    model.adversary_loss()["loss"].backward()
+    assert all(value.grad is None for value in model.model.parameters())
+    assert all(torch.isfinite(value.grad).all() for value in model.adversary.parameters())
+    assert all(any(value.grad.any() for value in critic.parameters()) for critic in model.adversary.critics)
+
+
+def test_a_vocoder_that_makes_the_recording_has_nothing_to_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = judged()
+    wave = batch.wave[:, : 64 * 16]
+    monkeypatch.setattr(model.model, "speak_segments", lambda _: (wave, wave.clone().requires_grad_()))
+    terms = model.training_loss(batch, 2)
+    assert terms["feature_matching"] == 0.0
+    assert terms["adversarial"] > 0.0
+
+
+def test_critics_learn_to_tell_and_the_hinge_lets_go_of_what_they_can_tell() -> None:
+    model, _ = judged()
+    optimizer = torch.optim.Adam(model.adversary.parameters(), 0.01)
+    recorded, made = tone(440.0, 1024)[None], 0.3 * torch.rand(1, 1024)
+    for _ in range(60):
+        model._pair = recorded, made
+        optimizer.zero_grad()
+        loss = model.adversary_loss()
+        loss["loss"].backward()
+        optimizer.step()
+    assert loss["loss"] < 0.2  # 2 where they cannot tell
+    assert all(opinion.scores.mean() > 0.5 for opinion in model.adversary(recorded))
+    assert all(opinion.scores.mean() < -0.5 for opinion in model.adversary(made))
+
+
+@pytest.mark.parametrize("samples", [200, 257, 1000])
+def test_critics_take_any_length(samples: int) -> None:
+    model, _ = judged()
+    for opinion in model.adversary(torch.rand(2, samples)):
+        assert opinion.scores.shape[:2] == (2, 1)
+        assert len(opinion.features) in (2, 25)  # layers; five bands of five
+
+
+def test_critics_judge_in_bfloat16_too() -> None:
+    model, batch = judged()
+    losses = losses_of(model, batch, 2, "bfloat16")
+    losses["loss"].backward()
+    assert all(torch.isfinite(value.grad).all() for value in model.model.parameters())
+    assert losses["feature_matching"] > 0.0

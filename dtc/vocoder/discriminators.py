@@ -1,0 +1,120 @@
+"""Critics of a waveform: does it sound recorded or made? Each looks at it in its own way.
+
+A critic gives scores over time and frequency, and the features on the way to them, which the vocoder is to match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Annotated, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from dtc.config import Section
+
+LEAKY_SLOPE = 0.1
+BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the spectrum's bins, as in Vocos: each has its own convolutions
+
+
+class DiscriminatorsConfig(Section):
+    """The periods and FFT sizes that they look at, and how wide they are."""
+
+    periods: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=1)
+    period_channels: tuple[PositiveInt, ...] = Field(min_length=1)  # of each layer
+    fft_sizes: tuple[Annotated[int, Field(ge=16)], ...] = Field(min_length=1)
+    spectrum_channels: PositiveInt
+
+
+class Opinion(NamedTuple):
+    """Of one critic: scores, larger where it takes the sound for recorded, and the features that led to them."""
+
+    scores: Float[Tensor, "batch 1 _ _"]
+    features: list[Float[Tensor, "batch _ _ _"]]
+
+
+class Discriminators(nn.Module):
+    """All critics of a waveform."""
+
+    def __init__(self, config: DiscriminatorsConfig) -> None:
+        super().__init__()
+        by_period = [PeriodDiscriminator(period, config.period_channels) for period in config.periods]
+        by_spectrum = [SpectrumDiscriminator(size, config.spectrum_channels) for size in config.fft_sizes]
+        self.critics = nn.ModuleList([*by_period, *by_spectrum])
+
+    def forward(self, wave: Float[Tensor, "batch samples"]) -> list[Opinion]:
+        """The opinion of each critic."""
+        return [critic(wave) for critic in self.critics]
+
+
+class PeriodDiscriminator(nn.Module):
+    """Sees the samples folded into rows of one period: what repeats stands in columns.
+
+    Source: Kong et al. 2020 (HiFi-GAN, arXiv:2010.05646), section 2.3.
+    """
+
+    def __init__(self, period: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.period = period
+        strides = [3] * (len(channels) - 1) + [1]
+        self.layers = nn.ModuleList(
+            weight_norm(nn.Conv2d(into, out, (5, 1), (stride, 1), padding=(2, 0)))
+            for (into, out), stride in zip(pairwise([1, *channels]), strides, strict=True)
+        )
+        self.score = weight_norm(nn.Conv2d(channels[-1], 1, (3, 1), padding=(1, 0)))
+
+    def forward(self, wave: Float[Tensor, "batch samples"]) -> Opinion:
+        """Of rows (time, period); the end is padded by reflection to a whole number of periods."""
+        padded = F.pad(wave[:, None], (0, -wave.shape[1] % self.period), mode="reflect")
+        features = _features(padded.unflatten(2, (-1, self.period)), self.layers)
+        return Opinion(self.score(features[-1]), features)
+
+
+class SpectrumDiscriminator(nn.Module):
+    """Sees the complex STFT at one resolution, in bands of frequency.
+
+    Source: Jang et al. 2021 (UnivNet, arXiv:2106.07889), with the bands and the complex input of Siuzdak 2023
+    (Vocos, arXiv:2306.00814).
+    """
+
+    def __init__(self, fft_size: int, channels: int) -> None:
+        super().__init__()
+        self.fft_size = fft_size
+        bins = fft_size // 2 + 1
+        edges = [round(share * bins) for share in BANDS]
+        self.bands = list(pairwise(edges))
+        self.towers = nn.ModuleList(nn.Sequential(*_spectrum_layers(channels)) for _ in self.bands)
+        self.score = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
+
+    def forward(self, wave: Float[Tensor, "batch samples"]) -> Opinion:
+        """Of rows (frame, bin); real and imaginary part are two channels, and the wave's level is taken out first."""
+        level = wave - wave.mean(dim=1, keepdim=True)
+        level = 0.8 * level / (level.abs().amax(dim=1, keepdim=True) + 1e-9)
+        window = torch.hann_window(self.fft_size, device=wave.device)
+        spectrum = torch.stft(level, self.fft_size, self.fft_size // 4, window=window, return_complex=True)
+        values = torch.stack([spectrum.real, spectrum.imag], dim=1).transpose(2, 3)  # (B, 2, T, bins)
+        towers = [
+            _features(values[..., first:last], cast(nn.Sequential, tower))
+            for (first, last), tower in zip(self.bands, self.towers, strict=True)
+        ]
+        scores = self.score(torch.cat([features[-1] for features in towers], dim=3))
+        return Opinion(scores, [feature for features in towers for feature in features])
+
+
+def _spectrum_layers(channels: int) -> list[nn.Module]:
+    wide = [nn.Conv2d(2, channels, (3, 9), padding=(1, 4))]
+    wide += [nn.Conv2d(channels, channels, (3, 9), (1, 2), padding=(1, 4)) for _ in range(3)]
+    return [weight_norm(layer) for layer in [*wide, nn.Conv2d(channels, channels, 3, padding=1)]]
+
+
+def _features(hidden: Tensor, layers: Iterable[nn.Module]) -> list[Tensor]:
+    features = []
+    for layer in layers:
+        hidden = F.leaky_relu(layer(hidden), LEAKY_SLOPE)
+        features.append(hidden)
+    return features
