@@ -12,7 +12,7 @@ from dtc.provenance import sha256_of
 from dtc.synthesis import load_acoustic, load_voice
 from dtc.training.checkpoint import ModelCard, read_model, save_model
 from tests.conftest import Project
-from tests.dtc.test_nvidia import SMALL, assert_same_bytes, random_state_dict
+from tests.dtc.test_nvidia_tacotron2 import SMALL, assert_same_bytes, random_state_dict
 
 CPU = torch.device("cpu")
 COMMAND = "nvidia-tacotron2"
