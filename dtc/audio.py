@@ -79,7 +79,7 @@ def stft_magnitude(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> 
     frames = 1 + samples // hop_length (centred, reflect padding).
     Raises ValueError where samples <= filter_length // 2: there is nothing to reflect.
     """
-    return _magnitude(_spectrum(wave, audio))
+    return _magnitude(stft(wave, audio))
 
 
 def log_mel(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Float[Tensor, "batch mels frames"]:
@@ -88,7 +88,7 @@ def log_mel(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Float[T
     frames = 1 + samples // hop_length. Raises ValueError where samples <= filter_length // 2.
     Source: Shen et al. 2018 (arXiv:1712.05884), section 2.1; constants as in NVIDIA/tacotron2.
     """
-    return mel_from_magnitude(_magnitude(_spectrum(wave, audio)[:, : _bins_under_filters(audio)]), audio)
+    return mel_from_magnitude(_magnitude(stft(wave, audio)[:, : _bins_under_filters(audio)]), audio)
 
 
 def mel_from_magnitude(
@@ -100,8 +100,8 @@ def mel_from_magnitude(
     return _product(filters, magnitude[:, :bins]).clamp(min=LOG_FLOOR).log()
 
 
-def _spectrum(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Tensor:
-    """Complex STFT (batch, bins, frames)."""
+def stft(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Tensor:
+    """Complex STFT (batch, bins, frames); bins and frames, and what raises ValueError, as in `stft_magnitude`."""
     if wave.shape[-1] <= audio.filter_length // 2:
         raise ValueError(f"{wave.shape[-1]} samples, expected more than {audio.filter_length // 2}")
     return torch.stft(

@@ -1,4 +1,4 @@
-"""A checkpoint of another project: its tensors and its plain facts. No code in it is ever run."""
+"""A checkpoint of another project: its tensors, its plain facts, and whether they fit. No code in it is ever run."""
 
 from __future__ import annotations
 
@@ -62,6 +62,34 @@ def read_hparams(file: Path) -> dict[str, Any]:
     return tree
 
 
+def require_agreement(sizes: Mapping[str, int], hparams: Mapping[str, Any], where: object) -> None:
+    """Raise InputError, naming `where`, unless the hyper-parameters are those that the tensors show."""
+    differing = [name for name in sizes if name in hparams and hparams[name] != sizes[name]]
+    if differing:
+        said = named([f"{name} {hparams[name]!r}" for name in differing])
+        shown = named([str(sizes[name]) for name in differing])
+        raise InputError(where, f"hyper-parameters {said}", f"{shown}, as the tensors show", "they are another model's")
+
+
+def require_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], model: str, where: object) -> None:
+    """Raise InputError where names differ; or else shapes, or numbers that are whole in one and not in the other."""
+    missing, extra = [name for name in expected if name not in found], [name for name in found if name not in expected]
+    faults = [f"lacks {named(missing)}"] if missing else []
+    faults += [f"has {named(extra)} besides"] if extra else []
+    if faults:
+        raise InputError(where, ", and ".join(faults), f"the {len(expected)} tensors of {model}")
+    misshapen = [name for name, value in found.items() if _form(value) != _form(expected[name])]
+    if misshapen:
+        shown = named([f"{name} {_form(found[name])}" for name in misshapen])
+        should_be = named([_form(expected[name]) for name in misshapen])
+        raise InputError(where, shown, f"{should_be}, as the other tensors show")
+
+
+def _form(value: Tensor) -> str:
+    shape = f"({', '.join(map(str, value.shape))})"
+    return shape if value.is_floating_point() else f"{shape} of whole numbers"
+
+
 @contextmanager
 def _in_one_line(file: Path) -> Iterator[None]:
     """Whatever reading a foreign file raises, as InputError: a parser that is fed garbage may raise anything."""
@@ -72,7 +100,8 @@ def _in_one_line(file: Path) -> Iterator[None]:
     except (IsADirectoryError, PermissionError):
         raise
     except pickle.UnpicklingError as error:
-        remedy = "where you trust it, save the model's state_dict() alone and import that"
+        remedy = 'where you trust it, load it with its own code, torch.save({"state_dict": model.state_dict()}, FILE), '
+        remedy += "and import that"
         raise InputError(file, refused_pickle(error), "tensors, texts and numbers alone", remedy) from None
     except Exception as error:
         kind = "safetensors" if file.suffix == ".safetensors" else "a torch file"

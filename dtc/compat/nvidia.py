@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from dtc.compat.nvidia_tacotron2 import tacotron2_from_state_dict
+from dtc.compat.nvidia_waveglow import waveglow_from_state_dict
 
-__all__ = ["tacotron2_from_state_dict"]
+__all__ = ["tacotron2_from_state_dict", "waveglow_from_state_dict"]

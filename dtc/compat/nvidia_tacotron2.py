@@ -21,8 +21,9 @@ from dtc.acoustic.dtc import DTCConfig
 from dtc.acoustic.model import AcousticModel
 from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.audio import AudioConfig
+from dtc.compat.foreign import require_agreement, require_tensors
 from dtc.config import parse_section
-from dtc.errors import InputError, named
+from dtc.errors import InputError
 from dtc.text.symbols import SYMBOLS
 from dtc.training.checkpoint import ModelCard
 
@@ -123,7 +124,7 @@ def import_tacotron2(state_dict: Mapping[str, Tensor], hparams: Mapping[str, Any
     for a model that ours cannot be: other symbols, or several frames a step.
     """
     sizes = sizes_of(state_dict)
-    _require_agreement(sizes, hparams, where)
+    require_agreement(sizes, hparams, where)
     _require_place(sizes, where)
     published = {name: value for name, (_, value) in HPARAMS.items()} | AUDIO
     facts = {**published, **hparams, **sizes}
@@ -134,7 +135,7 @@ def import_tacotron2(state_dict: Mapping[str, Tensor], hparams: Mapping[str, Any
         model: AcousticModel = Tacotron2(config, audio, mel_mean, mel_deviation)
     names = {their_name(name): name for name in model.state_dict() if name not in STATISTICS}
     expected = {name: model.state_dict()[ours] for name, ours in names.items()}
-    _require_tensors(state_dict, expected, where)
+    require_tensors(state_dict, expected, "NVIDIA's Tacotron 2", where)
     # Copies: the LSTM of a model trained on a GPU is saved as views of one buffer, which safetensors does not write.
     weights = {ours: state_dict[name].detach().clone().contiguous() for name, ours in names.items()}
     return Imported(
@@ -213,14 +214,6 @@ def _config_tree(facts: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _require_agreement(sizes: Mapping[str, int], hparams: Mapping[str, Any], where: object) -> None:
-    differing = [name for name in sizes if name in hparams and hparams[name] != sizes[name]]
-    if differing:
-        said = named([f"{name} {hparams[name]!r}" for name in differing])
-        shown = named([str(sizes[name]) for name in differing])
-        raise InputError(where, f"hyper-parameters {said}", f"{shown}, as the tensors show", "they are another model's")
-
-
 def _require_place(sizes: Mapping[str, int], where: object) -> None:
     if (symbols := sizes.get("n_symbols", len(SYMBOLS))) != len(SYMBOLS):
         remedy = "a model of other symbols cannot read our texts"
@@ -228,25 +221,6 @@ def _require_place(sizes: Mapping[str, int], where: object) -> None:
     if (frames := sizes.get("n_frames_per_step", 1)) != 1:
         remedy = "their prenet hears all frames of a step, ours the last, so no weights are the same model"
         raise InputError(where, f"n_frames_per_step {frames}", "1", remedy)
-
-
-def _require_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> None:
-    """Raise InputError where names differ; or else shapes, or numbers that are whole in one and not in the other."""
-    missing, extra = [name for name in expected if name not in found], [name for name in found if name not in expected]
-    faults = [f"lacks {named(missing)}"] if missing else []
-    faults += [f"has {named(extra)} besides"] if extra else []
-    if faults:
-        raise InputError(where, ", and ".join(faults), f"the {len(expected)} tensors of NVIDIA's Tacotron 2")
-    misshapen = [name for name, value in found.items() if _form(value) != _form(expected[name])]
-    if misshapen:
-        shown = named([f"{name} {_form(found[name])}" for name in misshapen])
-        should_be = named([_form(expected[name]) for name in misshapen])
-        raise InputError(where, shown, f"{should_be}, as the other tensors show")
-
-
-def _form(value: Tensor) -> str:
-    shape = f"({', '.join(map(str, value.shape))})"
-    return shape if value.is_floating_point() else f"{shape} of whole numbers"
 
 
 def _require_theirs(config: Tacotron2Config | DTCConfig, card: ModelCard, where: object) -> None:

@@ -11,13 +11,14 @@ from torch import Tensor
 from dtc.audio import AudioConfig
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from dtc.vocoder.vocos import Vocos, VocosConfig
+from dtc.vocoder.waveglow import WaveGlow, WaveGlowConfig
 
-VocoderConfig = Annotated[GriffinLimConfig | VocosConfig, Field(discriminator="model")]
-Vocoder = GriffinLim | Vocos
+VocoderConfig = Annotated[GriffinLimConfig | VocosConfig | WaveGlowConfig, Field(discriminator="model")]
+Vocoder = GriffinLim | Vocos | WaveGlow
 
 
 def build_vocoder(
-    config: GriffinLimConfig | VocosConfig,
+    config: GriffinLimConfig | VocosConfig | WaveGlowConfig,
     audio: AudioConfig,
     mel_mean: Float[Tensor, " mels"],
     mel_deviation: Float[Tensor, " mels"],
@@ -25,4 +26,6 @@ def build_vocoder(
     """The vocoder that `vocoder.model` names, with random weights where it has any."""
     if isinstance(config, GriffinLimConfig):
         return GriffinLim(config, audio)
+    if isinstance(config, WaveGlowConfig):
+        return WaveGlow(config, audio)  # hears log-mels as they are
     return Vocos(config, audio, mel_mean, mel_deviation)

@@ -95,7 +95,7 @@ def test_a_number_written_without_a_dot_is_a_number(project: Project) -> None:
         ({"evaluate.grammar": "letters"}, "evaluate.grammar: letters does not ship with dtc, expected numbers"),
         (
             {"vocoder.model": "wavenet"},
-            "params.yaml: vocoder.model: found 'wavenet', expected one of 'griffin_lim', 'vocos'",
+            "params.yaml: vocoder.model: found 'wavenet', expected one of 'griffin_lim', 'vocos', 'waveglow'",
         ),
         (
             {"acoustic.model": "tacotron"},

@@ -76,7 +76,7 @@ def other_models(stage: str) -> set[str]:
         return set()
     kind = stage.removeprefix("train_")
     rooms = {"acoustic": "dtc.vocoder.", "vocoder": "dtc.acoustic."}
-    models = {"acoustic": ("tacotron2", "dtc", *ATTENTIONS), "vocoder": ("griffin_lim", "vocos")}
+    models = {"acoustic": ("tacotron2", "dtc", *ATTENTIONS), "vocoder": ("griffin_lim", "vocos", "waveglow")}
     used = {PARAMS[kind]["model"], PARAMS["acoustic"]["attention"]["model"]}
     unused = {f"dtc.{kind}.{name}" for name in models[kind] if name not in used}
     before_the_shards = AUDIT | FEATURES | SPOKEN | {"pipeline.split"}

@@ -1,0 +1,300 @@
+"""WaveGlow (Prenger, Valle & Catanzaro 2018, arXiv:1811.00002): noise ⇄ waveform by invertible steps, given a mel.
+
+    waveform ─► groups of samples ─► [ mix channels ─► scale and shift one half by a network of the other ] × flows ─► z
+
+Trained from left to right, towards z ~ N(0, σ²); spoken from right to left. Exact to NVIDIA's: see dtc/compat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from dtc.audio import AudioConfig, istft, stft, stft_magnitude
+from dtc.batch import Batch, cut_segments
+from dtc.config import Odd, Section
+from dtc.errors import InputError
+
+FRAMES_UPSAMPLED = 4  # that a sample hears: the upsampling's kernel, in hops
+SPEAKING_SEED = 0
+BIAS_FRAMES = 88  # of the mel whose audio shows the denoiser the bias, as in NVIDIA's
+
+Even = Annotated[int, Field(ge=2, multiple_of=2)]
+Values = Float[Tensor, "batch channels positions"]  # a position is a group of samples, which are its channels
+Heard = Float[Tensor, "batch heard positions"]  # of the mel
+OfFlows = Float[Tensor, " flows"]
+
+
+class WaveNetConfig(Section):
+    """The network of each flow; layer i has dilation 2**i."""
+
+    num_layers: PositiveInt
+    num_channels: Even
+    kernel_size: Odd
+
+
+class WaveGlowConfig(Section):
+    """How many steps, on how many samples at once, and how much noise."""
+
+    model: Literal["waveglow"]
+    num_flows: PositiveInt
+    group_size: Even  # samples that are the channels of one position
+    early_every: PositiveInt  # flows after which
+    early_size: Even  # channels are z already
+    wavenet: WaveNetConfig
+    segment_frames: PositiveInt  # of a training example, cut at random from a clip
+    sigma: PositiveFloat  # deviation that z is trained to have
+    infer_sigma: NonNegativeFloat  # deviation that it is drawn with
+    denoiser_strength: NonNegativeFloat  # 0: none
+
+    @model_validator(mode="after")
+    def _check(self) -> WaveGlowConfig:
+        if (left := self.channels[-1]) < 2:
+            raise ValueError(f"early_every and early_size leave the last flow {left} channels, expected 2 or more")
+        return self
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of each flow."""
+        return tuple(self.group_size - number // self.early_every * self.early_size for number in range(self.num_flows))
+
+
+def require_whole_groups(config: WaveGlowConfig, audio: AudioConfig, where: object) -> None:
+    """Raise InputError, naming `where`, unless a frame is a whole number of groups of samples."""
+    if audio.hop_length % config.group_size:
+        raise InputError(where, f"group_size {config.group_size}", f"a divisor of hop_length {audio.hop_length}")
+
+
+class _KeepingLayer(nn.Module):
+    """A layer that keeps what it makes of its weights, until they are others or it is trained again."""
+
+    _kept: tuple[object, Tensor] | None = None
+
+    def train(self, mode: bool = True) -> _KeepingLayer:
+        self._kept = None  # a fused optimizer does not count the weights' versions up
+        return super().train(mode)
+
+    def kept(self, make: Callable[[], Tensor]) -> Tensor:
+        """What `make` gives; made once, where no gradient is wanted of it."""
+        if self.training or torch.is_grad_enabled():
+            return make()
+        weights = tuple((value.data_ptr(), value._version) for value in self.parameters())
+        if self._kept is None or self._kept[0] != weights:
+            self._kept = weights, make()
+        return self._kept[1]
+
+
+class WaveGlow(_KeepingLayer):
+    """Mel → waveform at frames * hop_length samples. It hears the log-mel as it is, not normalised."""
+
+    def __init__(self, config: WaveGlowConfig, audio: AudioConfig) -> None:
+        super().__init__()
+        require_whole_groups(config, audio, "vocoder")
+        self.config, self.audio = config, audio
+        mels, hop = audio.n_mel_channels, audio.hop_length
+        self.upsample = nn.ConvTranspose1d(mels, mels, FRAMES_UPSAMPLED * hop, stride=hop)
+        self.flows = nn.ModuleList(Flow(size, mels * config.group_size, config.wavenet) for size in config.channels)
+
+    def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
+        """Natural-log mel → waveform, the same for equal mels; samples = frames * hop_length. Raises as `infer`."""
+        wave, strength = self.infer(mel, self.config.infer_sigma, SPEAKING_SEED), self.config.denoiser_strength
+        return self.denoise(wave, strength) if strength else wave
+
+    @torch.no_grad()
+    def infer(self, mel: Float[Tensor, "batch mels frames"], sigma: float, seed: int) -> Float[Tensor, "batch samples"]:
+        """Natural-log mel → waveform by noise of deviation `sigma`, drawn from `seed`: the same for every clip.
+
+        Raises ValueError for a mel without frames, with other bands than the model's, or a number that is not finite.
+        """
+        if not mel.isfinite().all():
+            raise ValueError("mel with NaN or infinity in it, expected numbers")
+        positions = mel.shape[2] * self.audio.hop_length // self.config.group_size
+        z = sigma * torch.randn(self.config.group_size, positions, generator=torch.Generator().manual_seed(seed))
+        return self.wave_of(mel, z.to(mel).expand(len(mel), -1, -1))
+
+    def wave_of(self, mel: Float[Tensor, "batch mels frames"], z: Values) -> Float[Tensor, "batch samples"]:
+        """The waveform that `noise_of` makes `z` of; positions * group_size = frames * hop_length."""
+        heard, values = self._heard(mel), z[:, :0]
+        for flow, channels in reversed(self._steps()):
+            z, joining = z.tensor_split([z.shape[1] - (channels - values.shape[1])], dim=1)
+            values = flow.inverse(torch.cat((joining, values), dim=1), heard)
+        return values.transpose(1, 2).flatten(1)
+
+    def noise_of(
+        self, mel: Float[Tensor, "batch mels frames"], wave: Float[Tensor, "batch samples"]
+    ) -> tuple[Values, OfFlows, OfFlows]:
+        """A waveform and its mel → noise z; and of each flow the logarithms of scales and of |det W|, all summed.
+
+        Raises ValueError unless samples = frames * hop_length.
+        """
+        if wave.shape[1] != mel.shape[2] * (hop := self.audio.hop_length):
+            raise ValueError(f"{wave.shape[1]} samples, expected {mel.shape[2]} frames * hop_length {hop}")
+        heard, values = self._heard(mel), _grouped(wave[:, None], self.config.group_size)
+        rows = []
+        for flow, channels in self._steps():
+            early, values = values.tensor_split([values.shape[1] - channels], dim=1)  # early: z as they are
+            values, log_scale = flow(values, heard)
+            rows.append((early, log_scale, values.shape[0] * values.shape[2] * flow.mixing.log_det()))
+        done, log_scales, log_dets = zip(*rows, strict=True)
+        return torch.cat((*done, values), dim=1), torch.stack(log_scales), torch.stack(log_dets)
+
+    def training_loss(self, batch: Batch, step: int) -> dict[str, Float[Tensor, ""]]:
+        """Negative log-likelihood of one random segment of each clip, a sample's mean and without its constant.
+
+        z² / (2 σ²) - ln s - ln|det W|, in these three parts: `loss` is their sum. Source: the paper, section 2.
+        """
+        z, log_s, log_det = self.noise_of(*cut_segments(batch, self.config.segment_frames, self.audio.hop_length))
+        parts = {"z": z.square().sum() / (2.0 * self.config.sigma**2), "log_s": -log_s.sum(), "log_det": -log_det.sum()}
+        terms = {name: part / z.numel() for name, part in parts.items()}
+        return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+
+    @torch.no_grad()
+    def denoise(self, wave: Float[Tensor, "batch samples"], strength: float) -> Float[Tensor, "batch samples"]:
+        """A waveform without what the model says by itself, times `strength`; phases stay as they are.
+
+        That bias is the first frame of what it says at σ 0 to a mel of zeros. Source: NVIDIA/waveglow's denoiser.
+        """
+        padded = F.pad(wave, (0, max(0, self.audio.filter_length - wave.shape[1])))  # else too short to reflect
+        spectrum = stft(padded, self.audio)
+        magnitude = spectrum.abs()
+        less = (magnitude - strength * self.kept(self._bias)).clamp(min=0.0)
+        return istft(spectrum * (less / magnitude.clamp(min=1e-16)), self.audio, padded.shape[1])[:, : wave.shape[1]]
+
+    def _bias(self) -> Float[Tensor, "bins 1"]:
+        # A mel of zeros is no silence, whose logarithm is -11.5. But it is what NVIDIA's strengths are tuned for.
+        mel = self.upsample.weight.new_zeros(1, self.audio.n_mel_channels, BIAS_FRAMES)
+        return stft_magnitude(self.infer(mel, 0.0, SPEAKING_SEED), self.audio)[0, :, :1]
+
+    def _steps(self) -> list[tuple[Flow, int]]:
+        return list(zip(cast(Iterable[Flow], self.flows), self.config.channels, strict=True))
+
+    def _heard(self, mel: Float[Tensor, "batch mels frames"]) -> Heard:
+        """What the networks hear of the mel: a value for each band and sample, a group's as channels.
+
+        Not composed with the flows' conditioning into matrices from 4 frames, half as many multiplications: on a CPU
+        that saves a tenth of the time at best, for 2 GB that take as long to make as 1.4 s of audio (full size).
+        """
+        if mel.shape[1] != (bands := self.audio.n_mel_channels) or not mel.shape[2]:
+            raise ValueError(f"mel of {mel.shape[1]} bands and {mel.shape[2]} frames, expected {bands} and 1 or more")
+        upsampled = self.upsample(mel)[..., : mel.shape[2] * self.audio.hop_length]
+        return _grouped(upsampled, self.config.group_size)
+
+
+def _grouped(values: Float[Tensor, "batch channels samples"], size: int) -> Float[Tensor, "batch grouped positions"]:
+    """Samples in groups: sample i of channel c is at position i // size in channel c * size + i % size."""
+    return values.unflatten(2, (-1, size)).transpose(2, 3).flatten(1, 2)
+
+
+class Flow(nn.Module):
+    """One invertible step: the channels mixed, then half of them scaled and shifted by what the other half says."""
+
+    def __init__(self, channels: int, heard: int, config: WaveNetConfig) -> None:
+        super().__init__()
+        self.mixing = Mixing(channels)
+        self.network = WaveNet(channels // 2, heard, config)
+
+    def forward(self, values: Values, heard: Heard) -> tuple[Values, Float[Tensor, ""]]:
+        """Towards noise; and the sum of the logarithms of the scales."""
+        kept, changed = self.mixing(values).chunk(2, dim=1)
+        shift, log_scale = self.network(kept, heard)
+        return torch.cat((kept, changed * log_scale.exp() + shift), dim=1), log_scale.sum()
+
+    def inverse(self, values: Values, heard: Heard) -> Values:
+        """What `forward` makes `values` of: the kept half is still there to say scale and shift."""
+        kept, changed = values.chunk(2, dim=1)
+        shift, log_scale = self.network(kept, heard)
+        return self.mixing.inverse(torch.cat((kept, (changed - shift) / log_scale.exp()), dim=1))
+
+
+class Mixing(_KeepingLayer):
+    """A learned square matrix W over the channels; at first a random rotation, so ln|det W| = 0.
+
+    In float32 also where a training runs in bfloat16: rounded noise is not the audio, a rounded W has another det.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        rotation, _ = torch.linalg.qr(torch.randn(channels, channels))
+        rotation[:, 0] *= torch.linalg.det(rotation).sign()  # where it is a reflection
+        self.weight = nn.Parameter(rotation[:, :, None].contiguous())  # NVIDIA's shape: a convolution's, of kernel 1
+
+    def forward(self, values: Values) -> Values:
+        """W times the channels of each position."""
+        return self._times(self.weight, values)
+
+    def inverse(self, values: Values) -> Values:
+        """The channels that `forward` makes `values` of."""
+        inverse = self.kept(lambda: torch.linalg.inv(self.weight.squeeze(2).double()).to(self.weight)[..., None])
+        return self._times(inverse, values)
+
+    def _times(self, matrix: Float[Tensor, "channels channels 1"], values: Values) -> Values:
+        with torch.autocast(values.device.type, enabled=False):
+            return F.conv1d(values.float(), matrix)
+
+    def log_det(self) -> Float[Tensor, ""]:
+        """ln|det W|: NVIDIA's logarithm of det W is NaN once training has made a reflection of the rotation."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return torch.linalg.slogdet(self.weight.squeeze(2).float())[1]
+
+
+class WaveNet(nn.Module):
+    """Half of the channels and the mel → how to change the other half (van den Oord et al. 2016, arXiv:1609.03499)."""
+
+    def __init__(self, channels: int, heard: int, config: WaveNetConfig) -> None:
+        super().__init__()
+        width, layers, kernel = config.num_channels, config.num_layers, config.kernel_size
+        self.start = NormedConvolution(channels, width)
+        self.conditioning = NormedConvolution(heard, 2 * width * layers)  # of all layers, one below the other
+        self.dilated = nn.ModuleList(NormedConvolution(width, 2 * width, kernel, 2**layer) for layer in range(layers))
+        sizes = [2 * width] * (layers - 1) + [width]  # the last layer's residual would go nowhere
+        self.residual_skip = nn.ModuleList(NormedConvolution(width, size) for size in sizes)
+        self.end = nn.Conv1d(width, 2 * channels, 1)
+        for parameter in self.end.parameters():  # scale 1, shift 0: a flow starts as a rotation
+            nn.init.zeros_(parameter)
+
+    def forward(self, half: Values, heard: Heard) -> tuple[Values, Values]:
+        """Shift, and the logarithm of the scale; float32 also where the products are not."""
+        hidden = self.start(half)
+        width, skipped = hidden.shape[1], torch.zeros_like(hidden)
+        weight, bias = self.conditioning.weight(), self.conditioning.bias
+        for layer, (dilated, residual_skip) in enumerate(zip(self.dilated, self.residual_skip, strict=True)):
+            # Each layer's conditioning when it is needed: that of all at once would be most of the memory.
+            own = slice(2 * width * layer, 2 * width * (layer + 1))
+            signal, gate = (dilated(hidden) + F.conv1d(heard, weight[own], bias[own])).chunk(2, dim=1)
+            said = residual_skip(signal.tanh() * gate.sigmoid())
+            skipped = skipped + said[:, -width:]
+            if said.shape[1] > width:
+                hidden = hidden + said[:, :width]
+        shift, log_scale = self.end(skipped).float().chunk(2, dim=1)
+        return shift, log_scale
+
+
+class NormedConvolution(_KeepingLayer):
+    """A convolution that keeps the length, its weight as size and direction (Salimans & Kingma 2016, 1602.07868)."""
+
+    def __init__(self, into: int, out: int, kernel_size: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.dilation, self.padding = dilation, dilation * (kernel_size // 2)
+        bound = (into * kernel_size) ** -0.5  # as nn.Conv1d draws weights and biases
+        self.weight_v = nn.Parameter(torch.empty(out, into, kernel_size).uniform_(-bound, bound))
+        self.weight_g = nn.Parameter(row_norms(self.weight_v.detach()))
+        self.bias = nn.Parameter(torch.empty(out).uniform_(-bound, bound))
+
+    def forward(self, inputs: Float[Tensor, "batch into positions"]) -> Float[Tensor, "batch out positions"]:
+        """Same length as the input."""
+        return F.conv1d(inputs, self.weight(), self.bias, padding=self.padding, dilation=self.dilation)
+
+    def weight(self) -> Float[Tensor, "out into kernel"]:
+        """The product of the two, computed once where the model speaks."""
+        return self.kept(lambda: self.weight_v * (self.weight_g / row_norms(self.weight_v)))
+
+
+def row_norms(weight: Float[Tensor, "out into kernel"]) -> Float[Tensor, "out 1 1"]:
+    """Euclidean norm of all that makes one output."""
+    return torch.linalg.vector_norm(weight, dim=(1, 2), keepdim=True)
