@@ -27,6 +27,7 @@ from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.evaluation import EvaluateConfig
 from dtc.evaluation.metrics import attention_diagonality, attention_focus, mel_cepstral_distortion_db, real_time_factor
+from dtc.evaluation.quality import mean_quality, measure_quality, not_measured
 from dtc.evaluation.recogniser import transcribe_all, word_errors
 from dtc.files import write_whole
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip, write_report
@@ -49,6 +50,7 @@ NOTES = {
     SYNTHESIS: "text through both trained models: the voice",
     GRIFFIN_LIM_SYNTHESIS: "text through the acoustic model and Griffin-Lim",
 }
+COPIES = (RECORDING, COPY, GRIFFIN_LIM_COPY)
 FAIR_EAR = 0.02  # word error rate of the recordings above which the recogniser says little about a voice
 
 Wave = Float[Tensor, " samples"]
@@ -61,6 +63,7 @@ class Trial:
     clip: Clip
     speech: Speech
     waves: dict[str, Wave]
+    copy_s: dict[str, float]  # of work that the copies took
 
 
 def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch.device, console: Console) -> None:
@@ -79,12 +82,14 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
     synthesis_s = time.monotonic() - started
     trials = _render(voice, clips, speeches, evaluate)
     heard = _listen(grammar, trials, voice.audio.sampling_rate, console) if grammar else {}
+    console.print(f"evaluate: measuring {len(trials)} × {len(COPIES)} copies", highlight=False)
+    copies = {name: _quality(name, trials, voice) for name in COPIES}
 
     metrics = _metrics(trials, heard, voice, synthesis_s)
-    _write_results(metrics, trials, heard, voice, evaluate.seed, synthesis)
-    report = _report(metrics, trials, heard, voice, index, evaluate, synthesis)
+    _write_results(metrics, copies, trials, heard, voice, evaluate.seed, synthesis)
+    report = _report(metrics, copies, trials, heard, voice, index, evaluate, synthesis)
     write_report(report, paths.REPORT / "index.html")
-    _summarise(metrics, grammar is not None, console)
+    _summarise(metrics, copies, grammar is not None, console)
 
 
 def _require_same_features(index: ShardIndex, voice: Voice) -> None:
@@ -103,15 +108,30 @@ def _render(voice: Voice, clips: Sequence[Clip], speeches: Sequence[Speech], eva
     griffin_lim = GriffinLim(config, voice.audio)
     trials = []
     for clip, speech in zip(clips, speeches, strict=True):
+        started = time.perf_counter()
+        copy = voice.copy(clip.mel)
+        copied = time.perf_counter()
+        griffin_lim_copy = griffin_lim(clip.mel[None])[0]
+        copy_s = {COPY: copied - started, GRIFFIN_LIM_COPY: time.perf_counter() - copied}
         waves = {
             RECORDING: clip.wave,
-            COPY: voice.copy(clip.mel),
-            GRIFFIN_LIM_COPY: griffin_lim(clip.mel[None])[0],
+            COPY: copy,
+            GRIFFIN_LIM_COPY: griffin_lim_copy,
             SYNTHESIS: speech.wave,
             GRIFFIN_LIM_SYNTHESIS: griffin_lim(speech.mel[None])[0],
         }
-        trials.append(Trial(clip, speech, waves))
+        trials.append(Trial(clip, speech, waves, copy_s))
     return trials
+
+
+def _quality(name: str, trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
+    """How near the copies come to the recordings; the recordings to themselves, which is the ceiling."""
+    pairs = [(trial.clip.wave.numpy(), trial.waves[name].numpy()) for trial in trials]
+    measured = mean_quality([measure_quality(recorded, copied, voice.audio) for recorded, copied in pairs])
+    if name == RECORDING:
+        return measured
+    audio_s = sum(len(copied) for _, copied in pairs) / voice.audio.sampling_rate
+    return {**measured, "real_time_factor": real_time_factor(sum(trial.copy_s[name] for trial in trials), audio_s)}
 
 
 def _listen(grammar: Path, trials: Sequence[Trial], sampling_rate: int, console: Console) -> dict[str, list[str]]:
@@ -149,12 +169,12 @@ def _metrics(
 
 
 def _write_results(
-    metrics: dict[str, float], trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, seed: int,
-    synthesis: SynthesisConfig,
+    metrics: dict[str, float], copies: dict[str, dict[str, float]], trials: Sequence[Trial],
+    heard: dict[str, list[str]], voice: Voice, seed: int, synthesis: SynthesisConfig,
 ) -> None:  # fmt: skip
     """Metrics, a row an utterance, and the synthesised WAVs with their sidecars."""
-    rounded = {name: round(value, 5) for name, value in metrics.items()}
-    write_whole(paths.EVALUATION, json.dumps(rounded, indent=2) + "\n")
+    tree = _rounded(metrics) | {"copies": {name: _rounded(values) for name, values in copies.items()}}
+    write_whole(paths.EVALUATION, json.dumps(tree, indent=2) + "\n")
     shutil.rmtree(paths.WAVS, ignore_errors=True)
     paths.WAVS.mkdir(parents=True)
     for number, trial in enumerate(trials, start=1):
@@ -169,14 +189,18 @@ def _write_results(
     write_whole(paths.UTTERANCES, table.getvalue())
 
 
+def _rounded(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in metrics.items()}
+
+
 def _report(
-    metrics: dict[str, float], trials: Sequence[Trial], heard: dict[str, list[str]], voice: Voice, index: ShardIndex,
-    evaluate: EvaluateConfig, synthesis: SynthesisConfig,
+    metrics: dict[str, float], copies: dict[str, dict[str, float]], trials: Sequence[Trial],
+    heard: dict[str, list[str]], voice: Voice, index: ShardIndex, evaluate: EvaluateConfig, synthesis: SynthesisConfig,
 ) -> Report:  # fmt: skip
     audio, acoustic = voice.audio, voice.acoustic_card
     rows = [
         ComparisonRow(
-            name.replace("_", " ").replace("griffin lim", "Griffin-Lim"),
+            _spelt(name),
             {"word_error_rate": metrics[key]} if (key := _rate_name(name)) in metrics else {},
             note,
         )
@@ -189,6 +213,7 @@ def _report(
         hop_length=audio.hop_length,
         metrics={name: value for name, value in metrics.items() if name not in ("clips", "words")},
         comparison=rows if heard else [],
+        copies=[ComparisonRow(_spelt(name), values, NOTES[name]) for name, values in copies.items()],
         clips=[_report_clip(number, trial, heard, voice) for number, trial in enumerate(trials)],
         curves={"acoustic model": paths.ACOUSTIC_CURVE, "vocoder": paths.VOCODER_CURVE},
         provenance={
@@ -218,6 +243,10 @@ def _params_in_force(voice: Voice, evaluate: EvaluateConfig, synthesis: Synthesi
     return yaml.safe_dump(tree, sort_keys=False)
 
 
+def _spelt(name: str) -> str:
+    return name.replace("_", " ").replace("griffin lim", "Griffin-Lim")
+
+
 def _rate_name(name: str) -> str:
     return "word_error_rate" if name == SYNTHESIS else f"{name}_word_error_rate"
 
@@ -238,11 +267,19 @@ def _report_clip(number: int, trial: Trial, heard: dict[str, list[str]], voice: 
     )  # fmt: skip
 
 
-def _summarise(metrics: dict[str, float], listened: bool, console: Console) -> None:
+def _summarise(
+    metrics: dict[str, float], copies: dict[str, dict[str, float]], listened: bool, console: Console
+) -> None:
     table = Table("what", "value")
     for name, value in metrics.items():
         table.add_row(name, f"{value:.2%}" if name.endswith("_rate") else f"{value:.4g}")
     console.print(table)
+    table = Table("true mels through", *map(_spelt, copies))
+    for name in {name: None for values in copies.values() for name in values}:
+        table.add_row(name, *(f"{values[name]:.4g}" if name in values else "–" for values in copies.values()))
+    console.print(table)
+    if missing := not_measured():
+        console.print(f"evaluate: {missing}", highlight=False)
     if metrics.get("recording_word_error_rate", 0.0) > FAIR_EAR:
         console.print(f"evaluate: recordings score above {FAIR_EAR:.0%} too: the ear is not fair", highlight=False)
     if not listened:

@@ -113,6 +113,7 @@ class Report:
         metrics: the headline figures; those that `METRICS` knows get a tile, others a line in the table of all figures.
             Rates and shares are fractions (0.05 is shown as 5.0 %).
         comparison: rows in the order of the page.
+        copies: what each vocoder makes of the recordings' mels, and the recordings themselves.
         clips: every utterance of the test, in any order; the page sorts failures first.
         curves: a model's name → its logbook CSV, see `plots.read_curves`; the file may be missing.
         provenance: from corpus to audio, a link's name → its fingerprint, in that order.
@@ -127,6 +128,7 @@ class Report:
     hop_length: int
     metrics: Mapping[str, float]
     comparison: Sequence[ComparisonRow] = ()
+    copies: Sequence[ComparisonRow] = ()
     clips: Sequence[ReportClip] = ()
     curves: Mapping[str, Path] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -166,6 +168,15 @@ METRICS: Mapping[str, Metric] = {
     "real_time_factor": Metric("Real-time factor", "×", "seconds of work per second of audio", 3),
     "stopped_share": Metric("Spoken whole", "%", "syntheses that ended by themselves and left nothing out", 1),
     "attempts_per_phrase": Metric("Attempts", "×", "a phrase that goes wrong is spoken again; 1 is never"),
+    "multi_resolution_stft": Metric("STFT distance", "0 is equal", "spectra at three resolutions"),
+    "log_mel_l1": Metric("Log-mel error", "nepers", "mean difference of the mels", 3),
+    "stoi": Metric("STOI", "1 is equal", "intelligibility", 3),
+    "pesq": Metric("PESQ", "1 to 4.64", "opinion score of the difference"),
+    "f0_rmse_cents": Metric("Pitch error", "cents", "where both are voiced", 1),
+    "voicing_error": Metric("Voicing error", "%", "frames that are voiced in one only", 1),
+    "periodicity_rmse": Metric("Periodicity error", "0 is equal", "confidence that a frame is voiced", 3),
+    "dnsmos": Metric("DNSMOS", "1 to 5", "opinion score, without the recording"),
+    "distill_mos": Metric("DistillMOS", "1 to 5", "opinion score, without the recording"),
 }
 
 
@@ -220,7 +231,7 @@ def render_report(report: Report) -> str:
         word_error_rates=_known(report.metrics, word_errors=True),
         tiles=_known(report.metrics, word_errors=False),
         other_metrics={key: value for key, value in report.metrics.items() if key not in METRICS},
-        comparison_columns=_columns(report.comparison),
+        columns_of=_columns,
         bar_percent=lambda rate: _bar_percent(rate, _word_error_rates(report.comparison)),
         card_sections={"Where it fails": failures, "Where it succeeds": ordinary},
         ranked=worst_first(report.clips),

@@ -184,6 +184,15 @@ def test_a_figure_that_is_not_a_number_is_a_dash() -> None:
     assert elements.text.count("–") >= 4
 
 
+def test_copies_have_a_table_of_their_own() -> None:
+    copies = [ComparisonRow("recording", {"stoi": 1.0}), ComparisonRow("Griffin-Lim", {"stoi": 0.951, "odd": 0.5})]
+    with_copies, without = (Elements(page.render_report(report(copies=rows))) for rows in (copies, ()))
+    assert "How near a copy comes" in with_copies.text
+    for shown in ("STOI", "1.000", "0.951", "odd", "–"):
+        assert shown in with_copies.text
+    assert "How near a copy comes" not in without.text
+
+
 def test_failures_come_first_and_do_not_crowd_out_the_ordinary() -> None:
     endless = clip(50, stopped=False, stop_status="ran into the limit")
     clips = [clip(n) for n in range(20)] + [clip(n, heard="two") for n in range(20, 40)] + [clip(40, heard=""), endless]

@@ -485,6 +485,11 @@ def test_evaluate_without_a_grammar_listens_to_nothing(voice: Path, project: Pro
     ]
     assert not [name for name in metrics if name.endswith("word_error_rate")]
     assert metrics["clips"] == 4
+    copies = metrics["copies"]
+    assert list(copies) == ["recording", "copy_synthesis", "griffin_lim"]
+    assert copies["recording"]["log_mel_l1"] == copies["recording"]["multi_resolution_stft"] == 0.0, "the ceiling"
+    assert 0 < copies["griffin_lim"]["log_mel_l1"] < copies["copy_synthesis"]["log_mel_l1"], "trained for one epoch"
+    assert copies["copy_synthesis"]["real_time_factor"] > 0
     assert Path("results/report/index.html").is_file()
 
 
