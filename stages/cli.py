@@ -200,16 +200,20 @@ def say(
         say(read_texts(texts or [], file), config, out, seed, _device(device), console)
 
 
+TheirCheckpoint = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="A checkpoint of NVIDIA's or DeepLearningExamples', or a state_dict; .safetensors too."
+    ),
+]
+TheirHparams = Annotated[Path | None, typer.Option(help="Its hyper-parameters by NVIDIA's names, as JSON.")]
+NewCheckpoint = Annotated[Path, typer.Argument(metavar="FILE", help="The checkpoint to write.")]
+
+
 @imports.command("nvidia-tacotron2")
 def import_nvidia_tacotron2(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="A checkpoint of NVIDIA/tacotron2 or DeepLearningExamples, or a state_dict; .safetensors too.",
-        ),
-    ],
-    hparams: Annotated[Path | None, typer.Option(help="Its hyper-parameters by NVIDIA's names, as JSON.")] = None,
+    file: TheirCheckpoint,
+    hparams: TheirHparams = None,
     out: Annotated[Path, typer.Option(help="The model folder to write.")] = paths.ACOUSTIC,
     overwrite: Overwrite = False,
 ) -> None:
@@ -220,9 +224,36 @@ def import_nvidia_tacotron2(
         import_nvidia_tacotron2(file, hparams, out, overwrite, console)
 
 
+@imports.command("nvidia-waveglow")
+def import_nvidia_waveglow(
+    file: TheirCheckpoint,
+    hparams: TheirHparams = None,
+    out: Annotated[Path, typer.Option(help="The model folder to write.")] = paths.VOCODER,
+    overwrite: Overwrite = False,
+) -> None:
+    """Import a WaveGlow of NVIDIA's. No code in the file is run."""
+    with _one_line_errors() as console:
+        from stages.exchange import import_nvidia_waveglow
+
+        import_nvidia_waveglow(file, hparams, out, overwrite, console)
+
+
+@exports.command("nvidia-waveglow")
+def export_nvidia_waveglow(
+    file: NewCheckpoint,
+    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.VOCODER,
+    overwrite: Overwrite = False,
+) -> None:
+    """Export a WaveGlow as a state_dict of NVIDIA's."""
+    with _one_line_errors() as console:
+        from stages.exchange import export_nvidia_waveglow
+
+        export_nvidia_waveglow(file, model, overwrite, console)
+
+
 @exports.command("nvidia-tacotron2")
 def export_nvidia_tacotron2(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The checkpoint to write.")],
+    file: NewCheckpoint,
     model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.ACOUSTIC,
     overwrite: Overwrite = False,
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -12,33 +14,56 @@ from rich.table import Table
 
 from dtc.acoustic import AcousticConfig
 from dtc.audio import AudioConfig
+from dtc.compat import nvidia_tacotron2, nvidia_waveglow
 from dtc.compat.foreign import Checkpoint, read_checkpoint, read_hparams
-from dtc.compat.nvidia_tacotron2 import ALPHABET, Imported, export_tacotron2, import_tacotron2
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import sha256_of
 from dtc.text.symbols import TextConfig
 from dtc.training.checkpoint import CARD, WEIGHTS, ModelCard, read_model, save_model
+from dtc.vocoder import VocoderConfig
+from dtc.vocoder.waveglow import WaveGlowConfig
 from stages import paths
 
-NVIDIA_TACOTRON2 = "nvidia-tacotron2"
+NVIDIA_TACOTRON2, NVIDIA_WAVEGLOW = "nvidia-tacotron2", "nvidia-waveglow"
+
+Kind = Literal["acoustic", "vocoder"]
+Imported = nvidia_tacotron2.Imported | nvidia_waveglow.Imported
 
 
 class _AcousticSection(Section):
     config: AcousticConfig
 
 
+class _VocoderSection(Section):
+    config: VocoderConfig
+
+
 def import_nvidia_tacotron2(
     file: Path, hparams_file: Path | None, out: Path, overwrite: bool, console: Console
 ) -> None:
     """Write the model folder of a Tacotron 2 checkpoint of NVIDIA's. Nothing is written where it is refused."""
+    _import(
+        file, hparams_file, out, overwrite, console, "acoustic", NVIDIA_TACOTRON2, nvidia_tacotron2.import_tacotron2
+    )
+
+
+def import_nvidia_waveglow(file: Path, hparams_file: Path | None, out: Path, overwrite: bool, console: Console) -> None:
+    """Write the model folder of a WaveGlow checkpoint of NVIDIA's. Nothing is written where it is refused."""
+    _import(file, hparams_file, out, overwrite, console, "vocoder", NVIDIA_WAVEGLOW, nvidia_waveglow.import_waveglow)
+
+
+def _import(
+    file: Path, hparams_file: Path | None, out: Path, overwrite: bool, console: Console, kind: Kind, source: str,
+    convert: Callable[[Mapping[str, Any], Mapping[str, Any], object], Imported],
+) -> None:  # fmt: skip
     _require_free(out, overwrite)
     checkpoint = read_checkpoint(file)
     hparams = checkpoint.hparams | (read_hparams(hparams_file) if hparams_file else {})
-    imported = import_tacotron2(checkpoint.state_dict, hparams, file)
+    imported = convert(checkpoint.state_dict, hparams, file)
     folder = Path(os.path.abspath(out))  # noqa: PTH100  # resolve() would follow a link, which is refused above
-    card = save_model(folder, imported.weights, _card(file, checkpoint, imported))
+    card = save_model(folder, imported.weights, _card(kind, source, file, checkpoint, imported))
     table = Table("model", "parameters", "steps", "folder", "fingerprint")
     steps = str(card.steps or "unknown")
     table.add_row(imported.config.model, f"{imported.parameters:,}", steps, str(out), card.fingerprint)
@@ -46,7 +71,7 @@ def import_nvidia_tacotron2(
     if imported.assumed:
         assumed = ", ".join(f"{name} {value:g}" for name, value in imported.assumed.items())
         console.print(f"import: as NVIDIA published, since {file} does not say: {assumed}", highlight=False)
-    console.print(f"import: {_next(imported.audio)}", highlight=False)
+    console.print(f"import: {_next(kind, imported.audio)}", highlight=False)
 
 
 def _require_free(out: Path, overwrite: bool) -> None:
@@ -60,41 +85,65 @@ def _require_free(out: Path, overwrite: bool) -> None:
         raise InputError(out, "is there, and holds more than a model", "a folder that may be replaced", another)
 
 
-def _card(file: Path, checkpoint: Checkpoint, imported: Imported) -> ModelCard:
-    sha256 = sha256_of(file)
+def _card(kind: Kind, source: str, file: Path, checkpoint: Checkpoint, imported: Imported) -> ModelCard:
+    sha256, bands = sha256_of(file), imported.audio.n_mel_channels
     return ModelCard(
-        kind="acoustic",
+        kind=kind,
         config=imported.config.model_dump(mode="json"),
-        training={"imported_as": NVIDIA_TACOTRON2, "file": file.name, "sha256": sha256},
+        training={"imported_as": source, "file": file.name, "sha256": sha256},
         audio=imported.audio,
         text=TextConfig(symbols="nvidia", normaliser="english"),
-        alphabet=ALPHABET,
-        mel_mean=tuple(imported.weights["mel_mean"].tolist()),
-        mel_deviation=tuple(imported.weights["mel_deviation"].tolist()),
-        corpus=f"unknown: {NVIDIA_TACOTRON2}",
-        features=f"unknown: {NVIDIA_TACOTRON2}, SHA-256 {sha256}",  # never those of data/features
+        alphabet=nvidia_tacotron2.ALPHABET,
+        mel_mean=(0.0,) * bands,  # NVIDIA's mels are not normalised
+        mel_deviation=(1.0,) * bands,
+        corpus=f"unknown: {source}",
+        features=f"unknown: {source}, SHA-256 {sha256}",  # never those of data/features
         steps=checkpoint.iteration,
     )
 
 
-def _next(audio: AudioConfig) -> str:
+def _next(kind: Kind, audio: AudioConfig) -> str:
     mel = f"{audio.sampling_rate} Hz, hop {audio.hop_length}, {audio.n_mel_channels} bands"
-    return f'next, `dtc say "…"`, with {paths.ACOUSTIC} and a vocoder of the same mel ({mel}) in {paths.VOCODER}'
+    here, other, there = (
+        (paths.ACOUSTIC, "a vocoder", paths.VOCODER)
+        if kind == "acoustic"
+        else (paths.VOCODER, "an acoustic model", paths.ACOUSTIC)
+    )
+    return f'next, `dtc say "…"`, with {here} and {other} of the same mel ({mel}) in {there}'
 
 
 def export_nvidia_tacotron2(file: Path, folder: Path, overwrite: bool, console: Console) -> None:
     """Write a model folder as a checkpoint that NVIDIA's code reads: torch.save of {iteration, config, state_dict}."""
+    _require_new(file, overwrite)
+    card, weights = read_model(folder, "acoustic")
+    config = parse_section({"config": card.config}, _AcousticSection, str(folder / CARD)).config
+    _write(file, config.model, card, *nvidia_tacotron2.export_tacotron2(config, card, weights, folder), console)
+
+
+def export_nvidia_waveglow(file: Path, folder: Path, overwrite: bool, console: Console) -> None:
+    """Write a WaveGlow's folder as {iteration, config, state_dict}: a state_dict that NVIDIA's module loads."""
+    _require_new(file, overwrite)
+    card, weights = read_model(folder, "vocoder")
+    config = parse_section({"config": card.config}, _VocoderSection, str(folder / CARD)).config
+    if not isinstance(config, WaveGlowConfig):
+        raise InputError(folder, f"a model {config.model}", "waveglow", "train one, or name its folder with --model")
+    _write(file, config.model, card, *nvidia_waveglow.export_waveglow(config, card, weights, folder), console)
+
+
+def _require_new(file: Path, overwrite: bool) -> None:
     if file.exists() and (file.is_dir() or not overwrite):
         remedy = "name another" if file.is_dir() else "replace it with --overwrite, or name another"
         raise InputError(file, "is there already", "a new file", remedy)
-    card, weights = read_model(folder, "acoustic")
-    config = parse_section({"config": card.config}, _AcousticSection, str(folder / CARD)).config
-    checkpoint, notes = export_tacotron2(config, card, weights, folder)
+
+
+def _write(
+    file: Path, model: str, card: ModelCard, checkpoint: dict[str, Any], notes: list[str], console: Console
+) -> None:
     stream = io.BytesIO()  # in memory, so that the file's name is not in its bytes
     torch.save(checkpoint, stream)
     write_whole(file, stream.getvalue())
     table = Table("model", "tensors", "steps", "file", "SHA-256")
-    table.add_row(config.model, str(len(checkpoint["state_dict"])), str(card.steps), str(file), sha256_of(file)[:16])
+    table.add_row(model, str(len(checkpoint["state_dict"])), str(card.steps), str(file), sha256_of(file)[:16])
     console.print(table)
     for note in notes:
         console.print(f"export: {note}", highlight=False)

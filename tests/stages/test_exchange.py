@@ -8,14 +8,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dtc.config import parse_section
 from dtc.provenance import sha256_of
-from dtc.synthesis import load_acoustic, load_voice
+from dtc.synthesis import load_acoustic, load_vocoder, load_voice
 from dtc.training.checkpoint import ModelCard, read_model, save_model
+from dtc.vocoder.waveglow import WaveGlow, WaveGlowConfig
 from tests.conftest import Project
 from tests.dtc.test_nvidia_tacotron2 import SMALL, assert_same_bytes, random_state_dict
 
 CPU = torch.device("cpu")
 COMMAND = "nvidia-tacotron2"
+SMALL_WAVEGLOW = {
+    "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2,
+    "wavenet": {"num_layers": 2, "num_channels": 4, "kernel_size": 3}, "segment_frames": 4, "sigma": 1.0,
+    "infer_sigma": 0.6, "denoiser_strength": 0.0,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -101,6 +108,36 @@ def test_an_imported_model_speaks(project: Project, theirs: dict[str, Tensor]) -
     assert "001-call-me.wav" in project.run("say", "Call me!", "{HH AY1}; you there.")
     sidecar = json.loads(Path("spoken/001-call-me.json").read_text())
     assert sidecar["features"] == voice.acoustic_card.features
+
+
+def test_a_waveglow_goes_and_comes_byte_for_byte(project: Project, theirs: dict[str, Tensor]) -> None:
+    project.run("import", COMMAND, "theirs.pt")
+    audio = load_acoustic(Path("models/acoustic"), CPU)[1]
+    config = parse_section(SMALL_WAVEGLOW, WaveGlowConfig, "vocoder")
+    weights = WaveGlow(config, audio.audio).state_dict()
+    card = audio.model_copy(update={"kind": "vocoder", "config": SMALL_WAVEGLOW, "steps": 700})
+    save_model(Path("models/vocoder"), weights, card)
+    printed = project.run("export", "nvidia-waveglow", "ours.pt")
+    assert "inference.py is told: --sigma 0.6 --denoiser_strength 0" in printed
+    checkpoint = torch.load("ours.pt", weights_only=True)
+    assert checkpoint["config"]["waveglow_config"]["n_flows"] == 4
+    printed = project.run("import", "nvidia-waveglow", "ours.pt", "--overwrite")
+    assert "waveglow" in printed
+    assert "with models/vocoder and an acoustic model of the same mel" in printed
+    vocoder, card = load_vocoder(Path("models/vocoder"), CPU)
+    assert (card.kind, card.steps, card.training["imported_as"]) == ("vocoder", 700, "nvidia-waveglow")
+    assert all(torch.equal(value, weights[name]) for name, value in vocoder.state_dict().items())
+    Path("hparams.json").write_text('{"max_decoder_steps": 4}')
+    project.run("import", COMMAND, "theirs.pt", "--hparams", "hparams.json", "--overwrite")
+    assert "001-call-me.wav" in project.run("say", "Call me!")
+
+
+def test_another_vocoder_is_no_waveglow(project: Project, theirs: dict[str, Tensor]) -> None:
+    project.run("import", COMMAND, "theirs.pt")
+    save_griffin_lim(read_model(Path("models/acoustic"), "acoustic")[0])
+    assert project.run("export", "nvidia-waveglow", "ours.pt", code=2) == (
+        "models/vocoder: a model griffin_lim, expected waveglow; train one, or name its folder with --model"
+    )
 
 
 def test_what_is_there_is_not_overwritten_unasked(project: Project, theirs: dict[str, Tensor]) -> None:
