@@ -43,7 +43,7 @@ from dtc.training.precision import Precision, autocast, has_bfloat16
 
 ROOT = Path(__file__).parents[1]
 FULL_SIZE = ROOT / "stages/presets/ljspeech-tacotron2.yaml"
-DUEL = {"backward_weight": 0.3, "mel_agreement_weight": 0.1, "attention_agreement_weight": 0.01}
+DUEL = {"backward_weight": 0.3, "mel_agreement_weight": 0.1, "attention_agreement_weight": 0.01, "fade_steps": None}
 CLIPS, SYMBOLS = 16, 80  # of a training batch
 SPOKEN_SYMBOLS, SPOKEN_FRAMES = 100, 400
 NEVER = 0.999999999  # a gate threshold that no untrained model reaches

@@ -50,7 +50,7 @@ from stages.params import Params, load_params
 
 ROOT = Path(__file__).parents[1]
 RUNS = paths.RUNS / "comparison"
-DUEL = {"backward_weight": 0.3, "mel_agreement_weight": 0.1, "attention_agreement_weight": 0.01}
+DUEL = {"backward_weight": 0.3, "mel_agreement_weight": 0.1, "attention_agreement_weight": 0.01, "fade_steps": 800}
 # What differs from params.yaml.
 MODELS = {
     "tacotron2": {"model": "tacotron2"},

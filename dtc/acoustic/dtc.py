@@ -4,6 +4,9 @@ The encoder is shared. The forward decoder learns to say what the backward one, 
 and the other way round: frames and attention of the two must agree. When the model speaks, only the forward decoder is
 there, so it costs what Tacotron 2 costs. Source: Zheng et al. 2019, forward-backward decoding (arXiv:1907.09006).
 
+The duel finds the attention; it does not finish the voice. So it may fade, until the backward decoder rests and the
+training costs what Tacotron 2's costs too.
+
 Each clip is turned round by its own length. To flip a padded batch would start the backward decoder on padding.
 """
 
@@ -14,7 +17,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from dtc.acoustic.decoder import Decoded, teach
@@ -31,6 +34,11 @@ class DuelConfig(Section):
     backward_weight: NonNegativeFloat  # of the backward decoder's own terms
     mel_agreement_weight: NonNegativeFloat
     attention_agreement_weight: NonNegativeFloat
+    fade_steps: PositiveInt | None  # of training, over which these weights go to 0; null: they stay
+
+    def share_at(self, step: int) -> float:
+        """What is left of the weights at a step of the training."""
+        return max(0.0, 1.0 - step / self.fade_steps) if self.fade_steps else 1.0
 
 
 class DTCConfig(AcousticSection):
@@ -59,7 +67,8 @@ class DTC(AcousticModel):
         target, weights = self.target(batch), self.config.loss
         values, mask = self.encode(batch.symbol_ids, batch.symbol_lengths)
         decoders, mels = [self.decoder], [target.mel]
-        if self.backward_decoder is not None:
+        share = self.config.duel.share_at(step)
+        if self.backward_decoder is not None and share:
             decoders.append(self.backward_decoder)
             mels.append(turned(target.mel, target.lengths, dim=2))
         taught = teach(decoders, mels, values, mask, self.frames_per_step)
@@ -67,9 +76,9 @@ class DTC(AcousticModel):
         terms = decoder_terms(mel, taught.gate_logits[0], alignments, target, weights, step)
         terms |= self.refined_terms(self.refine(mel, batch.mel_lengths), target, batch)
         metrics = {"diagonal_score": diagonal_score(alignments, target)}
-        if self.backward_decoder is not None:
+        if len(decoders) == 2:
             duel, metrics["backward_diagonal_score"] = self._duel(taught, replace(target, mel=mels[1]), step)
-            terms |= duel
+            terms |= {name: share * term for name, term in duel.items()}
         return summed_up(terms, metrics)
 
     def _duel(self, taught: Decoded, target: Target, step: int) -> tuple[Terms, Tensor]:

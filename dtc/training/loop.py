@@ -11,7 +11,7 @@ import hashlib
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
@@ -121,7 +121,7 @@ def train(
             logbook.advance(state.step, state.window[-1]["loss"], elapsed)
             last = state.step == total_steps
             if state.step % config.log_every == 0 or last:
-                shown = {name: sum(row[name] for row in state.window) / len(state.window) for name in state.window[0]}
+                shown = _means(state.window)
                 logbook.scalars(state.step, "train", shown)
                 state.window.clear()
             if state.step % config.validate_every == 0 or last:
@@ -172,6 +172,12 @@ def seed_all(*parts: object) -> None:
     """Seed torch's streams with a hash of `parts`."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of each name over the rows that have it: terms come and go while a model is trained."""
+    values = {name: [row[name] for row in rows if name in row] for row in rows for name in row}
+    return {name: sum(each) / len(each) for name, each in values.items()}
 
 
 class _Learner:

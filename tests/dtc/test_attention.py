@@ -237,7 +237,12 @@ def voice(name: str, model: str = "tacotron2", **decoder: float) -> Tacotron2 | 
     tree = config(2, **decoder).model_dump()
     tree["attention"]["model"] = name
     if model == "dtc":
-        duel = {"backward_weight": 1.0, "mel_agreement_weight": 0.5, "attention_agreement_weight": 0.5}
+        duel = {
+            "backward_weight": 1.0,
+            "mel_agreement_weight": 0.5,
+            "attention_agreement_weight": 0.5,
+            "fade_steps": None,
+        }
         tree |= {"model": "dtc", "reverse_decoder": True, "duel": duel}
     seed_all("weights")
     kind = {"tacotron2": Tacotron2Config, "dtc": DTCConfig}[model]

@@ -14,7 +14,12 @@ from tests.dtc.test_acoustic import AUDIO, MELS, batch, clip, config
 
 
 def model(frames_per_step: int = 1, duel: dict[str, float] | None = None, reverse_decoder: bool = True) -> DTC:
-    weights = {"backward_weight": 1.0, "mel_agreement_weight": 0.5, "attention_agreement_weight": 0.5} | (duel or {})
+    weights = {
+        "backward_weight": 1.0,
+        "mel_agreement_weight": 0.5,
+        "attention_agreement_weight": 0.5,
+        "fade_steps": None,
+    } | (duel or {})
     tree = config(frames_per_step).model_dump() | {"model": "dtc", "reverse_decoder": reverse_decoder, "duel": weights}
     seed_all("weights")
     built = build_acoustic(DTCConfig.model_validate(tree), AUDIO, torch.zeros(MELS), torch.ones(MELS))
@@ -102,6 +107,23 @@ def test_a_weight_of_zero_switches_a_term_off() -> None:
     ours = model(duel={"mel_agreement_weight": 0.0, "attention_agreement_weight": 0.0})
     terms = ours.training_loss(batch((7, 20)), 0)
     assert not {"mel_agreement", "attention_agreement"} & terms.keys()
+
+
+def test_the_duel_fades_until_the_backward_decoder_rests() -> None:
+    stays, fades, example = model(), model(duel={"fade_steps": 100}), batch((7, 20))
+    whole, faded, over = (
+        stays.training_loss(example, 75),
+        fades.training_loss(example, 75),
+        fades.training_loss(example, 100),
+    )
+    duel = [name for name in whole if name.startswith("backward_") or name.endswith("_agreement")]
+    for name in set(whole) - {"loss"}:
+        share = 0.25 if name in duel and name != "backward_diagonal_score" else 1.0
+        torch.testing.assert_close(faded[name], share * whole[name])
+    assert set(over) == set(whole) - set(duel)
+    fades.zero_grad(set_to_none=True)
+    over["loss"].backward()
+    assert all(parameter.grad is None for parameter in fades.backward_decoder.parameters())
 
 
 def test_the_backward_decoder_is_not_asked_when_the_model_speaks() -> None:

@@ -190,6 +190,13 @@ def test_stopped_in_the_middle_of_a_duel_it_is_as_if_never_stopped(tmp_path: Pat
     assert all(torch.equal(states[0]["model"][name], states[1]["model"][name]) for name in states[0]["model"])
 
 
+def test_a_row_of_the_curve_is_the_mean_over_the_steps_that_have_it(tmp_path: Path) -> None:
+    run(tmp_path, taught(), log_every=4)
+    row = next(csv.DictReader((tmp_path / "curve.csv").open()))
+    assert float(row["adversary_loss"]) > 0  # of the fourth step alone
+    assert float(row["half"]) > 0
+
+
 def test_an_adversary_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
     model = taught()
     nn.init.constant_(model.adversary.weight, float("inf"))

@@ -211,7 +211,7 @@ def test_a_model_that_has_no_place_in_their_format_is_refused(project: Project, 
 def test_the_backward_decoder_of_dtc_is_left_out(project: Project, theirs: dict[str, Tensor]) -> None:
     project.run("import", COMMAND, "theirs.pt")
     card, weights = read_model(Path("models/acoustic"), "acoustic")
-    duel = {"backward_weight": 1.0, "mel_agreement_weight": 1.0, "attention_agreement_weight": 1.0}
+    duel = {"backward_weight": 1.0, "mel_agreement_weight": 1.0, "attention_agreement_weight": 1.0, "fade_steps": None}
     config = card.config | {"model": "dtc", "reverse_decoder": True, "duel": duel}
     backward = {f"backward_{name}": value.clone() for name, value in weights.items() if name.startswith("decoder.")}
     save_model(Path("models/acoustic"), weights | backward, card.model_copy(update={"config": config}))
