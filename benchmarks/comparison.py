@@ -197,7 +197,7 @@ def measure(name: str, seed: int) -> None:
     model.eval()
     longest = TIMES_LONGER * max(int(batch.symbol_lengths.max()) for batch in shuffled.epoch(0))
     results = {
-        "model": name, "seed": seed, "steps": steps, "vocoder": vocoder_card.fingerprint,
+        "model": name, "seed": seed, "steps": steps, "vocoder": vocoder_card.weights[:16],
         "parameters": sum(value.numel() for value in model.parameters()),
         "held_out": listener.held_out(model, FINAL_SEEDS), "long": listener.long_texts(model, longest),
     }  # fmt: skip

@@ -157,6 +157,14 @@ def griffin_lim(
     return istft(estimate, audio, frames * audio.hop_length)
 
 
+def require_mel(mel: Float[Tensor, "batch mels frames"], audio: AudioConfig) -> None:
+    """Raise ValueError where a vocoder can make nothing of a mel: other bands, no frames, or no numbers."""
+    if mel.shape[1] != (bands := audio.n_mel_channels) or not mel.shape[2]:
+        raise ValueError(f"mel of {mel.shape[1]} bands and {mel.shape[2]} frames, expected {bands} and 1 or more")
+    if not mel.isfinite().all():
+        raise ValueError("mel with NaN or infinity in it, expected numbers")
+
+
 def istft(spectrum: Tensor, audio: AudioConfig, samples: int) -> Float[Tensor, "batch samples"]:
     """Waveform of a complex spectrum (batch, bins, frames); samples <= frames * hop_length."""
     window = _window(audio, spectrum.device)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from dtc.audio import AudioConfig, griffin_lim, magnitude_from_mel
+from dtc.audio import AudioConfig, griffin_lim, magnitude_from_mel, require_mel
 from dtc.config import Section
 
 
@@ -28,6 +28,7 @@ class GriffinLim(nn.Module):
         self.config, self.audio = config, audio
 
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
-        """Natural-log mel → waveform; samples = frames * hop_length."""
+        """Natural-log mel → waveform; samples = frames * hop_length. Raises ValueError for what is no mel."""
+        require_mel(mel, self.audio)
         magnitude = magnitude_from_mel(mel, self.audio)
         return griffin_lim(magnitude, self.audio, self.config.iterations, self.config.momentum)

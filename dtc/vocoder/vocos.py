@@ -5,6 +5,8 @@ No layer works at sample rate, so it is fast on a CPU: mel → (B, L, H) → mag
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -12,7 +14,7 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from dtc.audio import AudioConfig, istft
+from dtc.audio import AudioConfig, istft, require_mel
 from dtc.batch import Batch, cut_segments
 from dtc.config import Odd, Section
 from dtc.vocoder.adversarial import AdversarialConfig
@@ -63,7 +65,12 @@ class Vocos(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
-        """Natural-log mel → waveform; samples = frames * hop_length, frame t centred on sample t * hop_length."""
+        """Natural-log mel → waveform; samples = frames * hop_length, frame t centred on sample t * hop_length.
+
+        Raises ValueError for what is no mel; a training names its clips instead.
+        """
+        if not self.training:
+            require_mel(mel, self.audio)
         hidden = self.embed((mel - self.mel_mean[:, None]) / self.mel_deviation[:, None])  # (B, H, T)
         hidden = self.norm(hidden.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
@@ -73,6 +80,30 @@ class Vocos(nn.Module):
         magnitude = log_magnitude.clamp(max=LARGEST_LOG_MAGNITUDE).exp()
         spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
         return istft(spectrum, self.audio, mel.shape[2] * self.audio.hop_length)
+
+    @property
+    def look_ahead_frames(self) -> int:
+        """How far from a frame the mel still changes its sound: through all convolutions, and half an inverse STFT."""
+        layers = 1 + self.config.num_layers
+        return layers * (self.config.kernel_size // 2) + -(-self.audio.filter_length // (2 * self.audio.hop_length))
+
+    @torch.inference_mode()
+    def stream(self, mel_chunks: Iterable[Float[Tensor, "mels _"]]) -> Iterator[Float[Tensor, " _"]]:
+        """Waveforms as the mel arrives, which joined are `forward`'s of the whole, up to rounding.
+
+        A frame is spoken once `look_ahead_frames` more have come, or there are no more. Each chunk is spoken with as
+        many frames around it, which are computed again: longer chunks cost less. A chunk may have any number of frames.
+        """
+        around, hop = self.look_ahead_frames, self.audio.hop_length
+        mel, spoken = self.mel_mean.new_zeros(len(self.mel_mean), 0), 0  # what is still needed; frames of it done
+        for chunk in chain(mel_chunks, [None]):
+            mel = mel if chunk is None else torch.cat([mel, chunk], dim=1)
+            done = mel.shape[1] - (0 if chunk is None else around)
+            if done <= spoken:
+                continue
+            yield self(mel[None])[0, spoken * hop : done * hop]
+            past = max(0, done - around)
+            mel, spoken = mel[:, past:], done - past
 
     def training_loss(self, batch: Batch, step: int) -> dict[str, Float[Tensor, ""]]:
         """Weighted terms for one random segment of each clip, `loss` their sum."""

@@ -1,6 +1,7 @@
 """Vocoders: lengths, alignment with the mel, losses that see what they should."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -48,12 +49,28 @@ def clip(name: str, samples: int) -> Clip:
     return Clip(name, "", "", torch.tensor([1]), log_mel(wave[None], AUDIO)[0], wave)
 
 
-@pytest.mark.parametrize("frames", [2, 3, 50])
+def vocoders() -> list[Vocos | GriffinLim]:
+    return [vocos().eval(), GriffinLim(GriffinLimConfig(model="griffin_lim", iterations=2, momentum=0.9), AUDIO)]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 50, 20_000])
 def test_samples_are_frames_times_hop(frames: int) -> None:
-    griffin_lim = GriffinLim(GriffinLimConfig(model="griffin_lim", iterations=2, momentum=0.9), AUDIO)
-    mel = torch.randn(2, 20, frames)
-    assert vocos()(mel).shape == (2, frames * 64)
-    assert griffin_lim(mel).shape == (2, frames * 64)
+    mel = torch.randn(1, 20, frames)
+    for model in vocoders():
+        with torch.no_grad():
+            wave = model(mel)
+        assert wave.shape == (1, frames * 64)
+        assert torch.isfinite(wave).all()
+
+
+def test_what_is_no_mel_is_refused() -> None:
+    for model in vocoders():
+        with pytest.raises(ValueError, match=r"^mel of 21 bands and 3 frames, expected 20 and 1 or more$"):
+            model(torch.zeros(1, 21, 3))
+        with pytest.raises(ValueError, match=r"^mel of 20 bands and 0 frames, expected 20 and 1 or more$"):
+            model(torch.zeros(1, 20, 0))
+        with pytest.raises(ValueError, match=r"^mel with NaN or infinity in it, expected numbers$"):
+            model(torch.full((1, 20, 3), math.nan))
 
 
 def test_a_clip_does_not_depend_on_its_neighbours() -> None:
@@ -85,6 +102,31 @@ def test_vocos_trains_in_bfloat16() -> None:
     assert all(value.dtype == torch.float32 for value in losses[1].values())
     assert 0 < (losses[1]["loss"] - losses[0]["loss"]).abs() < 0.02 * losses[0]["loss"]
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("sizes", [[1] * 40, [40], [0, 3, 0, 17, 1, 19, 0], [39, 1], [1, 39], [2], [12, 12]])
+def test_a_stream_is_the_whole(sizes: list[int]) -> None:
+    model, frames = vocos().eval(), sum(sizes)
+    mel = torch.randn(20, frames, generator=torch.Generator().manual_seed(0))
+    arrived, waiting, parts = 0, [], []
+
+    def chunks() -> Iterator[torch.Tensor]:
+        nonlocal arrived
+        for chunk in mel.split(sizes, dim=1):
+            arrived += chunk.shape[1]
+            yield chunk
+
+    for wave in model.stream(chunks()):
+        parts.append(wave)
+        waiting.append(arrived - sum(map(len, parts)) // 64)
+    torch.testing.assert_close(torch.cat(parts), model(mel[None])[0], atol=1e-5, rtol=0)
+    assert model.look_ahead_frames == 3 * 3 + 2
+    assert waiting[-1] == 0
+    assert all(frames == model.look_ahead_frames for frames in waiting[:-1]), "spoken as soon as it is known"
+
+
+def test_a_stream_of_nothing_is_silent() -> None:
+    assert list(vocos().eval().stream([])) == []
 
 
 def test_griffin_lim_hears_the_tone() -> None:
