@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from dtc.provenance import md5_of
@@ -517,3 +519,34 @@ def test_griffin_lim_is_a_vocoder_with_nothing_to_learn(voice: Path, project: Pr
     card = json.loads((paths.VOCODER / "config.json").read_text())
     assert (card["config"]["model"], card["steps"]) == ("griffin_lim", 0)
     assert sidecar["audio"]
+
+
+def test_waveglow_is_trained_and_speaks(voice: Path, project: Project) -> None:
+    for folder in ("data", "models"):
+        shutil.copytree(voice / folder, folder)
+    wavenet = {"num_layers": 2, "num_channels": 4, "kernel_size": 3}
+    project.write_params({"vocoder": {
+        "model": "waveglow", "num_flows": 2, "group_size": 8, "early_every": 4, "early_size": 2, "wavenet": wavenet,
+        "segment_frames": 8, "sigma": 1.0, "infer_sigma": 0.6, "denoiser_strength": 0.1,
+    }})  # fmt: skip
+    assert "waveglow" in project.run("train", "vocoder", "--device", "cpu")
+    project.run("say", "one", "--device", "cpu")
+    assert soundfile.info(next(paths.SPOKEN.glob("*.wav"))).frames > 0
+    curve = list(csv.DictReader(paths.VOCODER_CURVE.open()))
+    assert {"z", "log_s", "log_det"} <= curve[0].keys()
+
+
+def test_critics_teach_vocos_and_do_not_ship(voice: Path, project: Project) -> None:
+    for folder in ("data", "models"):
+        shutil.copytree(voice / folder, folder)
+    critics = {"periods": [2], "period_channels": [2, 4], "fft_sizes": [128], "spectrum_channels": 2}
+    project.write_params({"vocoder.adversarial": {
+        "start_step": 0, "adversarial_weight": 1.0, "feature_matching_weight": 1.0, "discriminators": critics,
+    }})  # fmt: skip
+    before = load_file(paths.VOCODER / "model.safetensors")
+    project.run("train", "vocoder", "--device", "cpu")
+    after = load_file(paths.VOCODER / "model.safetensors")
+    assert after.keys() == before.keys()
+    assert not all(torch.equal(after[name], before[name]) for name in before)
+    assert next(csv.DictReader(paths.VOCODER_CURVE.open()))["adversary_loss"]
+    project.run("say", "one", "--device", "cpu")
