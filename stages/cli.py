@@ -238,6 +238,19 @@ def import_nvidia_waveglow(
         import_nvidia_waveglow(file, hparams, out, overwrite, console)
 
 
+@exports.command("onnx")
+def export_onnx(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The model to write.")],
+    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.VOCODER,
+    overwrite: Overwrite = False,
+) -> None:
+    """Export a vocoder for onnxruntime, which needs no PyTorch."""
+    with _one_line_errors() as console:
+        from stages.exchange import export_onnx
+
+        export_onnx(file, model, overwrite, console)
+
+
 @exports.command("nvidia-waveglow")
 def export_nvidia_waveglow(
     file: NewCheckpoint,

@@ -14,12 +14,13 @@ from rich.table import Table
 
 from dtc.acoustic import AcousticConfig
 from dtc.audio import AudioConfig
-from dtc.compat import nvidia_tacotron2, nvidia_waveglow
+from dtc.compat import nvidia_tacotron2, nvidia_waveglow, onnx
 from dtc.compat.foreign import Checkpoint, read_checkpoint, read_hparams
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import sha256_of
+from dtc.synthesis import load_vocoder
 from dtc.text.symbols import TextConfig
 from dtc.training.checkpoint import CARD, WEIGHTS, ModelCard, read_model, save_model
 from dtc.vocoder import VocoderConfig
@@ -128,6 +129,19 @@ def export_nvidia_waveglow(file: Path, folder: Path, overwrite: bool, console: C
     if not isinstance(config, WaveGlowConfig):
         raise InputError(folder, f"a model {config.model}", "waveglow", "train one, or name its folder with --model")
     _write(file, config.model, card, *nvidia_waveglow.export_waveglow(config, card, weights, folder), console)
+
+
+def export_onnx(file: Path, folder: Path, overwrite: bool, console: Console) -> None:
+    """Write a vocoder as an ONNX model, which onnxruntime speaks with."""
+    _require_new(file, overwrite)
+    vocoder, card = load_vocoder(folder, torch.device("cpu"))
+    shapes = onnx.export_onnx(vocoder, file)
+    table = Table("model", "steps", "file", "MB", "SHA-256")
+    size_mb = file.stat().st_size / 1e6
+    table.add_row(str(card.config["model"]), str(card.steps), str(file), f"{size_mb:.1f}", sha256_of(file)[:16])
+    console.print(table)
+    for name, axes in shapes.items():
+        console.print(f"export: {name} ({', '.join(axes)}), float32", highlight=False)
 
 
 def _require_new(file: Path, overwrite: bool) -> None:

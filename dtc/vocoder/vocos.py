@@ -71,15 +71,21 @@ class Vocos(nn.Module):
         """
         if not self.training:
             require_mel(mel, self.audio)
+        magnitude, phase = self.spectrum(mel)
+        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+        return istft(spectrum, self.audio, mel.shape[2] * self.audio.hop_length)
+
+    def spectrum(
+        self, mel: Float[Tensor, "batch mels frames"]
+    ) -> tuple[Float[Tensor, "batch bins frames"], Float[Tensor, "batch bins frames"]]:
+        """Magnitudes and phases of the STFT whose inverse is the waveform."""
         hidden = self.embed((mel - self.mel_mean[:, None]) / self.mel_deviation[:, None])  # (B, H, T)
         hidden = self.norm(hidden.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             hidden = block(hidden)
         head = self.head(self.final_norm(hidden.transpose(1, 2))).transpose(1, 2).float()  # (B, 2 * bins, T)
         log_magnitude, phase = head.chunk(2, dim=1)
-        magnitude = log_magnitude.clamp(max=LARGEST_LOG_MAGNITUDE).exp()
-        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
-        return istft(spectrum, self.audio, mel.shape[2] * self.audio.hop_length)
+        return log_magnitude.clamp(max=LARGEST_LOG_MAGNITUDE).exp(), phase
 
     @property
     def look_ahead_frames(self) -> int:

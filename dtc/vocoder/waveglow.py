@@ -82,6 +82,8 @@ class _KeepingLayer(nn.Module):
 
     def kept(self, make: Callable[[], Tensor]) -> Tensor:
         """What `make` gives; made once, where no gradient is wanted of it."""
+        if torch.compiler.is_exporting() and self._kept:
+            return self._kept[1]  # a constant, where an inverse would be an operation that ONNX has not
         if self.training or torch.is_grad_enabled():
             return make()
         weights = tuple((value.data_ptr(), value._version) for value in self.parameters())

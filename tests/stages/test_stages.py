@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import soundfile
 import torch
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from dtc.provenance import md5_of
+from dtc.synthesis import load_vocoder
 from pipeline.shards import read_index, read_places
 from stages import paths
 from stages.cli import app
@@ -550,3 +552,17 @@ def test_critics_teach_vocos_and_do_not_ship(voice: Path, project: Project) -> N
     assert not all(torch.equal(after[name], before[name]) for name in before)
     assert next(csv.DictReader(paths.VOCODER_CURVE.open()))["adversary_loss"]
     project.run("say", "one", "--device", "cpu")
+
+
+def test_the_vocoder_as_an_onnx_model(voice: Path, project: Project) -> None:
+    shutil.copytree(voice / "models", "models")
+    printed = project.run("export", "onnx", "deep/vocos.onnx")
+    assert "export: mel (batch, mels, frames), float32" in printed
+    assert "export: wave (batch, samples), float32" in printed
+    exported = onnxruntime.InferenceSession("deep/vocos.onnx", providers=["CPUExecutionProvider"])
+    mel = np.full((1, 80, 7), -5.0, dtype=np.float32)
+    (wave,) = exported.run(["wave"], {"mel": mel})
+    vocoder, _ = load_vocoder(paths.VOCODER, torch.device("cpu"))
+    with torch.no_grad():
+        np.testing.assert_allclose(wave, vocoder(torch.from_numpy(mel)).numpy(), atol=1e-5)
+    assert project.run("export", "onnx", "deep/vocos.onnx", code=2).startswith("deep/vocos.onnx: is there already")

@@ -1,0 +1,70 @@
+"""Vocoders as ONNX models: onnxruntime says what torch says, for any number of clips and frames."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from dtc.audio import AudioConfig, istft, stft
+from dtc.compat.onnx import InverseStft, export_onnx
+from dtc.errors import InputError
+from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from tests.dtc.test_vocoder import AUDIO, vocos
+from tests.dtc.test_waveglow import mel_of, waveglow
+
+TOLERANCE = 1e-5  # float32 in another order; 2e-7 is seen
+
+
+def session(file: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def test_vocos(tmp_path: Path) -> None:
+    model = vocos().eval()
+    assert export_onnx(model, tmp_path / "vocos.onnx") == {
+        "mel": ("batch", "mels", "frames"), "wave": ("batch", "samples"),
+    }  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["vocos.onnx"]
+    exported = session(tmp_path / "vocos.onnx")
+    for clips, frames in ((1, 1), (1, 5), (2, 12), (3, 77)):
+        mel = torch.randn(clips, 20, frames, generator=torch.Generator().manual_seed(frames))
+        with torch.no_grad():
+            expected = model(mel).numpy()
+        (found,) = exported.run(["wave"], {"mel": mel.numpy()})
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+def test_waveglow(tmp_path: Path) -> None:
+    model = waveglow()
+    assert export_onnx(model, tmp_path / "waveglow.onnx")["noise"] == ("batch", "group", "positions")
+    exported = session(tmp_path / "waveglow.onnx")
+    for clips, frames in ((1, 1), (2, 5), (1, 40)):
+        mel = mel_of(frames, clips)
+        noise = 0.6 * torch.randn(clips, 8, frames * 2, generator=torch.Generator().manual_seed(frames))
+        with torch.no_grad():
+            expected = model.wave_of(mel, noise).numpy()
+        (found,) = exported.run(["wave"], {"mel": mel.numpy(), "noise": noise.numpy()})
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("win_length", [64, 48])
+def test_the_inverse_is_that_of_the_one_definition(win_length: int) -> None:
+    audio = AudioConfig(
+        sampling_rate=16000, filter_length=64, hop_length=16, win_length=win_length, n_mel_channels=5, mel_fmin=0,
+        mel_fmax=8000,
+    )  # fmt: skip
+    spectrum = stft(torch.randn(2, 640, generator=torch.Generator().manual_seed(0)), audio)
+    expected = istft(spectrum, audio, 640)
+    torch.testing.assert_close(
+        InverseStft(audio)(spectrum.real, spectrum.imag)[:, :640], expected, atol=TOLERANCE, rtol=0
+    )
+
+
+def test_griffin_lim_is_no_network(tmp_path: Path) -> None:
+    griffin_lim = GriffinLim(GriffinLimConfig(model="griffin_lim", iterations=2, momentum=0.9), AUDIO)
+    with pytest.raises(InputError, match="griffin_lim, expected vocos or waveglow"):
+        export_onnx(griffin_lim, tmp_path / "a.onnx")
