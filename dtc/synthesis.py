@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -115,6 +116,15 @@ class Speech:
         return torch.block_diag(*spaced, blocks[-1])
 
 
+class Piece(NamedTuple):
+    """What a stream adds: a phrase, and the pause before it."""
+
+    words: str
+    wave: Float[Tensor, " samples"]
+    status: Status
+    attempts: int
+
+
 class Voice:
     """A trained acoustic model with the vocoder that goes with it."""
 
@@ -166,13 +176,29 @@ class Voice:
 
         A phrase's result depends on (seed, phrase), and on what is spoken beside it by no more than rounding.
         """
-        self.acoustic.precision, self.acoustic.cuda_graphs = config.decoder_weights, config.cuda_graphs
+        self._prepare(config)
         texts = [self._phrases(text, config.longest_phrase) for text in spoken_texts]
         said = self._utter({phrase.words for text in texts for phrase in text}, seed, config.attempts)
         return [
             Speech(raw_text, self._with_pauses(text, [said[phrase.words] for phrase in text], config))
             for raw_text, text in zip(raw_texts, texts, strict=True)
         ]
+
+    @torch.inference_mode()
+    def stream_words(self, spoken_text: str, seed: int, config: SynthesisConfig) -> Iterator[Piece]:
+        """The same, phrase by phrase: each as soon as it is spoken, with the pause before it."""
+        self._prepare(config)
+        before: tuple[Phrase, Tensor] | None = None
+        for phrase in self._phrases(spoken_text, config.longest_phrase):
+            utterance, attempts = self._utter([phrase.words], seed, config.attempts)[phrase.words]
+            wave = self.vocoder(utterance.mel[None])[0].cpu()
+            pause_steps = self._pause_steps(*before, wave, config) if before else 0
+            pause = wave.new_zeros(pause_steps * self.acoustic.frames_per_step * self.audio.hop_length)
+            yield Piece(phrase.words, torch.cat([pause, wave]), utterance.status, attempts)
+            before = phrase, wave
+
+    def _prepare(self, config: SynthesisConfig) -> None:
+        self.acoustic.precision, self.acoustic.cuda_graphs = config.decoder_weights, config.cuda_graphs
 
     def _phrases(self, spoken_text: str, longest_phrase: int) -> list[Phrase]:
         sentences = split_sentences(spoken_text, self.acoustic_card.alphabet)
@@ -199,21 +225,26 @@ class Voice:
         self, phrases: Sequence[Phrase], said: Sequence[tuple[Utterance, int]], config: SynthesisConfig
     ) -> tuple[SpokenPhrase, ...]:
         waves = [self.vocoder(utterance.mel[None])[0].cpu() for utterance, _ in said]
-        pauses_s: dict[Pause, float] = {
-            "none": 0.0, "clause": config.clause_pause_s, "sentence": config.sentence_pause_s,
-        }  # fmt: skip
-        missing_s = [
-            pauses_s[phrase.pause] - self._silence_s(before.flip(0)) - self._silence_s(after)
+        pause_steps = [
+            self._pause_steps(phrase, before, after, config)
             for phrase, (before, after) in zip(phrases, pairwise(waves), strict=False)
-        ]
-        steps_per_s = self.audio.frames_per_s / self.acoustic.frames_per_step
-        pause_steps = [max(0, round(pause_s * steps_per_s)) for pause_s in missing_s] + [0]
+        ] + [0]
         return tuple(
             SpokenPhrase(
                 phrase.words, wave, utterance.mel.cpu(), utterance.alignment.cpu(), utterance.status, attempts, steps
             )
             for phrase, wave, (utterance, attempts), steps in zip(phrases, waves, said, pause_steps, strict=True)
         )
+
+    def _pause_steps(
+        self, phrase: Phrase, wave: Float[Tensor, " samples"], following: Float[Tensor, " _"], config: SynthesisConfig
+    ) -> int:
+        """Decoder steps of silence to put behind a phrase, beside what the two waves have of it."""
+        pauses_s: dict[Pause, float] = {
+            "none": 0.0, "clause": config.clause_pause_s, "sentence": config.sentence_pause_s,
+        }  # fmt: skip
+        missing_s = pauses_s[phrase.pause] - self._silence_s(wave.flip(0)) - self._silence_s(following)
+        return max(0, round(missing_s * self.audio.frames_per_s / self.acoustic.frames_per_step))
 
     def _silence_s(self, wave: Float[Tensor, " samples"]) -> float:
         """How long it takes until a waveform speaks, in whole frames."""

@@ -188,6 +188,9 @@ def say(
     file: Annotated[Path | None, typer.Option("--file", help="A file with one text a line.")] = None,
     out: Annotated[Path, typer.Option(help="Where the WAVs go.")] = paths.SPOKEN,
     seed: Annotated[int, typer.Option(help="Another seed, another rendering.")] = 1,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="No files: samples to standard output, phrase by phrase, for a player.")
+    ] = False,
     params_file: ParamsFile = PARAMS,
     device: Device = "auto",
 ) -> None:
@@ -195,8 +198,13 @@ def say(
     with _one_line_errors() as console:
         from stages.params import load_params
         from stages.say import read_texts, say
+        from stages.say import stream as stream_texts
 
         config = load_params(params_file).synthesis
+        if stream:
+            console.stderr = True
+            stream_texts(read_texts(texts or [], file), config, seed, _device(device), sys.stdout.buffer, console)
+            return
         say(read_texts(texts or [], file), config, out, seed, _device(device), console)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import textwrap
 import time
@@ -10,17 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from dtc.acoustic.status import MEANINGS
-from dtc.audio import write_wav
+from dtc.audio import to_int16, write_wav
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import sha256_of
-from dtc.synthesis import Speech, SynthesisConfig, Voice, load_voice
+from dtc.synthesis import Piece, Speech, SpokenPhrase, SynthesisConfig, Voice, load_voice
 from stages import paths
 
 LONGEST_NAME = 40
@@ -63,14 +65,44 @@ def say(
     console.print(f"say: {total_s:.1f} s of speech in {seconds:.1f} s, voice {voice.fingerprint}", highlight=False)
 
 
+def stream(
+    texts: Sequence[Text], config: SynthesisConfig, seed: int, device: torch.device, out: BinaryIO, console: Console
+) -> None:
+    """Write 16-bit samples to `out`, phrase by phrase, as soon as each is spoken; `console` is not where they go."""
+    voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
+    player = f"aplay -t raw -f S16_LE -c 1 -r {voice.audio.sampling_rate}"
+    if out.isatty():
+        remedy = f"try `dtc say --stream … | {player}`"
+        raise InputError("--stream", "standard output is a terminal", "a pipe or a file: these are samples", remedy)
+    spoken = [voice.read(text.raw_text, text.where) for text in texts]
+    started, first_s, samples = time.monotonic(), 0.0, 0
+    try:
+        for text, words in zip(texts, spoken, strict=True):
+            for piece in voice.stream_words(words, seed, config):
+                out.write(to_int16(piece.wave).astype("<i2").tobytes())
+                out.flush()
+                first_s, samples = first_s or time.monotonic() - started, samples + len(piece.wave)
+                if piece.status != "stopped":
+                    console.print(_doubt(text, piece), highlight=False)
+    except BrokenPipeError:  # the player was closed; what is still in the pipe's buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    seconds, spoken_s = time.monotonic() - started, samples / voice.audio.sampling_rate
+    console.print(
+        f"say: {spoken_s:.1f} s of speech in {seconds:.1f} s, the first after {first_s:.2f} s", highlight=False
+    )
+    console.print(f"say: as `{player}` plays it; voice {voice.fingerprint}", highlight=False)
+
+
 def _doubts(text: Text, speech: Speech, path: Path) -> list[str]:
     """A line for every phrase that went wrong at every attempt."""
-    return [
+    return [f"{_doubt(text, phrase)} in {path}" for phrase in speech.phrases if phrase.status != "stopped"]
+
+
+def _doubt(text: Text, phrase: SpokenPhrase | Piece) -> str:
+    return (
         f"say: {text.where}: {phrase.status} after {phrase.attempts} attempts ({MEANINGS[phrase.status]}): "
-        f"{textwrap.shorten(phrase.words, LONGEST_SHOWN, placeholder=' …')!r} in {path}"
-        for phrase in speech.phrases
-        if phrase.status != "stopped"
-    ]
+        f"{textwrap.shorten(phrase.words, LONGEST_SHOWN, placeholder=' …')!r}"
+    )
 
 
 def write_speech(speech: Speech, voice: Voice, seed: int, config: SynthesisConfig, out: Path, number: int) -> Path:

@@ -25,7 +25,7 @@ from dtc.synthesis import load_vocoder
 from pipeline.shards import read_index, read_places
 from stages import paths
 from stages.cli import app
-from tests.conftest import Project, sound_bytes, write_corpus
+from tests.conftest import REPOSITORY, Project, sound_bytes, write_corpus
 
 KILLED = Path(__file__).with_name("killed.py")
 
@@ -395,6 +395,36 @@ def test_say(voice: Path, project: Project) -> None:
         assert sidecar["duration_s"] == round(info.frames / 16000, 4)
         assert sidecar["corpus_md5"] == md5_of(voice / "data/raw/tones.tar")
         assert sidecar["features"] == read_index(voice / "data/features").fingerprint
+
+
+def test_a_stream_is_the_samples_of_the_wavs(voice: Path, project: Project) -> None:
+    shutil.copytree(voice / "models", "models")
+    project.write_params({"synthesis.longest_phrase": 20})
+    texts = ["call one two three. then nine six seven eight ten", "nine"]
+    project.run("say", *texts, "--device", "cpu")
+    wavs = [soundfile.read(path, dtype="int16")[0] for path in sorted(paths.SPOKEN.glob("*.wav"))]
+    shutil.rmtree(paths.SPOKEN)
+    streamed = CliRunner().invoke(app, ["say", *texts, "--stream", "--device", "cpu"])
+    assert streamed.exit_code == 0
+    samples = np.frombuffer(streamed.stdout_bytes, dtype="<i2")
+    assert len(samples) == sum(map(len, wavs))
+    assert (
+        np.abs(samples - np.concatenate(wavs).astype(int)).max() <= 1
+    )  # a phrase alone rounds otherwise than in a batch
+    assert "aplay -t raw -f S16_LE -c 1 -r 16000" in streamed.stderr
+    assert not paths.SPOKEN.exists()
+
+
+def test_a_player_that_goes_away_ends_the_stream(voice: Path, project: Project) -> None:
+    """A real process and a real pipe, whose reader takes a few samples."""
+    shutil.copytree(voice / "models", "models")
+    dtc = f"{sys.executable} -c 'from stages.cli import app; app()'"
+    command = f"{dtc} say 'one two three' 'ten' --stream --device cpu | head -c 100 | wc -c"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, env=environment)
+    assert done.stdout.strip() == "100"
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
 
 
 def test_say_tells_what_went_wrong_and_what_to_do(voice: Path, project: Project) -> None:
