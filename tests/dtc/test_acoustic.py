@@ -14,6 +14,7 @@ from dtc.acoustic import build_acoustic
 from dtc.acoustic.decoder import PreNet, teach
 from dtc.acoustic.layers import MaskedBatchNorm
 from dtc.acoustic.loss import Target, decoder_terms, gate_loss, guided_attention_loss, mel_loss, stft_loss
+from dtc.acoustic.status import MEANINGS
 from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
@@ -207,6 +208,22 @@ def test_inference_is_a_function_of_seed_and_text() -> None:
     torch.testing.assert_close(together[1].mel, alone[0].mel, atol=1e-5, rtol=0)
     assert torch.equal(ours.infer(texts, seed=3)[0].mel, together[0].mel)
     assert not torch.equal(ours.infer(texts, seed=4)[0].mel, together[0].mel)
+
+
+@pytest.mark.parametrize("frames_per_step", [1, 3])
+def test_lengths_of_1_and_400_in_one_batch_train_and_speak(frames_per_step: int) -> None:
+    ours = model(frames_per_step=frames_per_step).train()
+    losses = ours.training_loss(batch((1, 1), (400, 60), (7, 2)), 0)
+    losses["loss"].backward()
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert all(torch.isfinite(parameter.grad).all() for parameter in ours.parameters())
+    texts = [clip("a", symbols, 1).symbol_ids for symbols in (1, 400, 5000)]
+    for text, said in zip(texts, ours.eval().infer(texts, seed=1), strict=True):
+        steps = len(said.alignment)
+        assert said.mel.shape == (MELS, steps * frames_per_step)
+        assert said.alignment.shape == (steps, len(text))
+        assert torch.isfinite(said.mel).all()
+        assert said.status in MEANINGS
 
 
 def test_gate_stops_each_utterance_and_the_cap_follows_the_text() -> None:
