@@ -27,6 +27,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 import torch
 from machine import write_results
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -211,7 +212,7 @@ def report() -> None:
     for trial in trials:
         trial["curve"] = curve_of(RUNS / f"{trial['model']}-{trial['seed']}" / CURVE)
     write_results("comparison", trials)
-    by_model = {name: [trial for trial in trials if trial["model"] == name] for name in MODELS}
+    by_model = {name: of_model for name in MODELS if (of_model := [each for each in trials if each["model"] == name])}
     console = Console(width=120)
     steps = sorted({row["step"] for trial in trials for row in trial["curve"]})
     table = Table("word errors at step", *map(str, steps), "at the end, 5 × the texts", title="held-out texts")
@@ -258,13 +259,24 @@ def draw(by_model: Mapping[str, Sequence[dict]]) -> Figure:
         axes.set_xlabel("training step", color=INK, fontsize=TEXT_PT)
         axes.tick_params(colors=INK, labelsize=TEXT_PT - 1)
         axes.grid(color=FAINT, lw=0.5)
-        for (model, trials), colour in zip(by_model.items(), COLOURS, strict=True):
+        for (model, trials), colour in zip(by_model.items(), COLOURS, strict=False):
             steps = [row["step"] for row in trials[0]["curve"]]
             seeds = [[row[name] for row in trial["curve"]] for trial in trials]
             for values in seeds:
                 axes.plot(steps, values, color=colour, lw=0.6, alpha=0.6)
             axes.plot(steps, [mean(each) for each in zip(*seeds, strict=True)], color=colour, lw=2.2, label=model)
-    figure.legend(loc="outside lower center", ncols=len(by_model), frameon=False, labelcolor=INK, fontsize=TEXT_PT)
+    axes.set_yscale("log")  # the last one's: word errors
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=len(by_model),
+        frameon=False,
+        labelcolor=INK,
+        fontsize=TEXT_PT,
+    )
     return figure
 
 
