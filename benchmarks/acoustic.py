@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -150,7 +150,7 @@ def time_training(batch: Batch, rounds: int, device: torch.device, rates: dict[s
     seconds = time_in_turn(steps, rounds, device)
     rows = []
     for name, step in steps.items():
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False, custom_mapping=LSTM_OPERATIONS) as counter:
             step()
         precision = name.split(", ")[1]
         operations, rate = counter.get_total_flops(), rates[f"{precision}_gflop_per_s"]
@@ -162,6 +162,20 @@ def time_training(batch: Batch, rounds: int, device: torch.device, rates: dict[s
             "gflop": operations / 1e9, "floor_s": operations / 1e9 / rate, "peak_mb": peak_of(name, batch, device),
         })  # fmt: skip
     return rows
+
+
+def _lstm_operations(inputs: Sequence[int], weight_ih: Sequence[int], *rest: object, **options: object) -> int:
+    """Of a pass over (steps, batch, into): a product with each weight at each step."""
+    steps, batch, into = inputs
+    gates = weight_ih[0]
+    return 2 * steps * batch * gates * (into + gates // 4)
+
+
+# PyTorch's counter passes over oneDNN's LSTM; its backward pass makes two products of each.
+LSTM_OPERATIONS = {
+    torch.ops.aten.mkldnn_rnn_layer: _lstm_operations,
+    torch.ops.aten.mkldnn_rnn_layer_backward: lambda *shapes, **options: 2 * _lstm_operations(*shapes),
+}
 
 
 def time_inference(rounds: int, device: torch.device, rates: dict[str, float]) -> list[dict]:
