@@ -31,7 +31,10 @@ class Deferred:
 
     def __call__(self, inputs: Float[Tensor, "decoders rows into"]) -> Float[Tensor, "decoders rows out"]:
         """The product, in the weight's precision."""
-        return _Product.apply(inputs.to(self.weight.dtype), self.weight, self._weights, self._factors)
+        inputs = inputs.to(self.weight.dtype)
+        if not torch.is_grad_enabled():  # a voice that speaks: an autograd function costs a fiftieth of a step
+            return _multiply(inputs, self._weights.forward)
+        return _Product.apply(inputs, self.weight, self._weights, self._factors)
 
 
 class _Weights:
