@@ -38,11 +38,11 @@ from dtc.batch import Batch, Clip
 from dtc.evaluation.recogniser import Recogniser, WordErrors, word_errors
 from dtc.files import write_whole
 from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
-from dtc.synthesis import load_vocoder
+from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids, words_of
 from dtc.training.logbook import CURVE, Logbook, read_curve
-from dtc.training.loop import seed_all, train
-from dtc.vocoder import Vocoder
+from dtc.training.loop import train
+from dtc.vocoder import Vocoder, load_vocoder
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
 from pipeline.shards import read_index

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-from dtc.audio import LOG_FLOOR
 
 
 @dataclass(frozen=True)
@@ -75,21 +71,3 @@ def masked_mean(values: Tensor, mask: Bool[Tensor, "batch size"]) -> Float[Tenso
         mask = mask.unsqueeze(1)
     weight = mask.to(values.dtype).expand_as(values)
     return (values * weight).sum() / weight.sum()
-
-
-def cut_segments(
-    batch: Batch, frames: int, hop_length: int
-) -> tuple[Float[Tensor, "batch mels segment"], Float[Tensor, "batch samples"]]:
-    """One segment of `frames` frames and frames * hop_length samples from each clip, at a random frame boundary.
-
-    Frame t is centred on sample t * hop_length, so a segment from frame t starts at that sample. A clip shorter than a
-    segment is followed by silence. The places are drawn from torch's global stream.
-    """
-    mels, waves = [], []
-    for row, length in enumerate(batch.mel_lengths.tolist()):
-        first = int(torch.randint(max(1, length - frames + 1), ()))
-        mel = batch.mel[row, :, first : min(first + frames, length)]
-        wave = batch.wave[row, first * hop_length : (first + frames) * hop_length]
-        mels.append(F.pad(mel, (0, frames - mel.shape[1]), value=math.log(LOG_FLOOR)))
-        waves.append(F.pad(wave, (0, frames * hop_length - wave.shape[0])))
-    return torch.stack(mels), torch.stack(waves)

@@ -22,19 +22,19 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from dtc.acoustic import AcousticConfig, build_acoustic
+from dtc.acoustic import load_acoustic
 from dtc.acoustic.model import AcousticModel, Utterance
 from dtc.acoustic.packed import Precision
 from dtc.acoustic.status import Status, badness, worst
 from dtc.audio import LOG_FLOOR, AudioConfig, require_same_audio
-from dtc.config import Section, parse_section
+from dtc.config import Section
 from dtc.errors import InputError
 from dtc.provenance import fingerprint
 from dtc.sentences import Pause, Phrase, cut_phrase, split_sentences
 from dtc.text import spoken_words
 from dtc.text.symbols import text_to_ids, unknown_symbols
-from dtc.training.checkpoint import CARD, ModelCard, load_weights, read_model
-from dtc.vocoder import Vocoder, VocoderConfig, build_vocoder
+from dtc.training.checkpoint import ModelCard
+from dtc.vocoder import Vocoder, load_vocoder
 
 PHRASES_PER_BATCH = 16
 LONGEST_SHOWN = 80  # characters of a text in an error's line
@@ -275,35 +275,8 @@ def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
-class _AcousticSection(Section):
-    config: AcousticConfig
-
-
-class _VocoderSection(Section):
-    config: VocoderConfig
-
-
 def load_voice(acoustic_folder: Path, vocoder_folder: Path, device: torch.device) -> Voice:
     """The two trained models of a project. Raises InputError where one is missing, changed, or made for another mel."""
     acoustic, acoustic_card = load_acoustic(acoustic_folder, device)
     vocoder, vocoder_card = load_vocoder(vocoder_folder, device)
     return Voice(acoustic, acoustic_card, vocoder, vocoder_card)
-
-
-def load_acoustic(folder: Path, device: torch.device) -> tuple[AcousticModel, ModelCard]:
-    """A trained acoustic model."""
-    card, weights = read_model(folder, "acoustic")
-    section = parse_section({"config": card.config}, _AcousticSection, str(folder / CARD))
-    model = build_acoustic(section.config, card.audio, *card.statistics())
-    model.step = card.steps
-    load_weights(model, weights, folder)
-    return model.to(device).eval(), card
-
-
-def load_vocoder(folder: Path, device: torch.device) -> tuple[Vocoder, ModelCard]:
-    """A trained vocoder."""
-    card, weights = read_model(folder, "vocoder")
-    section = parse_section({"config": card.config}, _VocoderSection, str(folder / CARD))
-    model = build_vocoder(section.config, card.audio, *card.statistics())
-    load_weights(model, weights, folder)
-    return model.to(device).eval(), card

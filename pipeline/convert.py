@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +19,18 @@ import torch
 from torch import Tensor
 
 from dtc.audio import AudioConfig
-from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.provenance import md5_of
-from pipeline.archive import Member, read_members
-from pipeline.audit import ManifestRow
-from pipeline.corpora import Md5
 from pipeline.features import Features
-from pipeline.npy import from_npy, to_npy
-from pipeline.shards import REMEDY, ShardIndex
+from pipeline.npy import to_npy
+from pipeline.shards import ShardIndex
 from pipeline.split import Split
 from pipeline.tensor_mel import CLIPS_JSON, ClipFacts, SetFacts, members_of, parse_facts
 
 WAVS, METADATA = "wavs", "metadata.csv"
-DTYPES = {"mel.npy": "<f4", "wave.npy": "<i2"}
 
 Sums = dict[str, str]  # file name → MD5
 Writer = Callable[[Iterable[Features], SetFacts, Path], Sums]  # of one split, into a folder
-
-
-class _StoredFacts(Section):
-    """`<id>.json` of a shard."""
-
-    raw_text: str
-    spoken_text: str
-    n_samples: int
-    source_md5: Md5
 
 
 def set_facts_of(index: ShardIndex, split: Split) -> SetFacts:
@@ -54,37 +39,6 @@ def set_facts_of(index: ShardIndex, split: Split) -> SetFacts:
         split=split, corpus=index.corpus, corpus_md5=index.corpus_md5, recording=index.recording, audio=index.audio,
         text=index.text,
     )  # fmt: skip
-
-
-def stored_clips(folder: Path, index: ShardIndex, split: Split) -> Iterator[Features]:
-    """The clips of a split in the shards' order, without STFT, one in memory at a time."""
-    for shard in index.shards:
-        if shard.split == split:
-            members = read_members(folder / shard.file)
-            for clip_id, sample in itertools.groupby(members, key=lambda member: member.name.partition(".")[0]):
-                yield _parse_sample(clip_id, sample, folder / shard.file, index)
-
-
-def _parse_sample(clip_id: str, sample: Iterable[Member], shard: Path, index: ShardIndex) -> Features:
-    where, audio = f"{shard}:{clip_id}", index.audio
-    contents = {member.name.partition(".")[2]: member.content for member in sample}
-    if lacking := sorted({"json", *DTYPES} - contents.keys()):
-        raise InputError(where, f"no {lacking[0]}", "a clip's text, samples and mel", REMEDY)
-    try:
-        facts = parse_section(json.loads(contents["json"]), _StoredFacts, f"{where}.json")
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{where}.json", f"not JSON ({error})", remedy=REMEDY) from None
-    shapes = {
-        "mel.npy": (audio.n_mel_channels, 1 + facts.n_samples // audio.hop_length),
-        "wave.npy": (facts.n_samples,),
-    }
-    mel, wave = (from_npy(contents[name], DTYPES[name], shapes[name], f"{where}.{name}", REMEDY) for name in DTYPES)
-    row = ManifestRow(
-        id=clip_id, raw_text=facts.raw_text, spoken_text=facts.spoken_text, member=shard.name, md5=facts.source_md5,
-        samples=facts.n_samples, first_byte=None, size_bytes=mel.nbytes + wave.nbytes,
-        source_sampling_rate=audio.sampling_rate, source_channels=1, crc32=0,  # of no file of its own
-    )  # fmt: skip
-    return Features(row, wave, mel, None)
 
 
 def write_tensors(clips: Iterable[Features], facts: SetFacts, folder: Path) -> str:

@@ -20,6 +20,32 @@ from pipeline.split import Split
 BATCHES_AHEAD = 1  # of each worker, beyond the one that is asked for next
 
 
+class InTurn:
+    """Batches of several loaders of equally many, in turn: an epoch is one of each."""
+
+    def __init__(self, loaders: Sequence[ShardLoader]) -> None:
+        self._loaders = tuple(loaders)
+        if len({loader.batches_per_epoch for loader in loaders}) != 1:
+            raise ValueError(
+                f"epochs of {[loader.batches_per_epoch for loader in loaders]} batches, expected equal ones"
+            )
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Of all loaders together."""
+        return sum(loader.batches_per_epoch for loader in self._loaders)
+
+    def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
+        """Batches first, first + 1, … of an epoch."""
+        with ExitStack() as stack:
+            each = len(self._loaders)
+            starts = [-(-(first - place) // each) for place in range(each)]  # of each loader, what was given before
+            loaders = zip(self._loaders, starts, strict=True)
+            epochs = [stack.enter_context(closing(loader.epoch(number, start))) for loader, start in loaders]
+            for batch in range(first, self.batches_per_epoch):
+                yield next(epochs[batch % each])
+
+
 class ShardLoader:
     """Batches of one split. Training order is shuffled anew each epoch; without a seed the order is always the same.
 

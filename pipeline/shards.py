@@ -59,10 +59,17 @@ class ClipPlace(Section):
     members: dict[str, tuple[int, int]]
 
 
+class Prediction(Section):
+    """Which model predicted the mels, teacher-forced, and from which features; fingerprints of both."""
+
+    acoustic: str
+    features: str
+
+
 class ShardIndex(Section):
     """index.json: all that a reader must know before it opens a shard."""
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     corpus: str  # name
     corpus_md5: Md5  # of the archive
     clips_md5: Md5  # of clips.jsonl
@@ -72,6 +79,7 @@ class ShardIndex(Section):
     alphabet: tuple[str, ...]  # symbols of the training texts
     mel_mean: tuple[float, ...]  # of each band over the training frames
     mel_deviation: tuple[float, ...]
+    predicted: Prediction | None = None  # null: each mel is that of the clip's own samples
     shards: tuple[Shard, ...]
 
     @property

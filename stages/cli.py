@@ -160,6 +160,16 @@ def train_acoustic(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
         train_acoustic(sections.acoustic, sections.training.acoustic, sections.audio, _device(device), console)
 
 
+@app.command()
+def align(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
+    """Predict the recordings' mels, where vocoder.train_on wants them."""
+    with _one_line_errors() as console:
+        from stages.align import align
+        from stages.params import load_params
+
+        align(load_params(file).vocoder.train_on, _device(device), console)
+
+
 @train.command("vocoder")
 def train_vocoder(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
     """Train mel → waveform. Ctrl-C saves; the same command goes on."""

@@ -16,10 +16,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dtc.errors import InputError
-from pipeline.convert import WAVS, WRITERS, Sums, set_facts_of, stored_clips
+from pipeline.convert import WAVS, WRITERS, Sums, set_facts_of
 from pipeline.features import Features
 from pipeline.shards import ShardIndex, read_index, verify_shards
 from pipeline.split import LISTS, SPLITS, Split
+from pipeline.stored import stored_clips
 from stages import paths
 from stages.progress import SECONDS_BETWEEN_LINES
 

@@ -102,9 +102,8 @@ def _require_same_features(index: ShardIndex, voice: Voice) -> None:
 
 
 def _render(voice: Voice, clips: Sequence[Clip], speeches: Sequence[Speech], evaluate: EvaluateConfig) -> list[Trial]:
-    config = GriffinLimConfig(
-        model="griffin_lim", iterations=evaluate.griffin_lim_iterations, momentum=evaluate.griffin_lim_momentum
-    )
+    iterations, momentum = evaluate.griffin_lim_iterations, evaluate.griffin_lim_momentum
+    config = GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=iterations, momentum=momentum)
     griffin_lim = GriffinLim(config, voice.audio)
     trials = []
     for clip, speech in zip(clips, speeches, strict=True):

@@ -20,10 +20,9 @@ from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import sha256_of
-from dtc.synthesis import load_vocoder
 from dtc.text.symbols import TextConfig
 from dtc.training.checkpoint import CARD, WEIGHTS, ModelCard, read_model, save_model
-from dtc.vocoder import VocoderConfig
+from dtc.vocoder import VocoderConfig, load_vocoder
 from dtc.vocoder.waveglow import WaveGlowConfig
 from stages import paths
 

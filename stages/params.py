@@ -16,6 +16,7 @@ from dtc.text.symbols import TextConfig
 from dtc.training.loop import TrainingConfig
 from dtc.vocoder import VocoderConfig
 from dtc.vocoder.vocos import VocosConfig
+from dtc.vocoder.waveglow import WaveGlowConfig
 from pipeline.audit import AuditConfig
 from pipeline.corpora import CorpusConfig, find_grammar
 from pipeline.engine import DistributedConfig
@@ -55,6 +56,9 @@ class Params(Section):
             if segment <= largest // 2:
                 found = f"vocoder.segment_frames {self.vocoder.segment_frames} are {segment} samples"
                 raise ValueError(f"{found}, expected more than half of the largest FFT ({largest})")
+        if isinstance(self.vocoder, WaveGlowConfig) and self.audio.hop_length % self.vocoder.group_size:
+            found = f"vocoder.group_size {self.vocoder.group_size}"
+            raise ValueError(f"{found}, expected a divisor of audio.hop_length {self.audio.hop_length}")
         return self
 
 

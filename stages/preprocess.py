@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -24,20 +21,16 @@ from pipeline.audit import ManifestRow, read_manifest
 from pipeline.converted import ConvertedMaker, converted_splits, require_packable, set_facts, verify_converted
 from pipeline.corpora import CONVERTED, CorpusConfig
 from pipeline.engine import DistributedConfig, run
-from pipeline.features import FeatureRecipe, FeaturesConfig, MelStatistics
+from pipeline.features import FeatureRecipe, FeaturesConfig
 from pipeline.jobs import ShardJob, ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files
 from pipeline.shards import (
-    CLIPS,
     INDEX,
     ShardIndex,
-    is_finished,
-    read_facts,
     read_index,
     verify_shards,
-    write_index,
-    write_places,
 )
 from pipeline.split import SPLITS, Split, SplitConfig, assign_splits, require_every_split
+from pipeline.unfinished import Unfinished
 from stages import paths
 from stages.progress import counted
 
@@ -45,12 +38,10 @@ from stages.progress import counted
 CODE = (
     "dtc/audio.py", "dtc/decoding.py", "dtc/recording.py", "dtc/text/symbols.py", "pipeline/archive.py",
     "pipeline/converted.py", "pipeline/features.py", "pipeline/jobs.py", "pipeline/npy.py", "pipeline/shards.py",
-    "pipeline/split.py", "pipeline/tensor_mel.py",
+    "pipeline/split.py", "pipeline/tensor_mel.py", "pipeline/unfinished.py",
 )  # fmt: skip
 ROOT = Path(__file__).parent.parent
-PART = paths.FEATURES.with_name(paths.FEATURES.name + ".part")
 ALONE = DistributedConfig(engine="local", workers=0, ray_address=None)
-MADE_FROM = "made_from.txt"  # in PART: the fingerprint of what half-done work was made from
 
 
 def preprocess(
@@ -66,29 +57,26 @@ def preprocess(
         fingerprint_files(ROOT, CODE),
     )  # fmt: skip
     if _is_complete(made_from, source):
+        write_whole(paths.RECORDED, f"{read_index(paths.FEATURES).fingerprint}\n")
         console.print(f"preprocess: {paths.FEATURES} is complete already", highlight=False)
         return
-    files = shard_files(source.splits, features.clips_per_shard)
-    finished = _open_part(made_from, files)
+    unfinished = Unfinished(paths.FEATURES, shard_files(source.splits, features.clips_per_shard), made_from)
+    finished = unfinished.finished()
     if finished:
-        console.print(f"preprocess: {len(finished)} of {len(files)} shards are finished already", highlight=False)
+        shards = f"{len(finished)} of {len(unfinished.files)} shards"
+        console.print(f"preprocess: {shards} are finished already", highlight=False)
     jobs = plan_jobs(_clips(source.maker, distributed), source.splits, features.clips_per_shard, finished)
-    with ThreadPoolExecutor(1) as beside, _telling_how_to_go_on(files):  # it may be seconds of hashing
+    with ThreadPoolExecutor(1) as beside, unfinished.telling_how_to_go_on("preprocess"):  # it may be seconds of hashing
         corpus_md5 = beside.submit(source.corpus_md5)
-        computed = _compute(source.maker, jobs, len(source.splits), distributed, console)
+        computed = _compute(source.maker, jobs, len(source.splits), distributed, unfinished.part, console)
 
-    clips_md5 = write_places(PART, (read_facts(PART, file) for file in files))
     index = ShardIndex(
-        corpus=corpus.name, corpus_md5=corpus_md5.result(), clips_md5=clips_md5, recording=recording, audio=audio,
-        text=text, **_summed_up(files, audio),
+        corpus=corpus.name, corpus_md5=corpus_md5.result(), recording=recording, audio=audio, text=text,
+        **unfinished.summed_up(audio.n_mel_channels),
     )  # fmt: skip
-    write_index(PART, index)
-    for file in PART.iterdir():
-        if file.name not in {*files, CLIPS, INDEX}:
-            file.unlink()
-    shutil.rmtree(paths.FEATURES, ignore_errors=True)
-    PART.replace(paths.FEATURES)
+    unfinished.finish(index)
     write_whole(paths.PREPROCESSED, f"{made_from} {index.fingerprint}\n")
+    write_whole(paths.RECORDED, f"{index.fingerprint}\n")
     _report(index, computed, time.monotonic() - started, console)
 
 
@@ -137,16 +125,6 @@ def _is_complete(made_from: str, source: _Source) -> bool:
     return known[1:] == [index.fingerprint] and same_archive
 
 
-def _open_part(made_from: str, files: Sequence[str]) -> frozenset[str]:
-    """Shards of the half-done folder that can be kept; it is emptied where it was made from something else."""
-    note = PART / MADE_FROM
-    if not note.is_file() or note.read_text(encoding="utf-8") != made_from:
-        shutil.rmtree(PART, ignore_errors=True)
-        PART.mkdir(parents=True)
-        write_whole(note, made_from)
-    return frozenset(file for file in files if is_finished(PART, file))
-
-
 def _clips(maker: ShardMaker, distributed: DistributedConfig) -> Iterator[tuple[ManifestRow, bytes | None]]:
     """The manifest's clips: with their bytes where a worker could not read them at their place in the archive."""
     manifest = read_manifest(paths.MANIFEST)
@@ -158,50 +136,23 @@ def _clips(maker: ShardMaker, distributed: DistributedConfig) -> Iterator[tuple[
 
 
 def _compute(
-    maker: ShardMaker, jobs: Iterator[ShardJob], clips: int, distributed: DistributedConfig, console: Console
-) -> int:
+    maker: ShardMaker, jobs: Iterator[ShardJob], clips: int, distributed: DistributedConfig, folder: Path,
+    console: Console,
+) -> int:  # fmt: skip
     """Do the jobs; the number of clips computed."""
     computed = 0
     with counted("preprocess", "clips", clips, console) as advance:
         if distributed.engine == "local" or isinstance(maker, ConvertedMaker):  # which has nothing to compute
             here = distributed if distributed.engine == "local" else ALONE
-            for done in run(ShardStorer(maker, PART), jobs, here):
+            for done in run(ShardStorer(maker, folder), jobs, here):
                 computed += done
                 advance(done)
         else:  # another machine may not see this one's disk: the shard comes back as bytes
             for shard in run(maker.build, jobs, distributed):
-                shard.store(PART)
+                shard.store(folder)
                 computed += shard.facts.shard.clips
                 advance(shard.facts.shard.clips)
     return computed
-
-
-@contextmanager
-def _telling_how_to_go_on(files: Sequence[str]) -> Iterator[None]:
-    """Has an interruption say what is kept."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        finished = sum(is_finished(PART, file) for file in files)
-        raise KeyboardInterrupt(
-            f"preprocess: stopped with {finished} of {plural(len(files), 'shard')} finished; run it again to go on"
-        ) from None
-
-
-def _summed_up(files: Sequence[str], audio: AudioConfig) -> dict[str, tuple[Any, ...]]:
-    """What the index says of all shards; the facts of one in memory at a time."""
-    shards, alphabet, statistics = [], set[str](), MelStatistics.none(audio.n_mel_channels)
-    for file in files:
-        facts = read_facts(PART, file)
-        shards.append(facts.shard)
-        if facts.shard.split == "train":
-            statistics.merge(facts.statistics())
-            alphabet.update(facts.alphabet)
-    mean, deviation = statistics.mean_and_deviation()
-    return {
-        "alphabet": tuple(sorted(alphabet)), "mel_mean": tuple(mean.tolist()),
-        "mel_deviation": tuple(deviation.tolist()), "shards": tuple(shards),
-    }  # fmt: skip
 
 
 def _report(index: ShardIndex, computed: int, seconds: float, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,30 +17,32 @@ from dtc.acoustic.model import AcousticModel
 from dtc.audio import AudioConfig, log_mel, require_same_audio
 from dtc.batch import Batch
 from dtc.config import Section
+from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files
 from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
+from dtc.seeding import seed_all
 from dtc.training.checkpoint import ModelCard, save_model
 from dtc.training.logbook import CURVE, Logbook, read_curve
-from dtc.training.loop import RESUME, Illustrate, TrainingConfig, seed_all, train, trained
+from dtc.training.loop import RESUME, Batches, Illustrate, TrainingConfig, train, trained
 from dtc.training.precision import has_bfloat16
 from dtc.vocoder import VocoderConfig, build_vocoder
 from dtc.vocoder.adversarial import Adversarial
 from dtc.vocoder.vocos import VocosConfig
-from pipeline.loader import ShardLoader
-from pipeline.shards import ShardIndex, read_index
+from pipeline.loader import InTurn, ShardLoader
+from pipeline.shards import INDEX, ShardIndex, read_index
 from stages import paths
 
 # What shapes a trained model, as in dvc.yaml: an edit here starts a run anew instead of going on with the old state.
 CODE = (
-    "dtc/audio.py", "dtc/batch.py", "dtc/text/symbols.py", "dtc/training/*.py", "pipeline/loader.py",
+    "dtc/audio.py", "dtc/batch.py", "dtc/seeding.py", "dtc/text/symbols.py", "dtc/training/*.py", "pipeline/loader.py",
     "pipeline/npy.py", "pipeline/order.py", "pipeline/reader.py", "pipeline/shards.py", "stages/train.py",
 )  # fmt: skip
 CODE_OF_KIND = {
     "acoustic": tuple(
         f"dtc/acoustic/{name}.py" for name in ("attention", "decoder", "deferred", "layers", "loss", "model", "reading")
     ),
-    "vocoder": tuple(f"dtc/vocoder/{name}.py" for name in ("adversarial", "discriminators", "loss")),
+    "vocoder": tuple(f"dtc/vocoder/{name}.py" for name in ("adversarial", "discriminators", "loss", "segments")),
 }
 ROOT = Path(__file__).parent.parent
 # An attention that finds its way has done so by then: on `numbers`, guided, after a tenth of all steps.
@@ -64,44 +66,29 @@ def train_acoustic(
     seed_all(training.seed, "weights")
     card = _card("acoustic", acoustic, training, index)
     model = build_acoustic(acoustic, index.audio, *card.statistics())
-    _train(
-        model,
-        card,
-        index,
-        training,
-        paths.ACOUSTIC,
-        paths.ACOUSTIC_CURVE,
-        device,
-        console,
-        partial(_illustrate_acoustic, index.audio),
-    )
+    illustrate = partial(_illustrate_acoustic, index.audio)
+    _train(model, card, [paths.FEATURES], training, paths.ACOUSTIC, paths.ACOUSTIC_CURVE, device, console, illustrate)
 
 
 def train_vocoder(
     vocoder: VocoderConfig, training: TrainingConfig, audio: AudioConfig, device: torch.device, console: Console
 ) -> None:
-    """Train the vocoder that `vocoder.model` names on data/features. Griffin-Lim has nothing to learn."""
+    """Train the vocoder that `vocoder.model` names on `vocoder.train_on`'s mels. Griffin-Lim has nothing to learn."""
     index = _read_index(audio)
     seed_all(training.seed, "weights")
     card = _card("vocoder", vocoder, training, index)
+    folders = {"recorded": [paths.FEATURES], "gta": [paths.GTA], "both": [paths.FEATURES, paths.GTA]}[vocoder.train_on]
+    if paths.GTA in folders:
+        card = card.model_copy(update={"aligned": _read_aligned(index).fingerprint})
     model: nn.Module = build_vocoder(vocoder, index.audio, *card.statistics())
     if isinstance(vocoder, VocosConfig) and vocoder.adversarial:
         model = Adversarial(model, vocoder.adversarial)
-    _train(
-        model,
-        card,
-        index,
-        training,
-        paths.VOCODER,
-        paths.VOCODER_CURVE,
-        device,
-        console,
-        partial(_illustrate_vocoder, index.audio),
-    )
+    illustrate = partial(_illustrate_vocoder, index.audio)
+    _train(model, card, folders, training, paths.VOCODER, paths.VOCODER_CURVE, device, console, illustrate)
 
 
 def _train(
-    model: nn.Module, card: ModelCard, index: ShardIndex, training: TrainingConfig, folder: Path, curve: Path,
+    model: nn.Module, card: ModelCard, folders: Sequence[Path], training: TrainingConfig, folder: Path, curve: Path,
     device: torch.device, console: Console, illustrate: Illustrate,
 ) -> None:  # fmt: skip
     code = fingerprint_files(ROOT, code_of(card.kind, card.config))
@@ -111,9 +98,7 @@ def _train(
     if training.precision == "bfloat16" and not has_bfloat16(device):
         console.print(f"{card.kind}: this {device.type} has no arithmetic in bfloat16; float32 is faster here")
     if any(True for _ in model.parameters()):
-        size = (training.batch_size, training.batch_frames)
-        shuffled = ShardLoader(paths.FEATURES, "train", *size, seed=training.seed)
-        validation = ShardLoader(paths.FEATURES, "validation", *size)
+        shuffled, validation = (_batches(folders, split, training) for split in ("train", "validation"))
         weights, steps = train(model.to(device), shuffled, validation, training, run, card.kind, console, illustrate)
     card = save_model(folder, weights, card.model_copy(update={"steps": steps}))
     _copy_curve(run / CURVE, curve)
@@ -126,6 +111,26 @@ def _train(
         card.fingerprint,
     )  # fmt: skip
     console.print(table)
+
+
+def _batches(folders: Sequence[Path], split: Literal["train", "validation"], training: TrainingConfig) -> Batches:
+    """Of one folder; or of several in turn, whose orders differ, so that no clip comes twice in a row."""
+    size = (training.batch_size, training.batch_frames)
+    seeds = [training.seed + place if split == "train" else None for place in range(len(folders))]
+    loaders = [ShardLoader(folder, split, *size, seed=seed) for folder, seed in zip(folders, seeds, strict=True)]
+    return loaders[0] if len(loaders) == 1 else InTurn(loaders)
+
+
+def _read_aligned(features: ShardIndex) -> ShardIndex:
+    """Of the predicted mels, where they are those of data/features by now."""
+    if not (paths.GTA / INDEX).is_file():
+        raise InputError(paths.GTA, "no predicted mels", "some, as vocoder.train_on says", "run `dtc align` first")
+    index = read_index(paths.GTA)
+    found = index.predicted.features if index.predicted else "of none"
+    if found != features.fingerprint:
+        expected = f"{features.fingerprint}, of {paths.FEATURES}"
+        raise InputError(paths.GTA, f"mels predicted of features {found}", expected, "run `dtc align` again")
+    return index
 
 
 def _read_index(audio: AudioConfig) -> ShardIndex:

@@ -216,6 +216,8 @@ def _config_tree(facts: Mapping[str, Any], audio: AudioConfig) -> dict[str, Any]
         "wavenet": {
             "num_layers": facts["n_layers"], "num_channels": facts["n_channels"], "kernel_size": facts["kernel_size"],
         },
+        "train_on": "recorded",
+        "attenuation_db": 0.0,
         # As many samples or a few more: theirs need not be whole frames.
         "segment_frames": -(-length // audio.hop_length) if isinstance(length, int) else length,
         "sigma": facts["sigma"],

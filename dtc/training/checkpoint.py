@@ -41,6 +41,7 @@ class ModelCard(Section):
     mel_deviation: tuple[float, ...]
     corpus: str  # MD5 of the archive
     features: str  # fingerprint of the shards
+    aligned: str = ""  # that of the predicted mels, where a vocoder has learnt from them
     steps: int
     weights: str = ""  # SHA-256 of model.safetensors, filled in when saved
 

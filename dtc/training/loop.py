@@ -7,7 +7,6 @@ run that was killed and goes on computes what it would have computed.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import signal
 import time
@@ -25,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dtc.batch import Batch
 from dtc.config import Section
+from dtc.seeding import seed_all
 from dtc.training.checkpoint import read_resume_state, save_resume_state
 from dtc.training.logbook import Logbook
 from dtc.training.optim import OneCycleConfig, OptimizerConfig, build_optimizer, one_cycle_share
@@ -73,7 +73,7 @@ class Batches(Protocol):
 
 
 @runtime_checkable
-class Taught(Protocol):
+class WithAdversary(Protocol):
     """A model with an adversary that learns in turn with it. `model` is what the training is for; the rest stays."""
 
     model: nn.Module
@@ -103,7 +103,7 @@ def train(
 ) -> tuple[dict[str, Tensor], int]:
     """Train `model`, which offers `training_loss(batch, step) -> {"loss": …, parts}`; its final weights and step count.
 
-    Of one that is `Taught`, those of the model inside.
+    Of one that is `WithAdversary`, those of the model inside.
 
     Goes on from `run`/resume.pt where there is one. Raises NonFiniteLoss; Interrupted once the state is saved.
     """
@@ -142,7 +142,7 @@ def train(
 
 def trained(model: nn.Module) -> nn.Module:
     """What a training is for."""
-    return model.model if isinstance(model, Taught) else model
+    return model.model if isinstance(model, WithAdversary) else model
 
 
 @torch.no_grad()
@@ -166,12 +166,6 @@ def losses_of(model: nn.Module, batch: Batch, step: int, precision: Precision) -
     device = _device(model)
     with autocast(precision, device):
         return cast(Callable[[Batch, int], Losses], model.training_loss)(batch.to(device), step)
-
-
-def seed_all(*parts: object) -> None:
-    """Seed torch's streams with a hash of `parts`."""
-    digest = hashlib.sha256(repr(parts).encode()).digest()
-    torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -211,7 +205,7 @@ class _State:
     def __init__(self, model: nn.Module, config: TrainingConfig, path: Path) -> None:
         self.model, self.path = model, path
         self.learner = _Learner(trained(model), config)
-        self.adversary = _Learner(model.adversary, config) if isinstance(model, Taught) else None
+        self.adversary = _Learner(model.adversary, config) if isinstance(model, WithAdversary) else None
         decay = config.weight_average_decay
         self.average = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
@@ -250,7 +244,7 @@ def _step(model: nn.Module, batch: Batch, state: _State, config: TrainingConfig,
     where = f"step {state.step}", f"clips {', '.join(batch.ids)}"
     model.train()
     values = state.learner.update(losses_of(model, batch, state.step, config.precision), learning_rate, where)
-    if state.adversary and isinstance(model, Taught):
+    if state.adversary and isinstance(model, WithAdversary):
         with autocast(config.precision, _device(model)):
             against = model.adversary_loss()
         found = state.adversary.update(against, learning_rate, where) if against else {}

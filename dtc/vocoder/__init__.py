@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from dtc.audio import AudioConfig
+from dtc.config import Section, parse_section
+from dtc.training.checkpoint import CARD, ModelCard, load_weights, read_model
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from dtc.vocoder.vocos import Vocos, VocosConfig
 from dtc.vocoder.waveglow import WaveGlow, WaveGlowConfig
@@ -29,3 +33,16 @@ def build_vocoder(
     if isinstance(config, WaveGlowConfig):
         return WaveGlow(config, audio)  # hears log-mels as they are
     return Vocos(config, audio, mel_mean, mel_deviation)
+
+
+class _Card(Section):
+    config: VocoderConfig
+
+
+def load_vocoder(folder: Path, device: torch.device) -> tuple[Vocoder, ModelCard]:
+    """A trained model, ready to speak, and its card. Raises InputError where it is missing or not as it was saved."""
+    card, weights = read_model(folder, "vocoder")
+    section = parse_section({"config": card.config}, _Card, str(folder / CARD))
+    model = build_vocoder(section.config, card.audio, *card.statistics())
+    load_weights(model, weights, folder)
+    return model.to(device).eval(), card

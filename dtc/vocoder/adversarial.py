@@ -29,8 +29,8 @@ class AdversarialConfig(Section):
     discriminators: DiscriminatorsConfig
 
 
-class Vocoder(Protocol):
-    """One whose training can be judged."""
+class Generator(Protocol):
+    """A vocoder whose training can be judged."""
 
     def speak_segments(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A random segment of each clip, recorded and made."""
@@ -50,7 +50,7 @@ class Adversarial(nn.Module):
 
     def training_loss(self, batch: Batch, step: int) -> Terms:
         """The vocoder's terms, and in training from `start_step` on what the critics say of it."""
-        vocoder = cast(Vocoder, self.model)
+        vocoder = cast(Generator, self.model)
         recorded, made = vocoder.speak_segments(batch)
         terms = vocoder.loss_of(recorded, made)
         self._pair = None

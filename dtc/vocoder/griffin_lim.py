@@ -16,6 +16,7 @@ class GriffinLimConfig(Section):
     """How long to iterate, and how boldly."""
 
     model: Literal["griffin_lim"]
+    train_on: Literal["recorded"]  # on nothing: it has nothing to learn
     iterations: PositiveInt
     momentum: NonNegativeFloat
 

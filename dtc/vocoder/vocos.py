@@ -15,15 +15,16 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from dtc.audio import AudioConfig, istft, require_mel
-from dtc.batch import Batch, cut_segments
-from dtc.config import Odd, Section
+from dtc.batch import Batch
+from dtc.config import Odd
 from dtc.vocoder.adversarial import AdversarialConfig
 from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
+from dtc.vocoder.segments import SegmentSection, draw_segments
 
 LARGEST_LOG_MAGNITUDE = 4.6  # e^4.6 = 100, as in the paper's code: early on, one exp must not overflow the loss
 
 
-class VocosConfig(Section):
+class VocosConfig(SegmentSection):
     """Width and depth. The STFT of the head is the audio section's."""
 
     model: Literal["vocos"]
@@ -31,7 +32,6 @@ class VocosConfig(Section):
     intermediate_dim: PositiveInt
     num_layers: PositiveInt
     kernel_size: Odd
-    segment_frames: PositiveInt  # of a training example, cut at random from a clip
     mel_blur: float = Field(ge=0.0, le=1.0)  # most of a 3 × 3 mean that is mixed into a training mel; 0: none
     loss: SpectralLossConfig
     adversarial: AdversarialConfig | None  # null: taught by spectra alone
@@ -117,7 +117,7 @@ class Vocos(nn.Module):
 
     def speak_segments(self, batch: Batch) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch samples"]]:
         """One random segment of each clip, recorded and made."""
-        mel, wave = cut_segments(batch, self.config.segment_frames, self.audio.hop_length)
+        mel, wave = draw_segments(batch, self.config, self.audio.hop_length, self.training)
         return wave, self(self._blur(mel))
 
     def loss_of(

@@ -17,9 +17,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from torch import Tensor, nn
 
 from dtc.audio import AudioConfig, istft, require_mel, stft, stft_magnitude
-from dtc.batch import Batch, cut_segments
+from dtc.batch import Batch
 from dtc.config import Odd, Section
 from dtc.errors import InputError
+from dtc.vocoder.segments import SegmentSection, draw_segments
 
 FRAMES_UPSAMPLED = 4  # that a sample hears: the upsampling's kernel, in hops
 SPEAKING_SEED = 0
@@ -39,7 +40,7 @@ class WaveNetConfig(Section):
     kernel_size: Odd
 
 
-class WaveGlowConfig(Section):
+class WaveGlowConfig(SegmentSection):
     """How many steps, on how many samples at once, and how much noise."""
 
     model: Literal["waveglow"]
@@ -48,7 +49,6 @@ class WaveGlowConfig(Section):
     early_every: PositiveInt  # flows after which
     early_size: Even  # channels are z already
     wavenet: WaveNetConfig
-    segment_frames: PositiveInt  # of a training example, cut at random from a clip
     sigma: PositiveFloat  # deviation that z is trained to have
     infer_sigma: NonNegativeFloat  # deviation that it is drawn with
     denoiser_strength: NonNegativeFloat  # 0: none
@@ -150,7 +150,8 @@ class WaveGlow(_KeepingLayer):
 
         z² / (2 σ²) - ln s - ln|det W|, in these three parts: `loss` is their sum. Source: the paper, section 2.
         """
-        z, log_s, log_det = self.noise_of(*cut_segments(batch, self.config.segment_frames, self.audio.hop_length))
+        segments = draw_segments(batch, self.config, self.audio.hop_length, self.training)
+        z, log_s, log_det = self.noise_of(*segments)
         parts = {"z": z.square().sum() / (2.0 * self.config.sigma**2), "log_s": -log_s.sum(), "log_det": -log_det.sum()}
         terms = {name: part / z.numel() for name, part in parts.items()}
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}

@@ -19,7 +19,8 @@ from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
 from dtc.compat.nvidia_tacotron2 import their_name
-from dtc.training.loop import NonFiniteLoss, TrainingConfig, seed_all, train
+from dtc.seeding import seed_all
+from dtc.training.loop import NonFiniteLoss, TrainingConfig, train
 from dtc.training.optim import OptimizerConfig, build_optimizer
 from tests.conftest import default_params
 

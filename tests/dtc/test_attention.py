@@ -16,7 +16,7 @@ from dtc.acoustic.dynamic_convolution import DynamicConvolutionAttention, beta_b
 from dtc.acoustic.gmm import LEAST_DEVIATION, GMMAttention
 from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.batch import mask_of
-from dtc.training.loop import seed_all
+from dtc.seeding import seed_all
 from tests.dtc.test_acoustic import AUDIO, MELS, NEVER, batch, clip, config
 
 ENCODING, QUERY, MIXTURES, TAPS = 6, 5, 3, 7

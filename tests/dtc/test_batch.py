@@ -1,6 +1,4 @@
-"""dtc.batch: padding, lengths, masks, segments."""
-
-import math
+"""dtc.batch: padding, lengths, masks."""
 
 import pytest
 import torch
@@ -8,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from dtc.batch import Clip, collate, cut_segments, mask_of, masked_mean, pad
-
-SILENCE = math.log(1e-5)
+from dtc.batch import Clip, collate, mask_of, masked_mean, pad
 
 
 def clip(name: str, symbols: int, frames: int, hop_length: int = 4) -> Clip:
@@ -61,38 +57,6 @@ def test_masked_mean_is_the_mean_of_what_is_there(lengths: list[int], middle: tu
     spoiled = padded.masked_fill(~mask.reshape(len(rows), *[1] * len(middle), -1), 1e6)
     torch.testing.assert_close(masked_mean(padded.float(), mask), expected.float())
     torch.testing.assert_close(masked_mean(spoiled.float(), mask), expected.float())
-
-
-def test_segments_start_on_a_frame_in_mel_and_wave_alike() -> None:
-    torch.manual_seed(0)
-    batch = collate([clip("a", 1, 20), clip("b", 1, 9)])
-    starts = set()
-    for _ in range(60):
-        mel, wave = cut_segments(batch, frames=5, hop_length=4)
-        assert mel.shape == (2, 2, 5)
-        assert wave.shape == (2, 20)
-        for row, frames in enumerate((20, 9)):
-            first = int(mel[row, 0, 0]) - 1
-            assert 0 <= first <= frames - 5, "a segment never reaches into the padding"
-            assert mel[row, 1].tolist() == [first + 1 + t for t in range(5)]
-            assert wave[row].tolist() == pytest.approx([(first * 4 + 1 + s) / 1000 for s in range(20)])
-            starts.add((row, first))
-    assert {first for row, first in starts if row == 1} == {0, 1, 2, 3, 4}, "every place is drawn"
-
-
-def test_a_short_clip_is_followed_by_silence() -> None:
-    mel, wave = cut_segments(collate([clip("a", 1, 2), clip("b", 1, 9)]), frames=4, hop_length=4)
-    assert mel[0, 0].tolist() == pytest.approx([1, 2, SILENCE, SILENCE])
-    assert wave[0].tolist() == pytest.approx([(s + 1) / 1000 for s in range(8)] + [0.0] * 8)
-
-
-def test_segments_are_a_function_of_the_seed() -> None:
-    batch = collate([clip("a", 1, 50), clip("b", 1, 40)])
-    drawn = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        drawn.append(cut_segments(batch, 5, 4)[0][:, 0, 0].tolist())
-    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_shapes_are_checked_while_tests_run() -> None:

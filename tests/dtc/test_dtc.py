@@ -9,7 +9,7 @@ from dtc.acoustic import build_acoustic
 from dtc.acoustic.decoder import teach
 from dtc.acoustic.dtc import DTC, DTCConfig, turned
 from dtc.batch import Batch
-from dtc.training.loop import seed_all
+from dtc.seeding import seed_all
 from tests.dtc.test_acoustic import AUDIO, MELS, batch, clip, config
 
 

@@ -65,6 +65,8 @@ def test_the_inverse_is_that_of_the_one_definition(win_length: int) -> None:
 
 
 def test_griffin_lim_is_no_network(tmp_path: Path) -> None:
-    griffin_lim = GriffinLim(GriffinLimConfig(model="griffin_lim", iterations=2, momentum=0.9), AUDIO)
+    griffin_lim = GriffinLim(
+        GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=2, momentum=0.9), AUDIO
+    )
     with pytest.raises(InputError, match="griffin_lim, expected vocos or waveglow"):
         export_onnx(griffin_lim, tmp_path / "a.onnx")

@@ -17,10 +17,10 @@ from dtc.acoustic.status import Status
 from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import LOG_FLOOR, AudioConfig
 from dtc.errors import InputError
+from dtc.seeding import seed_all
 from dtc.synthesis import Speech, SynthesisConfig, Voice, load_voice
 from dtc.text.symbols import SYMBOLS, TextConfig, symbols_of, text_to_ids
 from dtc.training.checkpoint import ModelCard, save_model
-from dtc.training.loop import seed_all
 from dtc.vocoder import build_vocoder
 from dtc.vocoder.vocos import VocosConfig
 

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.errors import InputError
+from dtc.seeding import seed_all
 from dtc.text.symbols import TextConfig
 from dtc.training.checkpoint import ModelCard, read_model, read_resume_state, save_model
-from dtc.training.loop import Interrupted, NonFiniteLoss, TrainingConfig, seed_all, train, validate
+from dtc.training.loop import Interrupted, NonFiniteLoss, TrainingConfig, train, validate
 from dtc.training.optim import OneCycleConfig, one_cycle_share
 
 
@@ -28,7 +29,8 @@ def config(**changes: object) -> TrainingConfig:
         "seed": 7, "batch_size": 2, "batch_frames": None, "epochs": 3, "precision": "float32",
         "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
         "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
-        "grad_max_norm": 1.0, "weight_average_decay": 0.5, "log_every": 1, "checkpoint_every": 1, "validate_every": 5,
+        "grad_max_norm": 1.0, "weight_average_decay": 0.5, "log_every": 1,
+        "checkpoint_every": 1, "validate_every": 5,
     } | changes)  # fmt: skip
 
 

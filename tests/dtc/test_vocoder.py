@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from dtc.audio import AudioConfig, log_mel
-from dtc.batch import Batch, Clip, collate, cut_segments
-from dtc.training.loop import losses_of, seed_all
+from dtc.batch import Batch, Clip, collate
+from dtc.seeding import seed_all
+from dtc.training.loop import losses_of
 from dtc.vocoder import build_vocoder
 from dtc.vocoder.adversarial import Adversarial, AdversarialConfig
 from dtc.vocoder.discriminators import DiscriminatorsConfig
@@ -30,7 +31,9 @@ def vocos() -> Vocos:
         intermediate_dim=64,
         num_layers=2,
         kernel_size=7,
+        train_on="recorded",
         segment_frames=16,
+        attenuation_db=0.0,
         mel_blur=0.5,
         loss=LOSS,
         adversarial=None,
@@ -50,7 +53,10 @@ def clip(name: str, samples: int) -> Clip:
 
 
 def vocoders() -> list[Vocos | GriffinLim]:
-    return [vocos().eval(), GriffinLim(GriffinLimConfig(model="griffin_lim", iterations=2, momentum=0.9), AUDIO)]
+    return [
+        vocos().eval(),
+        GriffinLim(GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=2, momentum=0.9), AUDIO),
+    ]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 50, 20_000])
@@ -131,9 +137,9 @@ def test_a_stream_of_nothing_is_silent() -> None:
 
 def test_griffin_lim_hears_the_tone() -> None:
     wave = tone(1000.0, 64 * 64)
-    rebuilt = GriffinLim(GriffinLimConfig(model="griffin_lim", iterations=30, momentum=0.99), AUDIO)(
-        log_mel(wave[None], AUDIO)
-    )[0]
+    rebuilt = GriffinLim(
+        GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=30, momentum=0.99), AUDIO
+    )(log_mel(wave[None], AUDIO))[0]
     peak_hz = torch.fft.rfft(rebuilt).abs().argmax() * 16000 / len(rebuilt)
     assert peak_hz == pytest.approx(1000.0, abs=40.0)
 
@@ -146,29 +152,6 @@ def test_blur_softens_training_mels_and_no_others() -> None:
     assert (soft.std(dim=(1, 2)) < mel.std(dim=(1, 2))).all()
     torch.testing.assert_close(model._blur(torch.full((1, 20, 16), -3.0)), torch.full((1, 20, 16), -3.0))
     assert torch.equal(model.eval()._blur(mel), mel)
-
-
-def test_segments_are_cut_on_frame_boundaries() -> None:
-    batch = collate([clip("long", 64 * 100 + 13), clip("short", 64 * 9)])
-    seed_all(1)
-    mel, wave = cut_segments(batch, 16, AUDIO.hop_length)
-    assert (mel.shape, wave.shape) == ((2, 20, 16), (2, 16 * 64))
-    first = next(t for t in range(85) if torch.equal(batch.mel[0, :, t : t + 16], mel[0]))
-    assert torch.equal(batch.wave[0, first * 64 : (first + 16) * 64], wave[0])
-    # Inside, away from the cut, the mel of the cut audio is the cut mel: the two belong together.
-    torch.testing.assert_close(log_mel(wave[:1], AUDIO)[0, :, 3:13], mel[0, :, 3:13], atol=1e-4, rtol=0)
-    assert torch.all(wave[1, 64 * 9 :] == 0)
-    assert torch.all(mel[1, :, 10:] == math.log(1e-5))
-
-
-def test_segments_are_a_function_of_the_seed() -> None:
-    batch = collate([clip("a", 64 * 100), clip("b", 64 * 80)])
-    cuts = []
-    for seed in (1, 1, 2):
-        seed_all(seed)
-        cuts.append(cut_segments(batch, 8, AUDIO.hop_length)[1])
-    assert torch.equal(cuts[0], cuts[1])
-    assert not torch.equal(cuts[0], cuts[2])
 
 
 def test_loss_is_zero_for_the_target_itself_and_has_a_gradient() -> None:

@@ -20,7 +20,8 @@ from dtc.batch import Batch, Clip, collate
 from dtc.compat.nvidia import waveglow_from_state_dict
 from dtc.config import parse_section
 from dtc.errors import InputError
-from dtc.training.loop import losses_of, seed_all
+from dtc.seeding import seed_all
+from dtc.training.loop import losses_of
 from dtc.training.optim import OptimizerConfig, build_optimizer
 from dtc.vocoder import build_vocoder
 from dtc.vocoder.waveglow import BIAS_FRAMES, NormedConvolution, WaveGlow, WaveGlowConfig
@@ -35,7 +36,7 @@ AUDIO = AudioConfig(
 )
 CONFIG: dict[str, Any] = {
     "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2,
-    "wavenet": {"num_layers": 2, "num_channels": 8, "kernel_size": 3}, "segment_frames": 12, "sigma": 0.7,
+    "wavenet": {"num_layers": 2, "num_channels": 8, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 12, "sigma": 0.7,
     "infer_sigma": 0.6, "denoiser_strength": 0.0,
 }  # fmt: skip
 PUBLISHED = CONFIG | {

@@ -20,7 +20,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-STAGES = ["download", "verify", "preprocess", "train_acoustic", "train_vocoder", "evaluate"]
+STAGES = ["download", "verify", "preprocess", "train_acoustic", "align", "train_vocoder", "evaluate"]
 
 
 def test_the_line_runs_once_and_then_only_what_changed(clone: Path) -> None:
@@ -46,6 +46,15 @@ def test_the_line_runs_once_and_then_only_what_changed(clone: Path) -> None:
     assert repro(clone)[0] == ["evaluate"]
     _edit(clone, lambda params: params["training"]["vocoder"].update(seed=2))
     assert repro(clone)[0] == ["train_vocoder", "evaluate"]
+    _edit(clone, lambda params: params["vocoder"].update(train_on="gta"))
+    assert repro(clone)[0] == ["align", "train_vocoder", "evaluate"]
+    # A vocoder that learns from predicted mels waits for the model that predicts them, and no other one does.
+    assert _would_run(clone, lambda params: params["training"]["acoustic"].update(seed=2), "train_vocoder") == [
+        "train_acoustic"
+    ]
+    assert _would_run(clone, lambda params: params["vocoder"].update(train_on="recorded"), "train_vocoder") == [
+        "train_vocoder"
+    ]
     # A dry run knows no further than the first stage that would run; those before it would not.
     assert _would_run(clone, lambda params: params["split"].update(seed=2)) == ["preprocess"]
 
@@ -57,11 +66,11 @@ def _edit(clone: Path, change: object) -> None:
     path.write_text(yaml.safe_dump(params))
 
 
-def _would_run(clone: Path, change: object) -> list[str]:
+def _would_run(clone: Path, change: object, *targets: str) -> list[str]:
     """Stages that `dvc repro --dry` names after a change, without the cost of running them."""
     _edit(clone, change)
     dry = subprocess.run(
-        [str(Path(sys.executable).parent / "dvc"), "repro", "--dry"],
+        [str(Path(sys.executable).parent / "dvc"), "repro", "--dry", *targets],
         cwd=clone,
         capture_output=True,
         text=True,

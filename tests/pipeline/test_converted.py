@@ -20,7 +20,7 @@ from dtc.errors import InputError
 from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig
 from pipeline.audit import Audit, AuditConfig, ManifestRow
-from pipeline.convert import WRITERS, set_facts_of, stored_clips
+from pipeline.convert import WRITERS, set_facts_of
 from pipeline.converted import (
     ConvertedMaker,
     audit_converted,
@@ -35,6 +35,7 @@ from pipeline.features import FeatureRecipe, Features, FeaturesConfig
 from pipeline.jobs import ShardStorer, places_of, plan_jobs, shard_files
 from pipeline.shards import ShardIndex, build_shard, facts_path
 from pipeline.split import SPLITS, Split
+from pipeline.stored import stored_clips
 from pipeline.tensor_mel import open_split
 
 RECORDING = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)

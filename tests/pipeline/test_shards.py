@@ -189,7 +189,7 @@ def edit_index(**changes: object) -> Callable[[Path], None]:
         (lambda folder: (folder / "train-00000.tar").unlink(), "train-00000.tar: no such file, expected a shard of"),
         (lambda folder: (folder / "index.json").unlink(), "index.json: no such file, expected the index of the featu"),
         (truncate("index.json", 300), "index.json: not JSON ("),
-        (edit_index(format=1), "index.json: format: found 1, expected 2"),
+        (edit_index(format=1), "index.json: format: found 1, expected 3"),
         (edit_index(extra=2), "index.json: extra: unknown key"),
         (lambda folder: (folder / "clips.jsonl").unlink(), "clips.jsonl: no such file"),
         (truncate("clips.jsonl", 300), "clips.jsonl: MD5 "),

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dtc.acoustic import load_acoustic
 from dtc.config import parse_section
 from dtc.provenance import sha256_of
-from dtc.synthesis import load_acoustic, load_vocoder, load_voice
+from dtc.synthesis import load_voice
 from dtc.training.checkpoint import ModelCard, read_model, save_model
+from dtc.vocoder import load_vocoder
 from dtc.vocoder.waveglow import WaveGlow, WaveGlowConfig
 from tests.conftest import Project
 from tests.dtc.test_nvidia_tacotron2 import SMALL, assert_same_bytes, random_state_dict
@@ -20,7 +22,7 @@ CPU = torch.device("cpu")
 COMMAND = "nvidia-tacotron2"
 SMALL_WAVEGLOW = {
     "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2,
-    "wavenet": {"num_layers": 2, "num_channels": 4, "kernel_size": 3}, "segment_frames": 4, "sigma": 1.0,
+    "wavenet": {"num_layers": 2, "num_channels": 4, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 4, "sigma": 1.0,
     "infer_sigma": 0.6, "denoiser_strength": 0.0,
 }  # fmt: skip
 
@@ -35,7 +37,7 @@ def theirs(project: Project) -> dict[str, Tensor]:
 
 def save_griffin_lim(acoustic: ModelCard) -> None:
     """A vocoder of the same mel, as `dtc train vocoder` leaves it."""
-    config = {"model": "griffin_lim", "iterations": 2, "momentum": 0.0}
+    config = {"model": "griffin_lim", "train_on": "recorded", "iterations": 2, "momentum": 0.0}
     card = acoustic.model_copy(update={"kind": "vocoder", "config": config, "steps": 0})
     save_model(Path("models/vocoder"), {}, card)
 

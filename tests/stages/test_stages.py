@@ -21,18 +21,14 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from dtc.provenance import md5_of
-from dtc.synthesis import load_vocoder
+from dtc.vocoder import load_vocoder
 from pipeline.shards import read_index, read_places
 from stages import paths
 from stages.cli import app
-from tests.conftest import REPOSITORY, Project, sound_bytes, write_corpus
+from tests.conftest import REPOSITORY, Project, sound_bytes
+from tests.stages.conftest import prepare
 
 KILLED = Path(__file__).with_name("killed.py")
-
-
-def prepare(project: Project) -> None:
-    for command in ("download", "verify", "preprocess"):
-        project.run(command)
 
 
 def test_the_data_stages(project: Project) -> None:
@@ -57,7 +53,7 @@ def test_the_data_stages(project: Project) -> None:
     assert "".join(index.alphabet) == " aceghilnorstvwx"
     assert sum(shard.clips for shard in index.shards) == 12
     assert sorted(path.name for path in Path("data").iterdir()) == [
-        "features", "manifest.jsonl", "raw", "skipped.jsonl",
+        "features", "manifest.jsonl", "raw", "skipped.jsonl", "train_on",
     ]  # fmt: skip
 
 
@@ -364,20 +360,6 @@ def test_training_killed_by_sigkill_ends_with_the_same_bytes(project: Project, k
     assert project.contents("models", "results/curves") == killed
 
 
-@pytest.fixture(scope="module")
-def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with both models trained for one epoch: noise, but a voice."""
-    root = tmp_path_factory.mktemp("voice")
-    project = Project(root, write_corpus(root / "recordings"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        project.write_params()
-        prepare(project)
-        project.run("train", "acoustic", "--device", "cpu")
-        project.run("train", "vocoder", "--device", "cpu")
-    return root
-
-
 def test_say(voice: Path, project: Project) -> None:
     shutil.copytree(voice / "models", "models")
     Path("texts.txt").write_text("three\n")
@@ -544,7 +526,9 @@ def test_evaluate_refuses_features_that_the_models_were_not_trained_on(voice: Pa
 def test_griffin_lim_is_a_vocoder_with_nothing_to_learn(voice: Path, project: Project) -> None:
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
-    project.write_params({"vocoder": {"model": "griffin_lim", "iterations": 2, "momentum": 0.99}})
+    project.write_params(
+        {"vocoder": {"model": "griffin_lim", "train_on": "recorded", "iterations": 2, "momentum": 0.99}}
+    )
     assert "griffin_lim" in project.run("train", "vocoder", "--device", "cpu")
     project.run("say", "one", "--device", "cpu")
     sidecar = json.loads(next(paths.SPOKEN.glob("*.json")).read_text())
@@ -559,7 +543,7 @@ def test_waveglow_is_trained_and_speaks(voice: Path, project: Project) -> None:
     wavenet = {"num_layers": 2, "num_channels": 4, "kernel_size": 3}
     project.write_params({"vocoder": {
         "model": "waveglow", "num_flows": 2, "group_size": 8, "early_every": 4, "early_size": 2, "wavenet": wavenet,
-        "segment_frames": 8, "sigma": 1.0, "infer_sigma": 0.6, "denoiser_strength": 0.1,
+        "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 8, "sigma": 1.0, "infer_sigma": 0.6, "denoiser_strength": 0.1,
     }})  # fmt: skip
     assert "waveglow" in project.run("train", "vocoder", "--device", "cpu")
     project.run("say", "one", "--device", "cpu")

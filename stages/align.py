@@ -1,0 +1,113 @@
+"""`dtc align`: the mels that the trained acoustic model predicts of the recordings, as shards for the vocoder.
+
+Ground-truth aligned (GTA): the model is told the recording's last frames and says the next, so what it predicts runs
+beside the waveform, frame by frame, and has the model's faults. A vocoder that learns from it learns to mend them.
+Source: Shen et al. 2018 (arXiv:1712.05884), section 2.3 and table 2.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from dtc.acoustic import load_acoustic
+from dtc.acoustic.model import AcousticModel
+from dtc.audio import require_same_audio
+from dtc.batch import Clip, collate
+from dtc.errors import InputError
+from dtc.files import write_whole
+from dtc.provenance import fingerprint, fingerprint_files
+from dtc.seeding import seed_all
+from dtc.text.symbols import text_to_ids
+from dtc.vocoder.segments import TrainOn
+from pipeline.features import Features
+from pipeline.shards import BuiltShard, Prediction, Shard, ShardIndex, build_shard, read_index, verify_shards
+from pipeline.split import SPLITS
+from pipeline.stored import clips_of
+from pipeline.unfinished import Unfinished
+from stages import paths
+from stages.progress import counted
+
+# What shapes a predicted mel, beside the model: an edit here makes half-done work worthless.
+CODE = ("dtc/acoustic/*.py", "dtc/batch.py", "dtc/text/symbols.py", "pipeline/shards.py", "stages/align.py")
+ROOT = Path(__file__).parent.parent
+CLIPS_PER_BATCH = 16
+NONE = "none.txt"
+
+
+def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
+    """Predict the mel of every clip of data/features, unless the vocoder learns from recordings alone."""
+    if train_on == "recorded":
+        shutil.rmtree(paths.GTA, ignore_errors=True)
+        for path in (paths.GTA / NONE, paths.GTA_AND_RECORDED):  # DVC wants its outputs
+            write_whole(path, "vocoder.train_on is recorded: no mels are predicted\n")
+        console.print("align: nothing to do, as vocoder.train_on is recorded", highlight=False)
+        return
+    started = time.monotonic()
+    index = read_index(paths.FEATURES)
+    model, card = load_acoustic(paths.ACOUSTIC, device)
+    require_same_audio(index.audio, str(paths.FEATURES), card.audio, str(paths.ACOUSTIC), "train the model again")
+    if card.features != index.fingerprint:
+        found = f"a model trained on features {card.features}"
+        raise InputError(paths.ACOUSTIC, found, f"{index.fingerprint}, of {paths.FEATURES}", "train it again")
+    for split in SPLITS:
+        verify_shards(paths.FEATURES, index, split)
+    predicted = Prediction(acoustic=card.fingerprint, features=index.fingerprint)
+    code = fingerprint_files(ROOT, CODE)
+    unfinished = Unfinished(paths.GTA, [shard.file for shard in index.shards], fingerprint(predicted, code))
+    _predict_shards(model, index, unfinished, console)
+    aligned = index.model_copy(update={"predicted": predicted, **unfinished.summed_up(index.audio.n_mel_channels)})
+    unfinished.finish(aligned)
+    write_whole(paths.GTA_AND_RECORDED, f"{aligned.fingerprint}\n")
+    clips = sum(shard.clips for shard in index.shards)
+    console.print(
+        f"align: {clips} mels predicted in {time.monotonic() - started:.0f} s, features {aligned.fingerprint}; "
+        f"now train the vocoder on them, as vocoder.train_on {train_on} says",
+        highlight=False,
+    )
+
+
+def _predict_shards(model: AcousticModel, index: ShardIndex, unfinished: Unfinished, console: Console) -> None:
+    finished = unfinished.finished()
+    if finished:
+        console.print(f"align: {len(finished)} of {len(index.shards)} shards are finished already", highlight=False)
+    left = [shard for shard in index.shards if shard.file not in finished]
+    clips = sum(shard.clips for shard in left)
+    with unfinished.telling_how_to_go_on("align"), counted("align", "clips", clips, console) as advance:
+        for shard in left:
+            predict_shard(model, index, shard).store(unfinished.part)
+            advance(shard.clips)
+
+
+def predict_shard(model: AcousticModel, index: ShardIndex, shard: Shard) -> BuiltShard:
+    """A shard with the same clips and waveforms, and predicted mels. A function of the model and the shard alone."""
+    clips = list(clips_of(paths.FEATURES, index, shard))
+    mels: dict[str, Tensor] = {}
+    by_length = sorted(clips, key=lambda clip: (clip.mel.shape[1], clip.row.id))
+    for first in range(0, len(clips), CLIPS_PER_BATCH):
+        batch = by_length[first : first + CLIPS_PER_BATCH]
+        seed_all("align", shard.file, first)  # the prenet's dropout is part of the model, also here
+        mels |= zip([clip.row.id for clip in batch], predict(model, batch), strict=True)
+    predicted = [replace(clip, mel=mels[clip.row.id].numpy()) for clip in clips]
+    return build_shard(shard.file, shard.split, predicted, index.audio.n_mel_channels)
+
+
+@torch.inference_mode()
+def predict(model: AcousticModel, clips: Sequence[Features]) -> list[Tensor]:
+    """Teacher-forced log-mels (mels, frames), as long as the recordings'."""
+    batch = collate([_as_clip(features) for features in clips]).to(model.mel_mean.device)
+    mel = model(batch).mel_postnet * model.mel_deviation[:, None] + model.mel_mean[:, None]
+    return [row[:, :frames].cpu().contiguous() for row, frames in zip(mel, batch.mel_lengths.tolist(), strict=True)]
+
+
+def _as_clip(features: Features) -> Clip:
+    row = features.row
+    symbol_ids = torch.tensor(text_to_ids(row.spoken_text, row.id))
+    return Clip(row.id, row.raw_text, row.spoken_text, symbol_ids, torch.tensor(features.mel), torch.zeros(1))
