@@ -334,7 +334,7 @@ def _exit_code(error: BaseException) -> int | None:
     if isinstance(error, KeyboardInterrupt):
         return 130
     # By name: importing the class would import torch.
-    return 1 if type(error).__name__ == "NonFiniteLoss" else None
+    return 1 if type(error).__name__ in ("NonFiniteLoss", "Diverged") else None
 
 
 def _device(name: str) -> torch.device:

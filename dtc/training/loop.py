@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
@@ -31,6 +32,8 @@ from dtc.training.optim import OneCycleConfig, OptimizerConfig, build_optimizer,
 from dtc.training.precision import Precision, autocast
 
 RESUME = "resume.pt"
+LOSSES_BEFORE, MOST_SPIKES = 100, 20  # steps
+DEVIATION_OF_MEDIAN = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
 
 Losses = dict[str, Float[Tensor, ""]]
 Illustrate = Callable[[nn.Module, Batch, Logbook, int], None]  # pictures and sounds of a step, for the logbook
@@ -47,6 +50,7 @@ class TrainingConfig(Section):
     optimizer: OptimizerConfig
     lr_scheduler: OneCycleConfig
     grad_max_norm: PositiveFloat
+    loss_spike_deviations: PositiveFloat | None  # above the losses before, from which on a step is left out; null: none
     weight_average_decay: float = Field(ge=0.0, lt=1.0)  # exponential moving average that becomes the model; 0: none
     log_every: PositiveInt  # steps
     checkpoint_every: PositiveInt  # steps
@@ -87,6 +91,10 @@ class NonFiniteLoss(RuntimeError):
     """The loss or its gradient is NaN or infinite; the last checkpoint is intact."""
 
 
+class Diverged(RuntimeError):
+    """The loss has left its course for good; the last checkpoint is of before."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Stopped by Ctrl-C or SIGTERM; the state is saved, and the same command goes on from here."""
 
@@ -105,7 +113,8 @@ def train(
 
     Of one that is `WithAdversary`, those of the model inside.
 
-    Goes on from `run`/resume.pt where there is one. Raises NonFiniteLoss; Interrupted once the state is saved.
+    Goes on from `run`/resume.pt where there is one. Raises NonFiniteLoss and Diverged; Interrupted once the state is
+    saved.
     """
     run.mkdir(parents=True, exist_ok=True)
     state = _State(model, config, run / RESUME)
@@ -117,6 +126,9 @@ def train(
         shown: dict[str, float] = {}
         for batch in _batches_from(training, state.step, total_steps):
             state.window.append(_step(model, batch, state, config, total_steps))
+            if state.spikes.in_a_row:
+                loss = state.window[-1]["loss"]
+                console.print(f"{title}: step {state.step}, loss {loss:.3f}, a spike: left out", highlight=False)
             elapsed = time.monotonic() - started
             logbook.advance(state.step, state.window[-1]["loss"], elapsed)
             last = state.step == total_steps
@@ -199,6 +211,32 @@ class _Learner:
         return values
 
 
+class _Spikes:
+    """Tells losses that are far above those before. One such step can undo days of training: it is left out."""
+
+    def __init__(self, deviations: float | None) -> None:
+        self.deviations, self.in_a_row = deviations, 0
+        self.recent: list[float] = []  # losses that were none
+
+    def strikes(self, loss: float, where: str) -> bool:
+        """Whether this is one. Raises Diverged where there was nothing else for long: the fault is in the weights."""
+        if self.deviations is None or not math.isfinite(loss):
+            return False
+        if len(self.recent) < LOSSES_BEFORE or loss <= self._limit(self.deviations):
+            self.recent, self.in_a_row = [*self.recent, loss][-LOSSES_BEFORE:], 0
+            return False
+        self.in_a_row += 1
+        if self.in_a_row == MOST_SPIKES:
+            found = f"loss {loss:.3f}, above {self._limit(self.deviations):.3f} for {MOST_SPIKES} steps"
+            raise Diverged(f"{where}: {found}: start anew with a lower optimizer.learning_rate or grad_max_norm")
+        return True
+
+    def _limit(self, deviations: float) -> float:
+        """Median and median absolute deviation: a spike among the losses does not hide the next."""
+        middle = median(self.recent)
+        return middle + deviations * DEVIATION_OF_MEDIAN * median(abs(loss - middle) for loss in self.recent)
+
+
 class _State:
     """All that changes while training: weights, their average, the optimizers, the step, losses not yet logged."""
 
@@ -211,6 +249,7 @@ class _State:
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
         )
         self.step = 0
+        self.spikes = _Spikes(config.loss_spike_deviations)
         self.window: list[dict[str, float]] = []  # since the last row of the log
         if saved := read_resume_state(path):
             self._load(saved)
@@ -225,10 +264,12 @@ class _State:
             "step": self.step, "window": self.window, "model": self.model.state_dict(), "average": average,
             "optimizer": self.learner.optimizer.state_dict(),
             "adversary": self.adversary.optimizer.state_dict() if self.adversary else {},
+            "losses": self.spikes.recent, "spikes": self.spikes.in_a_row,
         })  # fmt: skip
 
     def _load(self, saved: dict[str, Any]) -> None:
         self.step, self.window = saved["step"], saved["window"]
+        self.spikes.recent, self.spikes.in_a_row = saved["losses"], saved["spikes"]
         self.model.load_state_dict(saved["model"])
         self.learner.optimizer.load_state_dict(saved["optimizer"])
         if self.adversary:
@@ -243,7 +284,11 @@ def _step(model: nn.Module, batch: Batch, state: _State, config: TrainingConfig,
     learning_rate = config.optimizer.learning_rate * one_cycle_share(state.step, total_steps, config.lr_scheduler)
     where = f"step {state.step}", f"clips {', '.join(batch.ids)}"
     model.train()
-    values = state.learner.update(losses_of(model, batch, state.step, config.precision), learning_rate, where)
+    losses = losses_of(model, batch, state.step, config.precision)
+    if config.loss_spike_deviations and state.spikes.strikes(losses["loss"].item(), where[0]):
+        state.step += 1
+        return {name: value.item() for name, value in losses.items()}
+    values = state.learner.update(losses, learning_rate, where)
     if state.adversary and isinstance(model, WithAdversary):
         with autocast(config.precision, _device(model)):
             against = model.adversary_loss()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from dtc.errors import InputError
 from dtc.seeding import seed_all
 from dtc.text.symbols import TextConfig
 from dtc.training.checkpoint import ModelCard, read_model, read_resume_state, save_model
-from dtc.training.loop import Interrupted, NonFiniteLoss, TrainingConfig, train, validate
+from dtc.training.loop import Diverged, Interrupted, NonFiniteLoss, TrainingConfig, train, validate
 from dtc.training.optim import OneCycleConfig, one_cycle_share
 
 
@@ -29,7 +30,7 @@ def config(**changes: object) -> TrainingConfig:
         "seed": 7, "batch_size": 2, "batch_frames": None, "epochs": 3, "precision": "float32",
         "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
         "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
-        "grad_max_norm": 1.0, "weight_average_decay": 0.5, "log_every": 1,
+        "grad_max_norm": 1.0, "loss_spike_deviations": None, "weight_average_decay": 0.5, "log_every": 1,
         "checkpoint_every": 1, "validate_every": 5,
     } | changes)  # fmt: skip
 
@@ -41,6 +42,8 @@ class Toy(nn.Module):
         super().__init__()
         self.layer = nn.Linear(4, 4)
         self.kill_at, self.poison, self.calls = kill_at, poison, 0
+        self.spikes: range = range(0)  # calls
+        self.seen: list[Tensor] = []  # weights at each call
 
     def training_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         self.calls += self.training
@@ -50,6 +53,9 @@ class Toy(nn.Module):
         loss = (self.layer(dropped) - batch.mel.transpose(1, 2)).square().mean()
         if self.poison == "nan" and self.training and self.calls == 5:
             loss = loss * float("nan")
+        if self.training:
+            self.seen.append(self.layer.weight.detach().clone())
+            loss = loss * (1e4 if self.calls in self.spikes else 1.0)
         return {"loss": loss, "half": loss / 2}
 
 
@@ -151,6 +157,46 @@ def test_nan_stops_with_step_and_clips_and_keeps_the_last_state(tmp_path: Path) 
     saved = read_resume_state(tmp_path / "resume.pt")
     assert saved["step"] == 4
     assert all(torch.isfinite(value).all() for value in saved["model"].values())
+
+
+GUARDED = {"epochs": 40, "loss_spike_deviations": 10.0}
+
+
+def spiking(*calls: int, **options: object) -> Toy:
+    model = toy(**options)
+    model.spikes = range(*calls)
+    return model
+
+
+def test_a_loss_that_spikes_changes_no_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = spiking(131, 133)
+    train(model, Data(), Data(), config(**GUARDED), tmp_path, "toy", Console(width=200), lambda *_: None)
+    changed = [not torch.equal(before, after) for before, after in pairwise(model.seen)]
+    assert [call for call, each in enumerate(changed, start=1) if not each] == [131, 132]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "a spike: left out" in line]
+    assert len(lines) == 2
+    assert lines[0].startswith("toy: step 131, loss ")
+    rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    assert float(rows[130]["loss"]) > 100 * float(rows[129]["loss"]), "the curve hides nothing"
+    unguarded = spiking(131, 133)
+    run(tmp_path / "unguarded", unguarded, epochs=40)
+    assert not any(torch.equal(before, after) for before, after in pairwise(unguarded.seen))
+
+
+def test_stopped_among_spikes_it_is_as_if_never_stopped(tmp_path: Path) -> None:
+    expected, _ = run(tmp_path / "whole", spiking(131, 137), **GUARDED)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", spiking(131, 137, kill_at=133, poison="ctrl-c"), **GUARDED)
+    weights, _ = run(tmp_path / "stopped", spiking(1, 4), **GUARDED)  # calls are counted from the start of a process
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
+    states = [read_resume_state(tmp_path / name / "resume.pt") for name in ("whole", "stopped")]
+    assert states[0]["losses"] == states[1]["losses"]
+
+
+def test_a_loss_that_stays_up_stops_the_training(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"step 149: loss .*, above .* for 20 steps: start anew with a lower"):
+        run(tmp_path, spiking(131, 1000), **GUARDED)
+    assert read_resume_state(tmp_path / "resume.pt")["step"] == 149
 
 
 def test_bfloat16_reaches_the_products_and_nothing_else(tmp_path: Path) -> None:
