@@ -158,7 +158,8 @@ def test_the_training_section_wants_exactly_one_too(batch_size: int | None, batc
         "seed": 1, "batch_size": batch_size, "batch_frames": batch_frames, "epochs": 1, "precision": "float32",
         "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
         "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
-        "grad_max_norm": 1.0, "weight_average_decay": 0.5, "log_every": 1, "checkpoint_every": 1, "validate_every": 5,
+        "grad_max_norm": 1.0, "loss_spike_deviations": None, "weight_average_decay": 0.5, "log_every": 1,
+        "checkpoint_every": 1, "validate_every": 5,
     }  # fmt: skip
     if (batch_size is None) != (batch_frames is None):
         assert TrainingConfig.model_validate(section).batch_frames == batch_frames

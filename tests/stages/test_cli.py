@@ -119,7 +119,7 @@ def test_a_wrong_value_is_refused(project: Project, edits: dict[str, object], li
         (
             "  dim:",
             "  dimm:",
-            "params.yaml: vocoder.dimm: unknown key (found 8), expected one of model, dim, intermediat",
+            "params.yaml: vocoder.dimm: unknown key (found 8), expected one of train_on, segment_frames",
         ),
         (
             "  seed:",
@@ -209,3 +209,14 @@ def test_debug_shows_the_traceback(project: Project) -> None:
     result = CliRunner().invoke(app, ["--debug", "verify"])
     assert isinstance(result.exception, InputError)
     project.run("verify", code=2)
+
+
+def test_a_group_of_samples_that_does_not_fit_a_frame_is_refused_at_once(project: Project) -> None:
+    wavenet = {"num_layers": 2, "num_channels": 4, "kernel_size": 3}
+    project.write_params({"vocoder": {
+        "model": "waveglow", "num_flows": 2, "group_size": 10, "early_every": 4, "early_size": 2, "wavenet": wavenet,
+        "train_on": "recorded", "segment_frames": 8, "attenuation_db": 0.0, "sigma": 1.0, "infer_sigma": 0.6,
+        "denoiser_strength": 0.0,
+    }})  # fmt: skip
+    line = project.run("params", code=2)
+    assert line == "params.yaml: (the whole file): vocoder.group_size 10, expected a divisor of audio.hop_length 256"
