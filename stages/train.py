@@ -28,6 +28,7 @@ from dtc.training.loop import RESUME, Batches, Illustrate, TrainingConfig, train
 from dtc.training.precision import has_bfloat16
 from dtc.vocoder import VocoderConfig, build_vocoder
 from dtc.vocoder.adversarial import Adversarial
+from dtc.vocoder.segments import TrainOn
 from dtc.vocoder.vocos import VocosConfig
 from pipeline.loader import InTurn, ShardLoader
 from pipeline.shards import INDEX, ShardIndex, read_index
@@ -44,6 +45,10 @@ CODE_OF_KIND = {
     ),
     "vocoder": tuple(f"dtc/vocoder/{name}.py" for name in ("adversarial", "discriminators", "loss", "segments")),
 }
+# vocoder.train_on → where the shards are.
+FOLDERS: Mapping[TrainOn, tuple[Path, ...]] = {
+    "recorded": (paths.FEATURES,), "gta": (paths.GTA,), "both": (paths.FEATURES, paths.GTA),
+}  # fmt: skip
 ROOT = Path(__file__).parent.parent
 # An attention that finds its way has done so by then: on `numbers`, guided, after a tenth of all steps.
 ATTENTION_DEADLINE, DIAGONAL = 0.25, 0.8  # share of all steps; score of the validation clips
@@ -77,7 +82,7 @@ def train_vocoder(
     index = _read_index(audio)
     seed_all(training.seed, "weights")
     card = _card("vocoder", vocoder, training, index)
-    folders = {"recorded": [paths.FEATURES], "gta": [paths.GTA], "both": [paths.FEATURES, paths.GTA]}[vocoder.train_on]
+    folders = FOLDERS[vocoder.train_on]
     if paths.GTA in folders:
         card = card.model_copy(update={"aligned": _read_aligned(index).fingerprint})
     model: nn.Module = build_vocoder(vocoder, index.audio, *card.statistics())
@@ -98,7 +103,7 @@ def _train(
     if training.precision == "bfloat16" and not has_bfloat16(device):
         console.print(f"{card.kind}: this {device.type} has no arithmetic in bfloat16; float32 is faster here")
     if any(True for _ in model.parameters()):
-        shuffled, validation = (_batches(folders, split, training) for split in ("train", "validation"))
+        shuffled, validation = (batches_of(folders, split, training) for split in ("train", "validation"))
         weights, steps = train(model.to(device), shuffled, validation, training, run, card.kind, console, illustrate)
     card = save_model(folder, weights, card.model_copy(update={"steps": steps}))
     _copy_curve(run / CURVE, curve)
@@ -113,7 +118,7 @@ def _train(
     console.print(table)
 
 
-def _batches(folders: Sequence[Path], split: Literal["train", "validation"], training: TrainingConfig) -> Batches:
+def batches_of(folders: Sequence[Path], split: Literal["train", "validation"], training: TrainingConfig) -> Batches:
     """Of one folder; or of several in turn, whose orders differ, so that no clip comes twice in a row."""
     size = (training.batch_size, training.batch_frames)
     seeds = [training.seed + place if split == "train" else None for place in range(len(folders))]

@@ -1,0 +1,249 @@
+"""The vocoders beside each other: seconds of computing for a second of audio, by size, batch, precision and threads.
+
+    python benchmarks/vocoder.py [--device cuda] [--rounds 3]
+
+Weights are random: they do not change the work. Times are medians over the rounds, each of which runs every contestant
+once, after a short warm-up. The floor of a call is what this machine would take at best, whichever is more: for the
+operations of its products and FFTs, at the rate of one large product; or for reading the weights once, at the bandwidth
+that it reaches. Griffin-Lim is bound by neither: it moves spectra through memory. Processor time, that of all threads,
+says how many cores a call took; where other programs run beside it, it is the figure to trust.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from functools import partial
+from math import log2, prod
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+# As the command line does, see stages/cli.py: OpenMP's waiting threads would take the core of any other program.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+import torch
+import yaml
+from machine import write_results
+from rich.console import Console
+from rich.table import Table
+from timing import measure_rates, seconds_of
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from dtc.audio import AudioConfig
+from dtc.training.precision import Precision, autocast, has_bfloat16
+from dtc.vocoder import Vocoder, build_vocoder
+from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from dtc.vocoder.vocos import Vocos, VocosConfig
+from dtc.vocoder.waveglow import WaveGlowConfig
+
+ROOT = Path(__file__).parents[1]
+FULL_SIZE, SMALL = ROOT / "stages/presets/ljspeech.yaml", ROOT / "params.yaml"
+BATCHES = (1, 8)
+CHUNKS = (32, 128)  # frames of mel that arrive at once
+WARM_UP_FRAMES = 16
+NO_BFLOAT16 = "no bfloat16 in this hardware"  # emulated, it is many times slower: a figure of no use
+
+
+class Contestant(NamedTuple):
+    """A vocoder, and how much audio it is asked for: the slow ones for less."""
+
+    name: str
+    model: Vocoder
+    audio_s: float
+
+    def mel(self, clips: int) -> Tensor:
+        """A random log-mel for so many clips; what is in it does not change the work."""
+        audio, generator = self.model.audio, torch.Generator().manual_seed(0)
+        frames = round(self.audio_s * audio.frames_per_s)
+        return 2.0 * torch.randn(clips, audio.n_mel_channels, frames, generator=generator) - 5.0
+
+
+def main() -> None:
+    """Measure, print and write results/benchmarks/vocoder.json (vocoder-cuda.json on a GPU)."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    device, is_cpu = torch.device(arguments.device), arguments.device == "cpu"
+    vocoders, every_core = contestants(device), torch.get_num_threads()
+    streaming = [vocoder for vocoder in vocoders if isinstance(vocoder.model, Vocos)]
+    results: dict[str, Any] = {
+        "vocoders": [facts_of(vocoder, device) for vocoder in vocoders],
+        "rates": {},
+        "speaking": [],
+        "streaming": [],
+    }
+    for threads in sorted({1, every_core}) if is_cpu else [every_core]:
+        torch.set_num_threads(threads)
+        rates = results["rates"][threads] = measure_rates(device)
+        measured = time_speaking(vocoders, arguments.rounds, device)
+        streamed = [time_stream(v, chunk, arguments.rounds, device) for v in streaming for chunk in CHUNKS]
+        results["speaking"] += [{"threads": threads} | row | floor_of(row, results, rates) for row in measured]
+        results["streaming"] += [{"threads": threads} | row for row in streamed]
+    report(results)
+    write_results("vocoder" if is_cpu else "vocoder-cuda", results)
+
+
+def contestants(device: torch.device) -> list[Contestant]:
+    """Each with random weights. WaveGlow's full size is NVIDIA's."""
+    full, small = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in (FULL_SIZE, SMALL))
+    steps = {name: full["evaluate"][f"griffin_lim_{name}"] for name in ("iterations", "momentum")}
+    configs = {
+        "Vocos, full size": (VocosConfig.model_validate(full["vocoder"]), full, 10.0),
+        "Vocos, params.yaml": (VocosConfig.model_validate(small["vocoder"]), small, 10.0),
+        "WaveGlow-256": (waveglow(256), full, 1.0),
+        "WaveGlow-64": (waveglow(64), full, 2.0),
+        "Griffin-Lim": (GriffinLimConfig(model="griffin_lim", train_on="recorded", **steps), full, 5.0),
+    }
+    made = []
+    for name, (config, params, audio_s) in configs.items():
+        model = build_vocoder(config, AudioConfig.model_validate(params["audio"]), torch.zeros(80), torch.ones(80))
+        made.append(Contestant(name, model.to(device).eval(), audio_s))
+    return made
+
+
+def waveglow(channels: int) -> WaveGlowConfig:
+    """NVIDIA's sizes but for the channels of its networks, without the denoiser."""
+    return WaveGlowConfig.model_validate({
+        "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2,
+        "wavenet": {"num_layers": 8, "num_channels": channels, "kernel_size": 3}, "train_on": "recorded",
+        "segment_frames": 62, "attenuation_db": 0.0, "sigma": 1.0, "infer_sigma": 0.6, "denoiser_strength": 0.0,
+    })  # fmt: skip
+
+
+@torch.inference_mode()
+def facts_of(contestant: Contestant, device: torch.device) -> dict:
+    """Its size, and the operations that a second of audio takes."""
+    model, mel = contestant.model, contestant.mel(1).to(device)
+    with FlopCounterMode(display=False, custom_mapping=FFT_OPERATIONS) as counter:
+        wave = model(mel)
+    seconds = wave.shape[1] / model.audio.sampling_rate
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "name": contestant.name, "sampling_rate": model.audio.sampling_rate, "parameters": parameters,
+        "weights_mb": 4 * parameters / 1e6, "gflop_per_s": counter.get_total_flops() / 1e9 / seconds,
+    }  # fmt: skip
+
+
+def _fft_operations(transforms: int, size: int) -> int:
+    """Of real transforms: 5/2 n log2 n each, the usual count."""
+    return int(2.5 * size * log2(size) * transforms)
+
+
+# PyTorch's counter knows products only.
+FFT_OPERATIONS = {
+    torch.ops.aten._fft_r2c: lambda shape, dims, *rest, **options: _fft_operations(
+        prod(shape) // shape[dims[-1]], shape[dims[-1]]
+    ),
+    torch.ops.aten._fft_c2r: lambda shape, dims, normalization, size, **options: _fft_operations(
+        prod(shape) // shape[dims[-1]], size
+    ),
+}
+
+
+def time_speaking(vocoders: list[Contestant], rounds: int, device: torch.device) -> list[dict]:
+    """Real-time factors, in turn: wall and processor seconds for a second of audio."""
+    rows, works = [], []
+    for vocoder in vocoders:
+        precisions: list[Precision] = ["float32"] if isinstance(vocoder.model, GriffinLim) else ["float32", "bfloat16"]
+        for precision in precisions:
+            if precision == "bfloat16" and not has_bfloat16(device):
+                rows.append({"name": vocoder.name, "precision": precision, "note": NO_BFLOAT16})
+                continue
+            for clips in BATCHES:
+                mel = vocoder.mel(clips).to(device)
+                speak(vocoder.model, mel[..., :WARM_UP_FRAMES], precision)
+                works.append(partial(speak, vocoder.model, mel, precision))
+                seconds = clips * mel.shape[2] / vocoder.model.audio.frames_per_s
+                rows.append({"name": vocoder.name, "precision": precision, "clips": clips, "audio_s": seconds})
+    wall: list[list[float]] = [[] for _ in works]
+    processor: list[list[float]] = [[] for _ in works]
+    for _ in range(rounds):
+        for number, work in enumerate(works):
+            started = time.process_time()
+            wall[number].append(seconds_of(work, device))
+            processor[number].append(time.process_time() - started)
+    measured = [row for row in rows if "note" not in row]
+    for row, walls, processors in zip(measured, wall, processor, strict=True):
+        row["real_time_factor"], row["processor_s"] = (median(each) / row["audio_s"] for each in (walls, processors))
+        row["times_real_time"] = 1.0 / row["real_time_factor"]
+    return rows
+
+
+@torch.inference_mode()
+def speak(model: Vocoder, mel: Tensor, precision: Precision) -> Tensor:
+    """Waveforms of a mel."""
+    with autocast(precision, mel.device):
+        return model(mel)
+
+
+def floor_of(row: dict, results: dict, rates: dict[str, float]) -> dict[str, float]:
+    """Seconds for a second of audio that the operations, and that the weights would take at best."""
+    if "note" in row:
+        return {}
+    facts = next(facts for facts in results["vocoders"] if facts["name"] == row["name"])
+    operations_s = facts["gflop_per_s"] / rates[f"{row['precision']}_gflop_per_s"]
+    weights_s = facts["weights_mb"] / 1e3 / rates["gb_per_s"] / row["audio_s"]  # read once for all clips of a batch
+    share = max(operations_s, weights_s) / row["real_time_factor"]
+    return {"operations_floor_s": operations_s, "weights_floor_s": weights_s, "share_of_floor": share}
+
+
+def time_stream(contestant: Contestant, chunk: int, rounds: int, device: torch.device) -> dict:
+    """Until the first samples and for all, where the mel does not keep the vocoder waiting; frames in milliseconds."""
+    model, mel = contestant.model, contestant.mel(1)[0].to(device)
+    assert isinstance(model, Vocos)
+    frame_ms = 1e3 / model.audio.frames_per_s
+    firsts, wholes = [], []
+    for _ in range(rounds + 1):
+        waves = model.stream(mel.split(chunk, dim=1))
+        first = seconds_of(partial(next, waves), device)
+        firsts.append(first)
+        wholes.append(first + seconds_of(partial(list, waves), device))
+    factor = median(wholes[1:]) / (mel.shape[1] * frame_ms / 1e3)
+    return {
+        "name": contestant.name, "chunk_frames": chunk, "chunk_ms": chunk * frame_ms,
+        "look_ahead_ms": model.look_ahead_frames * frame_ms, "first_samples_ms": 1e3 * median(firsts[1:]),
+        "real_time_factor": factor, "times_real_time": 1.0 / factor,
+    }  # fmt: skip
+
+
+def report(results: dict) -> None:
+    """Three tables."""
+    console = Console(width=120)
+    table = Table("vocoder", "Hz", "parameters, M", "weights, MB", "GFLOP a second of audio", title="what they are")
+    for row in results["vocoders"]:
+        table.add_row(
+            row["name"], str(row["sampling_rate"]), f"{row['parameters'] / 1e6:.2f}", f"{row['weights_mb']:.1f}",
+            f"{row['gflop_per_s']:.2f}",
+        )  # fmt: skip
+    console.print(table)
+    table = Table("vocoder", "precision", "threads", "clips", "s for a second", "× real time", "processor, s",
+                  "floor, s", "of the floor", title="speaking")  # fmt: skip
+    for row in results["speaking"]:
+        head = [row["name"], row["precision"], str(row["threads"])]
+        if "note" in row:
+            table.add_row(*head, "", row["note"])
+            continue
+        floor = max(row["operations_floor_s"], row["weights_floor_s"])
+        table.add_row(
+            *head, str(row["clips"]), f"{row['real_time_factor']:.3g}", f"{row['times_real_time']:.3g}",
+            f"{row['processor_s']:.3g}", f"{floor:.3g}", f"{row['share_of_floor']:.2f}",
+        )  # fmt: skip
+    console.print(table)
+    table = Table("vocoder", "threads", "chunk, ms", "looks ahead, ms", "first samples after, ms", "s for a second",
+                  "× real time", title="streaming")  # fmt: skip
+    for row in results["streaming"]:
+        table.add_row(
+            row["name"], str(row["threads"]), f"{row['chunk_ms']:.0f}", f"{row['look_ahead_ms']:.0f}",
+            f"{row['first_samples_ms']:.1f}", f"{row['real_time_factor']:.3g}", f"{row['times_real_time']:.3g}",
+        )  # fmt: skip
+    console.print(table)
+    for threads, rates in results["rates"].items():
+        console.print(f"rates, {threads} threads:", {name: round(rate, 1) for name, rate in rates.items()})
+
+
+if __name__ == "__main__":
+    main()

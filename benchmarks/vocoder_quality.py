@@ -1,0 +1,210 @@
+"""Vocoders on the corpus that ships with dtc: their copies of held-out recordings, and the voice with each of them.
+
+    python benchmarks/vocoder_quality.py train NAME     # for each; a killed one goes on
+    python benchmarks/vocoder_quality.py report         # of all that are trained: tables, JSON and docs/waveglow.png
+
+It wants `data/features` and `models/acoustic`, as `dvc repro` leaves them. One thread each: several can be trained side
+by side. The voice's mels are the acoustic model's, three renderings of each held-out text, the same for every vocoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+# As the command line does, see stages/cli.py.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+import torch
+from comparison import merged
+from machine import write_results
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from dtc.acoustic import load_acoustic
+from dtc.batch import Clip
+from dtc.evaluation.quality import MEANINGS, mean_quality, measure_quality
+from dtc.evaluation.recogniser import transcribe_all, word_errors
+from dtc.files import write_whole
+from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
+from dtc.seeding import seed_all
+from dtc.text.symbols import text_to_ids, words_of
+from dtc.training.logbook import CURVE, read_curve
+from dtc.training.loop import train
+from dtc.vocoder import build_vocoder
+from dtc.vocoder.adversarial import Adversarial
+from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from dtc.vocoder.vocos import VocosConfig
+from pipeline.corpora import find_grammar
+from pipeline.loader import ShardLoader
+from pipeline.shards import INDEX, read_index
+from stages import paths
+from stages.align import align
+from stages.params import Params, load_params
+from stages.train import FOLDERS, batches_of
+
+ROOT = Path(__file__).parents[1]
+RUNS = paths.RUNS / "vocoder-quality"
+CRITICS = {
+    "start_step": 476, "adversarial_weight": 1.0, "feature_matching_weight": 1.0,
+    "discriminators": {
+        "periods": [2, 3, 5], "period_channels": [8, 32, 64], "fft_sizes": [1024, 512], "spectrum_channels": 8,
+    },
+}  # fmt: skip
+# Name → the params it starts from, and what differs.
+VOCODERS: Mapping[str, tuple[str, Mapping]] = {
+    "griffin_lim": ("params.yaml", {}),
+    "vocos": ("params.yaml", {}),
+    "vocos_gta": ("params.yaml", {"vocoder": {"train_on": "gta"}}),
+    "vocos_both": ("params.yaml", {"vocoder": {"train_on": "both"}}),
+    "vocos_critics": ("params.yaml", {"vocoder": {"adversarial": CRITICS}}),
+    "waveglow": ("stages/presets/numbers-waveglow.yaml", {}),
+}
+SEEDS = (1, 2, 3)  # of the voice's mels
+TEXTS_AT_ONCE = 16
+SHOWN = ("log_mel_l1", "multi_resolution_stft", "stoi", "f0_rmse_cents", "voicing_error", "distill_mos")
+
+
+def main() -> None:
+    """Train and measure one vocoder, or report on all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("train").add_argument("name", choices=VOCODERS)
+    commands.add_parser("report")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.command == "train":
+        measure(arguments.name)
+    else:
+        report()
+
+
+def read_project(name: str) -> Params:
+    """The experiment with this vocoder."""
+    preset, changes = VOCODERS[name]
+    tree = merged(load_params(ROOT / preset).model_dump(mode="json"), changes)
+    return Params.model_validate_json(json.dumps(tree))
+
+
+def measure(name: str) -> None:
+    """Train a vocoder and listen to it; its figures are in runs/vocoder-quality/NAME."""
+    console, params, run = Console(), read_project(name), RUNS / name
+    run.mkdir(parents=True, exist_ok=True)
+    started = time.process_time()
+    vocoder, steps = build_griffin_lim(params) if name == "griffin_lim" else trained_vocoder(params, run, name, console)
+    facts = {
+        "name": name, "vocoder": params.model_dump(mode="json")["vocoder"], "steps": steps,
+        "training": params.model_dump(mode="json")["training"]["vocoder"],
+        "cpu_minutes": (time.process_time() - started) / 60,
+        "parameters": sum(value.numel() for value in vocoder.parameters()),
+    }  # fmt: skip
+    test = ShardLoader(paths.FEATURES, "test", 1)
+    clips = [test.read(place) for place in test.places]
+    facts |= {"copies": copies_of(vocoder, clips, params), "voice": voice_of(vocoder, clips, params)}
+    (run / "results.json").write_text(json.dumps(facts, indent=2) + "\n")
+    console.print(f"{name}: copies {facts['copies']}, voice {facts['voice']}", highlight=False)
+
+
+def build_griffin_lim(params: Params) -> tuple[nn.Module, int]:
+    """The baseline, as `dtc evaluate` has it."""
+    iterations, momentum = params.evaluate.griffin_lim_iterations, params.evaluate.griffin_lim_momentum
+    config = GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=iterations, momentum=momentum)
+    return GriffinLim(config, params.audio), 0
+
+
+def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> tuple[nn.Module, int]:
+    """As `dtc train vocoder` trains it."""
+    if params.vocoder.train_on != "recorded" and not (paths.GTA / INDEX).is_file():
+        align("gta", torch.device("cpu"), console)
+    index, training = read_index(paths.FEATURES), params.training.vocoder
+    seed_all(training.seed, "weights")
+    statistics = (torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
+    vocoder: nn.Module = build_vocoder(params.vocoder, index.audio, *statistics)
+    taught = vocoder
+    if isinstance(params.vocoder, VocosConfig) and params.vocoder.adversarial:
+        taught = Adversarial(vocoder, params.vocoder.adversarial)
+    folders = FOLDERS[params.vocoder.train_on]
+    shuffled, validation = (batches_of(folders, split, training) for split in ("train", "validation"))
+    weights, steps = train(taught, shuffled, validation, training, run, name, console, lambda *_: None)
+    vocoder.load_state_dict(weights)
+    return vocoder.eval(), steps
+
+
+@torch.inference_mode()
+def copies_of(vocoder: nn.Module, clips: list[Clip], params: Params) -> dict[str, float]:
+    """Each held-out recording from its own mel: all measures that are installed, words, and time."""
+    started = time.process_time()
+    waves = [vocoder(clip.mel[None])[0] for clip in clips]
+    seconds = time.process_time() - started
+    qualities = [
+        measure_quality(clip.wave.numpy(), wave.numpy(), params.audio) for clip, wave in zip(clips, waves, strict=True)
+    ]
+    spoken_s = sum(len(wave) for wave in waves) / params.audio.sampling_rate
+    heard = word_error_rate(waves, [clip.spoken_text for clip in clips], params)
+    return {**mean_quality(qualities), "word_error_rate": heard, "real_time_factor": seconds / spoken_s}
+
+
+@torch.inference_mode()
+def voice_of(vocoder: nn.Module, clips: list[Clip], params: Params) -> dict[str, float]:
+    """Each held-out text by the acoustic model, each in three renderings."""
+    acoustic, card = load_acoustic(paths.ACOUSTIC, torch.device("cpu"))
+    texts = sorted((clip.spoken_text for clip in clips), key=len)
+    mels: list[Tensor] = []
+    for seed in SEEDS:
+        for first in range(0, len(texts), TEXTS_AT_ONCE):
+            symbols = [torch.tensor(text_to_ids(text)) for text in texts[first : first + TEXTS_AT_ONCE]]
+            mels += [utterance.mel for utterance in acoustic.infer(symbols, seed)]
+    waves = [vocoder(mel[None])[0] for mel in mels]
+    return {"acoustic": card.fingerprint, "word_error_rate": word_error_rate(waves, texts * len(SEEDS), params)}
+
+
+def word_error_rate(waves: list[Tensor], texts: list[str], params: Params) -> float:
+    """What the recogniser mishears, of all texts together."""
+    assert params.evaluate.grammar is not None
+    grammar = find_grammar(params.evaluate.grammar)
+    heard = transcribe_all(grammar, [wave.numpy() for wave in waves], params.audio.sampling_rate)
+    return word_errors([words_of(text) for text in texts], heard).rate
+
+
+def report() -> None:
+    """The tables, results/benchmarks/vocoder_quality.json and docs/waveglow.png."""
+    trials = [json.loads((RUNS / name / "results.json").read_text()) for name in VOCODERS if (RUNS / name).is_dir()]
+    write_results("vocoder_quality", trials)
+    table = Table("vocoder", "steps", "CPU minutes", "parameters", *SHOWN, "word errors, copies", "voice", "s per s")
+    for trial in trials:
+        copies = trial["copies"]
+        table.add_row(
+            trial["name"], f"{trial['steps']:,}", f"{trial['cpu_minutes']:.1f}", f"{trial['parameters']:,}",
+            *(f"{copies[name]:.3g}" if name in copies else "–" for name in SHOWN), f"{copies['word_error_rate']:.1%}",
+            f"{trial['voice']['word_error_rate']:.1%}", f"{copies['real_time_factor']:.3f}",
+        )  # fmt: skip
+    Console(width=180).print(table)
+    for name in SHOWN:
+        print(f"{name}: {MEANINGS[name]}")
+    write_whole(ROOT / "docs/waveglow.png", png_bytes(draw_curve(read_curve(RUNS / "waveglow" / CURVE))))
+
+
+def draw_curve(rows: list[dict[str, str]]) -> Figure:
+    """WaveGlow's loss: of training batches, every tenth step's mean, and of the validation clips."""
+    figure = Figure(figsize=(8.0, 3.4), facecolor=GROUND, layout="constrained")
+    axes = figure.subplots()
+    axes.set_facecolor(GROUND)
+    for split, colour, width in (("train", TEAL, 0.8), ("validation", AMBER, 2.2)):
+        points = [(int(row["step"]), float(row["loss"])) for row in rows if row["split"] == split]
+        axes.plot(*zip(*points, strict=True), color=colour, lw=width, label=split)
+    axes.set_title("WaveGlow on numbers: negative log-likelihood of a sample", color=INK, fontsize=TEXT_PT)
+    axes.set_xlabel("training step", color=INK, fontsize=TEXT_PT)
+    axes.tick_params(colors=INK, labelsize=TEXT_PT - 1)
+    axes.grid(color=FAINT, lw=0.5)
+    axes.legend(frameon=False, labelcolor=INK, fontsize=TEXT_PT)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
