@@ -94,8 +94,9 @@ def contestants(device: torch.device) -> list[Contestant]:
     configs = {
         "Vocos, full size": (VocosConfig.model_validate(full["vocoder"]), full, 10.0),
         "Vocos, params.yaml": (VocosConfig.model_validate(small["vocoder"]), small, 10.0),
-        "WaveGlow-256": (waveglow(256), full, 1.0),
-        "WaveGlow-64": (waveglow(64), full, 2.0),
+        "WaveGlow-256": (waveglow(256, "upsampled"), full, 1.0),
+        "WaveGlow-256, interpolated": (waveglow(256, "interpolated"), full, 1.0),
+        "WaveGlow-64": (waveglow(64, "upsampled"), full, 2.0),
         "Griffin-Lim": (GriffinLimConfig(model="griffin_lim", train_on="recorded", **steps), full, 5.0),
     }
     made = []
@@ -105,12 +106,13 @@ def contestants(device: torch.device) -> list[Contestant]:
     return made
 
 
-def waveglow(channels: int) -> WaveGlowConfig:
-    """NVIDIA's sizes but for the channels of its networks, without the denoiser."""
+def waveglow(channels: int, conditioning: str) -> WaveGlowConfig:
+    """NVIDIA's sizes but for the channels of its networks and what they hear, without the denoiser."""
     return WaveGlowConfig.model_validate({
         "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2,
-        "wavenet": {"num_layers": 8, "num_channels": channels, "kernel_size": 3}, "train_on": "recorded",
-        "segment_frames": 62, "attenuation_db": 0.0, "sigma": 1.0, "infer_sigma": 0.6, "denoiser_strength": 0.0,
+        "conditioning": conditioning, "train_on": "recorded", "segment_frames": 62, "attenuation_db": 0.0,
+        "wavenet": {"num_layers": 8, "num_channels": channels, "kernel_size": 3}, "sigma": 1.0, "infer_sigma": 0.6,
+        "denoiser_strength": 0.0,
     })  # fmt: skip
 
 

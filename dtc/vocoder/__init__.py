@@ -15,7 +15,7 @@ from dtc.config import Section, parse_section
 from dtc.training.checkpoint import CARD, ModelCard, load_weights, read_model
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from dtc.vocoder.vocos import Vocos, VocosConfig
-from dtc.vocoder.waveglow import WaveGlow, WaveGlowConfig
+from dtc.vocoder.waveglow import Normaliser, WaveGlow, WaveGlowConfig
 
 VocoderConfig = Annotated[GriffinLimConfig | VocosConfig | WaveGlowConfig, Field(discriminator="model")]
 Vocoder = GriffinLim | Vocos | WaveGlow
@@ -31,7 +31,7 @@ def build_vocoder(
     if isinstance(config, GriffinLimConfig):
         return GriffinLim(config, audio)
     if isinstance(config, WaveGlowConfig):
-        return WaveGlow(config, audio)  # hears log-mels as they are
+        return WaveGlow(config, audio, Normaliser(mel_mean, mel_deviation))
     return Vocos(config, audio, mel_mean, mel_deviation)
 
 

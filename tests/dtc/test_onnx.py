@@ -38,8 +38,9 @@ def test_vocos(tmp_path: Path) -> None:
         np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
-def test_waveglow(tmp_path: Path) -> None:
-    model = waveglow()
+@pytest.mark.parametrize("conditioning", ["upsampled", "interpolated"])
+def test_waveglow(tmp_path: Path, conditioning: str) -> None:
+    model = waveglow(conditioning=conditioning)
     assert export_onnx(model, tmp_path / "waveglow.onnx")["noise"] == ("batch", "group", "positions")
     exported = session(tmp_path / "waveglow.onnx")
     for clips, frames in ((1, 1), (2, 5), (1, 40)):

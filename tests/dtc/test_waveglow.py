@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+from torch.utils.flop_counter import FlopCounterMode
 
 from dtc.audio import AudioConfig, log_mel, stft_magnitude
 from dtc.batch import Batch, Clip, collate
@@ -24,7 +25,7 @@ from dtc.seeding import seed_all
 from dtc.training.loop import losses_of
 from dtc.training.optim import OptimizerConfig, build_optimizer
 from dtc.vocoder import build_vocoder
-from dtc.vocoder.waveglow import BIAS_FRAMES, NormedConvolution, WaveGlow, WaveGlowConfig
+from dtc.vocoder.waveglow import BIAS_FRAMES, NormedConvolution, WaveGlow, WaveGlowConfig, interpolated
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/nvidia_waveglow_small.safetensors"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not there: golden values of NVIDIA's code")
@@ -35,7 +36,7 @@ AUDIO = AudioConfig(
     sampling_rate=16000, filter_length=64, hop_length=16, win_length=64, n_mel_channels=5, mel_fmin=0, mel_fmax=8000
 )
 CONFIG: dict[str, Any] = {
-    "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2,
+    "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2, "conditioning": "upsampled",
     "wavenet": {"num_layers": 2, "num_channels": 8, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 12, "sigma": 0.7,
     "infer_sigma": 0.6, "denoiser_strength": 0.0,
 }  # fmt: skip
@@ -133,13 +134,22 @@ def test_parameters_of_the_published_size() -> None:
 @given(
     flows=st.integers(1, 5), group=st.sampled_from([2, 4, 8, 16]), every=st.integers(1, 4), kernel=st.sampled_from([1, 3]),
     layers=st.integers(1, 3), frames=st.integers(1, 9), clips=st.integers(1, 3), seed=st.integers(0, 99),
+    conditioning=st.sampled_from(["upsampled", "interpolated"]),
 )  # fmt: skip
 def test_noise_becomes_the_audio_that_it_was(
-    flows: int, group: int, every: int, kernel: int, layers: int, frames: int, clips: int, seed: int
+    flows: int,
+    group: int,
+    every: int,
+    kernel: int,
+    layers: int,
+    frames: int,
+    clips: int,
+    seed: int,
+    conditioning: str,
 ) -> None:
     flows = min(flows, every * (group // 2))
     wavenet = {"num_layers": layers, "num_channels": 4, "kernel_size": kernel}
-    model = waveglow(num_flows=flows, group_size=group, early_every=every, wavenet=wavenet)
+    model = waveglow(num_flows=flows, group_size=group, early_every=every, wavenet=wavenet, conditioning=conditioning)
     mel = mel_of(frames, clips)
     wave = 0.3 * torch.randn(clips, frames * 16, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
@@ -157,6 +167,39 @@ def test_the_density_is_that_of_the_map() -> None:
     assert log_scale.abs().sum() > 0.1
     expected = torch.linalg.slogdet(jacobian.double())[1].float()
     torch.testing.assert_close(log_scale.sum() + log_det.sum(), expected, atol=1e-4, rtol=0)
+
+
+def test_between_frames_a_network_hears_a_straight_line() -> None:
+    frames = torch.tensor([[[1.0, 3.0, -1.0]]])
+    between = interpolated(frames, 4)[0, 0]
+    assert between.tolist() == pytest.approx([1.25, 1.75, 2.25, 2.75, 2.5, 1.5, 0.5, -0.5, -1.0, -1.0, -1.0, -1.0])
+
+
+def test_a_mel_that_is_interpolated_is_heard_normalised() -> None:
+    config = parse_section(CONFIG | {"conditioning": "interpolated"}, WaveGlowConfig, "vocoder")
+    mean, deviation = torch.arange(5.0), torch.arange(1.0, 6.0)
+    seed_all("weights")
+    scaled = build_vocoder(config, AUDIO, mean, deviation).eval()
+    plain = WaveGlow(config, AUDIO).eval()
+    plain.load_state_dict(
+        scaled.state_dict() | {"normalise.mean": torch.zeros(5), "normalise.deviation": torch.ones(5)}
+    )
+    mel = mel_of(6)
+    torch.testing.assert_close(scaled(mel * deviation[:, None] + mean[:, None]), plain(mel), atol=1e-5, rtol=0)
+
+
+def test_interpolation_saves_two_fifths_of_the_published_size() -> None:
+    audio = AUDIO.model_copy(
+        update={"n_mel_channels": 80, "filter_length": 1024, "win_length": 1024, "hop_length": 256}
+    )
+    operations = []
+    for conditioning in ("upsampled", "interpolated"):
+        one_flow = PUBLISHED | {"conditioning": conditioning, "num_flows": 1}
+        model = WaveGlow(parse_section(one_flow, WaveGlowConfig, "vocoder"), audio)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model.noise_of(torch.zeros(1, 80, 4), torch.zeros(1, 1024))
+        operations.append(counter.get_total_flops())
+    assert operations[1] / operations[0] == pytest.approx(0.6, abs=0.02)
 
 
 def test_a_flow_starts_as_a_rotation() -> None:
@@ -201,9 +244,10 @@ def test_equal_seeds_are_equal_audio() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("conditioning", ["upsampled", "interpolated"])
 @pytest.mark.parametrize("strength", [0.0, 0.1])
-def test_a_clip_does_not_depend_on_its_neighbours(strength: float) -> None:
-    model, mels = waveglow(denoiser_strength=strength), mel_of(10, 3)
+def test_a_clip_does_not_depend_on_its_neighbours(strength: float, conditioning: str) -> None:
+    model, mels = waveglow(denoiser_strength=strength, conditioning=conditioning), mel_of(10, 3)
     torch.testing.assert_close(model(mels)[1:2], model(mels[1:2]), atol=1e-5, rtol=0)
     torch.testing.assert_close(model(mels[:1].expand(2, -1, -1))[1:], model(mels[:1]), atol=1e-5, rtol=0)
 
