@@ -56,6 +56,8 @@ DUEL = {"backward_weight": 0.3, "mel_agreement_weight": 0.1, "attention_agreemen
 MODELS = {
     "tacotron2": {"model": "tacotron2"},
     "dtc": {"model": "dtc", "reverse_decoder": True, "duel": DUEL},
+    "tacotron2_unguided": {"model": "tacotron2", "loss": {"guided_attention_weight": 0.0}},
+    "dtc_unguided": {"model": "dtc", "reverse_decoder": True, "duel": DUEL, "loss": {"guided_attention_weight": 0.0}},
     "gmm": {"model": "tacotron2", "attention": {"model": "gmm"}},
     "dynamic_convolution": {
         "model": "tacotron2", "attention": {"model": "dynamic_convolution"},
@@ -69,7 +71,11 @@ CURVES = {
     "diagonal_score": "diagonal score, validation", "mel_postnet": "error of the mel, validation",
     "word_error_rate": "word error rate, held-out texts",
 }  # fmt: skip
-COLOURS = (AMBER, TEAL, "#d985a8", "#7d8fd6")
+# Of a line, and its style.
+LINES = {
+    "tacotron2": (AMBER, "-"), "dtc": (TEAL, "-"), "tacotron2_unguided": (AMBER, "--"), "dtc_unguided": (TEAL, "--"),
+    "gmm": ("#d985a8", "-"), "dynamic_convolution": ("#7d8fd6", "-"),
+}  # fmt: skip
 STATUSES = ("stopped", "attention_stuck", "skipped_text", "hit_cap")
 
 
@@ -259,12 +265,15 @@ def draw(by_model: Mapping[str, Sequence[dict]]) -> Figure:
         axes.set_xlabel("training step", color=INK, fontsize=TEXT_PT)
         axes.tick_params(colors=INK, labelsize=TEXT_PT - 1)
         axes.grid(color=FAINT, lw=0.5)
-        for (model, trials), colour in zip(by_model.items(), COLOURS, strict=False):
+        for model, trials in by_model.items():
+            colour, style = LINES[model]
             steps = [row["step"] for row in trials[0]["curve"]]
             seeds = [[row[name] for row in trial["curve"]] for trial in trials]
             for values in seeds:
-                axes.plot(steps, values, color=colour, lw=0.6, alpha=0.6)
-            axes.plot(steps, [mean(each) for each in zip(*seeds, strict=True)], color=colour, lw=2.2, label=model)
+                axes.plot(steps, values, style, color=colour, lw=0.6, alpha=0.6)
+            axes.plot(
+                steps, [mean(each) for each in zip(*seeds, strict=True)], style, color=colour, lw=2.2, label=model
+            )
     axes.set_yscale("log")  # the last one's: word errors
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     handles, labels = axes.get_legend_handles_labels()
