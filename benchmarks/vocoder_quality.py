@@ -1,10 +1,11 @@
 """Vocoders on the corpus that ships with dtc: their copies of held-out recordings, and the voice with each of them.
 
-    python benchmarks/vocoder_quality.py train NAME     # for each; a killed one goes on
+    python benchmarks/vocoder_quality.py train NAME     # for each; a killed one goes on: remove its run after a change
     python benchmarks/vocoder_quality.py report         # of all that are trained: tables, JSON and docs/waveglow.png
 
-It wants `data/features` and `models/acoustic`, as `dvc repro` leaves them. One thread each: several can be trained side
-by side. The voice's mels are the acoustic model's, three renderings of each held-out text, the same for every vocoder.
+It wants `data/features` and `models/acoustic`, as `dvc repro` leaves them, and makes the predicted mels where there are
+none. One thread each: several can be trained side by side, once those are made. The voice's mels are the acoustic
+model's, three renderings of each held-out text, the same for every vocoder.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ CRITICS = {
 VOCODERS: Mapping[str, tuple[str, Mapping]] = {
     "griffin_lim": ("params.yaml", {}),
     "vocos": ("params.yaml", {}),
-    "vocos_gta": ("params.yaml", {"vocoder": {"train_on": "gta"}}),
+    "vocos_gta": ("params.yaml", {"vocoder": {"train_on": "gta", "mel_blur": 0.0}}),
     "vocos_both": ("params.yaml", {"vocoder": {"train_on": "both"}}),
     "vocos_critics": ("params.yaml", {"vocoder": {"adversarial": CRITICS}}),
     "waveglow": ("stages/presets/numbers-waveglow.yaml", {}),
@@ -187,7 +188,8 @@ def word_error_rate(waves: list[Tensor], texts: list[str], params: Params) -> fl
 
 def report() -> None:
     """The tables, results/benchmarks/vocoder_quality.json and docs/waveglow.png."""
-    trials = [json.loads((RUNS / name / "results.json").read_text()) for name in VOCODERS if (RUNS / name).is_dir()]
+    files = [RUNS / name / "results.json" for name in VOCODERS]
+    trials = [json.loads(file.read_text()) for file in files if file.is_file()]
     write_results("vocoder_quality", trials)
     table = Table("vocoder", "steps", "CPU minutes", "parameters", *SHOWN, "word errors, copies", "voice", "s per s")
     for trial in trials:

@@ -59,7 +59,7 @@ class ClipPlace(Section):
     members: dict[str, tuple[int, int]]
 
 
-class Prediction(Section):
+class PredictedBy(Section):
     """Which model predicted the mels, teacher-forced, and from which features; fingerprints of both."""
 
     acoustic: str
@@ -79,13 +79,18 @@ class ShardIndex(Section):
     alphabet: tuple[str, ...]  # symbols of the training texts
     mel_mean: tuple[float, ...]  # of each band over the training frames
     mel_deviation: tuple[float, ...]
-    predicted: Prediction | None = None  # null: each mel is that of the clip's own samples
+    predicted: PredictedBy | None = None  # null: each mel is that of the clip's own samples
     shards: tuple[Shard, ...]
 
     @property
     def fingerprint(self) -> str:
         """Identity of these features: the shards' checksums and everything said of them."""
         return fingerprint("features", self)
+
+    @property
+    def remedy(self) -> str:
+        """What makes these shards again."""
+        return "run `dtc align` again" if self.predicted else REMEDY
 
 
 class ShardFacts(Section):
@@ -223,9 +228,9 @@ def read_places(folder: Path, index: ShardIndex, split: Split) -> Iterator[ClipP
     """Where the clips of a split lie, in the shards' order. Raises InputError where the file is not the index's."""
     path = folder / CLIPS
     if not path.is_file():
-        raise InputError(path, "no such file", "the places of the clips", REMEDY)
+        raise InputError(path, "no such file", "the places of the clips", index.remedy)
     if (found := md5_of(path)) != index.clips_md5:
-        raise InputError(path, f"MD5 {found}", index.clips_md5, "the file was changed; " + REMEDY)
+        raise InputError(path, f"MD5 {found}", index.clips_md5, "the file was changed; " + index.remedy)
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             where = f"{path}:{number}"
@@ -241,9 +246,9 @@ def verify_shards(folder: Path, index: ShardIndex, split: Split) -> None:
         if shard.split != split:
             continue
         if not path.is_file():
-            raise InputError(path, "no such file", "a shard of the index", REMEDY)
+            raise InputError(path, "no such file", "a shard of the index", index.remedy)
         if (found := md5_of(path)) != shard.md5:
-            raise InputError(path, f"MD5 {found}", shard.md5, "the shard was changed; " + REMEDY)
+            raise InputError(path, f"MD5 {found}", shard.md5, "the shard was changed; " + index.remedy)
 
 
 def _read_json(path: Path) -> Any:

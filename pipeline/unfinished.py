@@ -21,7 +21,7 @@ class Unfinished:
 
     def __init__(self, folder: Path, files: Sequence[str], made_from: str) -> None:
         self.folder, self.files = folder, tuple(files)
-        self.part = folder.with_name(folder.name + ".part")
+        self.part = part_of(folder)
         note = self.part / MADE_FROM
         if not note.is_file() or note.read_text(encoding="utf-8") != made_from:
             shutil.rmtree(self.part, ignore_errors=True)
@@ -61,8 +61,13 @@ class Unfinished:
     def finish(self, index: ShardIndex) -> None:
         """Put the whole in its place."""
         write_index(self.part, index)
+        shutil.rmtree(self.folder, ignore_errors=True)  # may take long: until then all can be found again
         for file in self.part.iterdir():
             if file.name not in {*self.files, CLIPS, INDEX}:
                 file.unlink()
-        shutil.rmtree(self.folder, ignore_errors=True)
         self.part.replace(self.folder)
+
+
+def part_of(folder: Path) -> Path:
+    """Where the shards of a folder grow."""
+    return folder.with_name(folder.name + ".part")

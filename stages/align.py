@@ -28,15 +28,19 @@ from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids
 from dtc.vocoder.segments import TrainOn
 from pipeline.features import Features
-from pipeline.shards import BuiltShard, Prediction, Shard, ShardIndex, build_shard, read_index, verify_shards
+from pipeline.shards import BuiltShard, PredictedBy, Shard, ShardIndex, build_shard, read_index, verify_shards
 from pipeline.split import SPLITS
 from pipeline.stored import clips_of
-from pipeline.unfinished import Unfinished
+from pipeline.unfinished import Unfinished, part_of
 from stages import paths
 from stages.progress import counted
 
-# What shapes a predicted mel, beside the model: an edit here makes half-done work worthless.
-CODE = ("dtc/acoustic/*.py", "dtc/batch.py", "dtc/text/symbols.py", "pipeline/shards.py", "stages/align.py")
+# What shapes a shard's bytes, as in dvc.yaml: an edit here makes half-done work worthless.
+CODE = (
+    "dtc/acoustic/*.py", "dtc/audio.py", "dtc/batch.py", "dtc/seeding.py", "dtc/text/symbols.py",
+    "dtc/training/checkpoint.py", "pipeline/archive.py", "pipeline/features.py", "pipeline/npy.py",
+    "pipeline/shards.py", "pipeline/stored.py", "pipeline/unfinished.py", "stages/align.py",
+)  # fmt: skip
 ROOT = Path(__file__).parent.parent
 CLIPS_PER_BATCH = 16
 NONE = "none.txt"
@@ -45,7 +49,8 @@ NONE = "none.txt"
 def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
     """Predict the mel of every clip of data/features, unless the vocoder learns from recordings alone."""
     if train_on == "recorded":
-        shutil.rmtree(paths.GTA, ignore_errors=True)
+        for folder in (paths.GTA, part_of(paths.GTA)):
+            shutil.rmtree(folder, ignore_errors=True)
         for path in (paths.GTA / NONE, paths.GTA_AND_RECORDED):  # DVC wants its outputs
             write_whole(path, "vocoder.train_on is recorded: no mels are predicted\n")
         console.print("align: nothing to do, as vocoder.train_on is recorded", highlight=False)
@@ -59,7 +64,7 @@ def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
         raise InputError(paths.ACOUSTIC, found, f"{index.fingerprint}, of {paths.FEATURES}", "train it again")
     for split in SPLITS:
         verify_shards(paths.FEATURES, index, split)
-    predicted = Prediction(acoustic=card.fingerprint, features=index.fingerprint)
+    predicted = PredictedBy(acoustic=card.fingerprint, features=index.fingerprint)
     code = fingerprint_files(ROOT, CODE)
     unfinished = Unfinished(paths.GTA, [shard.file for shard in index.shards], fingerprint(predicted, code))
     _predict_shards(model, index, unfinished, console)

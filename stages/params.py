@@ -56,6 +56,9 @@ class Params(Section):
             if segment <= largest // 2:
                 found = f"vocoder.segment_frames {self.vocoder.segment_frames} are {segment} samples"
                 raise ValueError(f"{found}, expected more than half of the largest FFT ({largest})")
+        if self.training.acoustic.loss_spike_deviations and not isinstance(self.acoustic.frames_per_step, int):
+            found = "training.acoustic.loss_spike_deviations with a schedule in acoustic.frames_per_step"
+            raise ValueError(f"{found}, expected null, as a schedule moves the loss")
         if isinstance(self.vocoder, WaveGlowConfig) and self.audio.hop_length % self.vocoder.group_size:
             found = f"vocoder.group_size {self.vocoder.group_size}"
             raise ValueError(f"{found}, expected a divisor of audio.hop_length {self.audio.hop_length}")

@@ -13,7 +13,7 @@ FEATURES = Path("data/features")
 # What the vocoder learns from, by vocoder.train_on. DVC follows the name: a vocoder that learns from recordings does
 # not wait for the acoustic model.
 RECORDED = Path("data/train_on/recorded")  # the fingerprint of data/features
-GTA = Path("data/train_on/gta")  # shards of predicted mels; empty where none are wanted
+GTA = Path("data/train_on/gta")  # shards of predicted mels; a note where none are wanted
 GTA_AND_RECORDED = Path("data/train_on/both")  # the fingerprint of those shards
 ACOUSTIC = Path("models/acoustic")
 VOCODER = Path("models/vocoder")

@@ -22,7 +22,7 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files
 from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
 from dtc.seeding import seed_all
-from dtc.training.checkpoint import ModelCard, save_model
+from dtc.training.checkpoint import ModelCard, read_model, save_model
 from dtc.training.logbook import CURVE, Logbook, read_curve
 from dtc.training.loop import RESUME, Batches, Illustrate, TrainingConfig, train, trained
 from dtc.training.precision import has_bfloat16
@@ -31,7 +31,7 @@ from dtc.vocoder.adversarial import Adversarial
 from dtc.vocoder.segments import TrainOn
 from dtc.vocoder.vocos import VocosConfig
 from pipeline.loader import InTurn, ShardLoader
-from pipeline.shards import INDEX, ShardIndex, read_index
+from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
 from stages import paths
 
 # What shapes a trained model, as in dvc.yaml: an edit here starts a run anew instead of going on with the old state.
@@ -119,7 +119,7 @@ def _train(
 
 
 def batches_of(folders: Sequence[Path], split: Literal["train", "validation"], training: TrainingConfig) -> Batches:
-    """Of one folder; or of several in turn, whose orders differ, so that no clip comes twice in a row."""
+    """Of one folder; or of several in turn, whose orders differ: with one, each batch would come twice running."""
     size = (training.batch_size, training.batch_frames)
     seeds = [training.seed + place if split == "train" else None for place in range(len(folders))]
     loaders = [ShardLoader(folder, split, *size, seed=seed) for folder, seed in zip(folders, seeds, strict=True)]
@@ -127,14 +127,16 @@ def batches_of(folders: Sequence[Path], split: Literal["train", "validation"], t
 
 
 def _read_aligned(features: ShardIndex) -> ShardIndex:
-    """Of the predicted mels, where they are those of data/features by now."""
+    """Of the predicted mels, where they are models/acoustic's of data/features by now."""
     if not (paths.GTA / INDEX).is_file():
         raise InputError(paths.GTA, "no predicted mels", "some, as vocoder.train_on says", "run `dtc align` first")
     index = read_index(paths.GTA)
-    found = index.predicted.features if index.predicted else "of none"
-    if found != features.fingerprint:
-        expected = f"{features.fingerprint}, of {paths.FEATURES}"
-        raise InputError(paths.GTA, f"mels predicted of features {found}", expected, "run `dtc align` again")
+    acoustic = read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint
+    expected = PredictedBy(acoustic=acoustic, features=features.fingerprint)
+    if index.predicted != expected:
+        by, of = (index.predicted.acoustic, index.predicted.features) if index.predicted else ("none", "none")
+        found = f"mels predicted by model {by} of features {of}"
+        raise InputError(paths.GTA, found, f"by {acoustic} of {features.fingerprint}", index.remedy)
     return index
 
 
@@ -189,7 +191,7 @@ def _look_at_attention(logbook: Logbook, step: int) -> None:
 
 @torch.no_grad()
 def _illustrate_vocoder(audio: AudioConfig, model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
-    """The first validation clip from its true mel, beside the recording."""
+    """The first validation clip from its mel, beside the recording."""
     length = int(batch.wave_lengths[0])
     wave = model(batch.mel[:1, :, : batch.mel_lengths[0]])[0, :length]
     for name, sound in (("recording", batch.wave[0, :length]), ("copy", wave)):

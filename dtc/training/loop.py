@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
@@ -30,10 +29,9 @@ from dtc.training.checkpoint import read_resume_state, save_resume_state
 from dtc.training.logbook import Logbook
 from dtc.training.optim import OneCycleConfig, OptimizerConfig, build_optimizer, one_cycle_share
 from dtc.training.precision import Precision, autocast
+from dtc.training.spikes import Spikes
 
 RESUME = "resume.pt"
-LOSSES_BEFORE, MOST_SPIKES = 100, 20  # steps
-DEVIATION_OF_MEDIAN = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
 
 Losses = dict[str, Float[Tensor, ""]]
 Illustrate = Callable[[nn.Module, Batch, Logbook, int], None]  # pictures and sounds of a step, for the logbook
@@ -89,10 +87,6 @@ class WithAdversary(Protocol):
 
 class NonFiniteLoss(RuntimeError):
     """The loss or its gradient is NaN or infinite; the last checkpoint is intact."""
-
-
-class Diverged(RuntimeError):
-    """The loss has left its course for good; the last checkpoint is of before."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -211,32 +205,6 @@ class _Learner:
         return values
 
 
-class _Spikes:
-    """Tells losses that are far above those before. One such step can undo days of training: it is left out."""
-
-    def __init__(self, deviations: float | None) -> None:
-        self.deviations, self.in_a_row = deviations, 0
-        self.recent: list[float] = []  # losses that were none
-
-    def strikes(self, loss: float, where: str) -> bool:
-        """Whether this is one. Raises Diverged where there was nothing else for long: the fault is in the weights."""
-        if self.deviations is None or not math.isfinite(loss):
-            return False
-        if len(self.recent) < LOSSES_BEFORE or loss <= self._limit(self.deviations):
-            self.recent, self.in_a_row = [*self.recent, loss][-LOSSES_BEFORE:], 0
-            return False
-        self.in_a_row += 1
-        if self.in_a_row == MOST_SPIKES:
-            found = f"loss {loss:.3f}, above {self._limit(self.deviations):.3f} for {MOST_SPIKES} steps"
-            raise Diverged(f"{where}: {found}: start anew with a lower optimizer.learning_rate or grad_max_norm")
-        return True
-
-    def _limit(self, deviations: float) -> float:
-        """Median and median absolute deviation: a spike among the losses does not hide the next."""
-        middle = median(self.recent)
-        return middle + deviations * DEVIATION_OF_MEDIAN * median(abs(loss - middle) for loss in self.recent)
-
-
 class _State:
     """All that changes while training: weights, their average, the optimizers, the step, losses not yet logged."""
 
@@ -249,7 +217,7 @@ class _State:
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
         )
         self.step = 0
-        self.spikes = _Spikes(config.loss_spike_deviations)
+        self.spikes = Spikes(config.loss_spike_deviations)
         self.window: list[dict[str, float]] = []  # since the last row of the log
         if saved := read_resume_state(path):
             self._load(saved)
@@ -264,12 +232,12 @@ class _State:
             "step": self.step, "window": self.window, "model": self.model.state_dict(), "average": average,
             "optimizer": self.learner.optimizer.state_dict(),
             "adversary": self.adversary.optimizer.state_dict() if self.adversary else {},
-            "losses": self.spikes.recent, "spikes": self.spikes.in_a_row,
+            "spikes": self.spikes.state_dict(),
         })  # fmt: skip
 
     def _load(self, saved: dict[str, Any]) -> None:
         self.step, self.window = saved["step"], saved["window"]
-        self.spikes.recent, self.spikes.in_a_row = saved["losses"], saved["spikes"]
+        self.spikes.load_state_dict(saved["spikes"])
         self.model.load_state_dict(saved["model"])
         self.learner.optimizer.load_state_dict(saved["optimizer"])
         if self.adversary:
@@ -285,7 +253,7 @@ def _step(model: nn.Module, batch: Batch, state: _State, config: TrainingConfig,
     where = f"step {state.step}", f"clips {', '.join(batch.ids)}"
     model.train()
     losses = losses_of(model, batch, state.step, config.precision)
-    if config.loss_spike_deviations and state.spikes.strikes(losses["loss"].item(), where[0]):
+    if state.spikes.strikes(losses, where[0]):
         state.step += 1
         return {name: value.item() for name, value in losses.items()}
     values = state.learner.update(losses, learning_rate, where)

@@ -109,7 +109,9 @@ class WaveGlow(_KeepingLayer):
             self.upsample = nn.ConvTranspose1d(mels, mels, FRAMES_UPSAMPLED * hop, stride=hop)
             conditioning = Conditioning(mels * config.group_size, kernel_size=1, positions_per_frame=1)
         else:
-            self.normalise = normaliser or Normaliser(torch.zeros(mels), torch.ones(mels))
+            if normaliser is None:
+                raise ValueError("a mel that is interpolated wants its mean and deviation")
+            self.normalise = normaliser
             conditioning = Conditioning(mels, FRAMES_HEARD, positions_per_frame=hop // config.group_size)
         self.flows = nn.ModuleList(Flow(size, conditioning, config.wavenet) for size in config.channels)
 

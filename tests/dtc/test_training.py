@@ -21,8 +21,9 @@ from dtc.errors import InputError
 from dtc.seeding import seed_all
 from dtc.text.symbols import TextConfig
 from dtc.training.checkpoint import ModelCard, read_model, read_resume_state, save_model
-from dtc.training.loop import Diverged, Interrupted, NonFiniteLoss, TrainingConfig, train, validate
+from dtc.training.loop import Interrupted, NonFiniteLoss, TrainingConfig, train, validate
 from dtc.training.optim import OneCycleConfig, one_cycle_share
+from dtc.training.spikes import Diverged
 
 
 def config(**changes: object) -> TrainingConfig:
@@ -62,9 +63,10 @@ class Toy(nn.Module):
 class TaughtToy(nn.Module):
     """A toy and an adversary that comes in at step 3 and learns from what the toy has just made."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, enters_at: int | None = None, **options: object) -> None:
         super().__init__()
         self.model, self.adversary = Toy(**options), nn.Linear(4, 1)  # type: ignore[arg-type]
+        self.enters_at = enters_at  # step from which the adversary adds a term of its own, for good
         self.made: Tensor | None = None
 
     def training_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -72,6 +74,8 @@ class TaughtToy(nn.Module):
         if self.training and step >= 3:
             self.made = self.model.layer(batch.mel.transpose(1, 2)).detach()
             losses["loss"] = losses["loss"] + self.adversary(self.made).mean()
+        if self.enters_at is not None and step >= self.enters_at:
+            losses |= {"loss": losses["loss"] + 200.0, "convincing": losses["loss"] * 0.0 + 200.0}
         return losses
 
     def adversary_loss(self) -> dict[str, Tensor] | None:
@@ -190,13 +194,36 @@ def test_stopped_among_spikes_it_is_as_if_never_stopped(tmp_path: Path) -> None:
     weights, _ = run(tmp_path / "stopped", spiking(1, 4), **GUARDED)  # calls are counted from the start of a process
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
     states = [read_resume_state(tmp_path / name / "resume.pt") for name in ("whole", "stopped")]
-    assert states[0]["losses"] == states[1]["losses"]
+    assert states[0]["spikes"] == states[1]["spikes"]
 
 
 def test_a_loss_that_stays_up_stops_the_training(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"step 149: loss .*, above .* for 20 steps: start anew with a lower"):
         run(tmp_path, spiking(131, 1000), **GUARDED)
     assert read_resume_state(tmp_path / "resume.pt")["step"] == 149
+
+
+def test_a_term_that_comes_in_is_no_spike(tmp_path: Path) -> None:
+    """As an adversary's does, and stays: what was learnt of the loss before is of another loss."""
+    model = taught(enters_at=130)
+    _, steps = run(tmp_path, model, **GUARDED)
+    assert steps == 160
+    rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    assert float(rows[130]["loss"]) > 100 + float(rows[129]["loss"])
+    assert all(row["adversary_loss"] for row in rows[130:]), "both go on learning"
+
+
+def test_stopped_between_an_adversary_and_spikes_it_is_as_if_never_stopped(tmp_path: Path) -> None:
+    def among_spikes(**options: object) -> TaughtToy:
+        model = taught(enters_at=2, **options)
+        model.model.spikes = range(131, 134)  # type: ignore[attr-defined]
+        return model
+
+    expected, _ = run(tmp_path / "whole", among_spikes(), **GUARDED)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", among_spikes(kill_at=133, poison="ctrl-c"), **GUARDED)
+    weights, _ = run(tmp_path / "stopped", taught(enters_at=2), **GUARDED)
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
 
 
 def test_bfloat16_reaches_the_products_and_nothing_else(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from dtc.seeding import seed_all
 from dtc.training.loop import losses_of
 from dtc.training.optim import OptimizerConfig, build_optimizer
 from dtc.vocoder import build_vocoder
-from dtc.vocoder.waveglow import BIAS_FRAMES, NormedConvolution, WaveGlow, WaveGlowConfig, interpolated
+from dtc.vocoder.waveglow import BIAS_FRAMES, Normaliser, NormedConvolution, WaveGlow, WaveGlowConfig, interpolated
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/nvidia_waveglow_small.safetensors"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not there: golden values of NVIDIA's code")
@@ -180,7 +180,7 @@ def test_a_mel_that_is_interpolated_is_heard_normalised() -> None:
     mean, deviation = torch.arange(5.0), torch.arange(1.0, 6.0)
     seed_all("weights")
     scaled = build_vocoder(config, AUDIO, mean, deviation).eval()
-    plain = WaveGlow(config, AUDIO).eval()
+    plain = WaveGlow(config, AUDIO, Normaliser(torch.zeros(5), torch.ones(5))).eval()
     plain.load_state_dict(
         scaled.state_dict() | {"normalise.mean": torch.zeros(5), "normalise.deviation": torch.ones(5)}
     )
@@ -195,7 +195,8 @@ def test_interpolation_saves_two_fifths_of_the_published_size() -> None:
     operations = []
     for conditioning in ("upsampled", "interpolated"):
         one_flow = PUBLISHED | {"conditioning": conditioning, "num_flows": 1}
-        model = WaveGlow(parse_section(one_flow, WaveGlowConfig, "vocoder"), audio)
+        normaliser = Normaliser(torch.zeros(80), torch.ones(80))
+        model = WaveGlow(parse_section(one_flow, WaveGlowConfig, "vocoder"), audio, normaliser)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model.noise_of(torch.zeros(1, 80, 4), torch.zeros(1, 1024))
         operations.append(counter.get_total_flops())

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -77,6 +78,19 @@ def test_a_prediction_is_the_models_teacher_forced_mel(trained: Project) -> None
         expected = model(batch).mel_postnet
     for mel, row, frames in zip(mels, expected, batch.mel_lengths.tolist(), strict=True):
         torch.testing.assert_close(model.normalise(mel[None])[0], row[:, :frames], atol=1e-5, rtol=0)
+    ends_otherwise = [
+        replace(clip, mel=np.concatenate([clip.mel[:, :-3], clip.mel[:, -3:] + 3.0], axis=1)) for clip in clips
+    ]
+    torch.manual_seed(3)
+    for mel, other in zip(mels, predict(model, ends_otherwise), strict=True):
+        # Two layers of the post-net see two frames each to both sides.
+        assert torch.equal(mel[:, :-7], other[:, :-7]), "what is yet to come is not told"
+    starts_otherwise = [
+        replace(clip, mel=np.concatenate([clip.mel[:, :3] + 3.0, clip.mel[:, 3:]], axis=1)) for clip in clips
+    ]
+    torch.manual_seed(3)
+    for mel, other in zip(mels, predict(model, starts_otherwise), strict=True):
+        assert not torch.allclose(mel[:, 5:], other[:, 5:]), "what was said before is"
     assert model.frames_per_step == 3, "which pads the prediction, but not what is kept of it"
 
 
@@ -156,8 +170,8 @@ def test_what_does_not_belong_together_is_refused(trained: Project) -> None:
     trained.run("verify")
     trained.run("preprocess")
     line = trained.run("train", "vocoder", "--device", "cpu", code=2)
-    assert line.startswith("data/train_on/gta: mels predicted of features ")
-    assert line.endswith("of data/features; run `dtc align` again")
+    assert line.startswith("data/train_on/gta: mels predicted by model ")
+    assert line.endswith("; run `dtc align` again")
     line = trained.run("align", "--device", "cpu", code=2)
     assert line.startswith("models/acoustic: a model trained on features ")
     assert line.endswith("of data/features; train it again")
