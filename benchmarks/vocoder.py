@@ -94,9 +94,9 @@ def contestants(device: torch.device) -> list[Contestant]:
     configs = {
         "Vocos, full size": (VocosConfig.model_validate(full["vocoder"]), full, 10.0),
         "Vocos, params.yaml": (VocosConfig.model_validate(small["vocoder"]), small, 10.0),
-        "WaveGlow-256": (waveglow(256, "upsampled"), full, 1.0),
-        "WaveGlow-256, interpolated": (waveglow(256, "interpolated"), full, 1.0),
-        "WaveGlow-64": (waveglow(64, "upsampled"), full, 2.0),
+        "WaveGlow-256": (waveglow(256, "upsampled"), full, 0.5),
+        "WaveGlow-256, interpolated": (waveglow(256, "interpolated"), full, 0.5),
+        "WaveGlow-64": (waveglow(64, "upsampled"), full, 1.0),
         "Griffin-Lim": (GriffinLimConfig(model="griffin_lim", train_on="recorded", **steps), full, 5.0),
     }
     made = []
