@@ -220,3 +220,12 @@ def test_a_group_of_samples_that_does_not_fit_a_frame_is_refused_at_once(project
     }})  # fmt: skip
     line = project.run("params", code=2)
     assert line == "params.yaml: (the whole file): vocoder.group_size 10, expected a divisor of audio.hop_length 256"
+
+
+def test_a_guard_against_spikes_with_a_schedule_that_moves_the_loss_is_refused_at_once(project: Project) -> None:
+    schedule = {"acoustic.frames_per_step": [[0, 4], [100, 2]]}
+    project.write_params(schedule)
+    project.run("params")
+    project.write_params(schedule | {"training.acoustic.loss_spike_deviations": 10.0})
+    line = project.run("params", code=2)
+    assert "loss_spike_deviations with a schedule in acoustic.frames_per_step, expected null" in line
