@@ -15,7 +15,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
+from typing import get_args
 
 # As the command line does, see stages/cli.py: OpenMP's waiting threads would take the core of any other program.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -27,13 +29,14 @@ import yaml
 from machine import write_results
 from rich.console import Console
 from rich.table import Table
-from timing import measure_rates, time_in_turn
+from timing import measure_rates, seconds_of, time_in_turn
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtc.acoustic import build_acoustic
+from dtc.acoustic import build_acoustic, packed
 from dtc.acoustic.dtc import DTCConfig
 from dtc.acoustic.model import AcousticModel
+from dtc.acoustic.speaking import Speaker
 from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
@@ -178,22 +181,27 @@ LSTM_OPERATIONS = {
 
 
 def time_inference(rounds: int, device: torch.device, rates: dict[str, float]) -> list[dict]:
-    """Milliseconds a frame, alone and eight at once, and the error of the mel against float32."""
-    ours = build("tacotron2", max_decoder_steps=SPOKEN_FRAMES, gate_threshold=NEVER).to(device).eval()
-    theirs = torchaudio_twin(ours, decoder_max_step=SPOKEN_FRAMES, gate_threshold=1.0).to(device).eval()
+    """Milliseconds a frame, alone and eight at once, and the error of the mel against float32.
+
+    Each precision has a model of its own: as in `dtc say`, its weights are packed once, before the first text.
+    """
+    first = build("tacotron2", max_decoder_steps=SPOKEN_FRAMES, gate_threshold=NEVER).to(device).eval()
+    ours = {precision: deepcopy(first) for precision in get_args(packed.Precision)}
+    for precision, model in ours.items():
+        model.precision = precision
+    theirs = torchaudio_twin(first, decoder_max_step=SPOKEN_FRAMES, gate_threshold=1.0).to(device).eval()
     texts = [torch.randint(11, 60, (SPOKEN_SYMBOLS,), generator=torch.Generator().manual_seed(n)) for n in range(8)]
     rows = []
 
     def speak(precision: str, count: int) -> Tensor:
-        ours.precision = precision
-        return ours.infer(texts[:count], seed=1)[0].mel
+        return ours[precision].infer(texts[:count], seed=1)[0].mel
 
     for count in (1, 8):
         ids, lengths = torch.stack(texts[:count]).to(device), torch.full((count,), SPOKEN_SYMBOLS, device=device)
         contestants: dict[str, Callable[[], object]] = {
             "torchaudio, float32": torch.inference_mode()(lambda ids=ids, lengths=lengths: theirs.infer(ids, lengths))
         }
-        for precision in ("float32", "float16", "int8"):
+        for precision in ours:
             contestants[f"tacotron2, {precision}"] = lambda precision=precision, count=count: speak(precision, count)
         seconds, exact = time_in_turn(contestants, rounds, device), speak("float32", 1)
         for name in contestants:
@@ -204,9 +212,15 @@ def time_inference(rounds: int, device: torch.device, rates: dict[str, float]) -
                 "name": name, "texts": count, "ms_per_frame": 1e3 * seconds[name] / SPOKEN_FRAMES,
                 "share_of_torchaudio": seconds[name] / seconds["torchaudio, float32"],
                 "floor_ms": n_bytes / 1e6 / rates["gb_per_s"],
+                "packing_s": packing_seconds(ours[precision], device) if is_ours else None,
                 "mel_error": float((speak(precision, 1) - exact).abs().max()) if is_ours else None,
             })  # fmt: skip
     return rows
+
+
+def packing_seconds(model: AcousticModel, device: torch.device) -> float:
+    """Of making the weights ready, once for a voice."""
+    return seconds_of(lambda: Speaker(model.decoder, model.precision, cuda_graphs=False), device)
 
 
 def peak_of(name: str, batch: Batch, device: torch.device) -> float:
