@@ -25,7 +25,17 @@ from dtc.seeding import seed_all
 from dtc.training.loop import losses_of
 from dtc.training.optim import OptimizerConfig, build_optimizer
 from dtc.vocoder import build_vocoder
-from dtc.vocoder.waveglow import BIAS_FRAMES, Normaliser, NormedConvolution, WaveGlow, WaveGlowConfig, interpolated
+from dtc.vocoder.waveglow import (
+    BIAS_FRAMES,
+    Conditioning,
+    Normaliser,
+    NormedConvolution,
+    WaveGlow,
+    WaveGlowConfig,
+    WaveNet,
+    WaveNetConfig,
+    interpolated,
+)
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/nvidia_waveglow_small.safetensors"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not there: golden values of NVIDIA's code")
@@ -35,6 +45,8 @@ LOG_DET_TOLERANCE = 1e-6  # of one matrix; the sums count it 1,280 times
 AUDIO = AudioConfig(
     sampling_rate=16000, filter_length=64, hop_length=16, win_length=64, n_mel_channels=5, mel_fmin=0, mel_fmax=8000
 )
+# PyTorch's counter passes over the products that add to what is there.
+IN_PLACE = {torch.ops.aten.addmm_: lambda sums, left, right, **options: 2 * left[0] * left[1] * right[1]}
 CONFIG: dict[str, Any] = {
     "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2, "conditioning": "upsampled",
     "wavenet": {"num_layers": 2, "num_channels": 8, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 12, "sigma": 0.7,
@@ -167,6 +179,35 @@ def test_the_density_is_that_of_the_map() -> None:
     assert log_scale.abs().sum() > 0.1
     expected = torch.linalg.slogdet(jacobian.double())[1].float()
     torch.testing.assert_close(log_scale.sum() + log_det.sum(), expected, atol=1e-4, rtol=0)
+
+
+@settings(max_examples=25)
+@given(
+    layers=st.integers(1, 5), channels=st.sampled_from([2, 8]), frames=st.integers(1, 40), clips=st.integers(1, 2),
+    conditioning=st.sampled_from(["upsampled", "interpolated"]),
+)  # fmt: skip
+def test_a_cpu_says_by_fewer_products_what_the_network_says(
+    layers: int, channels: int, frames: int, clips: int, conditioning: str
+) -> None:
+    """Of positions that are no whole number of tiles, of dilations wider than the clip."""
+    wavenet = {"num_layers": layers, "num_channels": channels, "kernel_size": 3}
+    model = waveglow(wavenet=wavenet, conditioning=conditioning)
+    network, (mel, half) = model.flows[0].network, (mel_of(frames, clips), torch.randn(clips, 4, frames * 2))
+    with torch.no_grad():
+        heard = model._heard(mel)
+        for found, expected in zip(network.speak(half, heard), network(half, heard), strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_on_a_cpu_a_quarter_of_the_products_is_saved() -> None:
+    network = WaveNet(4, Conditioning(640, 1, 1), WaveNetConfig(num_layers=8, num_channels=256, kernel_size=3)).eval()
+    half, heard = torch.randn(1, 4, 1024), torch.randn(1, 640, 1024)
+    operations = []
+    for say in (network, network.speak):
+        with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter, torch.no_grad():
+            say(half, heard)
+        operations.append(counter.get_total_flops())
+    assert operations[1] / operations[0] == pytest.approx(0.77, abs=0.01)
 
 
 def test_between_frames_a_network_hears_a_straight_line() -> None:
