@@ -110,7 +110,8 @@ def waveglow(channels: int, conditioning: str) -> WaveGlowConfig:
     """NVIDIA's sizes but for the channels of its networks and what they hear, without the denoiser."""
     return WaveGlowConfig.model_validate({
         "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2,
-        "conditioning": conditioning, "train_on": "recorded", "segment_frames": 62, "attenuation_db": 0.0,
+        "conditioning": conditioning, "pre_emphasis": 0.0, "train_on": "recorded", "segment_frames": 62,
+        "attenuation_db": 0.0,
         "wavenet": {"num_layers": 8, "num_channels": channels, "kernel_size": 3}, "sigma": 1.0, "infer_sigma": 0.6,
         "denoiser_strength": 0.0,
     })  # fmt: skip

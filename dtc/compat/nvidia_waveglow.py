@@ -175,12 +175,14 @@ def export_waveglow(
 
     The state_dict is NVIDIA/waveglow's: one tensor for the conditioning of a flow, torch's old names of weight
     normalisation. `config` is its config.json, so `config["waveglow_config"]` are its WaveGlow's arguments. Raises
-    InputError, naming `where`, for another hop_length or conditioning than theirs.
+    InputError, naming `where`, for another hop_length or conditioning than theirs, or pre-emphasis.
     """
     if (hop := card.audio.hop_length) != HOP_LENGTH:
         raise InputError(where, f"hop_length {hop}", f"{HOP_LENGTH}, which is built into NVIDIA's code")
     if config.conditioning != "upsampled":
         raise InputError(where, f"conditioning {config.conditioning}", "upsampled, as NVIDIA's code does it")
+    if config.pre_emphasis:
+        raise InputError(where, f"pre_emphasis {config.pre_emphasis:g}", "0, as NVIDIA's code has none")
     audio, net = card.audio.model_dump(mode="json"), config.wavenet
     theirs = {
         "train_config": {"sigma": config.sigma},
@@ -216,6 +218,7 @@ def _config_tree(facts: Mapping[str, Any], audio: AudioConfig) -> dict[str, Any]
         "early_every": facts["n_early_every"],
         "early_size": facts["n_early_size"],
         "conditioning": "upsampled",
+        "pre_emphasis": 0.0,
         "wavenet": {
             "num_layers": facts["n_layers"], "num_channels": facts["n_channels"], "kernel_size": facts["kernel_size"],
         },

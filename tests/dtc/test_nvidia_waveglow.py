@@ -195,7 +195,7 @@ def test_a_model_of_the_published_sizes() -> None:
         "segment_length": 16000, "sigma": 1.0, "infer_sigma": 0.6, "denoiser_strength": 0.0,
     }  # fmt: skip
     assert imported.config.model_dump() == {
-        "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2, "conditioning": "upsampled",
+        "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0,
         "wavenet": {"num_layers": 8, "num_channels": 256, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 63, "sigma": 1.0,
         "infer_sigma": 0.6, "denoiser_strength": 0.0,
     }  # fmt: skip
@@ -213,7 +213,7 @@ def test_sizes_come_from_the_shapes_and_the_rest_from_the_config() -> None:
     for config in (whole, {**data, **SMALL, "sigma": 0.8}):
         imported = import_waveglow(fused(), config, "here")
         assert imported.config.model_dump() == {
-            "model": "waveglow", "num_flows": 4, "group_size": 6, "early_every": 3, "early_size": 2, "conditioning": "upsampled",
+            "model": "waveglow", "num_flows": 4, "group_size": 6, "early_every": 3, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0,
             "wavenet": {"num_layers": 2, "num_channels": 4, "kernel_size": 5}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 10, "sigma": 0.8,
             "infer_sigma": 0.6, "denoiser_strength": 0.0,
         }  # fmt: skip
@@ -314,11 +314,18 @@ def test_a_hop_that_their_code_does_not_have_is_refused() -> None:
         export_waveglow(imported.config, card_of(imported), imported.weights, "there")
 
 
-def test_a_conditioning_that_their_code_does_not_have_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        ({"conditioning": "interpolated"}, "conditioning interpolated, expected upsampled, as NVIDIA's"),
+        ({"pre_emphasis": 0.97}, "pre_emphasis 0.97, expected 0, as NVIDIA's"),
+    ],
+)
+def test_what_their_code_does_not_have_is_refused(edit: dict[str, object], named: str) -> None:
     imported = import_waveglow(fused(), HOP, "here")
     card = card_of(imported).model_copy(update={"audio": imported.audio.model_copy(update={"hop_length": 256})})
-    config = imported.config.model_copy(update={"conditioning": "interpolated"})
-    with pytest.raises(InputError, match=r"^there: conditioning interpolated, expected upsampled, as NVIDIA's"):
+    config = imported.config.model_copy(update=edit)
+    with pytest.raises(InputError, match=f"^there: {named}"):
         export_waveglow(config, card, imported.weights, "there")
 
 

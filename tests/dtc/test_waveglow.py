@@ -34,6 +34,8 @@ from dtc.vocoder.waveglow import (
     WaveGlowConfig,
     WaveNet,
     WaveNetConfig,
+    deemphasised,
+    emphasised,
     interpolated,
 )
 
@@ -48,7 +50,7 @@ AUDIO = AudioConfig(
 # PyTorch's counter passes over the products that add to what is there.
 IN_PLACE = {torch.ops.aten.addmm_: lambda sums, left, right, **options: 2 * left[0] * left[1] * right[1]}
 CONFIG: dict[str, Any] = {
-    "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2, "conditioning": "upsampled",
+    "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0,
     "wavenet": {"num_layers": 2, "num_channels": 8, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 12, "sigma": 0.7,
     "infer_sigma": 0.6, "denoiser_strength": 0.0,
 }  # fmt: skip
@@ -146,7 +148,7 @@ def test_parameters_of_the_published_size() -> None:
 @given(
     flows=st.integers(1, 5), group=st.sampled_from([2, 4, 8, 16]), every=st.integers(1, 4), kernel=st.sampled_from([1, 3]),
     layers=st.integers(1, 3), frames=st.integers(1, 9), clips=st.integers(1, 3), seed=st.integers(0, 99),
-    conditioning=st.sampled_from(["upsampled", "interpolated"]),
+    conditioning=st.sampled_from(["upsampled", "interpolated"]), pre_emphasis=st.sampled_from([0.0, 0.5, 0.97]),
 )  # fmt: skip
 def test_noise_becomes_the_audio_that_it_was(
     flows: int,
@@ -158,10 +160,14 @@ def test_noise_becomes_the_audio_that_it_was(
     clips: int,
     seed: int,
     conditioning: str,
+    pre_emphasis: float,
 ) -> None:
     flows = min(flows, every * (group // 2))
     wavenet = {"num_layers": layers, "num_channels": 4, "kernel_size": kernel}
-    model = waveglow(num_flows=flows, group_size=group, early_every=every, wavenet=wavenet, conditioning=conditioning)
+    model = waveglow(
+        num_flows=flows, group_size=group, early_every=every, wavenet=wavenet, conditioning=conditioning,
+        pre_emphasis=pre_emphasis,
+    )  # fmt: skip
     mel = mel_of(frames, clips)
     wave = 0.3 * torch.randn(clips, frames * 16, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
@@ -170,15 +176,24 @@ def test_noise_becomes_the_audio_that_it_was(
         torch.testing.assert_close(model.wave_of(mel, z), wave, atol=TOLERANCE, rtol=0)
 
 
-def test_the_density_is_that_of_the_map() -> None:
+@pytest.mark.parametrize("pre_emphasis", [0.0, 0.97])
+def test_the_density_is_that_of_the_map(pre_emphasis: float) -> None:
     """ln|det ∂z/∂wave| by brute force is the sum of the scales' and the mixing's logarithms."""
-    model, mel, wave = waveglow(), mel_of(2), noise(32)
+    model, mel, wave = waveglow(pre_emphasis=pre_emphasis), mel_of(2), noise(32)
     jacobian = torch.autograd.functional.jacobian(lambda row: model.noise_of(mel, row[None])[0].flatten(), wave)
     with torch.no_grad():
         _, log_scale, log_det = model.noise_of(mel, wave[None])
     assert log_scale.abs().sum() > 0.1
     expected = torch.linalg.slogdet(jacobian.double())[1].float()
     torch.testing.assert_close(log_scale.sum() + log_det.sum(), expected, atol=1e-4, rtol=0)
+
+
+def test_pre_emphasis_is_a_filter_and_its_inverse() -> None:
+    wave = noise(4000)[None]
+    sharper = emphasised(wave, 0.97)
+    torch.testing.assert_close(sharper[:, 1:], wave[:, 1:] - 0.97 * wave[:, :-1])
+    assert sharper[0, 0] == wave[0, 0]
+    torch.testing.assert_close(deemphasised(sharper, 0.97), wave, atol=1e-6, rtol=0)
 
 
 @settings(max_examples=25)
