@@ -174,7 +174,7 @@ def read_project(name: str, seed: int) -> Params:
 def merged(tree: dict, changes: Mapping) -> dict:
     """A tree with some leaves replaced."""
     return tree | {
-        name: merged(tree.get(name, {}), value) if isinstance(value, Mapping) else value
+        name: merged(tree.get(name) or {}, value) if isinstance(value, Mapping) else value
         for name, value in changes.items()
     }
 
