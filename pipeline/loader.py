@@ -25,10 +25,9 @@ class InTurn:
 
     def __init__(self, loaders: Sequence[ShardLoader]) -> None:
         self._loaders = tuple(loaders)
-        if len({loader.batches_per_epoch for loader in loaders}) != 1:
-            raise ValueError(
-                f"epochs of {[loader.batches_per_epoch for loader in loaders]} batches, expected equal ones"
-            )
+        sizes = [loader.batches_per_epoch for loader in loaders]
+        if len(set(sizes)) != 1:
+            raise ValueError(f"epochs of {sizes} batches, expected equal ones")
 
     @property
     def batches_per_epoch(self) -> int:
@@ -72,13 +71,14 @@ class ShardLoader:
             raise ValueError(f"rank {rank} of {world_size}, {workers} workers")
         self.folder, index = open_features(location, split)
         shards = [shard for shard in index.shards if shard.split == split]
-        self.places = Places(read_places(self.folder, index, split), self.folder, shards)
+        self.places = Places(read_places(self.folder, index, split), self.folder, shards, index.remedy)
         if not self.places:
             raise InputError(location, f"no clips in split {split}", "at least one", "change the split section")
         if len(self.places) < world_size:
             found = f"{len(self.places)} clips in split {split}"
             raise InputError(location, found, f"one for each of {world_size} ranks", "use fewer ranks")
-        self.rank, self.workers, self._n_mel_channels = rank, workers, index.audio.n_mel_channels
+        self.rank, self.workers = rank, workers
+        self._n_mel_channels, self._remedy = index.audio.n_mel_channels, index.remedy
         self._order = Order(self.places.ids, self.places.frames, split, batch_size, batch_frames, seed, world_size)
         self._identity: dict[str, int | str] = {
             "features": index.fingerprint, "split": split, "seed": "none" if seed is None else seed,
@@ -135,7 +135,7 @@ class ShardLoader:
         self._epoch, self._batch = epoch, batch
 
     def _reader(self) -> Reader:
-        return Reader(self.folder, self._n_mel_channels)
+        return Reader(self.folder, self._n_mel_channels, self._remedy)
 
     def _read_inline(self, batches: Sequence[Clips]) -> Generator[Batch, None, None]:
         with closing(self._reader()) as reader:

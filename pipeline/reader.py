@@ -38,14 +38,16 @@ class Place(NamedTuple):
 class Places(Sequence[Place]):
     """The places of many clips, in arrays: 130 bytes a clip, where those read from clips.jsonl take 1,500."""
 
-    def __init__(self, places: Iterable[ClipPlace], folder: Path, shards: Iterable[Shard]) -> None:
+    def __init__(
+        self, places: Iterable[ClipPlace], folder: Path, shards: Iterable[Shard], remedy: str = REMEDY
+    ) -> None:
         sizes = {shard.file: (folder / shard.file).stat().st_size for shard in shards}
         self.ids: list[str] = []
         self.frames = array("q")
         self._shards, numbers = list(sizes), {shard: number for number, shard in enumerate(sizes)}
         self._shard_numbers, self._spans = array("q"), array("q")
         for place in places:
-            _check_place(place, folder, sizes)
+            _check_place(place, folder, sizes, remedy)
             self.ids.append(place.id)
             self.frames.append(place.frames)
             self._shard_numbers.append(numbers[place.shard])
@@ -68,20 +70,20 @@ class Places(Sequence[Place]):
         return Place(self.ids[number], self._shards[self._shard_numbers[number]], self.frames[number], members)
 
 
-def _check_place(place: ClipPlace, folder: Path, sizes: Mapping[str, int]) -> None:
+def _check_place(place: ClipPlace, folder: Path, sizes: Mapping[str, int], remedy: str) -> None:
     """Raise InputError where a place cannot be: features from elsewhere may say anything."""
     where = f"{folder / place.shard}:{place.id}"
     if place.shard not in sizes:
-        raise InputError(where, "no such shard in this split", f"one of the {len(sizes)} of the index", REMEDY)
+        raise InputError(where, "no such shard in this split", f"one of the {len(sizes)} of the index", remedy)
     if place.frames < 1:
-        raise InputError(where, f"{place.frames} frames", "at least one", REMEDY)
+        raise InputError(where, f"{place.frames} frames", "at least one", remedy)
     for name in MEMBERS:
         if name not in place.members:
-            raise InputError(where, f"no {name}", " and ".join(MEMBERS), REMEDY)
+            raise InputError(where, f"no {name}", " and ".join(MEMBERS), remedy)
         first_byte, n_bytes = place.members[name]
         if first_byte < TAR_BLOCK_BYTES or n_bytes < 0 or first_byte + n_bytes > sizes[place.shard]:
             found = f"{name} at bytes {first_byte} to {first_byte + n_bytes}"
-            raise InputError(where, found, f"a place in the shard's {sizes[place.shard]} bytes", REMEDY)
+            raise InputError(where, found, f"a place in the shard's {sizes[place.shard]} bytes", remedy)
 
 
 class _Facts(BaseModel):
@@ -98,8 +100,8 @@ class Reader:
     Not mapped into memory: pages of a mapped corpus would count as this process's memory, and soon be all of it.
     """
 
-    def __init__(self, folder: Path, n_mel_channels: int) -> None:
-        self.folder, self.n_mel_channels = folder, n_mel_channels
+    def __init__(self, folder: Path, n_mel_channels: int, remedy: str = REMEDY) -> None:
+        self.folder, self.n_mel_channels, self._remedy = folder, n_mel_channels, remedy
         self._files: dict[str, FileIO] = {}
 
     def close(self) -> None:
@@ -110,7 +112,7 @@ class Reader:
     def read(self, place: ClipPlace | Place) -> Clip:
         """One clip. Raises InputError, with the shard's file and the clip, for whatever is not as the index says."""
         where = f"{self.folder / place.shard}:{place.id}"
-        facts = _parse_facts(self._member(place, "json", where), where)
+        facts = _parse_facts(self._member(place, "json", where), where, self._remedy)
         wave = self._array(place, "wave.npy", WAVE, (facts.n_samples,), where)
         shape = (self.n_mel_channels, place.frames)
         mel = self._array(place, "mel.npy", MEL, shape, where)
@@ -120,7 +122,7 @@ class Reader:
         )  # fmt: skip
 
     def _array(self, place: ClipPlace | Place, name: str, dtype: str, shape: tuple[int, ...], where: str) -> np.ndarray:
-        return from_npy(self._member(place, name, where), dtype, shape, f"{where}.{name}", REMEDY)
+        return from_npy(self._member(place, name, where), dtype, shape, f"{where}.{name}", self._remedy)
 
     def _member(self, place: ClipPlace | Place, name: str, where: str) -> UInt8[np.ndarray, " bytes"]:
         """Content of a member; the tar's own header before it must bear its name."""
@@ -132,7 +134,7 @@ class Reader:
         found = content[:TAR_NAME_BYTES].tobytes().rstrip(b"\0").decode(errors="replace")
         if read < len(content) or found != f"{place.id}.{name}":
             raise InputError(
-                f"{where}.{name}", "is not where the index says", remedy="the shard was changed; " + REMEDY
+                f"{where}.{name}", "is not where the index says", remedy="the shard was changed; " + self._remedy
             )
         return content[TAR_BLOCK_BYTES:]
 
@@ -143,14 +145,14 @@ class Reader:
             try:
                 self._files[shard] = (self.folder / shard).open("rb", buffering=0)
             except FileNotFoundError:
-                raise InputError(self.folder / shard, "no such file", "a shard of the index", REMEDY) from None
+                raise InputError(self.folder / shard, "no such file", "a shard of the index", self._remedy) from None
         return self._files[shard]
 
 
-def _parse_facts(content: UInt8[np.ndarray, " bytes"], where: str) -> _Facts:
+def _parse_facts(content: UInt8[np.ndarray, " bytes"], where: str, remedy: str) -> _Facts:
     try:
         return _Facts.model_validate_json(content.tobytes(), strict=True)
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"])
-        raise InputError(f"{where}.json", f"{key}: {fault['msg']}".removeprefix(": "), remedy=REMEDY) from None
+        raise InputError(f"{where}.json", f"{key}: {fault['msg']}".removeprefix(": "), remedy=remedy) from None

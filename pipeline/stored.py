@@ -14,7 +14,7 @@ from pipeline.audit import ManifestRow
 from pipeline.corpora import Md5
 from pipeline.features import Features
 from pipeline.npy import from_npy
-from pipeline.shards import REMEDY, Shard, ShardIndex
+from pipeline.shards import Shard, ShardIndex
 from pipeline.split import Split
 
 DTYPES = {"mel.npy": "<f4", "wave.npy": "<i2"}
@@ -44,19 +44,19 @@ def clips_of(folder: Path, index: ShardIndex, shard: Shard) -> Iterator[Features
 
 
 def _parse_sample(clip_id: str, sample: Iterable[Member], shard: Path, index: ShardIndex) -> Features:
-    where, audio = f"{shard}:{clip_id}", index.audio
+    where, audio, remedy = f"{shard}:{clip_id}", index.audio, index.remedy
     contents = {member.name.partition(".")[2]: member.content for member in sample}
     if lacking := sorted({"json", *DTYPES} - contents.keys()):
-        raise InputError(where, f"no {lacking[0]}", "a clip's text, samples and mel", REMEDY)
+        raise InputError(where, f"no {lacking[0]}", "a clip's text, samples and mel", remedy)
     try:
         facts = parse_section(json.loads(contents["json"]), _StoredFacts, f"{where}.json")
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{where}.json", f"not JSON ({error})", remedy=REMEDY) from None
+        raise InputError(f"{where}.json", f"not JSON ({error})", remedy=remedy) from None
     shapes = {
         "mel.npy": (audio.n_mel_channels, 1 + facts.n_samples // audio.hop_length),
         "wave.npy": (facts.n_samples,),
     }
-    mel, wave = (from_npy(contents[name], DTYPES[name], shapes[name], f"{where}.{name}", REMEDY) for name in DTYPES)
+    mel, wave = (from_npy(contents[name], DTYPES[name], shapes[name], f"{where}.{name}", remedy) for name in DTYPES)
     row = ManifestRow(
         id=clip_id, raw_text=facts.raw_text, spoken_text=facts.spoken_text, member=shard.name, md5=facts.source_md5,
         samples=facts.n_samples, first_byte=None, size_bytes=mel.nbytes + wave.nbytes,
