@@ -141,6 +141,12 @@ class Voice:
         return self.acoustic_card.audio
 
     @property
+    def taught_by_another(self) -> str:
+        """Where the vocoder learnt from the predicted mels of another acoustic model: of which; else nothing."""
+        taught_by, own = self.vocoder_card.aligned_by, self.acoustic_card.fingerprint
+        return f"the vocoder learnt from mels of acoustic model {taught_by}" if taught_by not in ("", own) else ""
+
+    @property
     def fingerprint(self) -> str:
         """Identity of the voice: both models."""
         return fingerprint("voice", self.acoustic_card.fingerprint, self.vocoder_card.fingerprint)

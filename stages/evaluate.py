@@ -70,7 +70,7 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
     """Speak the held-out texts, listen with the recogniser, compare with the recordings."""
     index = read_index(paths.FEATURES)
     voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
-    _require_same_features(index, voice)
+    _require_one_making(index, voice)
     loader = ShardLoader(paths.FEATURES, "test", batch_size=1)
     clips = [loader.read(place) for place in loader.places[: evaluate.max_clips]]
     grammar = find_grammar(evaluate.grammar) if evaluate.grammar else None
@@ -92,13 +92,16 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
     _summarise(metrics, copies, grammar is not None, console)
 
 
-def _require_same_features(index: ShardIndex, voice: Voice) -> None:
-    """Held-out clips are only those of the shards that the models were trained on."""
+def _require_one_making(index: ShardIndex, voice: Voice) -> None:
+    """Held-out clips are only those of the shards that both models were trained on, the vocoder for this one."""
     require_same_audio(index.audio, "features", voice.audio, "voice")
     for card in (voice.acoustic_card, voice.vocoder_card):
         if card.features != index.fingerprint:
             found = f"trained on features {card.features}"
             raise InputError(f"{card.kind} model", found, f"{index.fingerprint}, of {paths.FEATURES}", "train it again")
+    if voice.taught_by_another:
+        expected = f"{voice.acoustic_card.fingerprint}, of {paths.ACOUSTIC}"
+        raise InputError(paths.VOCODER, voice.taught_by_another, expected, "run `dtc align`, then train it again")
 
 
 def _render(voice: Voice, clips: Sequence[Clip], speeches: Sequence[Speech], evaluate: EvaluateConfig) -> list[Trial]:

@@ -42,7 +42,7 @@ def say(
     texts: Sequence[Text], config: SynthesisConfig, out: Path, seed: int, device: torch.device, console: Console
 ) -> None:
     """Speak every text with the project's voice. Nothing is written where one of them cannot be read."""
-    voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
+    voice = _load_voice(device, console)
     spoken = [voice.read(text.raw_text, text.where) for text in texts]
     started = time.monotonic()
     speeches = voice.speak_words([text.raw_text for text in texts], spoken, seed, config)
@@ -69,7 +69,7 @@ def stream(
     texts: Sequence[Text], config: SynthesisConfig, seed: int, device: torch.device, out: BinaryIO, console: Console
 ) -> None:
     """Write 16-bit samples to `out`, phrase by phrase, as soon as each is spoken; `console` is not where they go."""
-    voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
+    voice = _load_voice(device, console)
     player = f"aplay -t raw -f S16_LE -c 1 -r {voice.audio.sampling_rate}"
     if out.isatty():
         remedy = f"try `dtc say --stream … | {player}`"
@@ -91,6 +91,14 @@ def stream(
         f"say: {spoken_s:.1f} s of speech in {seconds:.1f} s, the first after {first_s:.2f} s", highlight=False
     )
     console.print(f"say: as `{player}` plays it; voice {voice.fingerprint}", highlight=False)
+
+
+def _load_voice(device: torch.device, console: Console) -> Voice:
+    voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
+    if voice.taught_by_another:
+        own = f"this is {voice.acoustic_card.fingerprint}: run `dtc align`, then `dtc train vocoder`, for its own"
+        console.print(f"say: {voice.taught_by_another}, {own}", highlight=False)
+    return voice
 
 
 def _doubts(text: Text, speech: Speech, path: Path) -> list[str]:

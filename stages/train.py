@@ -84,7 +84,8 @@ def train_vocoder(
     card = _card("vocoder", vocoder, training, index)
     folders = FOLDERS[vocoder.train_on]
     if paths.GTA in folders:
-        card = card.model_copy(update={"aligned": _read_aligned(index).fingerprint})
+        aligned, acoustic = _read_aligned(index)
+        card = card.model_copy(update={"aligned": aligned.fingerprint, "aligned_by": acoustic})
     model: nn.Module = build_vocoder(vocoder, index.audio, *card.statistics())
     if isinstance(vocoder, VocosConfig) and vocoder.adversarial:
         model = Adversarial(model, vocoder.adversarial)
@@ -126,8 +127,8 @@ def batches_of(folders: Sequence[Path], split: Literal["train", "validation"], t
     return loaders[0] if len(loaders) == 1 else InTurn(loaders)
 
 
-def _read_aligned(features: ShardIndex) -> ShardIndex:
-    """Of the predicted mels, where they are models/acoustic's of data/features by now."""
+def _read_aligned(features: ShardIndex) -> tuple[ShardIndex, str]:
+    """Of the predicted mels, and the model's fingerprint, where they are models/acoustic's of data/features by now."""
     if not (paths.GTA / INDEX).is_file():
         raise InputError(paths.GTA, "no predicted mels", "some, as vocoder.train_on says", "run `dtc align` first")
     index = read_index(paths.GTA)
@@ -137,7 +138,7 @@ def _read_aligned(features: ShardIndex) -> ShardIndex:
         by, of = (index.predicted.acoustic, index.predicted.features) if index.predicted else ("none", "none")
         found = f"mels predicted by model {by} of features {of}"
         raise InputError(paths.GTA, found, f"by {acoustic} of {features.fingerprint}", index.remedy)
-    return index
+    return index, acoustic
 
 
 def _read_index(audio: AudioConfig) -> ShardIndex:

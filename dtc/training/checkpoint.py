@@ -41,7 +41,8 @@ class ModelCard(Section):
     mel_deviation: tuple[float, ...]
     corpus: str  # MD5 of the archive
     features: str  # fingerprint of the shards
-    aligned: str = ""  # that of the predicted mels, where a vocoder has learnt from them
+    aligned: str = ""  # that of the predicted mels, where a vocoder has learnt from them, and
+    aligned_by: str = ""  # the fingerprint of the acoustic model that predicted them
     steps: int
     weights: str = ""  # SHA-256 of model.safetensors, filled in when saved
 

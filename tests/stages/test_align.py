@@ -134,6 +134,7 @@ def test_the_vocoder_learns_from_them(trained: Project, train_on: str, folders: 
     card = read_model(paths.VOCODER, "vocoder")[0]
     assert card.steps == folders * before.steps, "an epoch is one of each"
     assert (before.aligned, card.aligned) == ("", read_index(paths.GTA).fingerprint)
+    assert (before.aligned_by, card.aligned_by) == ("", read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint)
     assert (card.features, card.mel_mean) == (before.features, before.mel_mean)
     assert card.weights != before.weights
     trained.run("evaluate", "--device", "cpu")
@@ -175,6 +176,22 @@ def test_what_does_not_belong_together_is_refused(trained: Project) -> None:
     line = trained.run("align", "--device", "cpu", code=2)
     assert line.startswith("models/acoustic: a model trained on features ")
     assert line.endswith("of data/features; train it again")
+
+
+def test_a_vocoder_that_learnt_from_another_model_says_so(trained: Project) -> None:
+    trained.run("align", "--device", "cpu")
+    trained.run("train", "vocoder", "--device", "cpu")
+    assert "learnt from mels" not in trained.run("say", "one", "--device", "cpu")
+    taught_by = read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint
+    trained.write_params({"vocoder.train_on": "gta", "training.acoustic.seed": 2})
+    trained.run("train", "acoustic", "--device", "cpu")
+    own = read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint
+    line = f"the vocoder learnt from mels of acoustic model {taught_by}"
+    said = " ".join(trained.run("say", "one", "--device", "cpu").split())
+    assert f"say: {line}, this is {own}: run `dtc align`, then `dtc train vocoder`, for its own" in said
+    assert trained.run("evaluate", "--device", "cpu", code=2) == (
+        f"models/vocoder: {line}, expected {own}, of models/acoustic; run `dtc align`, then train it again"
+    )
 
 
 def test_dvc_sees_what_the_vocoder_learns_from(project: Project) -> None:
