@@ -5,7 +5,8 @@
 
 It wants `data/features` and `models/acoustic`, as `dvc repro` leaves them, and makes the predicted mels where there are
 none. One thread each: several can be trained side by side, once those are made. The voice's mels are the acoustic
-model's, three renderings of each held-out text, the same for every vocoder.
+model's, three renderings of each held-out text, the same for every vocoder. Each is heard as its network speaks, and
+fitted to the mel by `vocoder.fit_iterations`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from dtc.training.logbook import CURVE, read_curve
 from dtc.training.loop import train
 from dtc.vocoder import build_vocoder
 from dtc.vocoder.adversarial import Adversarial
+from dtc.vocoder.fitting import fit_mel
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from dtc.vocoder.vocos import VocosConfig
 from pipeline.corpora import find_grammar
@@ -69,6 +71,7 @@ VOCODERS: Mapping[str, tuple[str, Mapping]] = {
     "vocos_critics": ("params.yaml", {"vocoder": {"adversarial": CRITICS}}),
     "waveglow": ("stages/presets/numbers-waveglow.yaml", {}),
 }
+Speak = Callable[[Tensor], Tensor]  # mels → waveforms
 SEEDS = (1, 2, 3)  # of the voice's mels
 TEXTS_AT_ONCE = 16
 SHOWN = ("log_mel_l1", "multi_resolution_stft", "stoi", "f0_rmse_cents", "voicing_error", "distill_mos")
@@ -110,9 +113,22 @@ def measure(name: str) -> None:
     }  # fmt: skip
     test = ShardLoader(paths.FEATURES, "test", 1)
     clips = [test.read(place) for place in test.places]
-    facts |= {"copies": copies_of(vocoder, clips, params), "voice": voice_of(vocoder, clips, params)}
+    facts["heard"] = [listen(vocoder, clips, params, iterations) for iterations in (0, params.vocoder.fit_iterations)]
     (run / "results.json").write_text(json.dumps(facts, indent=2) + "\n")
-    console.print(f"{name}: copies {facts['copies']}, voice {facts['voice']}", highlight=False)
+    console.print(f"{name}: {facts['heard']}", highlight=False)
+
+
+def listen(vocoder: nn.Module, clips: list[Clip], params: Params, iterations: int) -> dict:
+    """Copies and voice of a vocoder that is given as its network speaks, fitted."""
+
+    def speak(mel: Tensor) -> Tensor:
+        return fit_mel(vocoder(mel), mel, params.audio, iterations)
+
+    return {
+        "fit_iterations": iterations,
+        "copies": copies_of(speak, clips, params),
+        "voice": voice_of(speak, clips, params),
+    }
 
 
 @contextmanager
@@ -139,7 +155,8 @@ def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> t
     index, training = read_index(paths.FEATURES), params.training.vocoder
     seed_all(training.seed, "weights")
     statistics = (torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
-    vocoder: nn.Module = build_vocoder(params.vocoder, index.audio, *statistics)
+    unfitted = params.vocoder.model_copy(update={"fit_iterations": 0})
+    vocoder: nn.Module = build_vocoder(unfitted, index.audio, *statistics)
     taught = vocoder
     if isinstance(params.vocoder, VocosConfig) and params.vocoder.adversarial:
         taught = Adversarial(vocoder, params.vocoder.adversarial)
@@ -151,10 +168,10 @@ def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> t
 
 
 @torch.no_grad()
-def copies_of(vocoder: nn.Module, clips: list[Clip], params: Params) -> dict[str, float]:
+def copies_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, float]:
     """Each held-out recording from its own mel: all measures that are installed, words, and time."""
     started = time.process_time()
-    waves = [vocoder(clip.mel[None])[0] for clip in clips]
+    waves = [speak(clip.mel[None])[0] for clip in clips]
     seconds = time.process_time() - started
     qualities = [
         measure_quality(clip.wave.numpy(), wave.numpy(), params.audio) for clip, wave in zip(clips, waves, strict=True)
@@ -165,7 +182,7 @@ def copies_of(vocoder: nn.Module, clips: list[Clip], params: Params) -> dict[str
 
 
 @torch.no_grad()
-def voice_of(vocoder: nn.Module, clips: list[Clip], params: Params) -> dict[str, float]:
+def voice_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, float]:
     """Each held-out text by the acoustic model, each in three renderings."""
     acoustic, card = load_acoustic(paths.ACOUSTIC, torch.device("cpu"))
     texts = sorted((clip.spoken_text for clip in clips), key=len)
@@ -174,7 +191,7 @@ def voice_of(vocoder: nn.Module, clips: list[Clip], params: Params) -> dict[str,
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             symbols = [torch.tensor(text_to_ids(text)) for text in texts[first : first + TEXTS_AT_ONCE]]
             mels += [utterance.mel for utterance in acoustic.infer(symbols, seed)]
-    waves = [vocoder(mel[None])[0] for mel in mels]
+    waves = [speak(mel[None])[0] for mel in mels]
     return {"acoustic": card.fingerprint, "word_error_rate": word_error_rate(waves, texts * len(SEEDS), params)}
 
 
@@ -191,14 +208,16 @@ def report() -> None:
     files = [RUNS / name / "results.json" for name in VOCODERS]
     trials = [json.loads(file.read_text()) for file in files if file.is_file()]
     write_results("vocoder_quality", trials)
-    table = Table("vocoder", "steps", "CPU minutes", "parameters", *SHOWN, "word errors, copies", "voice", "s per s")
+    table = Table("vocoder", "fitted", "steps", "CPU minutes", *SHOWN, "word errors, copies", "voice", "s per s")
     for trial in trials:
-        copies = trial["copies"]
-        table.add_row(
-            trial["name"], f"{trial['steps']:,}", f"{trial['cpu_minutes']:.1f}", f"{trial['parameters']:,}",
-            *(f"{copies[name]:.3g}" if name in copies else "–" for name in SHOWN), f"{copies['word_error_rate']:.1%}",
-            f"{trial['voice']['word_error_rate']:.1%}", f"{copies['real_time_factor']:.3f}",
-        )  # fmt: skip
+        for heard in trial["heard"]:
+            copies = heard["copies"]
+            table.add_row(
+                trial["name"], str(heard["fit_iterations"]), f"{trial['steps']:,}", f"{trial['cpu_minutes']:.1f}",
+                *(f"{copies[name]:.3g}" if name in copies else "–" for name in SHOWN),
+                f"{copies['word_error_rate']:.1%}", f"{heard['voice']['word_error_rate']:.1%}",
+                f"{copies['real_time_factor']:.3f}",
+            )  # fmt: skip
     Console(width=180).print(table)
     for name in SHOWN:
         print(f"{name}: {MEANINGS[name]}")
