@@ -504,7 +504,7 @@ def test_evaluate_without_a_grammar_listens_to_nothing(voice: Path, project: Pro
     copies = metrics["copies"]
     assert list(copies) == ["recording", "copy_synthesis", "griffin_lim"]
     assert copies["recording"]["log_mel_l1"] == copies["recording"]["multi_resolution_stft"] == 0.0, "the ceiling"
-    assert 0 < copies["griffin_lim"]["log_mel_l1"] < copies["copy_synthesis"]["log_mel_l1"], "trained for one epoch"
+    assert 0 < copies["copy_synthesis"]["log_mel_l1"] < copies["griffin_lim"]["log_mel_l1"], "only one is fitted"
     assert copies["copy_synthesis"]["real_time_factor"] > 0
     assert Path("results/report/index.html").is_file()
 
