@@ -91,13 +91,9 @@ def contestants(device: torch.device) -> list[Contestant]:
     """Each with random weights. WaveGlow's full size is NVIDIA's."""
     full, small = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in (FULL_SIZE, SMALL))
     steps = {name: full["evaluate"][f"griffin_lim_{name}"] for name in ("iterations", "momentum")}
-    fitted = VocosConfig.model_validate(small["vocoder"])
-    iterations = {"fit_iterations": fitted.fit_iterations}
     configs = {
-        "Vocos, full size": (VocosConfig.model_validate(full["vocoder"] | {"fit_iterations": 0}), full, 10.0),
-        "Vocos, full size, fitted": (VocosConfig.model_validate(full["vocoder"] | iterations), full, 10.0),
-        "Vocos, params.yaml, not fitted": (fitted.model_copy(update={"fit_iterations": 0}), small, 10.0),
-        "Vocos, params.yaml": (fitted, small, 10.0),
+        "Vocos, full size": (VocosConfig.model_validate(full["vocoder"]), full, 10.0),
+        "Vocos, params.yaml": (VocosConfig.model_validate(small["vocoder"]), small, 10.0),
         "WaveGlow-256": (waveglow(256, "upsampled"), full, 1.0),
         "WaveGlow-256, interpolated": (waveglow(256, "interpolated"), full, 1.0),
         "WaveGlow-64": (waveglow(64, "upsampled"), full, 1.0),
@@ -115,7 +111,7 @@ def waveglow(channels: int, conditioning: str) -> WaveGlowConfig:
     return WaveGlowConfig.model_validate({
         "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2,
         "conditioning": conditioning, "pre_emphasis": 0.0, "train_on": "recorded", "segment_frames": 62,
-        "attenuation_db": 0.0, "fit_iterations": 0,
+        "attenuation_db": 0.0,
         "wavenet": {"num_layers": 8, "num_channels": channels, "kernel_size": 3}, "sigma": 1.0, "infer_sigma": 0.6,
         "denoiser_strength": 0.0,
     })  # fmt: skip

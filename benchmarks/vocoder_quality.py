@@ -6,7 +6,7 @@
 It wants `data/features` and `models/acoustic`, as `dvc repro` leaves them, and makes the predicted mels where there are
 none. One thread each: several can be trained side by side, once those are made. The voice's mels are the acoustic
 model's, three renderings of each held-out text, the same for every vocoder. Each is heard as its network speaks, and
-fitted to the mel by `vocoder.fit_iterations`.
+fitted to the mel by `evaluate.fit_iterations`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from dtc.acoustic import load_acoustic
 from dtc.batch import Clip
-from dtc.evaluation.quality import MEANINGS, mean_quality, measure_quality
+from dtc.evaluation.quality import MEANINGS, mean_quality, measure_quality, opinion_scores
 from dtc.evaluation.recogniser import transcribe_all, word_errors
 from dtc.files import write_whole
 from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
@@ -113,13 +113,13 @@ def measure(name: str) -> None:
     }  # fmt: skip
     test = ShardLoader(paths.FEATURES, "test", 1)
     clips = [test.read(place) for place in test.places]
-    facts["heard"] = [listen(vocoder, clips, params, iterations) for iterations in (0, params.vocoder.fit_iterations)]
+    facts["heard"] = [listen(vocoder, clips, params, iterations) for iterations in (0, params.evaluate.fit_iterations)]
     (run / "results.json").write_text(json.dumps(facts, indent=2) + "\n")
     console.print(f"{name}: {facts['heard']}", highlight=False)
 
 
 def listen(vocoder: nn.Module, clips: list[Clip], params: Params, iterations: int) -> dict:
-    """Copies and voice of a vocoder that is given as its network speaks, fitted."""
+    """Copies and voice of a vocoder, fitted."""
 
     def speak(mel: Tensor) -> Tensor:
         return fit_mel(vocoder(mel), mel, params.audio, iterations)
@@ -155,8 +155,7 @@ def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> t
     index, training = read_index(paths.FEATURES), params.training.vocoder
     seed_all(training.seed, "weights")
     statistics = (torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
-    unfitted = params.vocoder.model_copy(update={"fit_iterations": 0})
-    vocoder: nn.Module = build_vocoder(unfitted, index.audio, *statistics)
+    vocoder: nn.Module = build_vocoder(params.vocoder, index.audio, *statistics)
     taught = vocoder
     if isinstance(params.vocoder, VocosConfig) and params.vocoder.adversarial:
         taught = Adversarial(vocoder, params.vocoder.adversarial)
@@ -183,7 +182,7 @@ def copies_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, floa
 
 @torch.no_grad()
 def voice_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, float]:
-    """Each held-out text by the acoustic model, each in three renderings."""
+    """Each held-out text by the acoustic model, each in three renderings: words of all, opinion of the first ones."""
     acoustic, card = load_acoustic(paths.ACOUSTIC, torch.device("cpu"))
     texts = sorted((clip.spoken_text for clip in clips), key=len)
     mels: list[Tensor] = []
@@ -192,7 +191,9 @@ def voice_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, float
             symbols = [torch.tensor(text_to_ids(text)) for text in texts[first : first + TEXTS_AT_ONCE]]
             mels += [utterance.mel for utterance in acoustic.infer(symbols, seed)]
     waves = [speak(mel[None])[0] for mel in mels]
-    return {"acoustic": card.fingerprint, "word_error_rate": word_error_rate(waves, texts * len(SEEDS), params)}
+    scores = [opinion_scores(wave.numpy(), params.audio.sampling_rate) for wave in waves[: len(texts)]]
+    heard = word_error_rate(waves, texts * len(SEEDS), params)
+    return {"acoustic": card.fingerprint, **mean_quality(scores), "word_error_rate": heard}
 
 
 def word_error_rate(waves: list[Tensor], texts: list[str], params: Params) -> float:
@@ -208,15 +209,26 @@ def report() -> None:
     files = [RUNS / name / "results.json" for name in VOCODERS]
     trials = [json.loads(file.read_text()) for file in files if file.is_file()]
     write_results("vocoder_quality", trials)
-    table = Table("vocoder", "fitted", "steps", "CPU minutes", *SHOWN, "word errors, copies", "voice", "s per s")
+    heads = (
+        "vocoder",
+        "fitted",
+        "steps",
+        "CPU minutes",
+        *SHOWN,
+        "word errors",
+        "s per s",
+        "voice: opinion",
+        "word errors",
+    )
+    table = Table(*heads)
     for trial in trials:
         for heard in trial["heard"]:
-            copies = heard["copies"]
+            copies, voice = heard["copies"], heard["voice"]
             table.add_row(
                 trial["name"], str(heard["fit_iterations"]), f"{trial['steps']:,}", f"{trial['cpu_minutes']:.1f}",
                 *(f"{copies[name]:.3g}" if name in copies else "–" for name in SHOWN),
-                f"{copies['word_error_rate']:.1%}", f"{heard['voice']['word_error_rate']:.1%}",
-                f"{copies['real_time_factor']:.3f}",
+                f"{copies['word_error_rate']:.1%}", f"{copies['real_time_factor']:.3f}",
+                f"{voice['distill_mos']:.3g}" if "distill_mos" in voice else "–", f"{voice['word_error_rate']:.1%}",
             )  # fmt: skip
     Console(width=180).print(table)
     for name in SHOWN:

@@ -97,7 +97,7 @@ def mel_from_magnitude(
     """Natural-log mel of STFT magnitudes; bins above mel_fmax count nothing and may be missing."""
     bins = _bins_under_filters(audio)
     filters = mel_filters(audio, magnitude.device)[:, :bins]
-    return float32_product(filters, magnitude[:, :bins]).clamp(min=LOG_FLOOR).log()
+    return _product(filters, magnitude[:, :bins]).clamp(min=LOG_FLOOR).log()
 
 
 def stft(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Tensor:
@@ -108,17 +108,6 @@ def stft(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Tensor:
         wave, audio.filter_length, audio.hop_length, audio.win_length, _window(audio, wave.device),
         center=True, pad_mode="reflect", return_complex=True,
     )  # fmt: skip
-
-
-def stft_between_zeros(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Tensor:
-    """The same with zeros around the clip, not its reflection, and frames = samples // hop_length.
-
-    So a single frame, too short to reflect, has a result too.
-    """
-    return torch.stft(
-        wave, audio.filter_length, audio.hop_length, audio.win_length, _window(audio, wave.device),
-        center=True, pad_mode="constant", return_complex=True,
-    )[..., : wave.shape[-1] // audio.hop_length]  # fmt: skip
 
 
 def _magnitude(spectrum: Tensor) -> Float[Tensor, "batch bins frames"]:
@@ -136,11 +125,11 @@ def magnitude_from_mel(
     Bins above mel_fmax lie under no filter and come out as 0.
     """
     inverse = _mel_pseudo_inverse(audio, mel.device)
-    return float32_product(inverse, mel.exp()).clamp(min=0.0)
+    return _product(inverse, mel.exp()).clamp(min=0.0)
 
 
-def float32_product(matrix: Float[Tensor, "out into"], values: Float[Tensor, "batch into frames"]) -> Tensor:
-    """Product in float32, also where a training runs in bfloat16: a mel with three digits would be another mel."""
+def _product(matrix: Float[Tensor, "out into"], values: Float[Tensor, "batch into frames"]) -> Tensor:
+    """In float32 also where a training runs in bfloat16: a mel with three digits would be another mel."""
     with torch.autocast(values.device.type, enabled=False):
         return torch.matmul(matrix, values)
 
@@ -158,7 +147,11 @@ def griffin_lim(
     phase = torch.polar(torch.ones_like(noise), noise).to(magnitude.device)
     estimate, previous = magnitude * phase, torch.zeros(1, device=magnitude.device)
     for _ in range(iterations):
-        rebuilt = stft_between_zeros(istft(estimate, audio, frames * audio.hop_length), audio)
+        # Zeros around the clip, not its reflection: so a single frame, too short to reflect, has a result too.
+        rebuilt = torch.stft(
+            istft(estimate, audio, frames * audio.hop_length), audio.filter_length, audio.hop_length, audio.win_length,
+            _window(audio, magnitude.device), center=True, pad_mode="constant", return_complex=True,
+        )[..., :frames]  # fmt: skip
         accelerated = rebuilt + momentum * (rebuilt - previous)
         estimate, previous = magnitude * accelerated / accelerated.abs().clamp(min=1e-16), rebuilt
     return istft(estimate, audio, frames * audio.hop_length)

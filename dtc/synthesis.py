@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from dtc.acoustic import load_acoustic
@@ -35,6 +35,7 @@ from dtc.text import spoken_words
 from dtc.text.symbols import text_to_ids, unknown_symbols
 from dtc.training.checkpoint import ModelCard
 from dtc.vocoder import Vocoder, load_vocoder
+from dtc.vocoder.fitting import fit_mel
 
 PHRASES_PER_BATCH = 16
 LONGEST_SHOWN = 80  # characters of a text in an error's line
@@ -46,6 +47,8 @@ class SynthesisConfig(Section):
 
     # At most, at a phrase that went wrong, each with another dropout of the prenet; 1: no second.
     attempts: PositiveInt
+    # That bring what the vocoder says nearer to the mel, see `fit_mel`; 0: as it says it.
+    fit_iterations: NonNegativeInt
     decoder_weights: Precision  # float16 and int8 are half and a quarter of the bytes to read for every frame
     cuda_graphs: bool  # on a GPU, many decoder steps in one launch
     # Symbols; a longer sentence is spoken in parts, at its commas or else between words.
@@ -197,7 +200,7 @@ class Voice:
         before: tuple[Phrase, Tensor] | None = None
         for phrase in self._phrases(spoken_text, config.longest_phrase):
             utterance, attempts = self._utter([phrase.words], seed, config.attempts)[phrase.words]
-            wave = self.vocoder(utterance.mel[None])[0].cpu()
+            wave = self._vocode(utterance.mel, config.fit_iterations)
             pause_steps = self._pause_steps(*before, wave, config) if before else 0
             pause = wave.new_zeros(pause_steps * self.acoustic.frames_per_step * self.audio.hop_length)
             yield Piece(phrase.words, torch.cat([pause, wave]), utterance.status, attempts)
@@ -230,7 +233,7 @@ class Voice:
     def _with_pauses(
         self, phrases: Sequence[Phrase], said: Sequence[tuple[Utterance, int]], config: SynthesisConfig
     ) -> tuple[SpokenPhrase, ...]:
-        waves = [self.vocoder(utterance.mel[None])[0].cpu() for utterance, _ in said]
+        waves = [self._vocode(utterance.mel, config.fit_iterations) for utterance, _ in said]
         pause_steps = [
             self._pause_steps(phrase, before, after, config)
             for phrase, (before, after) in zip(phrases, pairwise(waves), strict=False)
@@ -259,10 +262,12 @@ class Voice:
         return int((power > QUIET**2 * power.max()).int().argmax()) * hop / self.audio.sampling_rate
 
     @torch.inference_mode()
-    def copy(self, mel: Float[Tensor, "mels frames"]) -> Float[Tensor, " samples"]:
+    def copy(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
         """A recording's mel through the vocoder: what the vocoder alone costs."""
-        device = next(self.acoustic.parameters()).device
-        return self.vocoder(mel[None].to(device))[0].cpu()
+        return self._vocode(mel.to(next(self.acoustic.parameters()).device), fit_iterations)
+
+    def _vocode(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
+        return fit_mel(self.vocoder(mel[None]), mel[None], self.audio, fit_iterations)[0].cpu()
 
 
 def _with_pause(

@@ -9,7 +9,7 @@ import platform
 import shutil
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.evaluation import EvaluateConfig
 from dtc.evaluation.metrics import attention_diagonality, attention_focus, mel_cepstral_distortion_db, real_time_factor
-from dtc.evaluation.quality import mean_quality, measure_quality, not_measured
+from dtc.evaluation.quality import mean_quality, measure_quality, not_measured, opinion_scores
 from dtc.evaluation.recogniser import transcribe_all, word_errors
 from dtc.files import write_whole
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip, write_report
@@ -41,16 +41,17 @@ from stages import paths
 from stages.say import write_speech
 
 # How each clip is made to sound; the recording is what no voice can beat.
-RECORDING, COPY, SYNTHESIS = "recording", "copy_synthesis", "synthesis"
+RECORDING, COPY, FITTED_COPY, SYNTHESIS = "recording", "copy_synthesis", "fitted_copy", "synthesis"
 GRIFFIN_LIM_COPY, GRIFFIN_LIM_SYNTHESIS = "griffin_lim", "griffin_lim_synthesis"
 NOTES = {
     RECORDING: "what the corpus holds: the ceiling",
     COPY: "the recording's mel through the trained vocoder",
+    FITTED_COPY: "the same, fitted to that mel",
     GRIFFIN_LIM_COPY: "the recording's mel through Griffin-Lim",
     SYNTHESIS: "text through both trained models: the voice",
     GRIFFIN_LIM_SYNTHESIS: "text through the acoustic model and Griffin-Lim",
 }
-COPIES = (RECORDING, COPY, GRIFFIN_LIM_COPY)
+COPIES = (RECORDING, COPY, FITTED_COPY, GRIFFIN_LIM_COPY)
 FAIR_EAR = 0.02  # word error rate of the recordings above which the recogniser says little about a voice
 
 Wave = Float[Tensor, " samples"]
@@ -108,20 +109,23 @@ def _render(voice: Voice, clips: Sequence[Clip], speeches: Sequence[Speech], eva
     iterations, momentum = evaluate.griffin_lim_iterations, evaluate.griffin_lim_momentum
     config = GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=iterations, momentum=momentum)
     griffin_lim = GriffinLim(config, voice.audio)
+    makers: dict[str, Callable[[Tensor], Tensor]] = {
+        COPY: lambda mel: voice.copy(mel, fit_iterations=0),
+        FITTED_COPY: lambda mel: voice.copy(mel, evaluate.fit_iterations),
+        GRIFFIN_LIM_COPY: lambda mel: griffin_lim(mel[None])[0],
+    }
     trials = []
     for clip, speech in zip(clips, speeches, strict=True):
-        started = time.perf_counter()
-        copy = voice.copy(clip.mel)
-        copied = time.perf_counter()
-        griffin_lim_copy = griffin_lim(clip.mel[None])[0]
-        copy_s = {COPY: copied - started, GRIFFIN_LIM_COPY: time.perf_counter() - copied}
         waves = {
             RECORDING: clip.wave,
-            COPY: copy,
-            GRIFFIN_LIM_COPY: griffin_lim_copy,
             SYNTHESIS: speech.wave,
             GRIFFIN_LIM_SYNTHESIS: griffin_lim(speech.mel[None])[0],
         }
+        copy_s = {}
+        for name, make in makers.items():
+            started = time.perf_counter()
+            waves[name] = make(clip.mel)
+            copy_s[name] = time.perf_counter() - started
         trials.append(Trial(clip, speech, waves, copy_s))
     return trials
 
@@ -156,6 +160,7 @@ def _metrics(
     recorded_s = sum(len(trial.clip.wave) for trial in trials) / sampling_rate
     return {
         **rates,
+        **mean_quality([opinion_scores(trial.speech.wave.numpy(), sampling_rate) for trial in trials]),
         "mel_cepstral_distortion_db": statistics.fmean(
             mel_cepstral_distortion_db(trial.clip.mel.numpy(), trial.speech.mel.numpy()) for trial in trials
         ),

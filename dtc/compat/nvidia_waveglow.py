@@ -219,7 +219,6 @@ def _config_tree(facts: Mapping[str, Any], audio: AudioConfig) -> dict[str, Any]
         "early_size": facts["n_early_size"],
         "conditioning": "upsampled",
         "pre_emphasis": 0.0,
-        "fit_iterations": 0,
         "wavenet": {
             "num_layers": facts["n_layers"], "num_channels": facts["n_channels"], "kernel_size": facts["kernel_size"],
         },

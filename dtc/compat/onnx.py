@@ -1,7 +1,7 @@
 """A vocoder as an ONNX model, for those who have no PyTorch: mel in, waveform out, any number of clips and frames.
 
-The STFT and its inverse are inside, as convolutions: a frame's bins are products of its samples with cosines and sines;
-its samples, of its bins, which overlap and are divided by the sum of the squared windows.
+The inverse STFT is inside, as convolutions: a frame's samples are a product of its bins with cosines and sines, which
+overlap and are divided by the sum of the squared windows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.vocoder import Vocoder
-from dtc.vocoder.fitting import fit_by
 from dtc.vocoder.vocos import Vocos
 from dtc.vocoder.waveglow import WaveGlow
 
@@ -87,14 +86,13 @@ class SpeakingWaveGlow(nn.Module):
 
     def __init__(self, vocoder: WaveGlow) -> None:
         super().__init__()
-        self.vocoder, self.stft, self.inverse_stft = vocoder, Stft(vocoder.audio), InverseStft(vocoder.audio)
+        self.vocoder = vocoder
 
     def forward(
         self, mel: Float[Tensor, "batch mels frames"], noise: Float[Tensor, "batch group positions"]
     ) -> Float[Tensor, "batch samples"]:
         """Positions * group = frames * hop_length."""
-        wave, iterations = self.vocoder.wave_of(mel, noise), self.vocoder.config.fit_iterations
-        return fit_by(self.stft, self.inverse_stft, wave, mel, self.vocoder.audio, iterations)
+        return self.vocoder.wave_of(mel, noise)
 
 
 class SpeakingVocos(nn.Module):
@@ -102,32 +100,12 @@ class SpeakingVocos(nn.Module):
 
     def __init__(self, vocoder: Vocos) -> None:
         super().__init__()
-        self.vocoder, self.stft, self.inverse_stft = vocoder, Stft(vocoder.audio), InverseStft(vocoder.audio)
+        self.vocoder, self.inverse_stft = vocoder, InverseStft(vocoder.audio)
 
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
         """Samples = frames * hop_length."""
         magnitude, phase = self.vocoder.spectrum(mel)
-        wave = self.inverse_stft(torch.stack([magnitude * phase.cos(), magnitude * phase.sin()], dim=3))
-        iterations = self.vocoder.config.fit_iterations
-        return fit_by(self.stft, self.inverse_stft, wave, mel, self.vocoder.audio, iterations)
-
-
-class Stft(nn.Module):
-    """`dtc.audio.stft_between_zeros` as a convolution."""
-
-    basis: Tensor
-
-    def __init__(self, audio: AudioConfig) -> None:
-        super().__init__()
-        self.hop_length = audio.hop_length
-        basis = torch.cat(_waves_of_bins(audio.filter_length)) * _window(audio)
-        self.register_buffer("basis", basis.float()[:, None])  # (2 bins, 1, samples)
-
-    def forward(self, wave: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch bins frames 2"]:
-        """Frames = samples // hop_length, the first centred on the first sample."""
-        half = self.basis.shape[2] // 2
-        padded = F.pad(wave[:, None], (half, half - self.hop_length))
-        return torch.stack(F.conv1d(padded, self.basis, stride=self.hop_length).chunk(2, dim=1), dim=3)
+        return self.inverse_stft(magnitude * phase.cos(), magnitude * phase.sin())
 
 
 class InverseStft(nn.Module):
@@ -138,32 +116,23 @@ class InverseStft(nn.Module):
 
     def __init__(self, audio: AudioConfig) -> None:
         super().__init__()
-        self.hop_length, size, window = audio.hop_length, audio.filter_length, _window(audio)
-        cosines, sines = _waves_of_bins(size)
+        self.hop_length, size = audio.hop_length, audio.filter_length
+        margin = size - audio.win_length  # a shorter window stands in the middle of the frame
+        window = F.pad(torch.hann_window(audio.win_length), (margin // 2, margin - margin // 2))
+        bins, samples = torch.arange(size // 2 + 1)[:, None], torch.arange(size)
+        angles = 2.0 * torch.pi * (bins * samples % size).double() / size
         twice = torch.full((size // 2 + 1, 1), 2.0).double()  # each stands for its mirror image too, but the outer two
         twice[0] = twice[-1] = 1.0
-        basis = torch.cat([twice * cosines, twice * sines]) * window / size
+        basis = torch.cat([twice * angles.cos(), -twice * angles.sin()]) * window / size
         self.register_buffer("basis", basis.float()[:, None])  # (2 bins, 1, samples)
-        self.register_buffer("squared_window", window.square().float()[None, None])
+        self.register_buffer("squared_window", window.square()[None, None])
 
-    def forward(self, spectrum: Float[Tensor, "batch bins frames 2"]) -> Float[Tensor, "batch samples"]:
+    def forward(
+        self, real: Float[Tensor, "batch bins frames"], imaginary: Float[Tensor, "batch bins frames"]
+    ) -> Float[Tensor, "batch samples"]:
         """Samples = frames * hop_length, from the middle of the first frame on."""
-        real, imaginary = spectrum.unbind(dim=3)
         frames, hop = real.shape[2], self.hop_length
         waves = F.conv_transpose1d(torch.cat([real, imaginary], dim=1), self.basis, stride=hop)
         weights = F.conv_transpose1d(torch.ones_like(real[:, :1]), self.squared_window, stride=hop)
         first = self.basis.shape[2] // 2
         return (waves / weights.clamp(min=1e-11))[:, 0, first : first + frames * hop]
-
-
-def _waves_of_bins(size: int) -> tuple[Float[Tensor, "bins samples"], Float[Tensor, "bins samples"]]:
-    """Cosines and negative sines: what the real and the imaginary part of each bin weigh."""
-    bins, samples = torch.arange(size // 2 + 1)[:, None], torch.arange(size)
-    angles = 2.0 * torch.pi * (bins * samples % size).double() / size
-    return angles.cos(), -angles.sin()
-
-
-def _window(audio: AudioConfig) -> Float[Tensor, " samples"]:
-    """As long as the FFT: a shorter one stands in its middle."""
-    margin = audio.filter_length - audio.win_length
-    return F.pad(torch.hann_window(audio.win_length).double(), (margin // 2, margin - margin // 2))

@@ -13,5 +13,6 @@ class EvaluateConfig(Section):
     seed: NonNegativeInt  # of the synthesis
     max_clips: PositiveInt  # held-out clips, the first in the shards
     grammar: str | None  # JSGF file, or the name of one that ships with dtc; null: no word error rate
+    fit_iterations: PositiveInt  # of the copies that are fitted to their mel
     griffin_lim_iterations: PositiveInt  # of the baseline
     griffin_lim_momentum: NonNegativeFloat

@@ -39,7 +39,7 @@ from dtc.evaluation.neural import PitchErrors, distill_mos, dnsmos, pitch_errors
 
 __all__ = [
     "MEANINGS", "PitchErrors", "cut_alike", "distill_mos", "dnsmos", "log_mel_l1", "mean_quality", "measure_quality",
-    "multi_resolution_stft_distance", "not_measured", "pesq_wb", "pitch_errors", "stoi",
+    "multi_resolution_stft_distance", "not_measured", "opinion_scores", "pesq_wb", "pitch_errors", "stoi",
 ]  # fmt: skip
 
 # What `measure_quality` gives, in a table's order.
@@ -51,8 +51,8 @@ MEANINGS = {
     "f0_rmse_cents": "RMS difference of the pitch where both are voiced, in cents; 0 is equal",
     "voicing_error": "share of the frames that are voiced in one only; 0 is equal",
     "periodicity_rmse": "RMS difference of the confidence that a frame is voiced; 0 is equal",
-    "dnsmos": "DNSMOS P.835, overall: opinion score from 1 to 5, from the copy alone",
-    "distill_mos": "DistillMOS: opinion score from 1 to 5, from the copy alone",
+    "dnsmos": "DNSMOS P.835, overall: opinion score from 1 to 5, without the recording",
+    "distill_mos": "DistillMOS: opinion score from 1 to 5, without the recording",
 }
 
 # (FFT size, hop, Hann window) in samples, and the least power: those of kan-bayashi/ParallelWaveGAN.
@@ -161,10 +161,16 @@ def measure_quality(reference: Wave, copy: Copy, audio: AudioConfig) -> dict[str
         values["pesq"] = pesq_wb(reference, copy, audio.sampling_rate)
     if is_installed(PITCH):
         values |= asdict(pitch_errors(reference, copy, audio.sampling_rate))
+    return values | opinion_scores(copy, audio.sampling_rate)
+
+
+def opinion_scores(wave: Wave, sampling_rate: int) -> dict[str, float]:
+    """The measures that need no recording, as far as they are installed: of a copy, or of what a voice says."""
+    values = {}
     if is_installed(DNSMOS):
-        values["dnsmos"] = dnsmos(copy, audio.sampling_rate)
+        values["dnsmos"] = dnsmos(wave, sampling_rate)
     if is_installed(DISTILL_MOS):
-        values["distill_mos"] = distill_mos(copy, audio.sampling_rate)
+        values["distill_mos"] = distill_mos(wave, sampling_rate)
     return values
 
 

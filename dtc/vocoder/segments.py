@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from dtc.audio import LOG_FLOOR
@@ -26,7 +26,6 @@ class SegmentSection(Section):
     train_on: TrainOn  # mels of the recordings, those an acoustic model predicts of them (`dtc align`), or each in turn
     segment_frames: PositiveInt  # of a training example, cut at random from a clip
     attenuation_db: NonNegativeFloat  # most that a training example is made quieter by, at random; 0: none
-    fit_iterations: NonNegativeInt  # that bring what is spoken nearer to its mel, see `fit_mel`; 0: the network alone
 
 
 def draw_segments(batch: Batch, config: SegmentSection, hop_length: int, training: bool) -> Segments:

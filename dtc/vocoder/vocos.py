@@ -5,7 +5,6 @@ No layer works at sample rate, so it is fast on a CPU: mel → (B, L, H) → mag
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Literal
@@ -19,7 +18,6 @@ from dtc.audio import AudioConfig, istft, require_mel
 from dtc.batch import Batch
 from dtc.config import Odd
 from dtc.vocoder.adversarial import AdversarialConfig
-from dtc.vocoder.fitting import fit_mel, fitting_reach_frames
 from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
 from dtc.vocoder.segments import SegmentSection, draw_segments
 
@@ -69,13 +67,10 @@ class Vocos(nn.Module):
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
         """Natural-log mel → waveform; samples = frames * hop_length, frame t centred on sample t * hop_length.
 
-        Raises ValueError for what is no mel.
+        Raises ValueError for what is no mel; a training names its clips instead.
         """
-        require_mel(mel, self.audio)
-        return fit_mel(self.unfitted(mel), mel, self.audio, self.config.fit_iterations)
-
-    def unfitted(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
-        """The same as the network says it, which is what training is about."""
+        if not self.training:
+            require_mel(mel, self.audio)
         magnitude, phase = self.spectrum(mel)
         spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
         return istft(spectrum, self.audio, mel.shape[2] * self.audio.hop_length)
@@ -94,10 +89,9 @@ class Vocos(nn.Module):
 
     @property
     def look_ahead_frames(self) -> int:
-        """How far from a frame the mel still changes its sound: convolutions, half an inverse STFT, and the fitting."""
-        layers, half = 1 + self.config.num_layers, self.audio.filter_length / (2 * self.audio.hop_length)
-        fitting = fitting_reach_frames(self.audio, self.config.fit_iterations)
-        return layers * (self.config.kernel_size // 2) + math.ceil(half + fitting)
+        """How far from a frame the mel still changes its sound: through all convolutions, and half an inverse STFT."""
+        layers = 1 + self.config.num_layers
+        return layers * (self.config.kernel_size // 2) + -(-self.audio.filter_length // (2 * self.audio.hop_length))
 
     @torch.inference_mode()
     def stream(self, mel_chunks: Iterable[Float[Tensor, "mels _"]]) -> Iterator[Float[Tensor, " _"]]:
@@ -124,7 +118,7 @@ class Vocos(nn.Module):
     def speak_segments(self, batch: Batch) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch samples"]]:
         """One random segment of each clip, recorded and made."""
         mel, wave = draw_segments(batch, self.config, self.audio.hop_length, self.training)
-        return wave, self.unfitted(self._blur(mel))
+        return wave, self(self._blur(mel))
 
     def loss_of(
         self, recorded: Float[Tensor, "batch samples"], made: Float[Tensor, "batch samples"]

@@ -22,7 +22,6 @@ from dtc.audio import AudioConfig, istft, require_mel, stft, stft_magnitude
 from dtc.batch import Batch
 from dtc.config import Odd, Section
 from dtc.errors import InputError
-from dtc.vocoder.fitting import fit_mel
 from dtc.vocoder.segments import SegmentSection, draw_segments
 from dtc.vocoder.wavenet_on_cpu import TAPS, Convolution, WaveNetOnCPU
 
@@ -125,8 +124,7 @@ class WaveGlow(_KeepingLayer):
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
         """Natural-log mel → waveform, the same for equal mels; samples = frames * hop_length. Raises as `infer`."""
         wave, strength = self.infer(mel, self.config.infer_sigma, SPEAKING_SEED), self.config.denoiser_strength
-        wave = self.denoise(wave, strength) if strength else wave
-        return fit_mel(wave, mel, self.audio, self.config.fit_iterations)
+        return self.denoise(wave, strength) if strength else wave
 
     @torch.no_grad()
     def infer(self, mel: Float[Tensor, "batch mels frames"], sigma: float, seed: int) -> Float[Tensor, "batch samples"]:

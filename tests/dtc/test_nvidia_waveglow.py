@@ -195,7 +195,7 @@ def test_a_model_of_the_published_sizes() -> None:
         "segment_length": 16000, "sigma": 1.0, "infer_sigma": 0.6, "denoiser_strength": 0.0,
     }  # fmt: skip
     assert imported.config.model_dump() == {
-        "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0, "fit_iterations": 0,
+        "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0,
         "wavenet": {"num_layers": 8, "num_channels": 256, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 63, "sigma": 1.0,
         "infer_sigma": 0.6, "denoiser_strength": 0.0,
     }  # fmt: skip
@@ -213,7 +213,7 @@ def test_sizes_come_from_the_shapes_and_the_rest_from_the_config() -> None:
     for config in (whole, {**data, **SMALL, "sigma": 0.8}):
         imported = import_waveglow(fused(), config, "here")
         assert imported.config.model_dump() == {
-            "model": "waveglow", "num_flows": 4, "group_size": 6, "early_every": 3, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0, "fit_iterations": 0,
+            "model": "waveglow", "num_flows": 4, "group_size": 6, "early_every": 3, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0,
             "wavenet": {"num_layers": 2, "num_channels": 4, "kernel_size": 5}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 10, "sigma": 0.8,
             "infer_sigma": 0.6, "denoiser_strength": 0.0,
         }  # fmt: skip

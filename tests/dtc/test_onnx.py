@@ -7,10 +7,9 @@ import onnxruntime
 import pytest
 import torch
 
-from dtc.audio import AudioConfig, istft, stft_between_zeros
-from dtc.compat.onnx import InverseStft, Stft, export_onnx
+from dtc.audio import AudioConfig, istft, stft
+from dtc.compat.onnx import InverseStft, export_onnx
 from dtc.errors import InputError
-from dtc.vocoder.fitting import fit_mel
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from tests.dtc.test_vocoder import AUDIO, vocos
 from tests.dtc.test_waveglow import mel_of, waveglow
@@ -24,47 +23,46 @@ def session(file: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("fit_iterations", [0, 12])
-def test_vocos(tmp_path: Path, fit_iterations: int) -> None:
-    model = vocos(fit_iterations).eval()
+def test_vocos(tmp_path: Path) -> None:
+    model = vocos().eval()
     assert export_onnx(model, tmp_path / "vocos.onnx") == {
         "mel": ("batch", "mels", "frames"), "wave": ("batch", "samples"),
     }  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["vocos.onnx"]
     exported = session(tmp_path / "vocos.onnx")
     for clips, frames in ((1, 1), (1, 5), (2, 12), (3, 77)):
-        mel = torch.randn(clips, 20, frames, generator=torch.Generator().manual_seed(frames)) - 4.0  # as loud as speech
+        mel = torch.randn(clips, 20, frames, generator=torch.Generator().manual_seed(frames))
         with torch.no_grad():
             expected = model(mel).numpy()
         (found,) = exported.run(["wave"], {"mel": mel.numpy()})
         np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize(("conditioning", "fit_iterations"), [("upsampled", 0), ("interpolated", 0), ("upsampled", 3)])
-def test_waveglow(tmp_path: Path, conditioning: str, fit_iterations: int) -> None:
-    model = waveglow(conditioning=conditioning, fit_iterations=fit_iterations)
+@pytest.mark.parametrize("conditioning", ["upsampled", "interpolated"])
+def test_waveglow(tmp_path: Path, conditioning: str) -> None:
+    model = waveglow(conditioning=conditioning)
     assert export_onnx(model, tmp_path / "waveglow.onnx")["noise"] == ("batch", "group", "positions")
     exported = session(tmp_path / "waveglow.onnx")
     for clips, frames in ((1, 1), (2, 5), (1, 40)):
         mel = mel_of(frames, clips)
         noise = 0.6 * torch.randn(clips, 8, frames * 2, generator=torch.Generator().manual_seed(frames))
         with torch.no_grad():
-            expected = fit_mel(model.wave_of(mel, noise), mel, model.audio, fit_iterations).numpy()
+            expected = model.wave_of(mel, noise).numpy()
         (found,) = exported.run(["wave"], {"mel": mel.numpy(), "noise": noise.numpy()})
         np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("win_length", [64, 48])
-def test_both_transforms_are_those_of_the_one_definition(win_length: int) -> None:
+def test_the_inverse_is_that_of_the_one_definition(win_length: int) -> None:
     audio = AudioConfig(
         sampling_rate=16000, filter_length=64, hop_length=16, win_length=win_length, n_mel_channels=5, mel_fmin=0,
         mel_fmax=8000,
     )  # fmt: skip
-    wave = torch.randn(2, 640, generator=torch.Generator().manual_seed(0))
-    spectrum = stft_between_zeros(wave, audio)
-    torch.testing.assert_close(Stft(audio)(wave), torch.view_as_real(spectrum), atol=TOLERANCE, rtol=0)
-    found = InverseStft(audio)(torch.view_as_real(spectrum))
-    torch.testing.assert_close(found, istft(spectrum, audio, 640), atol=TOLERANCE, rtol=0)
+    spectrum = stft(torch.randn(2, 640, generator=torch.Generator().manual_seed(0)), audio)
+    expected = istft(spectrum, audio, 640)
+    torch.testing.assert_close(
+        InverseStft(audio)(spectrum.real, spectrum.imag)[:, :640], expected, atol=TOLERANCE, rtol=0
+    )
 
 
 def test_griffin_lim_is_no_network(tmp_path: Path) -> None:

@@ -84,8 +84,7 @@ def test_an_attenuated_mel_is_that_of_the_attenuated_wave() -> None:
 
 def test_only_training_segments_are_attenuated_each_by_its_own_share() -> None:
     batch = collate([swelling(name, 64 * 50) for name in "abcdefgh"])
-    section = SegmentSection(train_on="recorded", segment_frames=51, attenuation_db=0.0, fit_iterations=0)
-    plain, quieter = (section.model_copy(update={"attenuation_db": db}) for db in (0.0, 20.0))
+    plain, quieter = (SegmentSection(train_on="recorded", segment_frames=51, attenuation_db=db) for db in (0.0, 20.0))
     recorded = batch.mel[:, :, :51]
     for config, training in ((plain, True), (quieter, False)):
         assert torch.equal(draw_segments(batch, config, 64, training)[0], recorded)

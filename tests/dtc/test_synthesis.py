@@ -28,7 +28,7 @@ SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml")
 ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
 CPU = torch.device("cpu")
 ONCE = SynthesisConfig(
-    attempts=1, decoder_weights="float32", cuda_graphs=False, longest_phrase=160, sentence_pause_s=0.4, clause_pause_s=0.2
+    attempts=1, fit_iterations=0, decoder_weights="float32", cuda_graphs=False, longest_phrase=160, sentence_pause_s=0.4, clause_pause_s=0.2
 )  # fmt: skip
 
 
@@ -100,7 +100,17 @@ def test_models_of_different_mels_refuse_each_other(tmp_path: Path) -> None:
 
 
 def test_copy_speaks_a_mel(voice: Voice) -> None:
-    assert voice.copy(torch.full((80, 7), -5.0)).shape == (7 * 256,)
+    assert voice.copy(torch.full((80, 7), -5.0), fit_iterations=2).shape == (7 * 256,)
+
+
+def test_what_is_said_is_fitted_to_its_mel_if_asked_to(voice: Voice) -> None:
+    (speech,) = speak(voice, ["twenty one"], fit_iterations=4)
+    (unfitted,) = speak(voice, ["twenty one"])
+    (piece,) = voice.stream_words("twenty one", 1, ONCE.model_copy(update={"fit_iterations": 4}))
+    assert torch.equal(speech.mel, unfitted.mel)
+    assert not torch.equal(speech.wave, unfitted.wave)
+    assert torch.equal(speech.wave, voice.copy(speech.mel, fit_iterations=4))
+    assert torch.equal(speech.wave, piece.wave)
 
 
 def test_a_sentence_is_what_the_models_say_and_no_more(voice: Voice) -> None:

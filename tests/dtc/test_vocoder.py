@@ -13,7 +13,6 @@ from dtc.training.loop import losses_of
 from dtc.vocoder import build_vocoder
 from dtc.vocoder.adversarial import Adversarial, AdversarialConfig
 from dtc.vocoder.discriminators import DiscriminatorsConfig
-from dtc.vocoder.fitting import fit_mel
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
 from dtc.vocoder.vocos import Vocos, VocosConfig
@@ -24,7 +23,7 @@ AUDIO = AudioConfig(
 LOSS = SpectralLossConfig(fft_sizes=(128, 256, 512), convergence_weight=1.0, log_magnitude_weight=1.0, mel_weight=1.0)
 
 
-def vocos(fit_iterations: int = 0) -> Vocos:
+def vocos() -> Vocos:
     seed_all("weights")
     config = VocosConfig(
         model="vocos",
@@ -35,7 +34,6 @@ def vocos(fit_iterations: int = 0) -> Vocos:
         train_on="recorded",
         segment_frames=16,
         attenuation_db=0.0,
-        fit_iterations=fit_iterations,
         mel_blur=0.5,
         loss=LOSS,
         adversarial=None,
@@ -57,7 +55,6 @@ def clip(name: str, samples: int) -> Clip:
 def vocoders() -> list[Vocos | GriffinLim]:
     return [
         vocos().eval(),
-        vocos(fit_iterations=3).eval(),
         GriffinLim(GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=2, momentum=0.9), AUDIO),
     ]
 
@@ -87,16 +84,15 @@ def test_a_clip_does_not_depend_on_its_neighbours() -> None:
     torch.testing.assert_close(model(mels)[1:2], model(mels[1:2]), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("fit_iterations", [0, 2])
-def test_frame_t_speaks_at_sample_t_times_hop(fit_iterations: int) -> None:
+def test_frame_t_speaks_at_sample_t_times_hop() -> None:
     """Changing one frame of the mel changes the audio around its own place only."""
-    model, mel = vocos(fit_iterations).eval(), torch.zeros(1, 20, 60)
+    model, mel = vocos().eval(), torch.zeros(1, 20, 60)
     changed = mel.clone()
     changed[..., 30] += 3.0
     difference = (model(changed) - model(mel))[0].abs()
     centre = (difference * torch.arange(60 * 64)).sum() / difference.sum()
     assert centre.item() == pytest.approx(30 * 64, abs=64)
-    reach = 3 * 3 * 64 + 128 + fit_iterations * 256  # three convolutions of 7 frames, half an FFT, FFTs
+    reach = 3 * 3 * 64 + 128  # three convolutions of 7 frames, half an FFT
     assert difference[: 30 * 64 - reach].max() == 0.0
     assert difference[30 * 64 + reach :].max() == 0.0
 
@@ -114,11 +110,10 @@ def test_vocos_trains_in_bfloat16() -> None:
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("fit_iterations", [0, 2])
 @pytest.mark.parametrize("sizes", [[1] * 40, [40], [0, 3, 0, 17, 1, 19, 0], [39, 1], [1, 39], [2], [12, 12]])
-def test_a_stream_is_the_whole(sizes: list[int], fit_iterations: int) -> None:
-    model, frames = vocos(fit_iterations).eval(), sum(sizes)
-    mel = torch.randn(20, frames, generator=torch.Generator().manual_seed(0)) - 4.0  # as loud as speech
+def test_a_stream_is_the_whole(sizes: list[int]) -> None:
+    model, frames = vocos().eval(), sum(sizes)
+    mel = torch.randn(20, frames, generator=torch.Generator().manual_seed(0))
     arrived, waiting, parts = 0, [], []
 
     def chunks() -> Iterator[torch.Tensor]:
@@ -131,63 +126,13 @@ def test_a_stream_is_the_whole(sizes: list[int], fit_iterations: int) -> None:
         parts.append(wave)
         waiting.append(arrived - sum(map(len, parts)) // 64)
     torch.testing.assert_close(torch.cat(parts), model(mel[None])[0], atol=1e-5, rtol=0)
-    assert model.look_ahead_frames == 3 * 3 + 2 + fit_iterations * 4
+    assert model.look_ahead_frames == 3 * 3 + 2
     assert waiting[-1] == 0
     assert all(frames == model.look_ahead_frames for frames in waiting[:-1]), "spoken as soon as it is known"
 
 
 def test_a_stream_of_nothing_is_silent() -> None:
     assert list(vocos().eval().stream([])) == []
-
-
-def test_fitting_brings_a_waveform_nearer_to_its_mel() -> None:
-    """Noise made to have the mel of a tone that swells: nearer at every iteration, and heard."""
-    target = tone(1000.0, 64 * 64) * torch.linspace(0.05, 1.0, 64 * 64)
-    mel = log_mel(target[None], AUDIO)[..., :-1]
-    noise = 0.1 * torch.randn(1, 64 * 64, generator=torch.Generator().manual_seed(0))
-
-    def error(wave: torch.Tensor) -> float:
-        return (log_mel(wave, AUDIO)[..., :-1] - mel).abs().mean().item()
-
-    errors = [error(fit_mel(noise, mel, AUDIO, iterations)) for iterations in (0, 1, 2, 4, 8, 16)]
-    assert errors == sorted(errors, reverse=True)
-    assert errors[-1] < 0.15 * errors[0]
-    assert torch.equal(fit_mel(noise, mel, AUDIO, 0), noise)
-
-
-def test_what_has_its_mel_already_is_hardly_changed_by_fitting() -> None:
-    """Which begins and ends in silence: the mel of a clip cut out of speech says what was around it too."""
-    wave = tone(440.0, 64 * 64)[None] * torch.hann_window(64 * 64)
-    mel = log_mel(wave, AUDIO)[..., :-1]
-    torch.testing.assert_close(fit_mel(wave, mel, AUDIO, 12), wave, atol=2e-4, rtol=0)
-
-
-def test_a_mel_that_no_sound_has_is_fitted_by_finite_samples() -> None:
-    noise = 0.1 * torch.randn(1, 64 * 50, generator=torch.Generator().manual_seed(0))
-    for mel in (
-        torch.full((1, 20, 50), 50.0),
-        torch.full((1, 20, 50), -300.0),
-        torch.linspace(-40, 40, 1000).view(1, 20, 50),
-    ):
-        assert torch.isfinite(fit_mel(noise, mel, AUDIO, 12)).all()
-    assert torch.equal(fit_mel(torch.zeros_like(noise), torch.zeros(1, 20, 50), AUDIO, 12), torch.zeros_like(noise))
-
-
-def test_fitting_has_a_gradient_in_silence_too() -> None:
-    wave = torch.zeros(1, 64 * 20, requires_grad=True)
-    fit_mel(wave, torch.zeros(1, 20, 20), AUDIO, 2).square().sum().backward()
-    assert wave.grad is not None
-    assert torch.isfinite(wave.grad).all()
-
-
-def test_a_training_is_of_what_the_network_says() -> None:
-    """Fitted to softened mels, it would learn to undo that."""
-    batch, losses = collate([clip("a", 64 * 40), clip("b", 64 * 30)]), []
-    for fit_iterations in (0, 5):
-        model = vocos(fit_iterations).train()
-        seed_all("segments")
-        losses.append(model.training_loss(batch, 0)["loss"].item())
-    assert losses[0] == losses[1]
 
 
 def test_griffin_lim_hears_the_tone() -> None:

@@ -25,7 +25,6 @@ from dtc.seeding import seed_all
 from dtc.training.loop import losses_of
 from dtc.training.optim import OptimizerConfig, build_optimizer
 from dtc.vocoder import build_vocoder
-from dtc.vocoder.fitting import fit_mel
 from dtc.vocoder.waveglow import (
     BIAS_FRAMES,
     Conditioning,
@@ -51,7 +50,7 @@ AUDIO = AudioConfig(
 # PyTorch's counter passes over the products that add to what is there.
 IN_PLACE = {torch.ops.aten.addmm_: lambda sums, left, right, **options: 2 * left[0] * left[1] * right[1]}
 CONFIG: dict[str, Any] = {
-    "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0, "fit_iterations": 0,
+    "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0,
     "wavenet": {"num_layers": 2, "num_channels": 8, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 12, "sigma": 0.7,
     "infer_sigma": 0.6, "denoiser_strength": 0.0,
 }  # fmt: skip
@@ -355,13 +354,6 @@ def test_kept_weights_speak_as_those_in_training() -> None:
     assert torch.equal(model(mel), spoken)
     model.training_loss(batch_of(noise(400)), 0)["loss"].backward()  # what was kept in inference mode is not in the way
     assert model.flows[0].network.start.weight_g.grad is not None
-
-
-def test_it_speaks_what_is_fitted_to_the_mel() -> None:
-    mel = mel_of(20)
-    plain, fitted = (waveglow(fit_iterations=iterations)(mel) for iterations in (0, 4))
-    assert torch.equal(fitted, fit_mel(plain, mel, waveglow().audio, 4))
-    assert not torch.equal(fitted, plain)
 
 
 def test_the_denoiser_takes_the_models_own_sound_away() -> None:

@@ -46,7 +46,7 @@ ALSO_HARMLESS = {
     # the model and the shards carry what made them
     "align": (AUDIT - {"pipeline.archive"}) | SPOKEN | {"dtc.decoding", "dtc.recording", "dtc.report", "dtc.report.plots", "pipeline.split",
               "dtc.vocoder", "dtc.vocoder.segments", "dtc.training", "dtc.training.logbook", "dtc.training.optim"},
-    "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.vocoder.wavenet_on_cpu", "dtc.vocoder.fitting"},
+    "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.vocoder.wavenet_on_cpu"},
     # what the models and shards were made by, and made for: they carry it
     "evaluate": AUDIT | FEATURES | REMOTE | {"dtc.training", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
                  "pipeline.split"},
