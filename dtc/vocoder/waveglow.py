@@ -144,7 +144,7 @@ class WaveGlow(_KeepingLayer):
             z, joining = z.tensor_split([z.shape[1] - (channels - values.shape[1])], dim=1)
             values = flow.inverse(torch.cat((joining, values), dim=1), heard)
         wave = values.transpose(1, 2).flatten(1)
-        return deemphasised(wave, self.config.pre_emphasis) if self.config.pre_emphasis else wave
+        return deemphasised(wave, self.config.pre_emphasis)
 
     def noise_of(
         self, mel: Float[Tensor, "batch mels frames"], wave: Float[Tensor, "batch samples"]
@@ -230,15 +230,18 @@ def _grouped(values: Float[Tensor, "batch channels samples"], size: int) -> Floa
 
 
 def emphasised(wave: Float[Tensor, "batch samples"], share: float) -> Float[Tensor, "batch samples"]:
-    """Each sample less so much of the one before."""
-    return wave - share * F.pad(wave, (1, 0))[:, :-1]
+    """Each sample less so much of the one before: 0 <= share < 1."""
+    return wave - share * F.pad(wave, (1, 0))[:, :-1] if share else wave
 
 
 def deemphasised(wave: Float[Tensor, "batch samples"], share: float) -> Float[Tensor, "batch samples"]:
-    """What `emphasised` made `wave` of, to 1e-7 of its peak: 0 < share < 1."""
+    """What `emphasised` made `wave` of, to 1e-7 of its peak, in float32: bfloat16's errors would add up."""
+    if not share:
+        return wave
     samples = math.ceil(math.log(1e-7 * (1.0 - share)) / math.log(share))  # what is older does not count
-    echo = share ** torch.arange(samples, device=wave.device, dtype=wave.dtype).flip(0)
-    return F.conv1d(F.pad(wave[:, None], (samples - 1, 0)), echo[None, None])[:, 0]
+    echo = share ** torch.arange(samples, device=wave.device, dtype=torch.float32).flip(0)
+    with torch.autocast(wave.device.type, enabled=False):
+        return F.conv1d(F.pad(wave.float()[:, None], (samples - 1, 0)), echo[None, None])[:, 0]
 
 
 class Conditioning(NamedTuple):

@@ -194,6 +194,8 @@ def test_pre_emphasis_is_a_filter_and_its_inverse() -> None:
     torch.testing.assert_close(sharper[:, 1:], wave[:, 1:] - 0.97 * wave[:, :-1])
     assert sharper[0, 0] == wave[0, 0]
     torch.testing.assert_close(deemphasised(sharper, 0.97), wave, atol=1e-6, rtol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(deemphasised(sharper, 0.97), wave, atol=1e-6, rtol=0)
 
 
 @settings(max_examples=25)
