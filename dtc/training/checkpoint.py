@@ -30,7 +30,7 @@ WEIGHTS, CARD = "model.safetensors", "config.json"
 class ModelCard(Section):
     """config.json: all that is needed to build the model again, and what it was made from."""
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     kind: Literal["acoustic", "vocoder"]
     config: dict[str, Any]  # the params section that built the model
     training: dict[str, Any]  # the params section that trained it
