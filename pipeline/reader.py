@@ -18,7 +18,7 @@ from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.text.symbols import text_to_ids
 from pipeline.npy import from_npy
-from pipeline.shards import REMEDY, ClipPlace, Shard
+from pipeline.shards import ClipPlace, Shard
 
 MEMBERS = ("json", "wave.npy", "mel.npy")  # what a batch is made of; the STFT stays where it is
 TAR_BLOCK_BYTES, TAR_NAME_BYTES = 512, 100
@@ -38,9 +38,7 @@ class Place(NamedTuple):
 class Places(Sequence[Place]):
     """The places of many clips, in arrays: 130 bytes a clip, where those read from clips.jsonl take 1,500."""
 
-    def __init__(
-        self, places: Iterable[ClipPlace], folder: Path, shards: Iterable[Shard], remedy: str = REMEDY
-    ) -> None:
+    def __init__(self, places: Iterable[ClipPlace], folder: Path, shards: Iterable[Shard], remedy: str) -> None:
         sizes = {shard.file: (folder / shard.file).stat().st_size for shard in shards}
         self.ids: list[str] = []
         self.frames = array("q")
@@ -100,7 +98,7 @@ class Reader:
     Not mapped into memory: pages of a mapped corpus would count as this process's memory, and soon be all of it.
     """
 
-    def __init__(self, folder: Path, n_mel_channels: int, remedy: str = REMEDY) -> None:
+    def __init__(self, folder: Path, n_mel_channels: int, remedy: str) -> None:
         self.folder, self.n_mel_channels, self._remedy = folder, n_mel_channels, remedy
         self._files: dict[str, FileIO] = {}
 

@@ -33,7 +33,7 @@ from pipeline.npy import to_npy
 from pipeline.split import Split
 
 INDEX, CLIPS = "index.json", "clips.jsonl"
-REMEDY = "run `dtc preprocess` again"
+REMEDY = "run `dtc preprocess` or, for predicted mels, `dtc align` again"  # where nobody knows which they were
 
 # Nothing but a name: an index from elsewhere must not lead out of its folder.
 ShardName = Annotated[str, StringConstraints(pattern=r"^(train|validation|test)-\d{5,}\.tar$")]
@@ -90,7 +90,7 @@ class ShardIndex(Section):
     @property
     def remedy(self) -> str:
         """What makes these shards again."""
-        return "run `dtc align` again" if self.predicted else REMEDY
+        return f"run `dtc {'align' if self.predicted else 'preprocess'}` again"
 
 
 class ShardFacts(Section):
@@ -234,7 +234,7 @@ def read_places(folder: Path, index: ShardIndex, split: Split) -> Iterator[ClipP
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             where = f"{path}:{number}"
-            place = parse_section(_parse_json(line, where), ClipPlace, where)
+            place = parse_section(_parse_json(line, where, index.remedy), ClipPlace, where)
             if place.split == split:
                 yield place
 
@@ -258,11 +258,11 @@ def _read_json(path: Path) -> Any:
         raise InputError(path, "no such file", "the index of the features", "run `dtc preprocess` first") from None
     except UnicodeDecodeError as error:
         raise InputError(path, f"byte {error.start} is no UTF-8", remedy=REMEDY) from None
-    return _parse_json(text, str(path))
+    return _parse_json(text, str(path), REMEDY)
 
 
-def _parse_json(text: str, where: str) -> Any:
+def _parse_json(text: str, where: str, remedy: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(where, f"not JSON ({error})", remedy=REMEDY) from None
+        raise InputError(where, f"not JSON ({error})", remedy=remedy) from None

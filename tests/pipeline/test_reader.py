@@ -20,6 +20,7 @@ from dtc.errors import InputError
 from pipeline.reader import MOST_OPEN_SHARDS, Place, Places, Reader
 from pipeline.shards import ClipPlace, read_index, read_places
 
+AGAIN = "run `dtc preprocess` again"
 SHARD = "train-00000.tar"
 
 
@@ -39,11 +40,11 @@ def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def places_in(folder: Path) -> Places:
     index = read_index(folder)
-    return Places(read_places(folder, index, "train"), folder, index.shards)
+    return Places(read_places(folder, index, "train"), folder, index.shards, index.remedy)
 
 
 def read_one(folder: Path, place: Place) -> Clip:
-    with closing(Reader(folder, n_mel_channels=2)) as reader:
+    with closing(Reader(folder, n_mel_channels=2, remedy=AGAIN)) as reader:
         return reader.read(place)
 
 
@@ -60,7 +61,7 @@ def npy(array: np.ndarray) -> bytes:
 
 
 def test_a_clip_is_as_it_was_written(folder: Path) -> None:
-    with closing(Reader(folder, n_mel_channels=2)) as reader:
+    with closing(Reader(folder, n_mel_channels=2, remedy=AGAIN)) as reader:
         for number, place in reversed(list(enumerate(places_in(folder)))):
             read, written = reader.read(place), tiny_clip(number)
             assert (read.id, read.raw_text, read.spoken_text) == (f"clip-00{number}", f"N {number}", "n" * (1 + number))
@@ -72,7 +73,7 @@ def test_a_clip_is_as_it_was_written(folder: Path) -> None:
 def test_places_are_those_of_the_index(forty: Path) -> None:
     index = read_index(forty)
     expected = [(p.id, p.shard, p.frames, p.members) for p in read_places(forty, index, "train")]
-    places = Places(read_places(forty, index, "train"), forty, index.shards)
+    places = Places(read_places(forty, index, "train"), forty, index.shards, index.remedy)
     assert len(places) == 40
     assert [tuple(place) for place in places] == expected
     assert [tuple(place) for place in places[5:-30]] == expected[5:-30]
@@ -88,7 +89,7 @@ def test_places_take_little_memory(forty: Path) -> None:
     shards = read_index(forty).shards
     gc.collect()
     tracemalloc.start()
-    places = Places(rows, forty, shards)
+    places = Places(rows, forty, shards, AGAIN)
     taken = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert taken / len(places) < 200
@@ -97,7 +98,7 @@ def test_places_take_little_memory(forty: Path) -> None:
 def test_a_reader_holds_few_files(tmp_path: Path) -> None:
     write_features(tmp_path, 3 * (MOST_OPEN_SHARDS + 5))
     places = places_in(tmp_path)
-    with closing(Reader(tmp_path, n_mel_channels=2)) as reader:
+    with closing(Reader(tmp_path, n_mel_channels=2, remedy=AGAIN)) as reader:
         assert [reader.read(place).id for place in places] == places.ids
         open_files = list(reader._files.values())
         assert len(open_files) == MOST_OPEN_SHARDS
@@ -176,7 +177,7 @@ def test_unknown_symbols_are_named(folder: Path) -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_changed_byte_is_a_named_fault_or_another_value(data: st.DataObject, forty: Path) -> None:
     index = read_index(forty)
-    place = Places(read_places(forty, index, "train"), forty, index.shards)[1]
+    place = Places(read_places(forty, index, "train"), forty, index.shards, index.remedy)[1]
     whole = bytearray((forty / place.shard).read_bytes())
     first = place.members["json"][0] - 512
     end = sum(place.members["mel.npy"])
@@ -208,7 +209,7 @@ def test_a_place_that_cannot_be_is_refused(folder: Path, changed: dict[str, obje
     row = next(read_places(folder, index, "train")).model_dump()
     place = ClipPlace.model_validate_json(json.dumps(row | changed))
     with pytest.raises(InputError) as error:
-        Places([place], folder, index.shards)
+        Places([place], folder, index.shards, index.remedy)
     assert str(error.value).startswith(f"{folder / place.shard}:clip-000: {fault}")
 
 
