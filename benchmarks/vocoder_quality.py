@@ -209,18 +209,9 @@ def report() -> None:
     files = [RUNS / name / "results.json" for name in VOCODERS]
     trials = [json.loads(file.read_text()) for file in files if file.is_file()]
     write_results("vocoder_quality", trials)
-    heads = (
-        "vocoder",
-        "fitted",
-        "steps",
-        "CPU minutes",
-        *SHOWN,
-        "word errors",
-        "s per s",
-        "voice: opinion",
-        "word errors",
-    )
-    table = Table(*heads)
+    table = Table(
+        "vocoder", "fitted", "steps", "CPU minutes", *SHOWN, "word errors", "s per s", "voice: opinion", "word errors"
+    )  # fmt: skip
     for trial in trials:
         for heard in trial["heard"]:
             copies, voice = heard["copies"], heard["voice"]

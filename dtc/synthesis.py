@@ -263,7 +263,7 @@ class Voice:
 
     @torch.inference_mode()
     def copy(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
-        """A recording's mel through the vocoder: what the vocoder alone costs."""
+        """A recording's mel through the vocoder, fitted to it if asked to: what the vocoder alone costs."""
         return self._vocode(mel.to(next(self.acoustic.parameters()).device), fit_iterations)
 
     def _vocode(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:

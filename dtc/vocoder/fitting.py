@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dtc.audio import AudioConfig, istft, mel_filters, mel_from_magnitude, stft
 
-MOMENTUM = 0.8  # on `numbers`, of 0.5 to 0.99, the nearest after 8 to 16 iterations; after 64 it is nearer yet
+MOMENTUM = 0.8  # on `numbers`, of 0 to 0.99, the nearest after 12 and 16 iterations
 MOST_NEPERS = math.log(10.0)  # of gain at once
 
 
