@@ -267,7 +267,15 @@ class Voice:
         return self._vocode(mel.to(next(self.acoustic.parameters()).device), fit_iterations)
 
     def _vocode(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
-        return fit_mel(self.vocoder(mel[None]), mel[None], self.audio, fit_iterations)[0].cpu()
+        _require_numbers(mel, "acoustic model")
+        wave = fit_mel(self.vocoder(mel[None]), mel[None], self.audio, fit_iterations)[0].cpu()
+        _require_numbers(wave, "vocoder")
+        return wave
+
+
+def _require_numbers(values: Tensor, maker: str) -> None:
+    if not values.isfinite().all():
+        raise InputError(maker, "NaN or infinity in what it says", "numbers", "its training went wrong: train it again")
 
 
 def _with_pause(

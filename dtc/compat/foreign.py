@@ -29,7 +29,8 @@ class Checkpoint:
 def read_checkpoint(file: Path) -> Checkpoint:
     """A checkpoint with a `state_dict`, or that alone; safetensors by its suffix, else as torch.save writes it.
 
-    Raises InputError where the file is missing, damaged, no checkpoint, or a pickle that would run code.
+    Raises InputError where the file is missing, damaged, no checkpoint, or a pickle that would run code, and for
+    tensors with NaN or infinity.
     """
     with _in_one_line(file):
         safe = file.suffix == ".safetensors"
@@ -40,6 +41,8 @@ def read_checkpoint(file: Path) -> Checkpoint:
         holds = named([str(key) for key in tree]) if isinstance(tree, Mapping) else f"a {type(tree).__name__}"
         expected = "a checkpoint with a state_dict of tensors, or a state_dict alone"
         raise InputError(file, f"holds {holds or 'nothing'}", expected, "save the model's state_dict()")
+    if broken := [name for name, value in state_dict.items() if not value.isfinite().all()]:
+        raise InputError(file, f"NaN or infinity in {named(broken)}", "numbers", "its training went wrong")
     if all(name.startswith("module.") for name in state_dict):
         state_dict = {name.removeprefix("module."): value for name, value in state_dict.items()}
     return Checkpoint(

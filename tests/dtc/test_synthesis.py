@@ -113,6 +113,17 @@ def test_what_is_said_is_fitted_to_its_mel_if_asked_to(voice: Voice) -> None:
     assert torch.equal(speech.wave, piece.wave)
 
 
+def test_a_model_that_says_no_numbers_is_named(voice: Voice) -> None:
+    """As one does whose training went wrong: silence would pass for speech."""
+    weights = {model: next(model.parameters()) for model in (voice.vocoder, voice.acoustic.post_net)}
+    for model, name in ((voice.vocoder, "vocoder"), (voice.acoustic.post_net, "acoustic model")):
+        kept = weights[model].detach().clone()
+        weights[model].data.fill_(math.nan)
+        with pytest.raises(InputError, match=f"^{name}: NaN or infinity in what it says, expected numbers; its train"):
+            speak(voice, ["twenty one"])
+        weights[model].data.copy_(kept)
+
+
 def test_a_sentence_is_what_the_models_say_and_no_more(voice: Voice) -> None:
     (speech,) = speak(voice, ["the 21st"], seed=7, sentence_pause_s=5.0)
     ids = torch.tensor(text_to_ids("the twenty first"))

@@ -142,6 +142,16 @@ def test_another_vocoder_is_no_waveglow(project: Project, theirs: dict[str, Tens
     )
 
 
+def test_a_checkpoint_with_nan_is_refused(project: Project, theirs: dict[str, Tensor]) -> None:
+    name = next(name for name, value in theirs.items() if value.is_floating_point())
+    theirs[name].view(-1)[-1] = torch.nan
+    torch.save({"iteration": 1000, "state_dict": theirs}, "broken.pt")
+    assert project.run("import", COMMAND, "broken.pt", code=2) == (
+        f"broken.pt: NaN or infinity in {name}, expected numbers; its training went wrong"
+    )
+    assert not Path("models").exists()
+
+
 def test_what_is_there_is_not_overwritten_unasked(project: Project, theirs: dict[str, Tensor]) -> None:
     project.run("import", COMMAND, "theirs.pt")
     project.run("export", COMMAND, "ours.pt")
@@ -151,6 +161,9 @@ def test_what_is_there_is_not_overwritten_unasked(project: Project, theirs: dict
     )
     assert project.run("export", COMMAND, "ours.pt", code=2) == (
         "ours.pt: is there already, expected a new file; replace it with --overwrite, or name another"
+    )
+    assert project.run("export", COMMAND, "ours.safetensors", code=2) == (
+        "ours.safetensors: a name of another format, .safetensors, expected one of a torch checkpoint; name it .pt"
     )
     project.run("import", COMMAND, "theirs.pt", "--overwrite")
     project.run("export", COMMAND, "ours.pt", "--overwrite")
