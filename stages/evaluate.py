@@ -45,10 +45,10 @@ RECORDING, COPY, FITTED_COPY, SYNTHESIS = "recording", "copy_synthesis", "fitted
 GRIFFIN_LIM_COPY, GRIFFIN_LIM_SYNTHESIS = "griffin_lim", "griffin_lim_synthesis"
 NOTES = {
     RECORDING: "what the corpus holds: the ceiling",
-    COPY: "the recording's mel through the trained vocoder",
-    FITTED_COPY: "the same, fitted to that mel",
+    COPY: "the recording's mel through the voice's vocoder",
+    FITTED_COPY: "the same, brought nearer to that mel by evaluate.fit_iterations",
     GRIFFIN_LIM_COPY: "the recording's mel through Griffin-Lim",
-    SYNTHESIS: "text through both trained models: the voice",
+    SYNTHESIS: "text through both models: the voice",
     GRIFFIN_LIM_SYNTHESIS: "text through the acoustic model and Griffin-Lim",
 }
 COPIES = (RECORDING, COPY, FITTED_COPY, GRIFFIN_LIM_COPY)
@@ -99,7 +99,8 @@ def _require_one_making(index: ShardIndex, voice: Voice) -> None:
     for card in (voice.acoustic_card, voice.vocoder_card):
         if card.features != index.fingerprint:
             found = f"trained on features {card.features}"
-            raise InputError(f"{card.kind} model", found, f"{index.fingerprint}, of {paths.FEATURES}", "train it again")
+            remedy = "train it again; an imported model speaks, but nobody knows which clips it has not heard"
+            raise InputError(f"{card.kind} model", found, f"{index.fingerprint}, of {paths.FEATURES}", remedy)
     if voice.taught_by_another:
         expected = f"{voice.acoustic_card.fingerprint}, of {paths.ACOUSTIC}"
         raise InputError(paths.VOCODER, voice.taught_by_another, expected, "run `dtc align`, then train it again")

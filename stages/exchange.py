@@ -114,7 +114,7 @@ def _next(kind: Kind, audio: AudioConfig) -> str:
 
 def export_nvidia_tacotron2(file: Path, folder: Path, overwrite: bool, console: Console) -> None:
     """Write a model folder as a checkpoint that NVIDIA's code reads: torch.save of {iteration, config, state_dict}."""
-    _require_new(file, overwrite)
+    _require_new_checkpoint(file, overwrite)
     card, weights = read_model(folder, "acoustic")
     config = parse_section({"config": card.config}, _AcousticSection, str(folder / CARD)).config
     _write(file, config.model, card, *nvidia_tacotron2.export_tacotron2(config, card, weights, folder), console)
@@ -122,7 +122,7 @@ def export_nvidia_tacotron2(file: Path, folder: Path, overwrite: bool, console: 
 
 def export_nvidia_waveglow(file: Path, folder: Path, overwrite: bool, console: Console) -> None:
     """Write a WaveGlow's folder as {iteration, config, state_dict}: a state_dict that NVIDIA's module loads."""
-    _require_new(file, overwrite)
+    _require_new_checkpoint(file, overwrite)
     card, weights = read_model(folder, "vocoder")
     config = parse_section({"config": card.config}, _VocoderSection, str(folder / CARD)).config
     if not isinstance(config, WaveGlowConfig):
@@ -141,6 +141,13 @@ def export_onnx(file: Path, folder: Path, overwrite: bool, console: Console) -> 
     console.print(table)
     for name, axes in shapes.items():
         console.print(f"export: {name} ({', '.join(axes)}), float32", highlight=False)
+
+
+def _require_new_checkpoint(file: Path, overwrite: bool) -> None:
+    """Raise InputError for a name that says it is no torch.save, too: whoever reads it would go by that."""
+    if file.suffix in (".safetensors", ".onnx"):
+        raise InputError(file, f"a name of another format, {file.suffix}", "one of a torch checkpoint", "name it .pt")
+    _require_new(file, overwrite)
 
 
 def _require_new(file: Path, overwrite: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from dtc.config import Section
 
@@ -15,4 +15,4 @@ class EvaluateConfig(Section):
     grammar: str | None  # JSGF file, or the name of one that ships with dtc; null: no word error rate
     fit_iterations: PositiveInt  # of the copies that are fitted to their mel
     griffin_lim_iterations: PositiveInt  # of the baseline
-    griffin_lim_momentum: NonNegativeFloat
+    griffin_lim_momentum: float = Field(ge=0.0, lt=1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from jaxtyping import Float
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from dtc.audio import AudioConfig, griffin_lim, magnitude_from_mel, require_mel
@@ -18,7 +18,7 @@ class GriffinLimConfig(Section):
     model: Literal["griffin_lim"]
     train_on: Literal["recorded"]  # on nothing: it has nothing to learn
     iterations: PositiveInt
-    momentum: NonNegativeFloat
+    momentum: float = Field(ge=0.0, lt=1.0)
 
 
 class GriffinLim(nn.Module):
