@@ -184,6 +184,7 @@ class Voice:
         """Speak texts that are already in words, as `read` gives them.
 
         A phrase's result depends on (seed, phrase), and on what is spoken beside it by no more than rounding.
+        Raises InputError, naming the model, where one says NaN or infinity.
         """
         self._prepare(config)
         texts = [self._phrases(text, config.longest_phrase) for text in spoken_texts]
@@ -195,7 +196,7 @@ class Voice:
 
     @torch.inference_mode()
     def stream_words(self, spoken_text: str, seed: int, config: SynthesisConfig) -> Iterator[Piece]:
-        """The same, phrase by phrase: each as soon as it is spoken, with the pause before it."""
+        """What `speak_words` says, phrase by phrase: each as soon as it is spoken, with the pause before it."""
         self._prepare(config)
         before: tuple[Phrase, Tensor] | None = None
         for phrase in self._phrases(spoken_text, config.longest_phrase):
@@ -225,6 +226,7 @@ class Voice:
                 batch = waiting[first : first + PHRASES_PER_BATCH]
                 ids = [torch.tensor(text_to_ids(text)) for text in batch]
                 for text, said in zip(batch, self.acoustic.infer(ids, _seed_of(seed, attempt)), strict=True):
+                    _require_numbers(said.mel, "acoustic model")
                     earlier = best[text][0] if text in best else said
                     best[text] = min(earlier, said, key=lambda each: badness(each.status)), attempt
             waiting = [text for text in waiting if badness(best[text][0].status)]
@@ -263,11 +265,10 @@ class Voice:
 
     @torch.inference_mode()
     def copy(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
-        """A recording's mel through the vocoder, fitted to it if asked to: what the vocoder alone costs."""
+        """A recording's mel through the vocoder alone, fitted to it if asked to. Raises as `speak_words`."""
         return self._vocode(mel.to(next(self.acoustic.parameters()).device), fit_iterations)
 
     def _vocode(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
-        _require_numbers(mel, "acoustic model")
         wave = fit_mel(self.vocoder(mel[None]), mel[None], self.audio, fit_iterations)[0].cpu()
         _require_numbers(wave, "vocoder")
         return wave

@@ -157,7 +157,7 @@ METRICS: Mapping[str, Metric] = {
     "word_error_rate": Metric("Word errors", "%", "of the synthesis, as the recogniser hears it", 1),
     "recording_word_error_rate": Metric("Recordings", "%", "what the same ear gets wrong in the real voice", 1),
     "copy_synthesis_word_error_rate": Metric("Copy synthesis", "%", "true mels, the voice's vocoder", 1),
-    "fitted_copy_word_error_rate": Metric("Fitted copy", "%", "the same, with those mels fitted", 1),
+    "fitted_copy_word_error_rate": Metric("Fitted copy", "%", "the same, fitted to those mels", 1),
     "griffin_lim_word_error_rate": Metric("Griffin-Lim copy", "%", "true mels, no network", 1),
     "griffin_lim_synthesis_word_error_rate": Metric(
         "Griffin-Lim synthesis", "%", "predicted mels, no vocoder network", 1
