@@ -34,9 +34,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dtc.acoustic import build_acoustic, packed
+from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.dtc import DTCConfig
-from dtc.acoustic.model import AcousticModel
-from dtc.acoustic.speaking import Speaker
+from dtc.acoustic.inference import Speaker
 from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.batch import Batch

@@ -33,7 +33,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from dtc.acoustic import build_acoustic
-from dtc.acoustic.model import AcousticModel, Utterance
+from dtc.acoustic.base import AcousticModel, Utterance
 from dtc.batch import Batch, Clip
 from dtc.evaluation.recogniser import Recogniser, WordErrors, word_errors
 from dtc.files import write_whole

@@ -27,9 +27,9 @@ from dtc.acoustic import build_acoustic
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
 from dtc.training.optim import build_optimizer
-from pipeline.audit import ManifestRow
 from pipeline.features import Features
 from pipeline.loader import ShardLoader
+from pipeline.manifest import ManifestRow
 from pipeline.shards import ShardIndex, build_shard, read_index, write_index, write_places
 from stages.params import load_params
 

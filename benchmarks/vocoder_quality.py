@@ -42,8 +42,8 @@ from dtc.training.logbook import CURVE, read_curve
 from dtc.training.loop import train
 from dtc.vocoder import build_vocoder
 from dtc.vocoder.adversarial import Adversarial
-from dtc.vocoder.fitting import fit_mel
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from dtc.vocoder.mel_fitting import fit_mel
 from dtc.vocoder.vocos import VocosConfig
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader

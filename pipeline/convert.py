@@ -25,7 +25,7 @@ from pipeline.features import Features
 from pipeline.npy import to_npy
 from pipeline.shards import ShardIndex
 from pipeline.split import Split
-from pipeline.tensor_mel import CLIPS_JSON, ClipFacts, SetFacts, members_of, parse_facts
+from pipeline.tensor_mel_files import CLIPS_JSON, ClipFacts, SetFacts, members_of, parse_facts
 
 WAVS, METADATA = "wavs", "metadata.csv"
 

@@ -16,9 +16,9 @@ from urllib3.exceptions import HTTPError
 
 from dtc.errors import InputError
 from dtc.provenance import CHUNK_BYTES, Checksums, read_chunks
-from pipeline.archive import pack_folder
+from pipeline.archives import pack_folder
 from pipeline.corpora import EMBEDDED, CorpusConfig, embedded_archive
-from pipeline.part import Origin, Part
+from pipeline.resumable import Origin, Part
 
 ARCHIVE = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|zip)$")
 GZIPPED = re.compile(r"\.t?gz$")

@@ -13,8 +13,8 @@ from torch import Tensor
 from dtc.audio import AudioConfig, from_int16, log_mel, mel_from_magnitude, stft_magnitude
 from dtc.config import Section
 from dtc.errors import InputError
-from dtc.recording import RecordingConfig, read_recording
-from pipeline.audit import ManifestRow
+from pipeline.manifest import ManifestRow
+from pipeline.recording import RecordingConfig, read_recording
 
 
 class FeaturesConfig(Section):

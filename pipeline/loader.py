@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 from dtc.batch import Batch, Clip, collate
 from dtc.errors import InputError
-from pipeline.order import Clips, Order
+from pipeline.batching import Clips, Order
 from pipeline.reader import Place, Places, Reader
 from pipeline.remote import open_features
 from pipeline.shards import ClipPlace, read_places

@@ -24,12 +24,12 @@ from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, md5_of
-from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig, symbols_of
-from pipeline.archive import plain_member
+from pipeline.archives import plain_member
 from pipeline.corpora import Md5
 from pipeline.features import Features, MelStatistics
 from pipeline.npy import to_npy
+from pipeline.recording import RecordingConfig
 from pipeline.split import Split
 
 INDEX, CLIPS = "index.json", "clips.jsonl"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
-from pipeline.archive import Member, read_members
-from pipeline.audit import ManifestRow
+from pipeline.archives import Member, read_members
 from pipeline.corpora import Md5
 from pipeline.features import Features
+from pipeline.manifest import ManifestRow
 from pipeline.npy import from_npy
 from pipeline.shards import Shard, ShardIndex
 from pipeline.split import Split

@@ -18,7 +18,7 @@ from rich.console import Console
 from torch import Tensor
 
 from dtc.acoustic import load_acoustic
-from dtc.acoustic.model import AcousticModel
+from dtc.acoustic.base import AcousticModel
 from dtc.audio import require_same_audio
 from dtc.batch import Clip, collate
 from dtc.errors import InputError
@@ -26,20 +26,20 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files
 from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids
-from dtc.vocoder.segments import TrainOn
+from dtc.vocoder.training_segments import TrainOn
 from pipeline.features import Features
+from pipeline.shard_folder import Unfinished, part_of
 from pipeline.shards import BuiltShard, PredictedBy, Shard, ShardIndex, build_shard, read_index, verify_shards
 from pipeline.split import SPLITS
 from pipeline.stored import clips_of
-from pipeline.unfinished import Unfinished, part_of
 from stages import paths
 from stages.progress import counted
 
 # What shapes a shard's bytes, as in dvc.yaml: an edit here makes half-done work worthless.
 CODE = (
-    "dtc/acoustic/*.py", "dtc/audio.py", "dtc/batch.py", "dtc/seeding.py", "dtc/text/symbols.py",
-    "dtc/training/checkpoint.py", "pipeline/archive.py", "pipeline/features.py", "pipeline/npy.py",
-    "pipeline/shards.py", "pipeline/stored.py", "pipeline/unfinished.py", "stages/align.py",
+    "dtc/acoustic/**/*.py", "dtc/audio.py", "dtc/batch.py", "dtc/seeding.py", "dtc/text/symbols.py",
+    "dtc/model_card.py", "pipeline/archives.py", "pipeline/features.py", "pipeline/npy.py",
+    "pipeline/shards.py", "pipeline/stored.py", "pipeline/shard_folder.py", "stages/align.py",
 )  # fmt: skip
 ROOT = Path(__file__).parent.parent
 CLIPS_PER_BATCH = 16

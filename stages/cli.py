@@ -118,7 +118,7 @@ def corpus_check(
     ready; 2: not yet.
     """
     with _one_line_errors() as console:
-        from stages.corpus import check
+        from stages.corpus_check import check
 
         check(source, file or (PARAMS if PARAMS.is_file() else None), console)
 
@@ -237,7 +237,7 @@ def import_nvidia_tacotron2(
 ) -> None:
     """Import a Tacotron 2 of NVIDIA's. No code in the file is run."""
     with _one_line_errors() as console:
-        from stages.exchange import import_nvidia_tacotron2
+        from stages.import_export import import_nvidia_tacotron2
 
         import_nvidia_tacotron2(file, hparams, out, overwrite, console)
 
@@ -251,7 +251,7 @@ def import_nvidia_waveglow(
 ) -> None:
     """Import a WaveGlow of NVIDIA's. No code in the file is run."""
     with _one_line_errors() as console:
-        from stages.exchange import import_nvidia_waveglow
+        from stages.import_export import import_nvidia_waveglow
 
         import_nvidia_waveglow(file, hparams, out, overwrite, console)
 
@@ -264,7 +264,7 @@ def export_onnx(
 ) -> None:
     """Export a vocoder for onnxruntime, which needs no PyTorch."""
     with _one_line_errors() as console:
-        from stages.exchange import export_onnx
+        from stages.import_export import export_onnx
 
         export_onnx(file, model, overwrite, console)
 
@@ -277,7 +277,7 @@ def export_nvidia_waveglow(
 ) -> None:
     """Export a WaveGlow as a state_dict of NVIDIA's."""
     with _one_line_errors() as console:
-        from stages.exchange import export_nvidia_waveglow
+        from stages.import_export import export_nvidia_waveglow
 
         export_nvidia_waveglow(file, model, overwrite, console)
 
@@ -290,7 +290,7 @@ def export_nvidia_tacotron2(
 ) -> None:
     """Export the acoustic model as a Tacotron 2 of NVIDIA's."""
     with _one_line_errors() as console:
-        from stages.exchange import export_nvidia_tacotron2
+        from stages.import_export import export_nvidia_tacotron2
 
         export_nvidia_tacotron2(file, model, overwrite, console)
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from pipeline.converted import fetch_converted
 from pipeline.corpora import CONVERTED, CorpusConfig
+from pipeline.corpora.tensor_mel import fetch_converted
 from pipeline.download import Advance, Fetched, archive_name, fetch
 from stages import paths
 

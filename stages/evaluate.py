@@ -21,7 +21,7 @@ from rich.table import Table
 from torch import Tensor
 
 from dtc import __version__
-from dtc.acoustic.status import MEANINGS
+from dtc.acoustic.utterance_status import MEANINGS
 from dtc.audio import require_same_audio
 from dtc.batch import Clip
 from dtc.errors import InputError
@@ -31,9 +31,9 @@ from dtc.evaluation.quality import mean_quality, measure_quality, not_measured, 
 from dtc.evaluation.recogniser import transcribe_all, word_errors
 from dtc.files import write_whole
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip, write_report
-from dtc.synthesis import Speech, SynthesisConfig, Voice, load_voice
 from dtc.text.symbols import symbols_of, words_of
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from dtc.voice import Speech, SynthesisConfig, Voice, load_voice
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index

@@ -10,17 +10,17 @@ from dtc.acoustic import AcousticConfig
 from dtc.audio import AudioConfig
 from dtc.config import Section, read_params
 from dtc.evaluation import EvaluateConfig
-from dtc.recording import RecordingConfig
-from dtc.synthesis import SynthesisConfig
 from dtc.text.symbols import TextConfig
 from dtc.training.loop import TrainingConfig
 from dtc.vocoder import VocoderConfig
 from dtc.vocoder.vocos import VocosConfig
 from dtc.vocoder.waveglow import WaveGlowConfig
-from pipeline.audit import AuditConfig
+from dtc.voice import SynthesisConfig
 from pipeline.corpora import CorpusConfig, find_grammar
 from pipeline.engine import DistributedConfig
 from pipeline.features import FeaturesConfig
+from pipeline.limits import AuditConfig
+from pipeline.recording import RecordingConfig
 from pipeline.split import SplitConfig
 
 

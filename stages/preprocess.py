@@ -15,14 +15,15 @@ from dtc.audio import AudioConfig
 from dtc.errors import InputError, plural
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files, md5_of
-from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig
-from pipeline.audit import ManifestRow, read_manifest
-from pipeline.converted import ConvertedMaker, converted_splits, require_packable, set_facts, verify_converted
 from pipeline.corpora import CONVERTED, CorpusConfig
+from pipeline.corpora.tensor_mel import ConvertedMaker, converted_splits, require_packable, set_facts, verify_converted
 from pipeline.engine import DistributedConfig, run
 from pipeline.features import FeatureRecipe, FeaturesConfig
-from pipeline.jobs import ShardJob, ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files
+from pipeline.manifest import ManifestRow, read_manifest
+from pipeline.recording import RecordingConfig
+from pipeline.shard_folder import Unfinished
+from pipeline.shard_job import ShardJob, ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files
 from pipeline.shards import (
     INDEX,
     ShardIndex,
@@ -30,15 +31,14 @@ from pipeline.shards import (
     verify_shards,
 )
 from pipeline.split import SPLITS, Split, SplitConfig, assign_splits, require_every_split
-from pipeline.unfinished import Unfinished
 from stages import paths
 from stages.progress import counted
 
 # What shapes a shard's bytes: an edit here makes half-done work worthless.
 CODE = (
-    "dtc/audio.py", "dtc/decoding.py", "dtc/recording.py", "dtc/text/symbols.py", "pipeline/archive.py",
-    "pipeline/converted.py", "pipeline/features.py", "pipeline/jobs.py", "pipeline/npy.py", "pipeline/shards.py",
-    "pipeline/split.py", "pipeline/tensor_mel.py", "pipeline/unfinished.py",
+    "dtc/audio.py", "pipeline/decoding.py", "pipeline/recording.py", "dtc/text/symbols.py", "pipeline/archives.py",
+    "pipeline/corpora/tensor_mel.py", "pipeline/features.py", "pipeline/shard_job.py", "pipeline/npy.py",
+    "pipeline/shards.py", "pipeline/split.py", "pipeline/tensor_mel_files.py", "pipeline/shard_folder.py",
 )  # fmt: skip
 ROOT = Path(__file__).parent.parent
 ALONE = DistributedConfig(engine="local", workers=0, ray_address=None)

@@ -17,12 +17,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from dtc.acoustic.status import MEANINGS
+from dtc.acoustic.utterance_status import MEANINGS
 from dtc.audio import to_int16, write_wav
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import sha256_of
-from dtc.synthesis import Piece, Speech, SpokenPhrase, SynthesisConfig, Voice, load_voice
+from dtc.voice import Piece, Speech, SpokenPhrase, SynthesisConfig, Voice, load_voice
 from stages import paths
 
 LONGEST_NAME = 40

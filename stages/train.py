@@ -13,22 +13,22 @@ from rich.table import Table
 from torch import nn
 
 from dtc.acoustic import AcousticConfig, build_acoustic
-from dtc.acoustic.model import AcousticModel
+from dtc.acoustic.base import AcousticModel
 from dtc.audio import AudioConfig, log_mel, require_same_audio
 from dtc.batch import Batch
 from dtc.config import Section
 from dtc.errors import InputError
 from dtc.files import write_whole
+from dtc.model_card import ModelCard, read_model, save_model
 from dtc.provenance import fingerprint, fingerprint_files
 from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
 from dtc.seeding import seed_all
-from dtc.training.checkpoint import ModelCard, read_model, save_model
 from dtc.training.logbook import CURVE, Logbook, read_curve
 from dtc.training.loop import RESUME, Batches, Illustrate, TrainingConfig, train, trained
 from dtc.training.precision import has_bfloat16
 from dtc.vocoder import VocoderConfig, build_vocoder
 from dtc.vocoder.adversarial import Adversarial
-from dtc.vocoder.segments import TrainOn
+from dtc.vocoder.training_segments import TrainOn
 from dtc.vocoder.vocos import VocosConfig
 from pipeline.loader import InTurn, ShardLoader
 from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
@@ -36,14 +36,18 @@ from stages import paths
 
 # What shapes a trained model, as in dvc.yaml: an edit here starts a run anew instead of going on with the old state.
 CODE = (
-    "dtc/audio.py", "dtc/batch.py", "dtc/seeding.py", "dtc/text/symbols.py", "dtc/training/*.py", "pipeline/loader.py",
-    "pipeline/npy.py", "pipeline/order.py", "pipeline/reader.py", "pipeline/shards.py", "stages/train.py",
+    "dtc/audio.py", "dtc/batch.py", "dtc/model_card.py", "dtc/seeding.py", "dtc/text/symbols.py", "dtc/training/*.py",
+    "pipeline/loader.py",
+    "pipeline/npy.py", "pipeline/batching.py", "pipeline/reader.py", "pipeline/shards.py", "stages/train.py",
 )  # fmt: skip
 CODE_OF_KIND = {
     "acoustic": tuple(
-        f"dtc/acoustic/{name}.py" for name in ("attention", "decoder", "deferred", "layers", "loss", "model", "reading")
+        f"dtc/acoustic/{name}.py"
+        for name in ("attention/__init__", "attention/base", "base", "decoder", "deferred_gradients", "layers", "loss")
     ),
-    "vocoder": tuple(f"dtc/vocoder/{name}.py" for name in ("adversarial", "discriminators", "loss", "segments")),
+    "vocoder": tuple(
+        f"dtc/vocoder/{name}.py" for name in ("adversarial", "discriminators", "loss", "training_segments")
+    ),
 }
 # vocoder.train_on → where the shards are.
 FOLDERS: Mapping[TrainOn, tuple[Path, ...]] = {
@@ -59,7 +63,7 @@ Kind = Literal["acoustic", "vocoder"]
 
 def code_of(kind: Kind, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Patterns of the source files that shape a trained model."""
-    chosen = [config["model"]] + ([config["attention"]["model"]] if kind == "acoustic" else [])
+    chosen = [config["model"]] + ([f"attention/{config['attention']['model']}"] if kind == "acoustic" else [])
     return (*CODE, *CODE_OF_KIND[kind], *(f"dtc/{kind}/{name}.py" for name in chosen))
 
 

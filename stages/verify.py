@@ -14,14 +14,16 @@ from dtc.audio import AudioConfig
 from dtc.errors import InputError, plural
 from dtc.files import write_whole
 from dtc.provenance import Checksums
-from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig
-from pipeline.audit import Audit, AuditConfig, Fault, audit, write_manifest
-from pipeline.converted import audit_converted
 from pipeline.corpora import CONVERTED, CorpusConfig
+from pipeline.corpora.tensor_mel import audit_converted
+from pipeline.limits import AuditConfig
+from pipeline.manifest import write_manifest
+from pipeline.recording import RecordingConfig
+from pipeline.verify import Audit, Fault, audit
 from stages import paths
+from stages.corpus_summary import Summary, name_faults, summarise
 from stages.progress import SECONDS_BETWEEN_LINES
-from stages.summary import Summary, name_faults, summarise
 
 
 def verify(

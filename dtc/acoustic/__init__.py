@@ -10,12 +10,12 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.dtc import DTC, DTCConfig
-from dtc.acoustic.model import AcousticModel
 from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.config import Section, parse_section
-from dtc.training.checkpoint import CARD, ModelCard, load_weights, read_model
+from dtc.model_card import CARD, ModelCard, load_weights, read_model
 
 AcousticConfig = Annotated[Tacotron2Config | DTCConfig, Field(discriminator="model")]
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dtc.acoustic.attention import ATTENTIONS, AttentionConfig, LocationConfig, State
-from dtc.acoustic.deferred import Deferred
+from dtc.acoustic.deferred_gradients import Deferred
 from dtc.config import Section, Share
 
 STEPS_PER_SEGMENT = 32  # of gradient checkpointing: what is kept of a whole segment is its first step's state

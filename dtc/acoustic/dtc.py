@@ -20,9 +20,9 @@ from jaxtyping import Float, Int
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
+from dtc.acoustic.base import AcousticModel, AcousticSection
 from dtc.acoustic.decoder import Decoded, teach
 from dtc.acoustic.loss import Target, Terms, decoder_terms, diagonal_score, mel_loss, summed_up
-from dtc.acoustic.model import AcousticModel, AcousticSection
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, mask_of, masked_mean
 from dtc.config import Section

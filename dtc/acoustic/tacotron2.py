@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from dtc.acoustic.base import AcousticModel, AcousticSection
 from dtc.acoustic.loss import Terms, decoder_terms, diagonal_score, summed_up
-from dtc.acoustic.model import AcousticModel, AcousticSection
 from dtc.batch import Batch
 
 

@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.dtc import DTCConfig
-from dtc.acoustic.model import AcousticModel
 from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.audio import AudioConfig
-from dtc.compat.foreign import require_agreement, require_tensors
+from dtc.compat.checkpoint_files import require_agreement, require_tensors
 from dtc.config import parse_section
 from dtc.errors import InputError
+from dtc.model_card import ModelCard
 from dtc.text.symbols import SYMBOLS
-from dtc.training.checkpoint import ModelCard
 
 # What a voice of theirs reads: NVIDIA's cleaners give lower case; phonemes come from braces, as in our texts.
 ALPHABET = tuple(sorted(symbol for symbol in SYMBOLS if not re.fullmatch("[A-Z_]", symbol)))

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from dtc.audio import AudioConfig
-from dtc.compat.foreign import require_agreement, require_tensors
+from dtc.compat.checkpoint_files import require_agreement, require_tensors
 from dtc.compat.nvidia_tacotron2 import AUDIO
 from dtc.config import parse_section
 from dtc.errors import InputError
-from dtc.training.checkpoint import ModelCard
+from dtc.model_card import ModelCard
 from dtc.vocoder.waveglow import FRAMES_UPSAMPLED, WaveGlow, WaveGlowConfig, require_whole_groups, row_norms
 
 HOP_LENGTH = 256  # built into NVIDIA's code

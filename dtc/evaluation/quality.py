@@ -19,7 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dtc.audio import AudioConfig, log_mel
-from dtc.evaluation.inputs import (
+from dtc.evaluation.neural_quality import PitchErrors, distill_mos, dnsmos, pitch_errors
+from dtc.evaluation.quality_inputs import (
     DISTILL_MOS,
     DNSMOS,
     MODEL_RATE_HZ,
@@ -35,7 +36,6 @@ from dtc.evaluation.inputs import (
     require_installed,
     require_pair,
 )
-from dtc.evaluation.neural import PitchErrors, distill_mos, dnsmos, pitch_errors
 
 __all__ = [
     "MEANINGS", "PitchErrors", "cut_alike", "distill_mos", "dnsmos", "log_mel_l1", "mean_quality", "measure_quality",

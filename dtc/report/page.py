@@ -20,7 +20,7 @@ import soundfile
 from jaxtyping import Float
 
 from dtc.report import plots
-from dtc.report.words import Word, compare_words, count_word_errors
+from dtc.report.word_comparison import Word, compare_words, count_word_errors
 
 # Players and figures are the weight of the page: 12 cards of 2.5 s at 16 kHz are about 6 MB. Cards end at whichever of
 # the two limits comes first; every clip is in the table all the same.

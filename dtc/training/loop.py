@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from dtc.batch import Batch
 from dtc.config import Section
 from dtc.seeding import seed_all
-from dtc.training.checkpoint import read_resume_state, save_resume_state
+from dtc.training.checkpoints import read_resume_state, save_resume_state
 from dtc.training.logbook import Logbook
 from dtc.training.optim import OneCycleConfig, OptimizerConfig, build_optimizer, one_cycle_share
 from dtc.training.precision import Precision, autocast

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dtc.audio import AudioConfig
 from dtc.config import Section, parse_section
-from dtc.training.checkpoint import CARD, ModelCard, load_weights, read_model
+from dtc.model_card import CARD, ModelCard, load_weights, read_model
 from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
 from dtc.vocoder.vocos import Vocos, VocosConfig
 from dtc.vocoder.waveglow import Normaliser, WaveGlow, WaveGlowConfig

@@ -19,7 +19,7 @@ from dtc.batch import Batch
 from dtc.config import Odd
 from dtc.vocoder.adversarial import AdversarialConfig
 from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
-from dtc.vocoder.segments import SegmentSection, draw_segments
+from dtc.vocoder.training_segments import SegmentSection, draw_segments
 
 LARGEST_LOG_MAGNITUDE = 4.6  # e^4.6 = 100, as in the paper's code: early on, one exp must not overflow the loss
 

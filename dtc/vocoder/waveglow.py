@@ -22,7 +22,7 @@ from dtc.audio import AudioConfig, istft, require_mel, stft, stft_magnitude
 from dtc.batch import Batch
 from dtc.config import Odd, Section
 from dtc.errors import InputError
-from dtc.vocoder.segments import SegmentSection, draw_segments
+from dtc.vocoder.training_segments import SegmentSection, draw_segments
 from dtc.vocoder.wavenet_on_cpu import TAPS, Convolution, WaveNetOnCPU
 
 FRAMES_UPSAMPLED = 4  # that a sample hears: the upsampling's kernel, in hops

@@ -10,7 +10,7 @@ from dtc.errors import InputError
 
 EMBEDDED = "embedded:"
 CONVERTED = "tensor_mel"  # the format of what `dtc convert` wrote
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "numbers"
 
 Md5 = Annotated[str, matching(r"[0-9a-f]{32}", "32 hexadecimal digits in small letters, as md5sum prints them")]
 Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits in small letters, as sha256sum prints them")]

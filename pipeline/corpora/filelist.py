@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError, plural
-from pipeline.corpora.rows import AUDIO_SUFFIXES, Draft, Finder, Layout, Line, is_hidden
+from pipeline.corpora.base import AUDIO_SUFFIXES, Draft, Finder, Layout, Line, is_hidden
 
 SPEAKERS_REMEDY = "lists of several speakers are not supported: keep one speaker's lines and remove the column"
 NO_LISTING = re.compile(r"readme|licen[cs]e|copying|notice|authors|changelog", re.IGNORECASE)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError
+from pipeline.corpora.base import Draft, Layout, Line, is_hidden
 from pipeline.corpora.filelist import find_by_path, stem_and_suffix
-from pipeline.corpora.rows import Draft, Layout, Line, is_hidden
 
 PATH_KEYS = ("audio_filepath", "audio", "path")  # the first that is there
 SPOKEN_KEYS = ("spoken_text", "normalized_text")

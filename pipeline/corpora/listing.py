@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from dtc.errors import InputError
 from pipeline.corpora import Format, filelist, jsonl, ljspeech
-from pipeline.corpora.rows import Draft, Finder, Layout, Row, check_draft, is_audio, read_lines
+from pipeline.corpora.base import Draft, Finder, Layout, Row, check_draft, is_audio, read_lines
 
 __all__ = ["Listing", "Row", "is_audio", "is_listing", "read_rows"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError, plural
-from pipeline.corpora.rows import Draft, Finder, Layout, Line
+from pipeline.corpora.base import Draft, Finder, Layout, Line
 
 METADATA = "metadata.csv"
 WAVS = "wavs"

@@ -14,8 +14,8 @@ from dtc.acoustic import build_acoustic
 from dtc.acoustic.decoder import PreNet, teach
 from dtc.acoustic.layers import MaskedBatchNorm
 from dtc.acoustic.loss import Target, decoder_terms, gate_loss, guided_attention_loss, mel_loss, stft_loss
-from dtc.acoustic.status import MEANINGS
 from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
+from dtc.acoustic.utterance_status import MEANINGS
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
 from dtc.compat.nvidia_tacotron2 import their_name

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from dtc.acoustic import build_acoustic
 from dtc.acoustic.attention import ATTENTIONS, Attention, AttentionConfig, LocationConfig, State
+from dtc.acoustic.attention.dynamic_convolution import DynamicConvolutionAttention, beta_binomial
+from dtc.acoustic.attention.gmm import LEAST_DEVIATION, GMMAttention
 from dtc.acoustic.decoder import teach
 from dtc.acoustic.dtc import DTC, DTCConfig
-from dtc.acoustic.dynamic_convolution import DynamicConvolutionAttention, beta_binomial
-from dtc.acoustic.gmm import LEAST_DEVIATION, GMMAttention
 from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
 from dtc.batch import mask_of
 from dtc.seeding import seed_all

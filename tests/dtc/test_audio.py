@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from dtc import audio
 from dtc.audio import AudioConfig
-from dtc.decoding import decode
 from dtc.errors import InputError
+from pipeline.decoding import decode
 
 SHARED = Path(__file__).parents[3] / "shared"
 GOLDEN = SHARED / "golden/nvidia_mel.safetensors"

@@ -17,17 +17,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dtc.acoustic import build_acoustic
+from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.decoder import teach
-from dtc.acoustic.model import AcousticModel
 from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, mask_of
-from dtc.compat.foreign import read_checkpoint, read_hparams
+from dtc.compat.checkpoint_files import read_checkpoint, read_hparams
 from dtc.compat.nvidia import tacotron2_from_state_dict
 from dtc.compat.nvidia_tacotron2 import ALPHABET, Imported, export_tacotron2, import_tacotron2
 from dtc.errors import InputError
+from dtc.model_card import ModelCard
 from dtc.text.symbols import SYMBOLS, TextConfig
-from dtc.training.checkpoint import ModelCard
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/nvidia_tacotron2_small.safetensors"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not there: golden values of NVIDIA's code")

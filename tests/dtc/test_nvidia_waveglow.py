@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dtc.audio import AudioConfig
-from dtc.compat.foreign import read_checkpoint
+from dtc.compat.checkpoint_files import read_checkpoint
 from dtc.compat.nvidia import waveglow_from_state_dict
 from dtc.compat.nvidia_waveglow import Imported, export_waveglow, import_waveglow
 from dtc.errors import InputError
+from dtc.model_card import ModelCard
 from dtc.text.symbols import TextConfig
-from dtc.training.checkpoint import ModelCard
 from dtc.vocoder.waveglow import WaveGlow
 from tests.dtc.test_nvidia_tacotron2 import assert_same_bytes, put, without
 

@@ -10,7 +10,7 @@ import soundfile
 
 from dtc.report import page
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip
-from dtc.report.words import Word
+from dtc.report.word_comparison import Word
 
 SAMPLING_RATE = 8000
 TONE = (0.5 * np.sin(np.arange(4000) / 5)).astype(np.float32)

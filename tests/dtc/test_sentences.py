@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtc.sentences import Phrase, cut_phrase, split_sentences
 from dtc.text import normalise
+from dtc.text.sentences import Phrase, cut_phrase, split_sentences
 from dtc.text.symbols import CHARACTERS, symbols_of
 
 LETTERS = " " + string.ascii_lowercase  # a voice that was taught no mark

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.errors import InputError
+from dtc.model_card import ModelCard, read_model, save_model
 from dtc.seeding import seed_all
 from dtc.text.symbols import TextConfig
-from dtc.training.checkpoint import ModelCard, read_model, read_resume_state, save_model
+from dtc.training.checkpoints import read_resume_state
 from dtc.training.loop import Interrupted, NonFiniteLoss, TrainingConfig, train, validate
 from dtc.training.optim import OneCycleConfig, one_cycle_share
 from dtc.training.spikes import Diverged

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from dtc.errors import InputError
 from dtc.provenance import md5_of
-from pipeline.archive import read_members
+from pipeline.archives import read_members
 from pipeline.corpora import CorpusConfig, Format, embedded_archive, find_grammar
 from pipeline.corpora.listing import Row, is_audio, is_listing, read_rows
 from tests.conftest import default_params

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dtc.provenance import CHUNK_BYTES, md5_of, sha256_of
-from pipeline.archive import read_members
+from pipeline.archives import read_members
 from pipeline.corpora import embedded_archive
 from pipeline.download import Fetched, archive_name, fetch
 from tests.pipeline.fetching import BODY, OTHER, RIGHT, UNKNOWN, Target, corpus, md5, noise, sha256

@@ -23,11 +23,11 @@ from tiny_features import tiny_clip, write_features
 
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
-from dtc.recording import RecordingConfig, read_recording
-from pipeline.archive import read_members
-from pipeline.audit import ManifestRow, read_manifest, write_manifest
+from pipeline.archives import read_members
 from pipeline.corpora.listing import read_rows
 from pipeline.loader import ShardLoader
+from pipeline.manifest import ManifestRow, read_manifest, write_manifest
+from pipeline.recording import RecordingConfig, read_recording
 from stages.params import load_params
 from tests.conftest import default_params, sound_bytes
 

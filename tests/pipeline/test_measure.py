@@ -1,4 +1,4 @@
-"""pipeline.measure: a clip's figures, by hand and against numpy."""
+"""pipeline.limits: a clip's figures, by hand and against numpy."""
 
 import hashlib
 import math
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.measure import NOTHING, TABLE, ClipFacts, FactsTable, clipped, measure
+from pipeline.limits import NOTHING, TABLE, ClipFacts, FactsTable, clipped, measure
 
 
 def column(*values: float, dtype: type = np.int16) -> np.ndarray:

@@ -10,14 +10,15 @@ import pytest
 
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
-from dtc.recording import RecordingConfig
-from pipeline.archive import pack_folder
-from pipeline.audit import AuditConfig, audit
+from pipeline.archives import pack_folder
 from pipeline.corpora import CorpusConfig
 from pipeline.engine import DistributedConfig, run
 from pipeline.features import FeatureRecipe, FeaturesConfig
-from pipeline.jobs import ShardJob, ShardMaker, contents_of, places_of, plan_jobs
+from pipeline.limits import AuditConfig
+from pipeline.recording import RecordingConfig
+from pipeline.shard_job import ShardJob, ShardMaker, contents_of, places_of, plan_jobs
 from pipeline.shards import BuiltShard
+from pipeline.verify import audit
 from stages.params import load_params
 
 RAY = DistributedConfig(engine="ray", workers=2, ray_address=None)

@@ -13,10 +13,10 @@ import webdataset
 
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
-from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig
-from pipeline.audit import ManifestRow
 from pipeline.features import Features
+from pipeline.manifest import ManifestRow
+from pipeline.recording import RecordingConfig
 from pipeline.shards import (
     ShardIndex,
     build_shard,

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from dtc.audio import AudioConfig
-from dtc.recording import RecordingConfig
 from dtc.text.symbols import TextConfig
-from pipeline.audit import ManifestRow
 from pipeline.features import Features
+from pipeline.manifest import ManifestRow
+from pipeline.recording import RecordingConfig
 from pipeline.shards import ShardIndex, build_shard, write_index, write_places
 from pipeline.split import Split
 

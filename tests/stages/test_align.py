@@ -13,8 +13,8 @@ import torch
 
 from dtc.acoustic import load_acoustic
 from dtc.batch import collate
+from dtc.model_card import read_model
 from dtc.provenance import md5_of
-from dtc.training.checkpoint import read_model
 from pipeline.loader import InTurn, ShardLoader
 from pipeline.shards import read_index
 from pipeline.split import SPLITS

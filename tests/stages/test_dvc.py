@@ -28,27 +28,27 @@ MODULES = {
 HARMLESS = {"dtc", "dtc.config", "dtc.errors", "dtc.files", "dtc.provenance", "dtc.text", "dtc.evaluation", "stages", "stages.paths", "stages.progress", "pipeline"}  # fmt: skip
 # What makes the spoken texts of written ones, judges the clips, and computes their features, where that is done before.
 SPOKEN = {"dtc.text.abbreviations", "dtc.text.characters", "dtc.text.english", "dtc.text.numbers_in_words"}
-AUDIT = {"pipeline.archive", "pipeline.audit", "pipeline.bounds", "pipeline.measure", "pipeline.member", "pipeline.zipped",
-         "pipeline.corpora", *(f"pipeline.corpora.{name}" for name in ("filelist", "jsonl", "listing", "ljspeech", "rows"))}  # fmt: skip
-FEATURES = SPOKEN | {"dtc.audio", "dtc.decoding", "dtc.recording", "dtc.text.symbols", "pipeline.features"}
-SPEAKING = {"dtc.acoustic.graph", "dtc.acoustic.packed", "dtc.acoustic.speaking"}
+AUDIT = {"pipeline.archives", "pipeline.verify", "pipeline.limits", "pipeline.archive_members", "pipeline.zip_archives",
+         "pipeline.corpora", *(f"pipeline.corpora.{name}" for name in ("base", "filelist", "jsonl", "listing", "ljspeech", "tensor_mel")), "pipeline.manifest"}  # fmt: skip
+FEATURES = SPOKEN | {"dtc.audio", "pipeline.decoding", "pipeline.recording", "dtc.text.symbols", "pipeline.features"}
+SPEAKING = {"dtc.acoustic.cuda_graph", "dtc.acoustic.packed_linear", "dtc.acoustic.inference"}
 # Shards that lie elsewhere come by their checksums.
-REMOTE = {"pipeline.remote", "pipeline.download", "pipeline.part"}
+REMOTE = {"pipeline.remote", "pipeline.download", "pipeline.resumable"}
 ALSO_HARMLESS = {
     # it copies the files of a converted set; these read what is in them
-    "download": AUDIT | FEATURES | {"pipeline.jobs", "pipeline.npy", "pipeline.shards", "pipeline.split", "pipeline.tensor_mel"},
+    "download": AUDIT | FEATURES | {"pipeline.shard_job", "pipeline.npy", "pipeline.shards", "pipeline.split", "pipeline.tensor_mel_files"},
     # of a converted set it takes the clips; these make them of recordings
-    "verify": {"pipeline.features", "pipeline.jobs", "pipeline.shards", "pipeline.split"},
+    "verify": {"pipeline.features", "pipeline.shard_job", "pipeline.shards", "pipeline.split"},
     # the manifest carries what these decide
     "preprocess": AUDIT | SPOKEN,
     # pictures in TensorBoard; how an utterance is spoken and judged
-    "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.acoustic.status", *SPEAKING},
+    "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.acoustic.utterance_status", *SPEAKING},
     # the model and the shards carry what made them
-    "align": (AUDIT - {"pipeline.archive"}) | SPOKEN | {"dtc.decoding", "dtc.recording", "dtc.report", "dtc.report.plots", "pipeline.split",
-              "dtc.vocoder", "dtc.vocoder.segments", "dtc.training", "dtc.training.logbook", "dtc.training.optim"},
+    "align": (AUDIT - {"pipeline.archives", "pipeline.manifest"} | {"pipeline.manifest"}) | SPOKEN | {"pipeline.decoding", "pipeline.recording", "dtc.report", "dtc.report.plots", "pipeline.split",
+              "dtc.vocoder", "dtc.vocoder.training_segments", "dtc.training", "dtc.training.checkpoints", "dtc.training.logbook", "dtc.training.optim"},
     "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.vocoder.wavenet_on_cpu"},
     # what the models and shards were made by, and made for: they carry it
-    "evaluate": AUDIT | FEATURES | REMOTE | {"dtc.training", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
+    "evaluate": AUDIT | FEATURES | REMOTE | {"dtc.training", "dtc.training.checkpoints", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
                  "pipeline.split"},
 }  # fmt: skip
 
@@ -84,7 +84,7 @@ def other_models(stage: str) -> set[str]:
     rooms = {"acoustic": "dtc.vocoder.", "vocoder": "dtc.acoustic."}
     models = {"acoustic": ("tacotron2", "dtc", *ATTENTIONS), "vocoder": ("griffin_lim", "vocos", "waveglow")}
     used = {PARAMS[kind]["model"], PARAMS["acoustic"]["attention"]["model"]}
-    unused = {f"dtc.{kind}.{name}" for name in models[kind] if name not in used}
+    unused = {f"dtc.{kind}.{room}{name}" for name in models[kind] if name not in used for room in ("", "attention.")}
     before_the_shards = AUDIT | FEATURES | SPOKEN | {"pipeline.split"}
     return (
         unused | before_the_shards | REMOTE | {module for module in upstream(stage) if module.startswith(rooms[kind])}

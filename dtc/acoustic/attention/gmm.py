@@ -1,0 +1,109 @@
+"""A mixture of Gaussians over the text whose means only move forward.
+
+Source: Graves 2013 (arXiv:1308.0850), section 5.1; here the form V2 of Battenberg et al. 2020 (arXiv:1910.10288).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from dtc.acoustic.attention.base import (
+    Attention,
+    AttentionConfig,
+    LocationConfig,
+    Reading,
+    State,
+    StepLinear,
+    at_least_float32,
+    masked_softmax,
+)
+
+FIRST_ADVANCE = 1.0  # symbols a step, before any training
+FIRST_DEVIATION = 10.0  # symbols: wide enough to find the text that belongs to a frame
+LEAST_DEVIATION = 0.1  # one symbol alone; narrower ones would look the same, and their gradient, by 1/σ², has no bound
+
+
+class GMMAttention(Attention):
+    """α(n) ∝ Σₖ wₖ N(n; μₖ, σₖ) for n = 1 … N, with w = softmax(ŵ), μ = μ' + softplus(Δ̂), σ = softplus(σ̂) + 0.1.
+
+    (ŵ, Δ̂, σ̂) = V tanh(W query + b) + c; at first c makes Δ about 1 and σ about 10. μ' are the last step's means, and 0
+    before the first step, which so looks at the first symbol.
+
+    In the paper what lies outside the text is lost. Here the weights are divided by their sum over the text: a Gaussian
+    narrower than a symbol could otherwise weigh more than one, and one beyond the end would weigh nothing, which guided
+    attention and the diagonal score take for perfect. Means that have run past the end look at the last symbol.
+    """
+
+    def __init__(self, encoding_dim: int, config: AttentionConfig, location: LocationConfig) -> None:
+        super().__init__(encoding_dim, config, location)
+        self.query_layer = nn.Linear(config.rnn_dim, config.attention_dim)
+        self.mixture_layer = nn.Linear(config.attention_dim, 3 * config.num_mixtures)
+        with torch.no_grad():
+            weights, advances, deviations = self.mixture_layer.bias.chunk(3)
+            weights.zero_()
+            advances.fill_(_before_softplus(FIRST_ADVANCE))
+            deviations.fill_(_before_softplus(FIRST_DEVIATION - LEAST_DEVIATION))
+
+    @staticmethod
+    def over(
+        attentions: Sequence[GMMAttention],
+        values: Float[Tensor, "batch symbols encoding"],
+        mask: Bool[Tensor, "batch symbols"],
+        dtype: torch.dtype,
+    ) -> GMMReading:
+        """Begin a pass; the products of a step are computed in `dtype`."""
+        queries, mixtures = [each.query_layer for each in attentions], [each.mixture_layer for each in attentions]
+        first = values.new_zeros(
+            len(attentions), len(values), mixtures[0].out_features // 3, dtype=at_least_float32(values)
+        )
+        return GMMReading(
+            first,
+            mask,
+            torch.arange(1, mask.shape[1] + 1, dtype=first.dtype, device=first.device),
+            StepLinear([layer.weight for layer in queries], [layer.bias for layer in queries], dtype),
+            StepLinear([layer.weight for layer in mixtures], [layer.bias for layer in mixtures], dtype),
+        )
+
+
+@dataclass(frozen=True)
+class GMMReading(Reading):
+    """State: the means."""
+
+    first: Float[Tensor, "decoders batch mixtures"]
+    mask: Bool[Tensor, "batch symbols"]
+    places: Float[Tensor, " symbols"]
+    query: StepLinear
+    mixture: StepLinear
+
+    def start(self) -> State:
+        """Before the first symbol."""
+        return (self.first,)
+
+    def step(
+        self, query: Float[Tensor, "decoders batch query"], state: State
+    ) -> tuple[Float[Tensor, "decoders batch symbols"], State]:
+        """The mixture over the text, its means moved forward."""
+        (means,) = state
+        weights, advances, deviations = self.mixture(torch.tanh(self.query(query))).chunk(3, dim=2)  # (D, B, K) each
+        means = means + F.softplus(advances)
+        deviations = F.softplus(deviations) + LEAST_DEVIATION
+        distances = (self.places - means[..., None]) / deviations[..., None]  # (D, B, K, N)
+        heights = torch.log_softmax(weights, dim=2) - torch.log(deviations)
+        # Logarithms: far from all means every density is 0 in float32, and so would be their sum over the text.
+        scores = torch.logsumexp(heights[..., None] - 0.5 * distances.square(), dim=2)
+        return masked_softmax(scores, self.mask), (means,)
+
+    def select(self, rows: Tensor) -> GMMReading:
+        """The same for some texts of the batch."""
+        return replace(self, first=self.first[:, rows], mask=self.mask[rows])
+
+
+def _before_softplus(value: float) -> float:
+    return math.log(math.expm1(value))

@@ -1,0 +1,1 @@
+"""The embedded corpus `numbers`: its archive, its grammar, and the script that made it."""

@@ -1,0 +1,246 @@
+"""What `dtc convert` wrote, as a source of clips beside the archive: fetched, audited, packed into shards as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from dtc.audio import AudioConfig, require_same_audio
+from dtc.errors import InputError
+from dtc.provenance import md5_of, read_chunks
+from dtc.text.symbols import TextConfig, text_to_ids
+from pipeline.corpora import CorpusConfig
+from pipeline.features import Features, FeaturesConfig
+from pipeline.limits import AuditConfig, ClipFacts, FactsTable, measure, out_of_bounds, wrong_pace
+from pipeline.manifest import ManifestRow
+from pipeline.recording import RecordingConfig
+from pipeline.shard_job import ShardJob, ShardMaker
+from pipeline.split import SPLITS, Split
+from pipeline.tensor_mel_files import CONVERT_AGAIN, OpenSplit, SetFacts, in_one_line, open_split
+from pipeline.verify import Audit, Fault
+
+VERIFY_AGAIN = "run `dtc verify` again"
+
+Advance = Callable[[int, int], None]  # bytes so far, bytes in all
+
+
+def split_files(corpus: CorpusConfig) -> dict[str, str]:
+    """File name → MD5 of the set that `corpus` names, in the order of the splits.
+
+    Raises InputError where corpus.checksums names no set, or other files.
+    """
+    sets = [[f"{split}{suffix}" for split in SPLITS] for suffix in (".pt", ".npz")]
+    for names in sets:
+        if set(names) == set(corpus.checksums):
+            return {name: corpus.checksums[name] for name in names}
+    found = ", ".join(sorted(corpus.checksums)) or "empty"
+    expected = "the MD5s of " + ", or of ".join(", ".join(names) for names in sets)
+    remedy = f"copy them from what `dtc convert` printed, or from `md5sum` in {corpus.source}"
+    raise InputError("corpus.checksums", found, expected, remedy)
+
+
+def fetch_converted(corpus: CorpusConfig, raw: Path, part: Path, advance: Advance) -> bool:
+    """Put the three files that `corpus` names at `raw`, a folder. Returns whether they had to be copied.
+
+    A set that is there and right is kept. Copied, not linked: DVC makes the files that it keeps read-only, and an edit
+    of the source would go through a link. Raises InputError for a file that is missing, wrong or one too many; `raw` is
+    written only when all are right.
+    """
+    files = split_files(corpus)
+    if _holds(raw, files):
+        return False
+    source = _source_folder(corpus, files)
+    total, done = sum((source / name).stat().st_size for name in files), 0
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name, expected in files.items():
+        md5 = hashlib.md5(usedforsecurity=False)
+        with (part / name).open("wb") as copy:
+            for chunk in read_chunks(source / name):
+                copy.write(chunk)
+                md5.update(chunk)
+                done += len(chunk)
+                advance(done, total)
+        _require_md5(source / name, md5.hexdigest(), expected)
+    if raw.is_dir():
+        shutil.rmtree(raw)
+    part.replace(raw)
+    return True
+
+
+def _holds(raw: Path, files: Mapping[str, str]) -> bool:
+    there = sorted(path.name for path in raw.iterdir()) if raw.is_dir() else []
+    return there == sorted(files) and all(md5_of(raw / name) == md5 for name, md5 in files.items())
+
+
+def _source_folder(corpus: CorpusConfig, files: Mapping[str, str]) -> Path:
+    """The folder, where it holds these files of splits and no others."""
+    folder = Path(corpus.source).expanduser()
+    if not folder.is_dir():
+        raise InputError("corpus.source", f"{corpus.source}: no such folder", "the folder that `dtc convert` wrote")
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".pt", ".npz") and path.name not in files:
+            raise InputError(path, "is not in corpus.checksums", ", ".join(files), "remove it or list all files")
+    for name in files:
+        if not (folder / name).is_file():
+            raise InputError(folder / name, "no such file", "a file of corpus.checksums", CONVERT_AGAIN)
+    return folder
+
+
+def _require_md5(file: Path, found: str, expected: str) -> None:
+    if found != expected:
+        remedy = "fetch the right file, or set corpus.checksums to what whoever made it says"
+        raise InputError(file, f"MD5 {found}", expected, remedy)
+
+
+def verify_converted(corpus: CorpusConfig, raw: Path) -> None:
+    """Raise InputError where a file in `raw` is not the one that corpus.checksums names."""
+    files = split_files(corpus)
+    for name, md5 in files.items():
+        if not (raw / name).is_file():
+            raise InputError(raw / name, "no such file", "a file of corpus.checksums", "run `dtc download` first")
+        _require_md5(raw / name, md5_of(raw / name), md5)
+    if others := sorted({path.name for path in raw.iterdir()} - files.keys()):
+        raise InputError(raw / others[0], "is not in corpus.checksums", ", ".join(files), "run `dtc download` again")
+
+
+def audit_converted(
+    raw: Path, corpus: CorpusConfig, recording: RecordingConfig, config: AuditConfig, audio: AudioConfig,
+    text: TextConfig, advance: Callable[[str], None],
+) -> Audit:  # fmt: skip
+    """Check every clip of the set in `raw`; a fault's member is `FILE:ID`.
+
+    Raises InputError where a file is damaged or was made by other sections than those of params.yaml.
+    """
+    verify_converted(corpus, raw)
+    rows, faults, table = list[ManifestRow](), list[Fault](), FactsTable()
+    ids, characters, kept, files = list[str](), list[int](), list[bool](), dict[str, str]()
+    for name in split_files(corpus):
+        split = open_split(raw / name)
+        _require_params(split, corpus, recording, audio, text)
+        for number, clip in enumerate(split.clips):
+            advance(clip.id)
+            facts = _measure(split, number, config)
+            symbols, wrong = _check_clip(split, number, facts, config)
+            if files.setdefault(clip.id, name) != name:
+                remedy = "a clip that teaches must not be measured; convert again"
+                found = f"is in {files[clip.id]} too"
+                wrong["listing"] = InputError(f"{split.file}:{clip.id}", found, "one clip an id", remedy)
+            faults += [Fault(kind, error, clip.id, f"{name}:{clip.id}") for kind, error in wrong.items()]
+            rows += [] if wrong else [split.row(number)]
+            ids.append(clip.id)
+            characters.append(symbols)
+            kept.append(not wrong)
+            table.add(facts)
+    return Audit(rows, faults, ids, table.rows(), np.array(characters, np.int32), np.array(kept, bool))
+
+
+def _require_params(
+    split: OpenSplit, corpus: CorpusConfig, recording: RecordingConfig, audio: AudioConfig, text: TextConfig
+) -> None:
+    """Raise InputError where the clips were made by other sections than those in params.yaml: nothing is made anew."""
+    facts, where = split.facts, str(split.file)
+    remedy = "set the section audio of params.yaml to the first of these values, the set's"
+    require_same_audio(facts.audio, where, audio, "params.yaml", remedy)
+    for name, theirs, ours in (("recording", facts.recording, recording), ("text", facts.text, text)):
+        for key, value in theirs.model_dump().items():
+            if (found := getattr(ours, key)) != value:
+                differing = f"{name}.{key} {json.dumps(value)} against {json.dumps(found)}"
+                remedy = f"set {name}.{key} to {json.dumps(value)}"
+                raise InputError(f"{where} and params.yaml", differing, remedy=remedy)
+    if corpus.md5 not in (None, facts.corpus_md5):
+        remedy = f"set corpus.md5 to null or to {facts.corpus_md5}"
+        raise InputError(where, f"made from the archive with MD5 {facts.corpus_md5}", str(corpus.md5), remedy)
+
+
+def _check_clip(
+    split: OpenSplit, number: int, facts: ClipFacts, config: AuditConfig
+) -> tuple[int, dict[str, InputError]]:
+    """How many symbols a clip's text has, and what is wrong with the clip, by kind."""
+    clip, audio = split.clips[number], split.facts.audio
+    where, symbols = f"{split.file}:{clip.id}", 0
+    wrong = out_of_bounds(facts, where, config, audio.filter_length // 2 + 1)
+    wrong.pop("clipping", None)  # of the recording as it was made, which was judged by it
+    try:
+        symbols = len(text_to_ids(clip.spoken_text, where))
+        if fault := wrong_pace(symbols, facts.duration_s, where, config):
+            wrong["characters_per_s"] = fault
+    except InputError as error:
+        wrong["text"] = error
+    if clip.frames != (frames := 1 + clip.samples // audio.hop_length):
+        found = f"{clip.frames} frames for {clip.samples} samples"
+        wrong["decode"] = InputError(where, found, f"{frames}", CONVERT_AGAIN)
+    elif not np.isfinite(split.arrays(number)[0]).all():
+        wrong["decode"] = InputError(where, "a mel that is not finite", "numbers", CONVERT_AGAIN)
+    return symbols, wrong
+
+
+def _measure(split: OpenSplit, number: int, config: AuditConfig) -> ClipFacts:
+    wave, row = split.arrays(number)[1], split.row(number)
+    return measure(wave[:, None], wave, split.facts.audio.sampling_rate, config.silence_db)._replace(
+        source_sampling_rate=row.source_sampling_rate, source_channels=row.source_channels, md5=bytes.fromhex(row.md5),
+        size_bytes=row.size_bytes, first_byte=-1,
+    )  # fmt: skip
+
+
+def require_packable(features: FeaturesConfig) -> None:
+    """Raise InputError where shards of a converted set are to hold what it does not."""
+    if features.stft:
+        remedy = "set features.stft to false, or start from the recordings"
+        raise InputError("features.stft", "true", "false with corpus.format tensor_mel: it has no magnitudes", remedy)
+
+
+def converted_splits(manifest: Iterable[ManifestRow]) -> list[Split]:
+    """The split of each row: that of its file."""
+    names: dict[str, Split] = {split: split for split in SPLITS}
+    return [_lookup(names, row) for row in manifest]
+
+
+def _lookup(names: Mapping[str, Split], row: ManifestRow) -> Split:
+    if (stem := Path(row.member).stem) not in names:
+        raise InputError(f"{row.id} in the manifest", f"lies in {row.member}", "a converted set", VERIFY_AGAIN)
+    return names[stem]
+
+
+def set_facts(corpus: CorpusConfig, raw: Path) -> SetFacts:
+    """What the set in `raw` says of itself: among it, the MD5 of the archive that it comes from."""
+    return open_split(raw / next(iter(split_files(corpus)))).facts
+
+
+@dataclass(frozen=True)
+class ConvertedMaker(ShardMaker):
+    """Makes shards of the clips of a set as they are; `archive` is the folder of the set."""
+
+    def _features(self, job: ShardJob) -> Iterator[Features]:
+        for row, _ in job.clips:
+            yield _take(row, self.archive / row.member)
+
+
+def _take(row: ManifestRow, file: Path) -> Features:
+    """The features of a manifest's row. Raises InputError where the file holds another clip under its name."""
+    split, numbers = _opened(file, *_identity(file))
+    number = numbers.get(row.id)
+    if number is None or split.row(number) != row:
+        raise InputError(f"{file}:{row.id}", "is not as in the manifest", "the same clip", VERIFY_AGAIN)
+    mel, wave = split.arrays(number)
+    return Features(row, wave, mel, None)
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    with in_one_line(file):
+        status = file.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+# Once a process: the clips of a large set take a second to list. Kept by time and size: a file may be written anew.
+@lru_cache(maxsize=len(SPLITS))
+def _opened(file: Path, mtime_ns: int, size_bytes: int) -> tuple[OpenSplit, dict[str, int]]:
+    split = open_split(file)
+    return split, {clip.id: number for number, clip in enumerate(split.clips)}

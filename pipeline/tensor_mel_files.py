@@ -1,0 +1,232 @@
+"""The files that `dtc convert` writes for one split, of tensors (.pt) or of arrays (.npz): what they hold, and reading.
+
+Both say the same of themselves (`SetFacts`, and `ClipFacts` of each clip). A .pt holds the log-mels of all its clips in
+one flat tensor, their samples in another, and where in them each clip begins and the last one ends. An .npz holds two
+arrays a clip. Both are read clip by clip: a set may be larger than the memory.
+
+Nothing in a file is believed: no pickle that needs code, no compressed member, no array but those that are listed.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int16
+from pydantic import AfterValidator, Field
+from torch import Tensor
+
+from dtc.audio import AudioConfig
+from dtc.config import AnySection, Section, parse_section
+from dtc.errors import InputError, reason_of, refused_pickle
+from dtc.text.symbols import TextConfig
+from pipeline.corpora import Md5
+from pipeline.corpora.base import AN_ID, LONGEST_ID_BYTES, is_id
+from pipeline.manifest import ManifestRow
+from pipeline.npy import from_npy
+from pipeline.recording import RecordingConfig
+from pipeline.split import Split
+
+CLIPS_JSON = "clips.json"  # in an .npz
+TENSORS = {"mel": torch.float32, "wave": torch.int16, "mel_first": torch.int64, "wave_first": torch.int64}  # in a .pt
+CONVERT_AGAIN = "run `dtc convert` again where it comes from"
+
+Clips = tuple["ClipFacts", ...]
+Arrays = tuple[Float32[np.ndarray, "mels frames"], Int16[np.ndarray, " samples"]]
+
+
+def _check_id(name: str) -> str:
+    if not is_id(name):
+        raise ValueError(f"found {name[:LONGEST_ID_BYTES]!r}, expected {AN_ID}")
+    return name
+
+
+Count = Annotated[int, Field(ge=1, lt=1 << 40)]
+
+
+class ClipFacts(Section):
+    """What is said of one clip."""
+
+    id: Annotated[str, AfterValidator(_check_id)]
+    raw_text: str
+    spoken_text: str
+    source_md5: Md5  # of the recording's file
+    frames: Count
+    samples: Count
+
+
+class SetFacts(Section):
+    """What a file says of all its clips."""
+
+    format: Literal["dtc tensor_mel"] = "dtc tensor_mel"
+    version: Literal[1] = 1
+    split: Split
+    corpus: str  # name
+    corpus_md5: Md5  # of the archive that the clips come from
+    recording: RecordingConfig
+    audio: AudioConfig
+    text: TextConfig
+
+
+@dataclass(frozen=True)
+class OpenSplit:
+    """One file of a set: what it says, and a way to each clip's arrays."""
+
+    file: Path
+    facts: SetFacts
+    clips: Clips
+    arrays: Callable[[int], Arrays]  # of the clip with this number
+
+    def row(self, number: int) -> ManifestRow:
+        """The manifest's row of a clip."""
+        clip, audio = self.clips[number], self.facts.audio
+        size_bytes = 4 * audio.n_mel_channels * clip.frames + 2 * clip.samples
+        return ManifestRow(
+            id=clip.id, raw_text=clip.raw_text, spoken_text=clip.spoken_text, member=self.file.name,
+            md5=clip.source_md5, samples=clip.samples, first_byte=None, size_bytes=size_bytes,
+            source_sampling_rate=audio.sampling_rate, source_channels=1, crc32=0,  # of no file of its own
+        )  # fmt: skip
+
+
+def open_split(file: Path) -> OpenSplit:
+    """A file of a set. Raises InputError where it is damaged, holds anything else or is not what its name says."""
+    with in_one_line(file):
+        facts, clips, arrays = _open_tensors(file) if file.suffix == ".pt" else _open_arrays(file)
+    if facts.split != file.stem:
+        raise InputError(file, f"holds the clips of split {facts.split}", file.stem, "do not rename the files of a set")
+    return OpenSplit(file, facts, clips, arrays)
+
+
+@contextmanager
+def in_one_line(file: Path) -> Iterator[None]:
+    """Whatever reading a damaged file raises, as InputError: a parser that is fed garbage may raise anything."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(file, "no such file", "a file of a converted set", "run `dtc download` first") from None
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            file, refused_pickle(error), "tensors, texts and numbers alone", "do not use this file"
+        ) from None
+    except Exception as error:
+        raise InputError(file, f"does not read as {_kind(file)} ({reason_of(error)})", remedy=CONVERT_AGAIN) from None
+
+
+def _kind(file: Path) -> str:
+    return "a torch file" if file.suffix == ".pt" else "an npz file"
+
+
+def _open_tensors(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
+    with zipfile.ZipFile(file) as archive:
+        _require_stored(archive, file)
+    tree = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    facts, clips = _parse_all(tree, file, beside=TENSORS)
+    mel, wave, mel_first, wave_first = (_require_flat(tree[name], dtype, file, name) for name, dtype in TENSORS.items())
+    mels = facts.audio.n_mel_channels
+    mel_places = _require_places(mel_first, (mels * clip.frames for clip in clips), mel, file, "mel")
+    wave_places = _require_places(wave_first, (clip.samples for clip in clips), wave, file, "wave")
+
+    def arrays(number: int) -> Arrays:
+        values, samples = mel[mel_places[number]], wave[wave_places[number]]
+        return values.view(mels, -1).numpy(), samples.numpy()
+
+    return facts, clips, arrays
+
+
+def _require_flat(value: object, dtype: torch.dtype, file: Path, name: str) -> Tensor:
+    """A plain tensor with one axis that lies whole in its storage: a view may claim more than there is."""
+    where, expected = f"{file}: {name}", f"a plain tensor of {dtype} with one axis"
+    if type(value) is not Tensor or value.layout is not torch.strided or value.device.type != "cpu":
+        raise InputError(where, f"a {type(value).__name__}", expected, CONVERT_AGAIN)
+    if value.dtype is not dtype or value.dim() != 1 or not value.is_contiguous():
+        raise InputError(where, f"{value.dtype} of shape {tuple(value.shape)}", expected, CONVERT_AGAIN)
+    if (value.storage_offset() + value.numel()) * value.itemsize > value.untyped_storage().nbytes():
+        raise InputError(where, "is longer than its data", remedy=CONVERT_AGAIN)
+    return value
+
+
+def _require_places(first: Tensor, sizes: Iterable[int], flat: Tensor, file: Path, name: str) -> list[slice]:
+    """Where in `flat` each clip lies: one behind the other, from the first value to the last."""
+    bounds = list(accumulate(sizes, initial=0))
+    if first.tolist() != bounds:
+        found = "is not where the clips begin by their lengths"
+        raise InputError(f"{file}: {name}_first", found, remedy=CONVERT_AGAIN)
+    if len(flat) != bounds[-1]:
+        raise InputError(f"{file}: {name}", f"{len(flat)} values", f"{bounds[-1]} by its clips", CONVERT_AGAIN)
+    return [slice(*pair) for pair in pairwise(bounds)]
+
+
+def _open_arrays(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
+    archive = zipfile.ZipFile(file)  # open as long as its clips are wanted: its directory takes a while to read
+    _require_stored(archive, file)
+    facts, clips = _parse_all(json.loads(archive.read(CLIPS_JSON)), file, beside=())
+    expected = [*(name for clip in clips for name in members_of(clip.id)), CLIPS_JSON]
+    if (found := archive.namelist()) != expected:
+        differing = [repr(name) for name in sorted(set(found).symmetric_difference(expected))]
+        fault = f"and its {CLIPS_JSON} differ in {', '.join(differing[:3]) or 'their order'}"
+        raise InputError(file, fault, "two arrays a clip", CONVERT_AGAIN)
+    mels = facts.audio.n_mel_channels
+
+    def arrays(number: int) -> Arrays:
+        clip = clips[number]
+        mel, wave = members_of(clip.id)
+        with in_one_line(file):
+            return (
+                from_npy(archive.read(mel), "<f4", (mels, clip.frames), f"{file}:{mel}", CONVERT_AGAIN),
+                from_npy(archive.read(wave), "<i2", (clip.samples,), f"{file}:{wave}", CONVERT_AGAIN),
+            )
+
+    return facts, clips, arrays
+
+
+def members_of(clip_id: str) -> tuple[str, str]:
+    """Names of a clip's arrays in an .npz: mel, wave."""
+    return f"{clip_id}.mel.npy", f"{clip_id}.wave.npy"
+
+
+def _require_stored(archive: zipfile.ZipFile, file: Path) -> None:
+    """A compressed member could become more than the memory holds; `dtc convert` and torch compress none."""
+    for member in archive.infolist():
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            raise InputError(f"{file}:{member.filename!r}", "is compressed or encrypted", "stored", CONVERT_AGAIN)
+
+
+def _parse_all(tree: object, file: Path, beside: Iterable[str]) -> tuple[SetFacts, Clips]:
+    """What a file says, where it says just that and has the keys of `beside`."""
+    tree = dict(tree) if isinstance(tree, dict) else {}
+    if lacking := [name for name in ("clips", *beside) if name not in tree]:
+        raise InputError(file, f"no {lacking[0]}", "what `dtc convert` writes", CONVERT_AGAIN)
+    clips = tree["clips"]
+    if not isinstance(clips, list):
+        raise InputError(f"{file}: clips", type(clips).__name__, "a list", CONVERT_AGAIN)
+    others = {key: value for key, value in tree.items() if key not in ("clips", *beside)}
+    facts = parse_facts(others, SetFacts, str(file))
+    rows = tuple(parse_facts(clip, ClipFacts, f"{file}: clips.{number}") for number, clip in enumerate(clips))
+    seen = set[str]()
+    for number, row in enumerate(rows):
+        if row.id in seen:
+            raise InputError(f"{file}: clips.{number}", f"a second clip {row.id}", "one clip an id", CONVERT_AGAIN)
+        seen.add(row.id)
+    return facts, rows
+
+
+def parse_facts(tree: object, schema: type[AnySection], where: str) -> AnySection:
+    """A tree of texts and numbers alone as `schema`. Raises InputError for any other."""
+    try:
+        json.dumps(tree)  # strictly: parse_section would take any object for its description
+        return parse_section(tree, schema, where)
+    except InputError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:  # what a pickle can hold and JSON cannot
+        raise InputError(where, f"holds what is no plain data ({error})", remedy=CONVERT_AGAIN) from None

@@ -1,0 +1,163 @@
+"""`dtc corpus check SOURCE`: whether recordings are ready to train on, and what is to be mended."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from dtc.errors import InputError, plural
+from pipeline.archive_members import FETCH_AGAIN
+from pipeline.corpora.listing import is_audio
+from pipeline.decoding import decode
+from pipeline.split import assign_splits, require_every_split
+from pipeline.verify import Audit, audit, members_of
+from stages.corpus_summary import name_faults, summarise
+from stages.params import Params, load_params
+from stages.verify import clip_counter
+
+PRESET = Path(__file__).parent / "presets/numbers.yaml"
+CLIPS_ASKED = 100  # for their sampling rate, before all are read
+LONG_SILENCE_S = 0.3  # at both ends of the median clip together: more is worth trimming
+TRIM_DB = -40.0
+# What mends all faults of a kind at once.
+MENDED_BY = {"sampling_rate": "recording.resample: true", "channels": "recording.channels: left, right or mean"}
+LITTLE_S = 10 * 3600.0  # the least that is reported for what most people want, a voice that reads any text
+ENOUGH = (
+    "Tacotron 2 is usually trained on 10 to 20 hours and more for a new voice that reads any text (LJ Speech has 24); "
+    "a narrow domain, or a published voice trained further, gets by with less."
+)
+OWN_FILE = "name a folder of recordings, or an archive of one; if it is one, make or fetch it again"
+
+
+def check(source: Path, file: Path | None, console: Console) -> None:
+    """Audit `source` as `dtc verify` would, write nothing, and raise InputError where it is not ready.
+
+    The settings are those of `file`; where it is None, those of the smallest preset at the corpus's own sampling rate.
+    """
+    if not source.exists():
+        raise InputError(source, "no such file or folder", "a folder of recordings, or an archive of one")
+    with clip_counter("check", console) as advance, _own_file():
+        params, found = _audit(source.resolve(), file, advance)
+    settings = file or f"the preset numbers at {params.audio.sampling_rate} Hz, the rate of most of its clips"
+    _print(console, f"{source}, checked by {settings}\n")
+    measured = found.facts["samples"] > 0
+    if not measured.all():
+        _print(console, f"{plural(len(measured), 'clip')}, of which {measured.sum():,} can be measured:\n")
+    if measured.any():
+        summarise(found, measured).show(console)
+    for line in [*name_faults(found.faults), *[""] * bool(found.faults)]:
+        # Whole, as files' names are searched and copied.
+        console.print(_as_path(line, source), highlight=False, soft_wrap=True)
+    for line in [*_mended_at_once(found, params), *_worth_knowing(found, params)]:
+        _print(console, f"• {line}")
+    refused = [fault for fault in found.faults if fault.kind == "corpus" or params.audit.faulty_clips == "refuse"]
+    if refused or not found.rows:
+        faults, clips = plural(len(found.faults), "fault"), plural(len(found.names), "clip")
+        raise InputError(source, f"{faults}, {len(found.rows):,} of {clips} without: not ready")
+    _print(console, "ready to train" + f", but on little: {_hours(found)} of speech" * _is_little(found))
+
+
+@contextlib.contextmanager
+def _own_file() -> Iterator[None]:
+    """What is checked here is the user's own, and nothing that `dtc download` would bring."""
+    try:
+        yield
+    except InputError as error:
+        remedy = OWN_FILE if error.remedy == FETCH_AGAIN else error.remedy
+        raise InputError(error.where, error.found, error.expected, remedy) from None
+
+
+def _audit(source: Path, file: Path | None, advance: Callable[[str], None]) -> tuple[Params, Audit]:
+    """The settings, and what the audit found by them."""
+    params = load_params(file) if file else _at_rate(load_params(PRESET), _first_rates(source))
+    found = _audit_by(source, params, advance)
+    rates = Counter(found.facts["source_sampling_rate"][found.facts["samples"] > 0].tolist())
+    commonest = _at_rate(params, rates)
+    if file is None and commonest != params:  # the first clips were no fair sample
+        return commonest, _audit_by(source, commonest, advance)
+    return params, found
+
+
+def _audit_by(source: Path, params: Params, advance: Callable[[str], None]) -> Audit:
+    return audit(source, params.corpus, params.recording, params.audit, params.audio, params.text, advance)
+
+
+def _first_rates(source: Path) -> Counter[int]:
+    """Sampling rates of the first clips: to read all of them first would double the wait."""
+    rates = Counter[int]()
+    clips = (member for member in members_of(source) if is_audio(member.name))
+    for clip in islice(clips, CLIPS_ASKED):
+        with contextlib.suppress(InputError):  # which the audit will name
+            rates[decode(clip.content, clip.name)[1]] += 1
+    return rates
+
+
+def _at_rate(params: Params, rates: Counter[int]) -> Params:
+    """The settings at the commonest of some rates. mel_fmax may be too high for it: no mel is computed."""
+    if not rates:
+        return params
+    audio = params.audio.model_copy(update={"sampling_rate": rates.most_common(1)[0][0]})
+    return params.model_copy(update={"audio": audio})
+
+
+def _mended_at_once(found: Audit, params: Params) -> Iterator[str]:
+    """What in params.yaml would do away with many faults."""
+    for kind, setting in MENDED_BY.items():
+        if count := sum(fault.kind == kind for fault in found.faults):
+            yield f"{setting} in params.yaml mends the {plural(count, 'fault')} of kind {kind}"
+    if found.faults and found.rows and params.audit.faulty_clips == "refuse":
+        left = f"{len(found.rows):,} of {plural(len(found.names), 'clip')}, {_hours(found)}"
+        yield f"audit.faulty_clips: skip leaves out what has faults and trains on the rest: {left}"
+
+
+def _worth_knowing(found: Audit, params: Params) -> Iterator[str]:
+    """What is no fault, and yet what a voice may suffer from."""
+    facts = found.facts[found.facts["samples"] > 0]
+    if len(set(facts["source_sampling_rate"].tolist())) > 1:
+        yield "several sampling rates: often several sources, which a voice may not sound alike in"
+    if len(facts):
+        leading_s, trailing_s = float(np.median(facts["leading_s"])), float(np.median(facts["trailing_s"]))
+        if leading_s + trailing_s > LONG_SILENCE_S:
+            ends = f"half of the clips have {leading_s:.2f} s or more of silence before and {trailing_s:.2f} s after"
+            yield f"{ends} the speech: recording.trim_silence_db: {TRIM_DB} in params.yaml cuts it to 0.05 s"
+    if found.rows and (fault := _fault_of_split(found, params)):
+        yield f"by these settings `dtc preprocess` will refuse them: {fault}"
+    yield f"{_hours(found)} without faults." + f" {ENOUGH}" * _is_little(found)
+
+
+def _fault_of_split(found: Audit, params: Params) -> InputError | None:
+    try:
+        require_every_split(assign_splits([row.id for row in found.rows], params.split), params.split)
+    except InputError as fault:
+        return fault
+    return None
+
+
+def _seconds(found: Audit) -> float:
+    """Of the clips without faults."""
+    return float(found.facts["duration_s"][found.kept].sum())
+
+
+def _is_little(found: Audit) -> bool:
+    return _seconds(found) < LITTLE_S
+
+
+def _hours(found: Audit) -> str:
+    seconds = _seconds(found)
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
+def _as_path(line: str, source: Path) -> str:
+    """A folder's members as paths: `voice:voice/wavs/a.wav` is `path/to/voice/wavs/a.wav`."""
+    name = source.resolve().name
+    return line.replace(f"{name}:{name}/", f"{source}/") if source.is_dir() else line
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, highlight=False)

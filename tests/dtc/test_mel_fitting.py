@@ -1,0 +1,54 @@
+"""`fit_mel`: nearer to the mel at every iteration, nothing changed where it is right already, finite whatever it is."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from dtc.audio import AudioConfig, log_mel
+from dtc.vocoder.mel_fitting import fit_mel
+
+AUDIO = AudioConfig(
+    sampling_rate=16_000, filter_length=256, hop_length=64, win_length=256, n_mel_channels=20, mel_fmin=0.0, mel_fmax=8_000.0
+)  # fmt: skip
+TIME_S = torch.arange(64 * 64) / AUDIO.sampling_rate
+NOISE = 0.1 * torch.randn(1, 64 * 64, generator=torch.Generator().manual_seed(0))
+
+
+def mel_of(wave: torch.Tensor) -> torch.Tensor:
+    return log_mel(wave, AUDIO)[..., :-1]
+
+
+def test_every_iteration_brings_a_waveform_nearer_to_its_mel() -> None:
+    """Noise made to have the mel of a tone that swells."""
+    mel = mel_of(torch.sin(2 * math.pi * 1000.0 * TIME_S)[None] * torch.linspace(0.05, 1.0, len(TIME_S)))
+    errors = [
+        (mel_of(fit_mel(NOISE, mel, AUDIO, iterations)) - mel).abs().mean().item() for iterations in (0, 1, 2, 4, 8, 16)
+    ]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.15 * errors[0]
+
+
+def test_what_has_its_mel_already_is_left_as_it_is() -> None:
+    """To its first and last samples, though a mel is of the clip with its reflection around it."""
+    for wave in (torch.sin(2 * math.pi * 440.0 * TIME_S)[None], NOISE):
+        torch.testing.assert_close(fit_mel(wave, mel_of(wave), AUDIO, 12), wave, atol=2e-5, rtol=0)
+
+
+def test_no_iterations_change_nothing_nor_any_what_is_too_short_for_a_mel() -> None:
+    mel = torch.zeros(1, 20, 64)
+    assert torch.equal(fit_mel(NOISE, mel, AUDIO, 0), NOISE)
+    assert torch.equal(fit_mel(NOISE[:, :128], mel[..., :2], AUDIO, 12), NOISE[:, :128])
+    assert not torch.equal(fit_mel(NOISE[:, :192], mel[..., :3], AUDIO, 12), NOISE[:, :192])
+
+
+def test_a_mel_that_no_sound_has_is_fitted_by_finite_samples() -> None:
+    for mel in (
+        torch.full((1, 20, 64), 80.0),
+        torch.full((1, 20, 64), -300.0),
+        torch.linspace(-40.0, 40.0, 20 * 64).view(1, 20, 64),
+    ):
+        assert torch.isfinite(fit_mel(NOISE, mel, AUDIO, 64)).all()
+    silence = torch.zeros_like(NOISE)
+    assert torch.equal(fit_mel(silence, torch.zeros(1, 20, 64), AUDIO, 12), silence)

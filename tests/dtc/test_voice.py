@@ -1,0 +1,311 @@
+"""A voice of two untrained models: what it reads, what it refuses, and that texts do not disturb one another.
+
+Where it matters how an utterance went, a model that speaks as it is told stands in for the acoustic one.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from dtc.acoustic import build_acoustic
+from dtc.acoustic.base import Utterance
+from dtc.acoustic.tacotron2 import Tacotron2Config
+from dtc.acoustic.utterance_status import Status
+from dtc.audio import LOG_FLOOR, AudioConfig
+from dtc.errors import InputError
+from dtc.model_card import ModelCard, save_model
+from dtc.seeding import seed_all
+from dtc.text.symbols import SYMBOLS, TextConfig, symbols_of, text_to_ids
+from dtc.vocoder import build_vocoder
+from dtc.vocoder.vocos import VocosConfig
+from dtc.voice import Speech, SynthesisConfig, Voice, load_voice
+
+SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml").read_text())
+ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
+CPU = torch.device("cpu")
+ONCE = SynthesisConfig(
+    attempts=1, fit_iterations=0, decoder_weights="float32", cuda_graphs=False, longest_phrase=160, sentence_pause_s=0.4, clause_pause_s=0.2
+)  # fmt: skip
+
+
+def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
+    """Both models with random weights, as a training would leave them."""
+    audio = AudioConfig.model_validate(SMOKE["audio"])
+    mels = dict(mel_mean=(-5.0,) * 80, mel_deviation=(2.0,) * 80)
+    facts = dict(
+        training={},
+        text=TextConfig(symbols="nvidia", normaliser="english"),
+        alphabet=tuple(ALPHABET),
+        corpus="0" * 32,
+        features="f" * 16,
+        steps=0,
+        **mels,
+    )
+    seed_all("voice")
+    acoustic = ModelCard(kind="acoustic", config=SMOKE["acoustic"], audio=audio, **facts)
+    model = build_acoustic(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, *acoustic.statistics())
+    save_model(folder / "acoustic", model.state_dict(), acoustic)
+    other = AudioConfig.model_validate(SMOKE["audio"] | audio_of_vocoder)
+    vocoder = ModelCard(kind="vocoder", config=SMOKE["vocoder"], audio=other, **facts)
+    vocos = build_vocoder(VocosConfig.model_validate(SMOKE["vocoder"]), other, *vocoder.statistics())
+    save_model(folder / "vocoder", vocos.state_dict(), vocoder)
+
+
+def speak(voice: Voice, texts: list[str], seed: int = 1, **config: float) -> list[Speech]:
+    spoken = [voice.read(text, f"text {n}") for n, text in enumerate(texts, start=1)]
+    return voice.speak_words(texts, spoken, seed, ONCE.model_copy(update=config))
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Voice:
+    save_voice(tmp_path)
+    return load_voice(tmp_path / "acoustic", tmp_path / "vocoder", CPU)
+
+
+def test_texts_come_back_in_order_and_as_if_alone(voice: Voice) -> None:
+    texts = ["the 21st of seven hundred and ninety two", "two", "at 7:45"]
+    together = speak(voice, texts)
+    assert [speech.raw_text for speech in together] == texts
+    assert [speech.spoken_text for speech in together][1:] == ["two", "at seven forty five"]
+    for text, speech in zip(texts, together, strict=True):
+        alone: Speech = speak(voice, [text])[0]
+        assert alone.wave.shape == speech.wave.shape
+        torch.testing.assert_close(alone.wave, speech.wave, atol=1e-4, rtol=0)
+        assert len(speech.wave) == speech.mel.shape[1] * voice.audio.hop_length
+
+
+def test_more_texts_than_a_batch(voice: Voice) -> None:
+    texts = [f"the {number}th" for number in range(20, 40)]
+    assert [speech.raw_text for speech in speak(voice, texts)] == texts
+
+
+def test_letters_that_were_never_taught_are_shown(voice: Voice) -> None:
+    with pytest.raises(InputError, match=r"^text 2: 'j' 'm' not in the voice's alphabet, expected only \"'abc"):
+        speak(voice, ["two", "jam"])
+
+
+def test_characters_outside_all_alphabets_are_shown(voice: Voice) -> None:
+    with pytest.raises(InputError, match=r"^text 1: '☃' not in the alphabet"):
+        speak(voice, ["caf\N{LATIN SMALL LETTER E WITH ACUTE} ☃"])
+
+
+def test_models_of_different_mels_refuse_each_other(tmp_path: Path) -> None:
+    save_voice(tmp_path, hop_length=200)
+    with pytest.raises(InputError, match="acoustic model and vocoder: different mels: hop_length 256 against 200"):
+        load_voice(tmp_path / "acoustic", tmp_path / "vocoder", CPU)
+
+
+def test_copy_speaks_a_mel(voice: Voice) -> None:
+    assert voice.copy(torch.full((80, 7), -5.0), fit_iterations=2).shape == (7 * 256,)
+
+
+def test_what_is_said_is_fitted_to_its_mel_if_asked_to(voice: Voice) -> None:
+    (speech,) = speak(voice, ["twenty one"], fit_iterations=4)
+    (unfitted,) = speak(voice, ["twenty one"])
+    (piece,) = voice.stream_words("twenty one", 1, ONCE.model_copy(update={"fit_iterations": 4}))
+    assert torch.equal(speech.mel, unfitted.mel)
+    assert not torch.equal(speech.wave, unfitted.wave)
+    assert torch.equal(speech.wave, voice.copy(speech.mel, fit_iterations=4))
+    assert torch.equal(speech.wave, piece.wave)
+
+
+def test_a_model_that_says_no_numbers_is_named(voice: Voice) -> None:
+    """As one does whose training went wrong: silence would pass for speech."""
+    weights = {model: next(model.parameters()) for model in (voice.vocoder, voice.acoustic.post_net)}
+    for model, name in ((voice.vocoder, "vocoder"), (voice.acoustic.post_net, "acoustic model")):
+        kept = weights[model].detach().clone()
+        weights[model].data.fill_(math.nan)
+        with pytest.raises(InputError, match=f"^{name}: NaN or infinity in what it says, expected numbers; its train"):
+            speak(voice, ["twenty one"])
+        weights[model].data.copy_(kept)
+
+
+def test_a_sentence_is_what_the_models_say_and_no_more(voice: Voice) -> None:
+    (speech,) = speak(voice, ["the 21st"], seed=7, sentence_pause_s=5.0)
+    ids = torch.tensor(text_to_ids("the twenty first"))
+    (said,) = voice.acoustic.infer([ids], 7)
+    assert (speech.status, speech.attempts) == (said.status, 1)
+    assert torch.equal(speech.mel, said.mel)
+    assert torch.equal(speech.alignment, said.alignment)
+    assert torch.equal(speech.wave, voice.vocoder(said.mel[None])[0].detach())
+
+
+def test_equal_seeds_give_equal_audio(voice: Voice) -> None:
+    torch.nn.init.constant_(voice.acoustic.decoder.gate.bias, -9.0)  # it never ends by itself
+    texts = ["the 21st. two hundred", "the 21st"]
+    first, again, other = (speak(voice, texts, seed=seed, attempts=2) for seed in (1, 1, 2))
+    for one, same, different in zip(first, again, other, strict=True):
+        assert torch.equal(one.wave, same.wave)
+        assert one.attempts == same.attempts == 2
+        assert not torch.equal(one.wave, different.wave)
+
+
+def test_a_text_of_sentences_is_its_sentences_and_pauses(voice: Voice) -> None:
+    whole, first, second = speak(voice, ["the 21st. two", "the 21st", "two"], sentence_pause_s=3.0)
+    assert whole.spoken_text == "the twenty first two"
+    one, other = whole.phrases
+    assert (one.words, other.words) == ("the twenty first", "two")
+    hop, r = voice.audio.hop_length, voice.acoustic.frames_per_step
+    frames, steps = one.pause_steps * r, one.pause_steps
+    # Within the two own silences, which are no longer than the phrases.
+    own_s = (len(first.wave) + len(second.wave)) / voice.audio.sampling_rate
+    assert 3.0 - own_s - 0.1 < frames / voice.audio.frames_per_s < 3.0 + 0.1
+    assert len(whole.wave) == whole.mel.shape[1] * hop
+    torch.testing.assert_close(
+        whole.wave, torch.cat([first.wave, torch.zeros(frames * hop), second.wave]), atol=1e-4, rtol=0
+    )
+    pause = torch.full((80, frames), math.log(LOG_FLOOR))
+    torch.testing.assert_close(whole.mel, torch.cat([first.mel, pause, second.mel], dim=1), atol=1e-3, rtol=0)
+    assert whole.alignment.shape == (whole.mel.shape[1] // r, len(symbols_of(whole.spoken_text)))
+    begins = len(first.alignment) + steps
+    assert whole.alignment[: len(first.alignment), :16].sum() == pytest.approx(len(first.alignment), rel=1e-4)
+    assert whole.alignment[begins:, 17:].sum() == pytest.approx(len(second.alignment), rel=1e-4)
+    assert whole.alignment.sum() == pytest.approx(len(first.alignment) + len(second.alignment), rel=1e-4)
+
+
+def test_silence_of_the_voice_itself_counts(voice: Voice) -> None:
+    assert voice._silence_s(torch.cat([torch.zeros(1000), torch.ones(1000)])) == 3 * 256 / 16000
+    assert voice._silence_s(torch.ones(1000)) == 0
+    assert voice._silence_s(torch.zeros(1000)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "text 1: empty text, expected words to speak"),
+        (" \t\n", "text 1: empty text, expected words to speak"),
+        ("\u201c\u201d", "text 1: empty text, expected words to speak"),
+        ("...", "text 1: nothing but ..., expected words to speak"),
+        ("?!,;: '", "text 1: nothing but ?!,;: ', expected words to speak"),
+        ("." * 5000, "text 1: nothing but " + "." * 79 + "\u2026, expected words to speak"),
+        ("call \u4f60", "text 1: '\u4f60' not in the alphabet; write it in words or leave it out"),
+        ("_", "text 1: '_' not in the alphabet; write it in words or leave it out"),
+        ("two {HH", "text 1: a brace without its other half, expected phonemes"),
+        ("two. jam, mix" + " two" * 2000, "text 1: 'j' 'm' not in the voice's alphabet, expected only \"'abc"),
+    ],
+)
+def test_what_cannot_be_spoken_is_named_in_one_line(voice: Voice, text: str, line: str) -> None:
+    with pytest.raises(InputError) as error:
+        speak(voice, [text])
+    assert str(error.value).startswith(line)
+    assert len(str(error.value)) < 250
+
+
+def test_a_long_text_shows_the_sentence_that_is_at_fault(voice: Voice) -> None:
+    with pytest.raises(InputError, match=r"; reads: two jam$"):
+        speak(voice, ["two " * 500 + ". two jam. " + "two " * 500])
+
+
+@pytest.mark.parametrize("text", ["a", "two", "a.", "'a'"])
+def test_a_text_of_a_symbol_or_a_word(voice: Voice, text: str) -> None:
+    (speech,) = speak(voice, [text])
+    assert len(speech.wave) == speech.mel.shape[1] * 256 > 0
+    assert speech.spoken_text == text.strip(".")
+
+
+def test_a_voice_without_marks_pauses_at_them(voice: Voice) -> None:
+    """The alphabet of the demo has no mark at all."""
+    (speech,) = speak(voice, ["Two! Nine, (ten) eleven...\u201d"])
+    assert [phrase.words for phrase in speech.phrases] == ["Two", "Nine", "ten", "eleven"]
+
+
+class Told(torch.nn.Module):
+    """An acoustic model whose attempts at a text end as they are told to; by itself it would end well."""
+
+    frames_per_step = 2
+
+    def __init__(self, told: dict[str, list[Status]]) -> None:
+        super().__init__()
+        self.told, self.seeds = told, dict[str, list[int]]()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def infer(self, texts: Sequence[torch.Tensor], seed: int) -> list[Utterance]:
+        return [self.utter("".join(SYMBOLS[number] for number in text.tolist()), seed) for text in texts]
+
+    def utter(self, text: str, seed: int) -> Utterance:
+        self.seeds.setdefault(text, []).append(seed)
+        attempt = len(self.seeds[text])
+        status = self.told.get(text, [])[attempt - 1 : attempt] or ["stopped"]
+        # The attempt can be told from the mel.
+        return Utterance(torch.full((80, 2 * len(text)), -float(attempt)), torch.eye(len(text)), status[0])
+
+
+def tell(voice: Voice, told: dict[str, list[Status]]) -> tuple[Voice, Told]:
+    acoustic = Told(told)
+    voice.acoustic = acoustic  # type: ignore[assignment]
+    return voice, acoustic
+
+
+@pytest.mark.parametrize(
+    ("told", "attempts", "kept"),
+    [
+        (["stopped"], 1, 1),
+        (["hit_cap", "stopped"], 2, 2),
+        (["skipped_text", "attention_stuck", "stopped"], 3, 3),
+        (["skipped_text", "attention_stuck", "hit_cap"], 3, 2),
+        (["attention_stuck", "skipped_text", "attention_stuck"], 3, 1),  # of equals the earlier
+        (["hit_cap", "hit_cap", "hit_cap", "stopped"], 3, 1),
+    ],
+)
+def test_what_went_wrong_is_spoken_again_and_the_best_is_kept(
+    voice: Voice, told: list[Status], attempts: int, kept: int
+) -> None:
+    voice, acoustic = tell(voice, {"two": told})
+    (speech,) = speak(voice, ["two"], seed=5, attempts=3)
+    assert (speech.attempts, speech.status, -speech.mel[0, 0]) == (attempts, told[kept - 1], kept)
+    seeds = acoustic.seeds["two"]
+    assert seeds[0] == 5
+    assert len(set(seeds)) == len(seeds) == attempts
+
+
+def test_what_went_well_is_not_touched_by_what_went_wrong_beside_it(voice: Voice) -> None:
+    voice, acoustic = tell(voice, {"two": ["hit_cap", "attention_stuck", "hit_cap"]})
+    whole, well = speak(voice, ["nine. two. nine", "ten"], attempts=3)
+    assert [(each.words, each.status, each.attempts) for each in whole.phrases] == [
+        ("nine", "stopped", 1), ("two", "attention_stuck", 3), ("nine", "stopped", 1),
+    ]  # fmt: skip
+    assert (whole.status, whole.attempts) == ("attention_stuck", 3)
+    assert (well.status, well.attempts) == ("stopped", 1)
+    assert {text: len(seeds) for text, seeds in acoustic.seeds.items()} == {"nine": 1, "two": 3, "ten": 1}
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "two " * 1250, "the ninth, " * 454, "Two. " * 1000])
+def test_five_thousand_symbols(voice: Voice, text: str) -> None:
+    voice, acoustic = tell(voice, {})
+    (speech,) = speak(voice, [text])
+    assert max(map(len, acoustic.seeds)) <= 160
+    assert "".join(speech.spoken_text.split()) == "".join(text.split()).replace(".", "").replace(",", "")
+    assert len(speech.wave) == speech.mel.shape[1] * 256 == sum(phrase.samples for phrase in speech.phrases)
+    assert speech.alignment.shape == (speech.mel.shape[1] // 2, len(symbols_of(speech.spoken_text)))
+
+
+def test_pauses_are_as_long_as_the_marks_ask(voice: Voice) -> None:
+    voice, _ = tell(voice, {})
+    (speech,) = speak(voice, ["Two. Nine, ten " + "eleven " * 40], sentence_pause_s=0.5, clause_pause_s=0.25)
+    own_s = [
+        voice._silence_s(before.wave.flip(0)) + voice._silence_s(after.wave)
+        for before, after in zip(speech.phrases, speech.phrases[1:], strict=False)
+    ]
+    step_s = 2 * 256 / 16000
+    wanted_s = [0.5, 0.25] + [0.0] * (len(own_s) - 2)
+    expected = [max(0, round((wanted - own) / step_s)) for wanted, own in zip(wanted_s, own_s, strict=True)]
+    assert [phrase.pause_steps for phrase in speech.phrases] == [*expected, 0]
+    assert expected[0] > expected[1] > 0
+
+
+@pytest.mark.parametrize(("weights", "tolerance"), [("float16", 1e-3), ("int8", 5e-2)])
+def test_smaller_weights_say_nearly_the_same(voice: Voice, weights: str, tolerance: float) -> None:
+    """In log-mel, over a few hundred frames in which each hears the ones before it."""
+    texts = ["seven hundred and ninety two", "at seven forty five"]
+    exact = voice.speak_words(texts, texts, 1, ONCE)
+    close = voice.speak_words(texts, texts, 1, ONCE.model_copy(update={"decoder_weights": weights}))
+    for mine, theirs in zip(close, exact, strict=True):
+        assert mine.mel.shape == theirs.mel.shape
+        assert not torch.equal(mine.mel, theirs.mel)
+        torch.testing.assert_close(mine.mel, theirs.mel, atol=tolerance, rtol=0)
+    again = voice.speak_words(texts, texts, 1, ONCE)
+    assert torch.equal(again[0].mel, exact[0].mel)

@@ -1,0 +1,396 @@
+"""pipeline.recording: every codec, every damage by name, and the treatments against scipy and the standard's own filters."""
+
+import contextlib
+import io
+import struct
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.signal
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtc import decoding
+from dtc.audio import AudioConfig, resample
+from dtc.errors import InputError
+from pipeline.decoding import decode
+from pipeline.recording import RecordingConfig, level, loudness, read_recording, sounding
+
+BITS_16 = 2.0**-15
+LOSSY = 0.02  # RMS of what a codec at its default quality may change of a tone with amplitude 0.3
+SINC = 10 ** (-90 / 20)  # of full scale: under the noise of 16 bits, above float32's and the window's -104 dB
+LOUDNESS_UNITS = 0.1  # torchaudio's K-weighting is the standard's to 0.05 LU
+
+
+def sound_file(samples: np.ndarray, sampling_rate: int = 16000, **format: str) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, sampling_rate, **{"format": "WAV", "subtype": "PCM_16"} | format)
+    return stream.getvalue()
+
+
+def config(**changes: object) -> RecordingConfig:
+    values = dict(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
+    return RecordingConfig.model_validate(values | changes)
+
+
+def tone(hz: float, sampling_rate: int = 16000, seconds: float = 1.0, amplitude: float = 0.3) -> np.ndarray:
+    time = np.arange(round(seconds * sampling_rate)) / sampling_rate
+    return (amplitude * np.sin(2 * np.pi * hz * time)).astype(np.float32)
+
+
+RAMP = np.arange(-1000, 1000, dtype=np.int16)
+RAMP_8_BITS = np.arange(-128, 128, dtype=np.int16) * 256
+UNTOUCHED = config()
+
+
+# ── decoding ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype", "kept"),
+    [
+        ("WAV", "PCM_U8", np.int16), ("WAV", "PCM_16", np.int16), ("WAV", "PCM_24", np.float32),
+        ("WAV", "PCM_32", np.float32), ("WAV", "FLOAT", np.float32), ("WAV", "DOUBLE", np.float32),
+        ("WAVEX", "PCM_16", np.int16), ("FLAC", "PCM_S8", np.int16), ("FLAC", "PCM_16", np.int16),
+        ("FLAC", "PCM_24", np.float32),
+    ],
+)  # fmt: skip
+def test_a_lossless_codec_gives_the_samples(audio: AudioConfig, format: str, subtype: str, kept: type) -> None:
+    samples = np.tile(RAMP_8_BITS, 4) if subtype.endswith("8") else RAMP
+    content = sound_file(samples / 32768.0, format=format, subtype=subtype)
+    decoded, sampling_rate = decode(content, "clip")
+    assert (decoded.shape, decoded.dtype, sampling_rate) == ((len(samples), 1), kept, 16000)
+    assert np.array_equal(read_recording(content, "clip", UNTOUCHED, audio).samples, samples)
+
+
+@pytest.mark.parametrize(("format", "subtype"), [("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_lossy_codec_gives_the_sound(format: str, subtype: str, channels: int) -> None:
+    wave = np.stack([tone(440.0), tone(880.0)], axis=1)[:, :channels]
+    decoded, sampling_rate = decode(sound_file(wave, format=format, subtype=subtype), "clip")
+    assert (decoded.shape, decoded.dtype, sampling_rate) == (wave.shape, np.float32, 16000)
+    assert np.sqrt(np.mean(np.square(decoded - wave))) < LOSSY
+
+
+@given(
+    st.lists(st.integers(-32768, 32767), min_size=1, max_size=40),
+    st.integers(1, 3),
+    st.sampled_from([8000, 22050, 48000, 384000]),
+    st.binary(max_size=9),
+)
+def test_a_plain_wave_is_read_as_libsndfile_reads_it(
+    samples: list[int], channels: int, rate: int, comment: bytes
+) -> None:
+    written = np.array(samples * channels, np.int16).reshape(-1, channels)
+    content = sound_file(written, rate)
+    # Another chunk before the data, of odd size too, with its byte of padding.
+    extra = b"note" + struct.pack("<I", len(comment)) + comment + b"\0" * (len(comment) % 2)
+    for whole in (content, content[:36] + extra + content[36:], content + extra):
+        decoded, sampling_rate = decode(whole, "clip")
+        theirs, their_rate = soundfile.read(io.BytesIO(whole), dtype="int16", always_2d=True)
+        assert np.array_equal(decoded, theirs)
+        assert np.array_equal(decoded, written)
+        assert sampling_rate == their_rate == rate
+    with pytest.raises(InputError, match=f"ends after {len(written) - 1} samples, expected {len(written)};"):
+        decode(content[:36] + extra + content[36:-1], "clip")
+
+
+def patched(content: bytes, at: int, new: bytes) -> bytes:
+    return content[:at] + new + content[at + len(new) :]
+
+
+def flac_of_length(samples: int) -> bytes:
+    """A FLAC of RAMP whose header says another number of samples (36 bits; 0: unknown)."""
+    content = sound_file(RAMP, format="FLAC")
+    return patched(content, 21, bytes([content[21] & 0xF0 | samples >> 32]) + struct.pack(">I", samples & 0xFFFFFFFF))
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0xFFFFFFF0])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_a_streamed_wave_does_not_know_its_length(size: int, subtype: str) -> None:
+    content = sound_file(RAMP / 32768.0, subtype=subtype)
+    decoded, _ = decode(patched(content, 40, struct.pack("<I", size)), "clip")
+    assert len(decoded) == len(RAMP)
+
+
+def test_a_streamed_flac_does_not_know_its_length() -> None:
+    decoded, _ = decode(flac_of_length(0), "clip")
+    assert np.array_equal(decoded[:, 0], RAMP)
+
+
+WAVE = sound_file(RAMP)
+NOISE = np.random.default_rng(0).normal(0.0, 0.1, 16000)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "an empty file, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file; copy it again, or remove it and its row"),
+        (b"not a sound" * 100, "does not decode (Format not recognised.), expected a WAV"),
+        (WAVE[:-100], "ends after 1950 samples, expected 2000; copy it again"),
+        (WAVE[:-1], "ends after 1999 samples, expected 2000; copy it again"),
+        (WAVE[:44], "ends after 0 samples, expected 2000; copy it again"),
+        (sound_file(NOISE, subtype="PCM_24")[:-1], "ends after 15999 samples, expected 16000; copy it again"),
+        (sound_file(NOISE, subtype="FLOAT")[:-5000], "ends after 14750 samples, expected 16000; copy it again"),
+        (patched(WAVE, 40, struct.pack("<I", 1 << 31)), "ends after 2000 samples, expected 1073741824; copy it again"),
+        (sound_file(RAMP, format="FLAC")[:-1], "does not decode (Error : flac decoder lost sync.)"),
+        (flac_of_length(1 << 35), "ends after 2000 samples, expected 34359738368; copy it again"),
+        (sound_file(NOISE, format="OGG", subtype="VORBIS")[:-1], "ends after 1"),  # by page
+        (sound_file(NOISE, format="OGG", subtype="OPUS")[:-1], "does not decode ("),
+        (sound_file(NOISE, format="MP3", subtype="MPEG_LAYER_III")[:-1], "ends after "),
+        (sound_file(RAMP[:0]), "no samples, expected speech; remove its row or record it again"),
+        (patched(WAVE, 24, struct.pack("<I", 0)), "does not decode ("),
+        (patched(WAVE, 24, struct.pack("<I", 1)), "1 Hz, expected 1000 to 384000 Hz; the header is damaged; copy it"),
+        (patched(WAVE, 24, struct.pack("<I", 384001)), "384001 Hz, expected 1000 to 384000 Hz"),
+        (patched(WAVE, 22, struct.pack("<H", 0)), "does not decode ("),
+        (sound_file(np.zeros((9, 33))), "33 channels, expected at most 32; the header is damaged; copy it again"),
+        (patched(WAVE, 22, struct.pack("<H", 65535)), "does not decode ("),
+        (sound_file(RAMP, subtype="IMA_ADPCM"), "WAV of IMA_ADPCM, expected a WAV, FLAC, "),
+        (sound_file(RAMP, format="AIFF"), "AIFF of PCM_16, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file"),
+        (sound_file(np.array([0.1, np.nan, np.inf] * 900), subtype="FLOAT"), "1800 samples are no finite numbers, exp"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(audio: AudioConfig, content: bytes, message: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(InputError) as error:
+        read_recording(content, "a.wav", UNTOUCHED, audio)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert str(error.value).startswith(f"a.wav: {message}")
+    assert peak_bytes < 8 << 20, "memory follows what is there, not what a header says"
+
+
+def test_a_file_that_unpacks_to_hours_is_no_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = sound_file(np.zeros(1 << 20, np.int16), format="FLAC")
+    assert len(content) < 1 << 14
+    monkeypatch.setattr(decoding, "MOST_VALUES", 1 << 19)
+    for source in (content, sound_file(np.zeros(1 << 20, np.int16))):
+        with pytest.raises(
+            InputError, match=r"^a: more than 524,288 samples, expected a clip; cut it into utterances$"
+        ):
+            decode(source, "a")
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", b"fLaC", b"OggS", WAVE[:36], WAVE[:44], flac_of_length(0)[:42]]))
+def test_no_bytes_are_worse_than_a_named_fault(content: bytes, start: bytes) -> None:
+    with contextlib.suppress(InputError):
+        decoded, sampling_rate = decode(start + content, "a.wav")
+        assert decoded.size > 0
+        assert 1000 <= sampling_rate <= 384000
+
+
+# ── folding ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"), [("left", [100, -32768, 7]), ("right", [300, 32767, 8]), ("mean", [200, 0, 8])]
+)
+def test_two_channels_become_one(audio: AudioConfig, channels: str, expected: list[int]) -> None:
+    """The mean of 7 and 8 is 7.5, and a half is rounded to the even neighbour; so is -0.5."""
+    content = sound_file(np.tile(np.array([[100, 300], [-32768, 32767], [7, 8]], np.int16), (200, 1)))
+    made = read_recording(content, "clip", config(channels=channels), audio)
+    assert made.samples.tolist() == expected * 200
+    assert (made.source_channels, made.source_sampling_rate) == (2, 16000)
+
+
+@pytest.mark.parametrize("channels", ["mono", "left", "right", "mean"])
+def test_one_channel_stays_as_it_is(audio: AudioConfig, channels: str) -> None:
+    made = read_recording(WAVE, "clip", config(channels=channels), audio)
+    assert made.samples.dtype == np.int16
+    assert np.array_equal(made.samples, RAMP)
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "message"),
+    [
+        (
+            sound_file(np.stack([RAMP, RAMP], axis=1)), {},
+            "2 channels, expected 1 (mono); set recording.channels to left, right or mean",
+        ),
+        (
+            sound_file(RAMP, 44100), {},
+            "44100 Hz, expected 16000 Hz; set audio.sampling_rate to 44100 or recording.resample to true",
+        ),
+        (
+            sound_file(RAMP, 44101), {"resample": True},
+            "44101 Hz, expected 16000 Hz, or a rate in a simpler ratio to it than 44101:16000; "
+            "convert the clip or set audio.sampling_rate to 44101",
+        ),
+        (sound_file(RAMP[:512]), {}, "512 samples, expected more than 512; remove the clip"),
+        (sound_file(RAMP, 48000), {"resample": True, "trim_silence_db": -6.0}, "667 samples, expected more than 667"),
+    ],
+)  # fmt: skip
+def test_what_may_not_be_mended_is_named(
+    audio: AudioConfig, content: bytes, changes: dict[str, object], message: str
+) -> None:
+    wide = audio.model_copy(update={"filter_length": 2 * 667} if "667" in message else {})
+    with pytest.raises(InputError) as error:
+        read_recording(content, "a.wav", config(**changes), wide)
+    assert str(error.value).startswith(f"a.wav: {message}")
+
+
+# ── resampling ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+RATIOS = [(44100, 22050), (48000, 22050), (24000, 22050), (22050, 16000), (16000, 22050), (44100, 48000)]
+
+
+@pytest.mark.parametrize(("source_hz", "target_hz"), RATIOS)
+def test_resampling_equals_scipys(source_hz: int, target_hz: int) -> None:
+    """A chord below 90 % of both Nyquist frequencies; away from the ends, where a finite and a periodic signal differ."""
+    pitches = np.array([0.01, 0.2, 0.55, 0.9]) * min(source_hz, target_hz) / 2
+    wave = sum(tone(round(pitch), source_hz, amplitude=0.2) for pitch in pitches)
+    ours = resample(wave, source_hz, target_hz)
+    theirs = scipy.signal.resample(wave.astype(np.float64), target_hz)
+    assert len(ours) == target_hz
+    inside = slice(target_hz // 10, -target_hz // 10)
+    np.testing.assert_allclose(ours[inside], theirs[inside], atol=SINC)
+
+
+@pytest.mark.parametrize(("source_hz", "target_hz"), [pair for pair in RATIOS if pair[0] > pair[1]])
+@pytest.mark.parametrize("above", [1.0, 1.03])
+def test_what_the_new_rate_cannot_hold_is_gone(source_hz: int, target_hz: int, above: float) -> None:
+    wave = tone(above * target_hz / 2, source_hz, amplitude=1.0)
+    inside = slice(target_hz // 10, -target_hz // 10)
+    assert np.abs(resample(wave, source_hz, target_hz)[inside]).max() < SINC
+
+
+@given(samples=st.integers(1, 3000), rates=st.sampled_from(RATIOS))
+def test_resampled_samples_follow_the_formula(samples: int, rates: tuple[int, int]) -> None:
+    source_hz, target_hz = rates
+    made = resample(np.zeros(samples, np.float32), source_hz, target_hz)
+    assert len(made) == -(-samples * target_hz // source_hz)
+    assert not made.any()
+
+
+def test_a_recording_at_another_rate_keeps_its_pitch(audio: AudioConfig) -> None:
+    made = read_recording(sound_file(tone(1000.0, 44100), 44100), "clip", config(resample=True), audio)
+    assert (made.samples.dtype, len(made.samples), made.source_sampling_rate) == (np.int16, 16000, 44100)
+    spectrum = np.abs(np.fft.rfft(made.samples * np.hanning(16000)))
+    assert spectrum.argmax() == 1000  # bins of 1 Hz
+    assert np.abs(made.samples).max() / 32768 == pytest.approx(0.3, abs=1e-3)
+    again = read_recording(sound_file(tone(1000.0, 44100), 44100), "clip", config(resample=True), audio)
+    assert np.array_equal(made.samples, again.samples)
+
+
+# ── trimming ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_trimming_keeps_the_onset_and_the_margins(audio: AudioConfig) -> None:
+    noise = np.random.default_rng(0).normal(0.0, 0.001, 16000)
+    wave = noise + np.concatenate([np.zeros(8005), tone(440.0, seconds=0.25, amplitude=0.5), np.zeros(3995)])
+    content = sound_file(wave)
+    made = read_recording(content, "clip", config(trim_silence_db=-30.0), audio).samples
+    # Frames of 160 samples from 8000 to 12160, and 800 on either side.
+    assert np.array_equal(made, decode(content, "")[0][8000 - 800 : 12160 + 800, 0])
+
+
+@given(
+    st.lists(st.integers(-32768, 32767), min_size=1, max_size=900),
+    st.sampled_from([8000, 22050]),
+    st.floats(-120.0, 0.0),
+)
+def test_something_sounds_in_every_clip(samples: list[int], sampling_rate: int, threshold_db: float) -> None:
+    wave = np.array(samples, np.int16)
+    first, end = sounding(wave, sampling_rate, threshold_db)
+    assert 0 <= first < end <= len(wave)
+    loudest = np.abs(wave.astype(int)).argmax()
+    if threshold_db < -30.0:  # a frame holds 80 or 220 samples: its RMS is at most 23 dB below its peak
+        assert first <= loudest < end
+    if not wave.any():
+        assert (first, end) == (0, len(wave))
+
+
+# ── loudness ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def loudness_by_the_standard(wave: np.ndarray) -> float:
+    """ITU-R BS.1770-4 at 48 kHz, with the coefficients of its tables 1 and 2."""
+    shelf = ([1.53512485958697, -2.69169618940638, 1.19839281085285], [1.0, -1.69065929318241, 0.73248077421585])
+    high_pass = ([1.0, -2.0, 1.0], [1.0, -1.99004745483398, 0.99007225036621])
+    weighted = scipy.signal.lfilter(*high_pass, scipy.signal.lfilter(*shelf, wave.astype(np.float64)))
+    blocks = np.lib.stride_tricks.sliding_window_view(weighted, 19200)[::4800]
+    power = np.square(blocks).mean(axis=1)
+    gated = power[-0.691 + 10 * np.log10(power) > -70.0]
+    gated = gated[10 * np.log10(gated) > 10 * np.log10(gated.mean()) - 10.0]
+    return -0.691 + 10 * np.log10(gated.mean())
+
+
+def speechlike(seed: int = 0, seconds: float = 2.0) -> np.ndarray:
+    """Noise at 48 kHz that rises and falls four times a second, with a pause."""
+    samples = round(seconds * 48000)
+    noise = np.random.default_rng(seed).normal(0.0, 0.1, samples)
+    pause = np.where(np.arange(samples) % 48000 < 36000, 1.0, 0.001)
+    return (noise * (1 + np.sin(2 * np.pi * 4 * np.arange(samples) / 48000)) * pause).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "wave",
+    [tone(997.0, 48000, amplitude=1.0), tone(100.0, 48000), tone(8000.0, 48000, amplitude=0.9), speechlike()],
+)  # fmt: skip
+def test_loudness_is_the_standards(wave: np.ndarray) -> None:
+    assert loudness(wave, 48000) == pytest.approx(loudness_by_the_standard(wave), abs=LOUDNESS_UNITS)
+
+
+def test_a_full_scale_sine_of_997_hz_has_minus_3_01_lufs() -> None:
+    assert loudness(tone(997.0, 22050, amplitude=1.0), 22050) == pytest.approx(-3.01, abs=LOUDNESS_UNITS)
+
+
+@pytest.mark.parametrize("gain_db", [-40.0, -6.0, 3.0])
+def test_loudness_follows_the_gain(gain_db: float) -> None:
+    wave = speechlike()
+    gained = wave * np.float32(10 ** (gain_db / 20))
+    assert loudness(gained, 48000) == pytest.approx(loudness(wave, 48000) + gain_db, abs=1e-3)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.13, 0.39])
+def test_a_clip_shorter_than_a_block_is_as_loud_as_a_longer_one(seconds: float) -> None:
+    assert loudness(tone(1000.0, seconds=seconds), 16000) == pytest.approx(loudness(tone(1000.0), 16000), abs=0.1)
+
+
+@pytest.mark.parametrize("target", [-30.0, -23.0])
+def test_levelling_reaches_the_loudness(audio: AudioConfig, target: float) -> None:
+    content = sound_file(scipy.signal.decimate(speechlike(), 3))
+    made = read_recording(content, "clip", config(loudness_lufs=target), audio).samples
+    assert loudness((made / 32768.0).astype(np.float32), 16000) == pytest.approx(target, abs=LOUDNESS_UNITS)
+
+
+@pytest.mark.parametrize("gain", [0.01, 1.0])
+def test_levelling_stops_at_the_peak(gain: float) -> None:
+    wave = speechlike() * np.float32(gain)
+    made = level(wave, 48000, -3.0)
+    assert np.abs(made).max() == pytest.approx(10 ** (-1 / 20), rel=1e-6)
+    np.testing.assert_allclose(made / np.abs(made).max(), wave / np.abs(wave).max(), atol=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0])
+def test_silence_has_no_loudness_and_stays_silent(audio: AudioConfig, seconds: float) -> None:
+    silence = np.zeros(round(16000 * seconds), np.int16)
+    changes = config(loudness_lufs=-20.0, trim_silence_db=-40.0)
+    made = read_recording(sound_file(silence), "clip", changes, audio).samples
+    assert np.array_equal(made, silence)
+
+
+def test_all_treatments_together(audio: AudioConfig) -> None:
+    wave = np.concatenate([np.zeros(24000), speechlike(), np.zeros(24000)])
+    content = sound_file(np.stack([wave, wave], axis=1), 48000, format="FLAC", subtype="PCM_24")
+    asked = config(resample=True, channels="mean", trim_silence_db=-50.0, loudness_lufs=-23.0)
+    made = read_recording(content, "clip", asked, audio)
+    assert (made.source_sampling_rate, made.source_channels) == (48000, 2)
+    assert len(made.samples) / 16000 == pytest.approx(1.75 + 2 * 0.05, abs=0.03)  # the last pause is trimmed too
+    measured = loudness((made.samples / 32768.0).astype(np.float32), 16000)
+    assert measured == pytest.approx(-23.0, abs=LOUDNESS_UNITS)
+
+
+def test_a_sound_louder_than_full_scale_is_clipped_not_wrapped(audio: AudioConfig) -> None:
+    content = sound_file(np.tile([1.5, -1.5], 600), subtype="FLOAT")
+    assert set(read_recording(content, "clip", UNTOUCHED, audio).samples.tolist()) == {32767, -32768}
+
+
+def test_shared_sounds_decode(make_sound: Callable[..., bytes]) -> None:
+    """What the other rooms' tests are made of."""
+    for format in ("WAV", "FLAC", "OGG", "MP3"):
+        decoded, _ = decode(make_sound(0.3, format=format), "clip")
+        assert decoded.shape == (4800, 1)
