@@ -33,7 +33,7 @@ from timing import measure_rates, seconds_of, time_in_turn
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtc.acoustic import build_acoustic, packed
+from dtc.acoustic import build_acoustic, packed_linear
 from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.dtc import DTCConfig
 from dtc.acoustic.inference import Speaker
@@ -186,7 +186,7 @@ def time_inference(rounds: int, device: torch.device, rates: dict[str, float]) -
     Each precision has a model of its own: as in `dtc say`, its weights are packed once, before the first text.
     """
     first = build("tacotron2", max_decoder_steps=SPOKEN_FRAMES, gate_threshold=NEVER).to(device).eval()
-    ours = {precision: deepcopy(first) for precision in get_args(packed.Precision)}
+    ours = {precision: deepcopy(first) for precision in get_args(packed_linear.Precision)}
     for precision, model in ours.items():
         model.precision = precision
     theirs = torchaudio_twin(first, decoder_max_step=SPOKEN_FRAMES, gate_threshold=1.0).to(device).eval()

@@ -112,7 +112,7 @@ class Order:
         return _Bucket(clips, steps)
 
     def _too_long(self, clip: int, batch_frames: int) -> InputError:
-        remedy = "raise batch_frames of this model's training section, or lower audit.max_duration_s"
+        remedy = "raise batch_frames of this model's training section, or lower verify.max_duration_s"
         return InputError(self._ids[clip], f"{self._frames[clip]} frames", f"at most {batch_frames}", remedy)
 
     def _length(self, clip: int) -> tuple[int, str]:

@@ -52,7 +52,7 @@ def read_manifest(path: Path) -> Iterator[ManifestRow]:
             for number, line in enumerate(file, start=1):
                 yield _parse_manifest_row(line, f"{path}:{number}")
     except FileNotFoundError:
-        raise InputError(path, "no such file", "the audited corpus", "run `dtc verify` first") from None
+        raise InputError(path, "no such file", "the manifest of the corpus", "run `dtc verify` first") from None
 
 
 def _parse_manifest_row(line: bytes, where: str) -> ManifestRow:

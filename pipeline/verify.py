@@ -19,7 +19,7 @@ from pipeline.archives import Member, read_members
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.listing import Row, is_audio, is_listing, read_rows
 from pipeline.decoding import decode
-from pipeline.limits import NOTHING, AuditConfig, FactsTable, measure, out_of_bounds, wrong_pace
+from pipeline.limits import NOTHING, FactsTable, VerifyConfig, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
 from pipeline.recording import RecordingConfig, mismatches, treat, used_channels
 
@@ -35,7 +35,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Audit:
+class CorpusFindings:
     """What one pass over a corpus found."""
 
     rows: list[ManifestRow]  # of the clips without fault, in the archive's order
@@ -51,10 +51,10 @@ class Audit:
         return len(self.names) - len(self.rows)
 
 
-def audit(
-    archive: Path, corpus: CorpusConfig, recording: RecordingConfig, config: AuditConfig, audio: AudioConfig,
+def verify_corpus(
+    archive: Path, corpus: CorpusConfig, recording: RecordingConfig, config: VerifyConfig, audio: AudioConfig,
     text: TextConfig, advance: Callable[[str], None],
-) -> Audit:  # fmt: skip
+) -> CorpusFindings:  # fmt: skip
     """Check every clip and every row of an archive, or of a folder that would become one.
 
     `advance` is told the name of each clip. Raises InputError for what cannot be read at all.
@@ -88,7 +88,7 @@ def members_of(source: Path) -> Iterator[Member]:
 class _Survey:
     """What is known of a corpus while, and after, its members are read."""
 
-    def __init__(self, name: str, recording: RecordingConfig, config: AuditConfig, audio: AudioConfig) -> None:
+    def __init__(self, name: str, recording: RecordingConfig, config: VerifyConfig, audio: AudioConfig) -> None:
         self.name, self.recording, self.config, self.audio = name, recording, config, audio
         self.listings: dict[str, bytes] = {}
         self.numbers: dict[str, int] = {}  # of the clips, in the archive's order, by their names there
@@ -148,7 +148,7 @@ class _Survey:
             else:
                 self._other_faults.append(Fault("listing", error))
 
-    def conclude(self, rows: Iterable[Row], text: TextConfig) -> Audit:
+    def conclude(self, rows: Iterable[Row], text: TextConfig) -> CorpusFindings:
         """Check the rows' texts; match them with the clips' facts."""
         facts = self._facts.rows()
         characters = np.zeros(len(facts), np.int32)
@@ -169,7 +169,7 @@ class _Survey:
         manifest = [_manifest_row(*spoken[number], facts[number]) for number in np.flatnonzero(kept).tolist()]
         ids = {number: row.id for number, (row, _) in spoken.items()}
         names = [ids.get(number) or PurePosixPath(member).stem for member, number in self.numbers.items()]
-        return Audit(manifest, self._all_faults(ids), names, facts, characters, kept)
+        return CorpusFindings(manifest, self._all_faults(ids), names, facts, characters, kept)
 
     def _blame(self, number: int, kind: str, error: InputError) -> None:
         self._clip_faults.setdefault(number, []).append(Fault(kind, error))

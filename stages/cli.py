@@ -100,7 +100,7 @@ def verify(file: ParamsFile = PARAMS) -> None:
         from stages.verify import verify
 
         sections = load_params(file)
-        verify(sections.corpus, sections.recording, sections.audit, sections.audio, sections.text, console)
+        verify(sections.corpus, sections.recording, sections.verify, sections.audio, sections.text, console)
 
 
 @corpus.command("check")

@@ -16,7 +16,7 @@ from pipeline.archive_members import FETCH_AGAIN
 from pipeline.corpora.listing import is_audio
 from pipeline.decoding import decode
 from pipeline.split import assign_splits, require_every_split
-from pipeline.verify import Audit, audit, members_of
+from pipeline.verify import CorpusFindings, members_of, verify_corpus
 from stages.corpus_summary import name_faults, summarise
 from stages.params import Params, load_params
 from stages.verify import clip_counter
@@ -43,7 +43,7 @@ def check(source: Path, file: Path | None, console: Console) -> None:
     if not source.exists():
         raise InputError(source, "no such file or folder", "a folder of recordings, or an archive of one")
     with clip_counter("check", console) as advance, _own_file():
-        params, found = _audit(source.resolve(), file, advance)
+        params, found = _verify(source.resolve(), file, advance)
     settings = file or f"the preset numbers at {params.audio.sampling_rate} Hz, the rate of most of its clips"
     _print(console, f"{source}, checked by {settings}\n")
     measured = found.facts["samples"] > 0
@@ -56,7 +56,7 @@ def check(source: Path, file: Path | None, console: Console) -> None:
         console.print(_as_path(line, source), highlight=False, soft_wrap=True)
     for line in [*_mended_at_once(found, params), *_worth_knowing(found, params)]:
         _print(console, f"• {line}")
-    refused = [fault for fault in found.faults if fault.kind == "corpus" or params.audit.faulty_clips == "refuse"]
+    refused = [fault for fault in found.faults if fault.kind == "corpus" or params.verify.faulty_clips == "refuse"]
     if refused or not found.rows:
         faults, clips = plural(len(found.faults), "fault"), plural(len(found.names), "clip")
         raise InputError(source, f"{faults}, {len(found.rows):,} of {clips} without: not ready")
@@ -73,19 +73,19 @@ def _own_file() -> Iterator[None]:
         raise InputError(error.where, error.found, error.expected, remedy) from None
 
 
-def _audit(source: Path, file: Path | None, advance: Callable[[str], None]) -> tuple[Params, Audit]:
-    """The settings, and what the audit found by them."""
+def _verify(source: Path, file: Path | None, advance: Callable[[str], None]) -> tuple[Params, CorpusFindings]:
+    """The settings, and what verifying found with them."""
     params = load_params(file) if file else _at_rate(load_params(PRESET), _first_rates(source))
-    found = _audit_by(source, params, advance)
+    found = _verify_by(source, params, advance)
     rates = Counter(found.facts["source_sampling_rate"][found.facts["samples"] > 0].tolist())
     commonest = _at_rate(params, rates)
     if file is None and commonest != params:  # the first clips were no fair sample
-        return commonest, _audit_by(source, commonest, advance)
+        return commonest, _verify_by(source, commonest, advance)
     return params, found
 
 
-def _audit_by(source: Path, params: Params, advance: Callable[[str], None]) -> Audit:
-    return audit(source, params.corpus, params.recording, params.audit, params.audio, params.text, advance)
+def _verify_by(source: Path, params: Params, advance: Callable[[str], None]) -> CorpusFindings:
+    return verify_corpus(source, params.corpus, params.recording, params.verify, params.audio, params.text, advance)
 
 
 def _first_rates(source: Path) -> Counter[int]:
@@ -93,7 +93,7 @@ def _first_rates(source: Path) -> Counter[int]:
     rates = Counter[int]()
     clips = (member for member in members_of(source) if is_audio(member.name))
     for clip in islice(clips, CLIPS_ASKED):
-        with contextlib.suppress(InputError):  # which the audit will name
+        with contextlib.suppress(InputError):  # which `dtc verify` will name
             rates[decode(clip.content, clip.name)[1]] += 1
     return rates
 
@@ -106,17 +106,17 @@ def _at_rate(params: Params, rates: Counter[int]) -> Params:
     return params.model_copy(update={"audio": audio})
 
 
-def _mended_at_once(found: Audit, params: Params) -> Iterator[str]:
+def _mended_at_once(found: CorpusFindings, params: Params) -> Iterator[str]:
     """What in params.yaml would do away with many faults."""
     for kind, setting in MENDED_BY.items():
         if count := sum(fault.kind == kind for fault in found.faults):
             yield f"{setting} in params.yaml mends the {plural(count, 'fault')} of kind {kind}"
-    if found.faults and found.rows and params.audit.faulty_clips == "refuse":
+    if found.faults and found.rows and params.verify.faulty_clips == "refuse":
         left = f"{len(found.rows):,} of {plural(len(found.names), 'clip')}, {_hours(found)}"
-        yield f"audit.faulty_clips: skip leaves out what has faults and trains on the rest: {left}"
+        yield f"verify.faulty_clips: skip leaves out what has faults and trains on the rest: {left}"
 
 
-def _worth_knowing(found: Audit, params: Params) -> Iterator[str]:
+def _worth_knowing(found: CorpusFindings, params: Params) -> Iterator[str]:
     """What is no fault, and yet what a voice may suffer from."""
     facts = found.facts[found.facts["samples"] > 0]
     if len(set(facts["source_sampling_rate"].tolist())) > 1:
@@ -131,7 +131,7 @@ def _worth_knowing(found: Audit, params: Params) -> Iterator[str]:
     yield f"{_hours(found)} without faults." + f" {ENOUGH}" * _is_little(found)
 
 
-def _fault_of_split(found: Audit, params: Params) -> InputError | None:
+def _fault_of_split(found: CorpusFindings, params: Params) -> InputError | None:
     try:
         require_every_split(assign_splits([row.id for row in found.rows], params.split), params.split)
     except InputError as fault:
@@ -139,16 +139,16 @@ def _fault_of_split(found: Audit, params: Params) -> InputError | None:
     return None
 
 
-def _seconds(found: Audit) -> float:
+def _seconds(found: CorpusFindings) -> float:
     """Of the clips without faults."""
     return float(found.facts["duration_s"][found.kept].sum())
 
 
-def _is_little(found: Audit) -> bool:
+def _is_little(found: CorpusFindings) -> bool:
     return _seconds(found) < LITTLE_S
 
 
-def _hours(found: Audit) -> str:
+def _hours(found: CorpusFindings) -> str:
     seconds = _seconds(found)
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 

@@ -1,4 +1,4 @@
-"""What an audit found, to be seen on one screen: on the console, as Markdown, as figures."""
+"""What `dtc verify` found, to be seen on one screen: on the console, as Markdown, as figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from dtc.errors import plural
 from pipeline.limits import KINDS
-from pipeline.verify import Audit, Fault
+from pipeline.verify import CorpusFindings, Fault
 
 BINS_MOST, BAR_LONGEST = 10, 24
 BIN_WIDTHS_MS = (100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
@@ -34,7 +34,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Summary:
-    """Of some of an audit's clips."""
+    """Of some of the clips of a corpus."""
 
     figures: dict[str, float]
     overview: Grid
@@ -57,11 +57,11 @@ class Summary:
         return [self.kinds] if self.kinds.rows else []
 
 
-def summarise(audit: Audit, chosen: Shaped[np.ndarray, " clips"]) -> Summary:
+def summarise(findings: CorpusFindings, chosen: Shaped[np.ndarray, " clips"]) -> Summary:
     """Of the clips where `chosen` is True; all of them decode, and there is at least one."""
-    facts, characters = audit.facts[chosen], audit.characters[chosen]
-    names = [audit.names[number] for number in np.flatnonzero(chosen).tolist()]
-    figures = _figures(facts, characters, audit)
+    facts, characters = findings.facts[chosen], findings.characters[chosen]
+    names = [findings.names[number] for number in np.flatnonzero(chosen).tolist()]
+    figures = _figures(facts, characters, findings)
     header = ("clips", "hours", "shortest", "median", "longest", "characters/s", "sampling rate", "channels")
     row = (
         f"{figures['clips']:,}", f"{figures['hours']:.2f}", f"{figures['shortest_s']:.2f} s",
@@ -70,17 +70,17 @@ def summarise(audit: Audit, chosen: Shaped[np.ndarray, " clips"]) -> Summary:
     )  # fmt: skip
     overview = Grid(header, [row])
     worst = _worst(names, facts, characters)
-    return Summary(figures, overview, count_durations(facts["duration_s"]), count_kinds(audit.faults), worst)
+    return Summary(figures, overview, count_durations(facts["duration_s"]), count_kinds(findings.faults), worst)
 
 
 def _figures(
-    facts: Shaped[np.ndarray, " clips"], characters: Shaped[np.ndarray, " clips"], audit: Audit
+    facts: Shaped[np.ndarray, " clips"], characters: Shaped[np.ndarray, " clips"], findings: CorpusFindings
 ) -> dict[str, float]:
     seconds = facts["duration_s"]
     spoken_s = float(seconds[characters > 0].sum())
     return {
         "clips": len(facts),
-        "skipped_clips": audit.left_out,
+        "skipped_clips": findings.left_out,
         "hours": round(float(seconds.sum()) / 3600, 4),
         "minutes": round(float(seconds.sum()) / 60, 2),
         "shortest_s": round(float(seconds.min()), 2),

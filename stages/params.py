@@ -19,7 +19,7 @@ from dtc.voice import SynthesisConfig
 from pipeline.corpora import CorpusConfig, find_grammar
 from pipeline.engine import DistributedConfig
 from pipeline.features import FeaturesConfig
-from pipeline.limits import AuditConfig
+from pipeline.limits import VerifyConfig
 from pipeline.recording import RecordingConfig
 from pipeline.split import SplitConfig
 
@@ -36,7 +36,7 @@ class Params(Section):
 
     corpus: CorpusConfig
     recording: RecordingConfig
-    audit: AuditConfig
+    verify: VerifyConfig
     audio: AudioConfig
     text: TextConfig
     features: FeaturesConfig

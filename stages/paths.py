@@ -8,7 +8,7 @@ from dtc.errors import InputError
 
 RAW = Path("data/raw")  # the corpus's archive, alone
 MANIFEST = Path("data/manifest.jsonl")
-SKIPPED = Path("data/skipped.jsonl")  # clips that the audit left out, and why
+SKIPPED = Path("data/skipped.jsonl")  # clips that `dtc verify` left out, and why
 FEATURES = Path("data/features")
 # What the vocoder learns from, by vocoder.train_on. DVC follows the name: a vocoder that learns from recordings does
 # not wait for the acoustic model.

@@ -103,7 +103,7 @@ def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig
 
 
 def _require_clips_of_every_file(splits: Sequence[Split]) -> None:
-    """A converted set has clips of every split; the audit may have left out all of one."""
+    """A converted set has clips of every split; `dtc verify` may have left out all of one."""
     for name in SPLITS:
         if name not in splits:
             raise InputError(paths.MANIFEST, f"no clips of {name}", "some", f"mend what {paths.SKIPPED} lists")

@@ -16,29 +16,29 @@ from dtc.files import write_whole
 from dtc.provenance import Checksums
 from dtc.text.symbols import TextConfig
 from pipeline.corpora import CONVERTED, CorpusConfig
-from pipeline.corpora.tensor_mel import audit_converted
-from pipeline.limits import AuditConfig
+from pipeline.corpora.tensor_mel import verify_tensor_mel
+from pipeline.limits import VerifyConfig
 from pipeline.manifest import write_manifest
 from pipeline.recording import RecordingConfig
-from pipeline.verify import Audit, Fault, audit
+from pipeline.verify import CorpusFindings, Fault, verify_corpus
 from stages import paths
 from stages.corpus_summary import Summary, name_faults, summarise
 from stages.progress import SECONDS_BETWEEN_LINES
 
 
 def verify(
-    corpus: CorpusConfig, recording: RecordingConfig, config: AuditConfig, audio: AudioConfig, text: TextConfig,
+    corpus: CorpusConfig, recording: RecordingConfig, config: VerifyConfig, audio: AudioConfig, text: TextConfig,
     console: Console,
 ) -> None:  # fmt: skip
     """Check the archive's sums again, then every clip and every row; write what may be used, and what it is like."""
     paths.MANIFEST.unlink(missing_ok=True)  # of an earlier run: what is refused now must not be preprocessed by it
     with clip_counter("verify", console) as advance:
         if corpus.format == CONVERTED:
-            found = audit_converted(paths.RAW, corpus, recording, config, audio, text, advance)
+            found = verify_tensor_mel(paths.RAW, corpus, recording, config, audio, text, advance)
         else:
             archive = paths.raw_archive()
             _check_sums(archive, corpus)
-            found = audit(archive, corpus, recording, config, audio, text, advance)
+            found = verify_corpus(archive, corpus, recording, config, audio, text, advance)
     _refuse(found, config, console)
     summary = summarise(found, found.kept)
     write_whole(paths.SKIPPED, "".join(_skipped(fault) + "\n" for fault in found.faults))
@@ -59,7 +59,7 @@ def _check_sums(archive: Path, corpus: CorpusConfig) -> None:
             raise InputError(archive, f"{name} {found}", expected, remedy)
 
 
-def _refuse(found: Audit, config: AuditConfig, console: Console) -> None:
+def _refuse(found: CorpusFindings, config: VerifyConfig, console: Console) -> None:
     """Raise the first fault that is not to be skipped, after a few of each kind where there are more."""
     faults = [fault for fault in found.faults if fault.kind == "corpus" or config.faulty_clips == "refuse"]
     if not found.rows and not faults:
@@ -75,12 +75,12 @@ def _skipped(fault: Fault) -> str:
     return json.dumps({"id": fault.id, "member": fault.member, "kind": fault.kind, "reason": str(fault.error)})
 
 
-def _report(summary: Summary, found: Audit, console: Console) -> None:
+def _report(summary: Summary, found: CorpusFindings, console: Console) -> None:
     summary.show(console)
     line = f"verify: {plural(len(found.rows), 'clip')} in {paths.MANIFEST}"
     if found.faults:
         faults = plural(len(found.faults), "fault")
-        line += f"; {found.left_out:,} left out (audit.faulty_clips: skip), {faults} listed in {paths.SKIPPED}"
+        line += f"; {found.left_out:,} left out (verify.faulty_clips: skip), {faults} listed in {paths.SKIPPED}"
     console.print(line, highlight=False)
 
 

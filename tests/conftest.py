@@ -26,8 +26,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 # params.yaml, shrunk until a stage takes a second; everything else is what the repository says.
 TINY = {
-    "audit.min_duration_s": 0.1,
-    "audit.max_characters_per_s": 200.0,
+    "verify.min_duration_s": 0.1,
+    "verify.max_characters_per_s": 200.0,
     "split.validation_share": 0.25,
     "split.test_share": 0.25,
     "features.clips_per_shard": 4,

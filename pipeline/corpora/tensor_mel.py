@@ -18,13 +18,13 @@ from dtc.provenance import md5_of, read_chunks
 from dtc.text.symbols import TextConfig, text_to_ids
 from pipeline.corpora import CorpusConfig
 from pipeline.features import Features, FeaturesConfig
-from pipeline.limits import AuditConfig, ClipFacts, FactsTable, measure, out_of_bounds, wrong_pace
+from pipeline.limits import ClipFacts, FactsTable, VerifyConfig, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
 from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardJob, ShardMaker
 from pipeline.split import SPLITS, Split
 from pipeline.tensor_mel_files import CONVERT_AGAIN, OpenSplit, SetFacts, in_one_line, open_split
-from pipeline.verify import Audit, Fault
+from pipeline.verify import CorpusFindings, Fault
 
 VERIFY_AGAIN = "run `dtc verify` again"
 
@@ -111,10 +111,10 @@ def verify_converted(corpus: CorpusConfig, raw: Path) -> None:
         raise InputError(raw / others[0], "is not in corpus.checksums", ", ".join(files), "run `dtc download` again")
 
 
-def audit_converted(
-    raw: Path, corpus: CorpusConfig, recording: RecordingConfig, config: AuditConfig, audio: AudioConfig,
+def verify_tensor_mel(
+    raw: Path, corpus: CorpusConfig, recording: RecordingConfig, config: VerifyConfig, audio: AudioConfig,
     text: TextConfig, advance: Callable[[str], None],
-) -> Audit:  # fmt: skip
+) -> CorpusFindings:  # fmt: skip
     """Check every clip of the set in `raw`; a fault's member is `FILE:ID`.
 
     Raises InputError where a file is damaged or was made by other sections than those of params.yaml.
@@ -139,7 +139,7 @@ def audit_converted(
             characters.append(symbols)
             kept.append(not wrong)
             table.add(facts)
-    return Audit(rows, faults, ids, table.rows(), np.array(characters, np.int32), np.array(kept, bool))
+    return CorpusFindings(rows, faults, ids, table.rows(), np.array(characters, np.int32), np.array(kept, bool))
 
 
 def _require_params(
@@ -161,7 +161,7 @@ def _require_params(
 
 
 def _check_clip(
-    split: OpenSplit, number: int, facts: ClipFacts, config: AuditConfig
+    split: OpenSplit, number: int, facts: ClipFacts, config: VerifyConfig
 ) -> tuple[int, dict[str, InputError]]:
     """How many symbols a clip's text has, and what is wrong with the clip, by kind."""
     clip, audio = split.clips[number], split.facts.audio
@@ -182,7 +182,7 @@ def _check_clip(
     return symbols, wrong
 
 
-def _measure(split: OpenSplit, number: int, config: AuditConfig) -> ClipFacts:
+def _measure(split: OpenSplit, number: int, config: VerifyConfig) -> ClipFacts:
     wave, row = split.arrays(number)[1], split.row(number)
     return measure(wave[:, None], wave, split.facts.audio.sampling_rate, config.silence_db)._replace(
         source_sampling_rate=row.source_sampling_rate, source_channels=row.source_channels, md5=bytes.fromhex(row.md5),

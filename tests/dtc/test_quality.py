@@ -17,7 +17,7 @@ from scipy.signal.windows import hann
 
 from dtc.audio import log_mel
 from dtc.errors import InputError
-from dtc.evaluation import neural
+from dtc.evaluation import neural_quality
 from dtc.evaluation.quality import (
     MEANINGS,
     cut_alike,
@@ -212,7 +212,7 @@ def test_pitch_errors_from_a_trackers_frames(monkeypatch):
             assert (rate, band_hz) == (RATE, (50, 550))
             return next(tracks)
 
-    monkeypatch.setattr(neural, "_pitch_tracker", Tracker)
+    monkeypatch.setattr(neural_quality, "_pitch_tracker", Tracker)
     errors = pitch_errors(silence(), silence(), RATE)
     assert errors.f0_rmse_cents == pytest.approx(math.sqrt(1200**2 / 2))  # an octave, and nothing; 0.5 is voiced
     assert errors.voicing_error == 0.25
@@ -242,8 +242,8 @@ def test_dnsmos_windows_are_those_of_the_published_code():
         return [i * RATE for i, length in lengths if length >= int(9.01 * RATE)]
 
     for samples in (144_160, 150_000, 160_000, 256_000, 261_000, 300_000, 600_000):
-        assert neural._dnsmos_starts(samples) == published(samples)
-    assert neural._dnsmos_starts(261_000) == [second * RATE for second in range(7)]
+        assert neural_quality._dnsmos_starts(samples) == published(samples)
+    assert neural_quality._dnsmos_starts(261_000) == [second * RATE for second in range(7)]
 
 
 def test_distill_mos_hears_noise(speech, capsys):

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtc.errors import InputError
-from pipeline import member as room
+from pipeline import archive_members as room
 from pipeline.archive_members import LARGEST_MEMBER_BYTES
 from pipeline.archives import pack_folder, read_member_at, read_members
 

@@ -144,7 +144,7 @@ def test_padding_of_a_corpus_like_ljspeech() -> None:
 
 
 def test_a_clip_beyond_the_budget_is_named() -> None:
-    fault = "clip-010: 9 frames, expected at most 8; raise batch_frames of this model's training section, or lower audit.max"
+    fault = "clip-010: 9 frames, expected at most 8; raise batch_frames of this model's training section, or lower verify.max"
     with pytest.raises(InputError, match=fault):
         order(TWELVE, batch_frames=8)
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dtc.text import normalise
-from pipeline.corpora import make_numbers
+from pipeline.corpora.numbers import make_numbers
 
 CORPORA = Path(make_numbers.__file__).parent
 ARCHIVE = CORPORA / "numbers-1.0.tar"

@@ -14,11 +14,11 @@ from pipeline.archives import pack_folder
 from pipeline.corpora import CorpusConfig
 from pipeline.engine import DistributedConfig, run
 from pipeline.features import FeatureRecipe, FeaturesConfig
-from pipeline.limits import AuditConfig
+from pipeline.limits import VerifyConfig
 from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardJob, ShardMaker, contents_of, places_of, plan_jobs
 from pipeline.shards import BuiltShard
-from pipeline.verify import audit
+from pipeline.verify import verify_corpus
 from stages.params import load_params
 
 RAY = DistributedConfig(engine="ray", workers=2, ray_address=None)
@@ -65,11 +65,11 @@ def test_the_same_bytes_though_a_worker_is_killed(
 ) -> None:
     archive = tmp_path / "voice.tar"
     pack_folder(make_corpus(tmp_path / "voice", clips=10), archive)
-    bounds = AuditConfig.model_validate(
-        PARAMS.audit.model_dump() | {"min_duration_s": 0.1, "max_characters_per_s": 200.0}
+    bounds = VerifyConfig.model_validate(
+        PARAMS.verify.model_dump() | {"min_duration_s": 0.1, "max_characters_per_s": 200.0}
     )
     corpus = CorpusConfig.model_validate(PARAMS.corpus.model_dump() | {"md5": None, "sha256": None})
-    rows = audit(archive, corpus, AS_IT_IS, bounds, audio, PARAMS.text, lambda clip: None).rows
+    rows = verify_corpus(archive, corpus, AS_IT_IS, bounds, audio, PARAMS.text, lambda clip: None).rows
     assert len(rows) == 10
     recipe, splits = FeatureRecipe(AS_IT_IS, audio, FeaturesConfig(stft=True, clips_per_shard=3)), ["train"] * 10
     local = [ShardMaker(archive, recipe).build(job) for job in plan_jobs(places_of(rows), splits, 3, frozenset())]

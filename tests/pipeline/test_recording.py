@@ -13,9 +13,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtc import decoding
 from dtc.audio import AudioConfig, resample
 from dtc.errors import InputError
+from pipeline import decoding
 from pipeline.decoding import decode
 from pipeline.recording import RecordingConfig, level, loudness, read_recording, sounding
 

@@ -22,15 +22,15 @@ from pipeline.convert import WRITERS, set_facts_of
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.tensor_mel import (
     ConvertedMaker,
-    audit_converted,
     converted_splits,
     fetch_converted,
     require_packable,
     set_facts,
     split_files,
+    verify_tensor_mel,
 )  # fmt: skip
 from pipeline.features import FeatureRecipe, Features, FeaturesConfig
-from pipeline.limits import AuditConfig
+from pipeline.limits import VerifyConfig
 from pipeline.manifest import ManifestRow
 from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardStorer, places_of, plan_jobs, shard_files
@@ -38,11 +38,11 @@ from pipeline.shards import ShardIndex, build_shard, facts_path
 from pipeline.split import SPLITS, Split
 from pipeline.stored import stored_clips
 from pipeline.tensor_mel_files import open_split
-from pipeline.verify import Audit
+from pipeline.verify import CorpusFindings
 
 RECORDING = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
 TEXT = TextConfig(symbols="nvidia", normaliser="english")
-AUDIT = AuditConfig(
+VERIFY = VerifyConfig(
     faulty_clips="refuse", min_duration_s=0.01, max_duration_s=20.0, max_clipped_share=0.5, max_silent_share=0.5,
     silence_db=-60.0, min_characters_per_s=0.0, max_characters_per_s=100.0,
 )  # fmt: skip
@@ -105,11 +105,11 @@ class Set:
         )  # fmt: skip
         return config.model_copy(update=changes)
 
-    def audit(self, **changes: Any) -> Audit:
+    def verify(self, **changes: Any) -> CorpusFindings:
         """Of the set where it lies; its checksums are those of the files as they are."""
-        sections = {"recording": RECORDING, "config": AUDIT, "audio": self.index.audio, "text": TEXT} | changes
+        sections = {"recording": RECORDING, "config": VERIFY, "audio": self.index.audio, "text": TEXT} | changes
         corpus = sections.pop("corpus", None) or self.corpus(checksums=sums_of(self.folder))
-        return audit_converted(self.folder, corpus, **sections, advance=lambda clip: None)
+        return verify_tensor_mel(self.folder, corpus, **sections, advance=lambda clip: None)
 
 
 def sums_of(folder: Path) -> dict[str, str]:
@@ -141,7 +141,7 @@ def arrays(tmp_path: Path, audio: AudioConfig) -> Set:
 
 def pack(made: Set, folder: Path, finished: frozenset[str] = frozenset()) -> list[str]:
     """What `dtc preprocess` does with a set: the shards that were not finished."""
-    manifest = made.audit().rows
+    manifest = made.verify().rows
     splits = converted_splits(manifest)
     maker = ConvertedMaker(
         made.folder, FeatureRecipe(RECORDING, made.index.audio, FeaturesConfig(stft=False, clips_per_shard=2))
@@ -370,7 +370,7 @@ def test_a_half_copied_set_is_copied_again(tensors: Set, tmp_path: Path) -> None
 
 
 def test_the_audit_of_a_good_set(made: Set) -> None:
-    found = made.audit()
+    found = made.verify()
     suffix = {"torch": ".pt"}.get("torch" if (made.folder / "train.pt").exists() else "", ".npz")
     assert found.faults == []
     assert [row.id for row in found.rows] == found.names == [f"é-{number}" for number in range(8)]
@@ -402,20 +402,20 @@ def test_other_sections_than_the_sets_are_refused(
 ) -> None:
     sections = {"audio": tensors.index.audio, "recording": RECORDING, "text": TEXT}
     with pytest.raises(InputError) as error:
-        tensors.audit(**{section: sections[section].model_copy(update=change)})
+        tensors.verify(**{section: sections[section].model_copy(update=change)})
     assert str(error.value).startswith(f"{tensors.folder}/{fault}")
 
 
 def test_the_archives_checksum_is_compared_where_it_is_given(tensors: Set) -> None:
-    assert tensors.audit(corpus=tensors.corpus(md5=ARCHIVE_MD5)).faults == []
+    assert tensors.verify(corpus=tensors.corpus(md5=ARCHIVE_MD5)).faults == []
     with pytest.raises(InputError, match=f"made from the archive with MD5 {ARCHIVE_MD5}, expected {'0' * 32}; set "):
-        tensors.audit(corpus=tensors.corpus(md5="0" * 32))
+        tensors.verify(corpus=tensors.corpus(md5="0" * 32))
 
 
 def test_checksums_are_verified_again(tensors: Set) -> None:
     flip(tensors.folder / "validation.pt")
     with pytest.raises(InputError, match=r"/validation\.pt: MD5 "):
-        tensors.audit(corpus=tensors.corpus())
+        tensors.verify(corpus=tensors.corpus())
 
 
 def test_no_magnitudes_are_promised() -> None:
@@ -447,15 +447,15 @@ def set_clip(number: int, **changes: object) -> Callable[[Tree], None]:
 )
 def test_faults_of_clips(tensors: Set, edit: Callable[[Tree], Any], kind: str, fault: str) -> None:
     edit_tensors(tensors, lambda tree: edit(tree) and None)
-    (found,) = tensors.audit().faults
+    (found,) = tensors.verify().faults
     assert (found.kind, found.member) == (kind, f"train.pt:{found.id}")
     assert str(found.error).startswith(f"{tensors.folder}/{fault}")
-    assert len(tensors.audit().rows) == 7
+    assert len(tensors.verify().rows) == 7
 
 
 def test_the_bounds_of_the_audit_hold_here_too(tensors: Set) -> None:
     bounds = {"min_duration_s": 0.04, "max_duration_s": 0.16, "max_characters_per_s": 50.0}
-    faults = tensors.audit(config=AUDIT.model_copy(update=bounds)).faults
+    faults = tensors.verify(config=VERIFY.model_copy(update=bounds)).faults
     assert [(fault.id, fault.kind) for fault in faults] == [
         ("é-0", "duration"), ("é-0", "characters_per_s"), ("é-1", "characters_per_s"), ("é-7", "duration")
     ]  # fmt: skip
@@ -463,7 +463,7 @@ def test_the_bounds_of_the_audit_hold_here_too(tensors: Set) -> None:
 
 def test_a_clip_of_two_splits_is_a_fault(tensors: Set) -> None:
     edit_tensors(tensors, set_clip(0, id="é-4"), "test.pt")
-    (fault,) = tensors.audit().faults
+    (fault,) = tensors.verify().faults
     expected = "test.pt:é-4: is in train.pt too, expected one clip an id; a clip that teaches must not be measured"
     assert str(fault.error).startswith(f"{tensors.folder}/{expected}")
 
@@ -480,8 +480,8 @@ def test_a_clip_of_too_few_frames_or_samples_is_a_fault(tensors: Set) -> None:
         return tree
 
     edit_tensors(tensors, shorten)
-    config = AUDIT.model_copy(update={"max_characters_per_s": 1000.0})
-    faults = [str(fault.error).removeprefix(f"{tensors.folder}/") for fault in tensors.audit(config=config).faults]
+    config = VERIFY.model_copy(update={"max_characters_per_s": 1000.0})
+    faults = [str(fault.error).removeprefix(f"{tensors.folder}/") for fault in tensors.verify(config=config).faults]
     assert faults[0].startswith("train.pt:é-0: 2 frames for 600 samples, expected 3; ")
     assert faults[1] == "train.pt:é-1: 300 samples, expected more than 512; remove the clip"
     assert len(faults) == 2
@@ -584,7 +584,7 @@ def test_a_hostile_torch_file_is_refused(
     monkeypatch.chdir(tmp_path)
     edit_tensors(tensors, edit)
     with pytest.raises(InputError) as error:
-        tensors.audit()
+        tensors.verify()
     assert str(error.value).startswith(f"{tensors.folder}/{fault}")
     assert not (tmp_path / "pwned").exists()
 
@@ -637,7 +637,7 @@ def npy(array: np.ndarray) -> bytes:
 def test_a_hostile_npz_is_refused(arrays: Set, edit: Callable[[dict[str, bytes]], Any], fault: str) -> None:
     repack(arrays.folder / "train.npz", edit)
     with pytest.raises(InputError) as error:
-        arrays.audit()
+        arrays.verify()
     assert str(error.value).startswith(f"{arrays.folder}/{fault}")
 
 
@@ -645,7 +645,7 @@ def test_nothing_is_decompressed(made: Set) -> None:
     (file,) = made.folder.glob("train.*")
     repack(file, lambda members: None, zipfile.ZIP_DEFLATED)
     with pytest.raises(InputError, match=r": is compressed or encrypted, expected stored; run `dtc convert` again"):
-        made.audit()
+        made.verify()
 
 
 def test_no_zip_at_all(made: Set) -> None:
@@ -653,13 +653,13 @@ def test_no_zip_at_all(made: Set) -> None:
     for content in (b"", b"PK", b"\x80\x02}q\x00.", b"<html>"):
         file.write_bytes(content)
         with pytest.raises(InputError, match=r"train\.\w+: does not read as an? \w+ file \("):
-            made.audit()
+            made.verify()
 
 
 def test_an_old_torch_file_is_refused(tensors: Set) -> None:
     torch.save({"mel": torch.zeros(3)}, tensors.folder / "train.pt", _use_new_zipfile_serialization=False)
     with pytest.raises(InputError, match=r"train\.pt: does not read as a torch file \(File is not a zip file\)"):
-        tensors.audit()
+        tensors.verify()
 
 
 @pytest.fixture(scope="module", params=["torch", "numpy"])
@@ -710,7 +710,7 @@ def near(size: int) -> Callable[[int], st.SearchStrategy[int]]:
 
 
 def test_the_manifest_of_another_set_is_refused(made: Set) -> None:
-    rows = made.audit().rows
+    rows = made.verify().rows
     (job, *_) = plan_jobs(
         places_of([replace(rows[0], raw_text="two"), *rows[1:]]), converted_splits(rows), 2, frozenset()
     )

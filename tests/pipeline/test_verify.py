@@ -18,10 +18,10 @@ from dtc.provenance import md5_of
 from dtc.text.symbols import TextConfig
 from pipeline.archives import pack_folder
 from pipeline.corpora import CorpusConfig
-from pipeline.limits import KINDS, AuditConfig
+from pipeline.limits import KINDS, VerifyConfig
 from pipeline.manifest import ManifestRow, read_manifest, write_manifest
 from pipeline.recording import RecordingConfig
-from pipeline.verify import Audit, audit
+from pipeline.verify import CorpusFindings, verify_corpus
 from tests.conftest import REPOSITORY, default_params
 
 CLIPS = {"a": "one", "b": "two", "c": "three"}
@@ -30,15 +30,15 @@ MakeSound = Callable[..., bytes]
 
 
 def sections(audio: AudioConfig, **changes: Any) -> tuple[Any, ...]:
-    """Those of params.yaml that decide, in the audit's order; tones may be short, and their texts quick.
+    """Those of params.yaml that decide, in the order of verify_corpus; tones may be short, and their texts quick.
 
-    `changes` are of the sections recording and audit.
+    `changes` are of the sections recording and verify.
     """
     tree = default_params()
-    for section, values in (("audit", {"min_duration_s": 0.1, "max_characters_per_s": 200.0}), ("recording", {})):
+    for section, values in (("verify", {"min_duration_s": 0.1, "max_characters_per_s": 200.0}), ("recording", {})):
         tree[section] |= values | {key: value for key, value in changes.items() if key in tree[section]}
     recording = parse_section(tree["recording"], RecordingConfig, "recording")
-    config = parse_section(tree["audit"], AuditConfig, "audit")
+    config = parse_section(tree["verify"], VerifyConfig, "verify")
     corpus, text = (
         parse_section(tree["corpus"], CorpusConfig, "corpus"),
         parse_section(tree["text"], TextConfig, "text"),
@@ -46,21 +46,21 @@ def sections(audio: AudioConfig, **changes: Any) -> tuple[Any, ...]:
     return corpus, recording, config, audio, text
 
 
-def audited(source: Path, audio: AudioConfig, **changes: Any) -> Audit:
-    """The audit of a folder, packed, or of an archive."""
+def audited(source: Path, audio: AudioConfig, **changes: Any) -> CorpusFindings:
+    """The findings of a folder, packed, or of an archive."""
     archive = source
     if source.is_dir():
         archive = source.parent / f"{source.name}.tar"
         pack_folder(source, archive)
     seen: list[str] = []
-    found = audit(archive, *sections(audio, **changes), seen.append)
+    found = verify_corpus(archive, *sections(audio, **changes), seen.append)
     assert len(seen) == len(set(seen)) == len(found.names), "every clip is told, once"
     assert {fault.kind for fault in found.faults} <= KINDS.keys()
     assert {row.id for row in found.rows}.isdisjoint(fault.id for fault in found.faults)
     return found
 
 
-def lines(found: Audit) -> list[tuple[str, str]]:
+def lines(found: CorpusFindings) -> list[tuple[str, str]]:
     return [(fault.kind, str(fault.error)) for fault in found.faults]
 
 
@@ -106,7 +106,7 @@ def test_a_folder_is_audited_as_the_archive_that_it_becomes(corpus: Path, audio:
     (corpus / ".git/x.wav").write_bytes(b"a version control's")
     (corpus / "wavs/b.wav").write_bytes(b"no sound")
     packed = audited(corpus, audio)
-    found = audit(corpus, *sections(audio), lambda clip: None)
+    found = verify_corpus(corpus, *sections(audio), lambda clip: None)
     assert found.rows == [replace(row, first_byte=None) for row in packed.rows]
     assert [str(fault.error) for fault in found.faults] == [
         line.replace("voice.tar:", "voice:") for _, line in lines(packed)
@@ -171,16 +171,16 @@ REPLACED: dict[str, tuple[Callable[[MakeSound], bytes], str, str]] = {
     ),
     "too short": (
         lambda make: make(seconds=0.09), "duration",
-        "0.09 s, expected at least 0.1 s (audit.min_duration_s 0.1); remove the clip or lower the bound",
+        "0.09 s, expected at least 0.1 s (verify.min_duration_s 0.1); remove the clip or lower the bound",
     ),
     "too long": (
         lambda make: make(seconds=20.1), "duration",
-        "20.10 s, expected at most 20 s (audit.max_duration_s 20); cut it into utterances or raise the bound",
+        "20.10 s, expected at most 20 s (verify.max_duration_s 20); cut it into utterances or raise the bound",
     ),
     "clipped": (lambda make: loud(make()), "clipping", ""),
     "mostly silent": (
         lambda make: blanked(make(seconds=1.0), 0.8), "silence",
-        "80% of the clip is below -60 dB (audit.silence_db), expected at most 70% (audit.max_silent_share 0.7); "
+        "80% of the clip is below -60 dB (verify.silence_db), expected at most 70% (verify.max_silent_share 0.7); "
         "set recording.trim_silence_db, record it louder or raise the bound",
     ),
     "digital silence": (
@@ -212,7 +212,7 @@ def test_clipping_is_counted(corpus: Path, audio: AudioConfig, make_sound: MakeS
     assert fault.error.found == (
         f"{sum(map(len, runs)) / len(samples):.2%} of the samples clipped, in {len(runs)} runs at full scale"
     )
-    assert fault.error.expected == "at most 0.10% (audit.max_clipped_share 0.001)"
+    assert fault.error.expected == "at most 0.10% (verify.max_clipped_share 0.001)"
 
 
 def test_the_same_audio_twice(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:
@@ -271,7 +271,7 @@ def test_several_groups_of_the_same_audio(
         (
             f"a|A|a\nb|B|b\nc|C|{'c' * 53}\n", "characters_per_s",
             "voice.tar:voice/metadata.csv:3: 53 characters in 0.26 s, 203.8 a second, "
-            "expected at most 200 (audit.max_characters_per_s 200); listen whether this is its clip",
+            "expected at most 200 (verify.max_characters_per_s 200); listen whether this is its clip",
         ),
     ],
 )  # fmt: skip
@@ -287,7 +287,7 @@ def test_a_clip_that_says_more_than_its_text(corpus: Path, audio: AudioConfig) -
     assert (found.kind, found.id) == ("characters_per_s", "b")
     assert str(found.error) == (
         "voice.tar:voice/metadata.csv:2: 3 characters in 0.32 s, 9.4 a second, "
-        "expected at least 10 (audit.min_characters_per_s 10); listen whether this is its clip"
+        "expected at least 10 (verify.min_characters_per_s 10); listen whether this is its clip"
     )
 
 
@@ -452,5 +452,5 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, last: str) -> None:
 
 
 def test_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file, expected the audited corpus; run `dtc verify` first"):
+    with pytest.raises(InputError, match="no such file, expected the manifest of the corpus; run `dtc verify` first"):
         list(read_manifest(tmp_path / "manifest.jsonl"))

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from dtc.errors import InputError
 from pipeline.archives import pack_folder
-from stages import corpus
+from stages import corpus_check
 from stages.cli import app
 from tests.conftest import REPOSITORY, Project, edited, sound_bytes, write_corpus
 
@@ -68,7 +68,7 @@ def test_a_good_folder_is_ready(voice: Path) -> None:
 
 
 def test_many_hours_are_not_little(voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "LITTLE_S", 11.9)
+    monkeypatch.setattr(corpus_check, "LITTLE_S", 11.9)
     lines, _ = checked("voice")
     assert "• 0.2 minutes without faults." in lines
     assert lines[-1] == "ready to train"
@@ -137,7 +137,7 @@ def test_every_fault_is_named_by_its_path_and_mended(voice: Path) -> None:
     assert hints[:4] == [
         "• recording.resample: true in params.yaml mends the 1 fault of kind sampling_rate",
         "• recording.channels: left, right or mean in params.yaml mends the 2 faults of kind channels",
-        "• audio.faulty_clips".replace("audio", "audit")
+        "• audio.faulty_clips".replace("audio", "verify")
         + ": skip leaves out what has faults and trains on the rest: 9 of 12 clips, 0.1 minutes",
         "• several sampling rates: often several sources, which a voice may not sound alike in",
     ]
@@ -146,7 +146,7 @@ def test_every_fault_is_named_by_its_path_and_mended(voice: Path) -> None:
     assert lines[0] == "voice, checked by params.yaml"
     assert errors == "dtc: voice: 1 fault, 11 of 12 clips without: not ready\n"
     Path("mended.yaml").write_text(
-        preset({"recording.resample": True, "recording.channels": "mean", "audit.faulty_clips": "skip"}, 24000)
+        preset({"recording.resample": True, "recording.channels": "mean", "verify.faulty_clips": "skip"}, 24000)
     )
     lines, _ = checked("voice", "--params", "mended.yaml")
     assert lines[-1].startswith("ready to train")
@@ -155,7 +155,7 @@ def test_every_fault_is_named_by_its_path_and_mended(voice: Path) -> None:
 def preset(edits: dict[str, object], sampling_rate: int) -> str:
     import yaml
 
-    tree = yaml.safe_load(corpus.PRESET.read_text())
+    tree = yaml.safe_load(corpus_check.PRESET.read_text())
     return yaml.safe_dump(edited(tree, {"audio.sampling_rate": sampling_rate, **edits}))
 
 
@@ -174,7 +174,7 @@ def test_a_few_faults_of_each_kind_are_shown(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_rate_of_most_clips_counts_not_of_the_first(voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "CLIPS_ASKED", 2)
+    monkeypatch.setattr(corpus_check, "CLIPS_ASKED", 2)
     for number in range(3):
         soundfile.write(voice / f"wavs/c{number:02d}.wav", speech(number, sampling_rate=8000), 8000)
     lines, errors = checked("voice", code=2)
@@ -233,10 +233,10 @@ def test_a_projects_folder_is_checked_by_its_params(project: Project) -> None:
 
 def test_on_a_terminal_long_lines_are_wrapped(voice: Path) -> None:
     screen = io.StringIO()
-    corpus.check(voice, None, Console(file=screen, width=80, markup=False, emoji=False))
+    corpus_check.check(voice, None, Console(file=screen, width=80, markup=False, emoji=False))
     assert max(map(len, screen.getvalue().splitlines())) <= 80
     with pytest.raises(InputError):
-        corpus.check(Path("none"), None, Console(file=screen))
+        corpus_check.check(Path("none"), None, Console(file=screen))
 
 
 def test_the_help_says_what_it_does() -> None:
@@ -250,4 +250,4 @@ def test_a_real_process_says_in_one_line_that_it_is_not_ready(tmp_path: Path) ->
     done = subprocess.run([dtc, "corpus", "check", "voice"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "dtc: voice: 16 faults, 1 of 12 clips without: not ready\n"
-    assert "(audit.min_duration_s 0.3)" in done.stdout
+    assert "(verify.min_duration_s 0.3)" in done.stdout

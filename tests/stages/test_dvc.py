@@ -28,7 +28,7 @@ MODULES = {
 HARMLESS = {"dtc", "dtc.config", "dtc.errors", "dtc.files", "dtc.provenance", "dtc.text", "dtc.evaluation", "stages", "stages.paths", "stages.progress", "pipeline"}  # fmt: skip
 # What makes the spoken texts of written ones, judges the clips, and computes their features, where that is done before.
 SPOKEN = {"dtc.text.abbreviations", "dtc.text.characters", "dtc.text.english", "dtc.text.numbers_in_words"}
-AUDIT = {"pipeline.archives", "pipeline.verify", "pipeline.limits", "pipeline.archive_members", "pipeline.zip_archives",
+VERIFY = {"pipeline.archives", "pipeline.verify", "pipeline.limits", "pipeline.archive_members", "pipeline.zip_archives",
          "pipeline.corpora", *(f"pipeline.corpora.{name}" for name in ("base", "filelist", "jsonl", "listing", "ljspeech", "tensor_mel")), "pipeline.manifest"}  # fmt: skip
 FEATURES = SPOKEN | {"dtc.audio", "pipeline.decoding", "pipeline.recording", "dtc.text.symbols", "pipeline.features"}
 SPEAKING = {"dtc.acoustic.cuda_graph", "dtc.acoustic.packed_linear", "dtc.acoustic.inference"}
@@ -36,19 +36,19 @@ SPEAKING = {"dtc.acoustic.cuda_graph", "dtc.acoustic.packed_linear", "dtc.acoust
 REMOTE = {"pipeline.remote", "pipeline.download", "pipeline.resumable"}
 ALSO_HARMLESS = {
     # it copies the files of a converted set; these read what is in them
-    "download": AUDIT | FEATURES | {"pipeline.shard_job", "pipeline.npy", "pipeline.shards", "pipeline.split", "pipeline.tensor_mel_files"},
+    "download": VERIFY | FEATURES | {"pipeline.shard_job", "pipeline.npy", "pipeline.shards", "pipeline.split", "pipeline.tensor_mel_files"},
     # of a converted set it takes the clips; these make them of recordings
     "verify": {"pipeline.features", "pipeline.shard_job", "pipeline.shards", "pipeline.split"},
     # the manifest carries what these decide
-    "preprocess": AUDIT | SPOKEN,
+    "preprocess": VERIFY | SPOKEN,
     # pictures in TensorBoard; how an utterance is spoken and judged
     "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.acoustic.utterance_status", *SPEAKING},
     # the model and the shards carry what made them
-    "align": (AUDIT - {"pipeline.archives", "pipeline.manifest"} | {"pipeline.manifest"}) | SPOKEN | {"pipeline.decoding", "pipeline.recording", "dtc.report", "dtc.report.plots", "pipeline.split",
+    "align": (VERIFY - {"pipeline.archives", "pipeline.manifest"} | {"pipeline.manifest"}) | SPOKEN | {"pipeline.decoding", "pipeline.recording", "dtc.report", "dtc.report.plots", "pipeline.split",
               "dtc.vocoder", "dtc.vocoder.training_segments", "dtc.training", "dtc.training.checkpoints", "dtc.training.logbook", "dtc.training.optim"},
     "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.vocoder.wavenet_on_cpu"},
     # what the models and shards were made by, and made for: they carry it
-    "evaluate": AUDIT | FEATURES | REMOTE | {"dtc.training", "dtc.training.checkpoints", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
+    "evaluate": VERIFY | FEATURES | REMOTE | {"dtc.training", "dtc.training.checkpoints", "dtc.training.logbook", "dtc.training.loop", "dtc.training.optim", "stages.train",
                  "pipeline.split"},
 }  # fmt: skip
 
@@ -85,7 +85,7 @@ def other_models(stage: str) -> set[str]:
     models = {"acoustic": ("tacotron2", "dtc", *ATTENTIONS), "vocoder": ("griffin_lim", "vocos", "waveglow")}
     used = {PARAMS[kind]["model"], PARAMS["acoustic"]["attention"]["model"]}
     unused = {f"dtc.{kind}.{room}{name}" for name in models[kind] if name not in used for room in ("", "attention.")}
-    before_the_shards = AUDIT | FEATURES | SPOKEN | {"pipeline.split"}
+    before_the_shards = VERIFY | FEATURES | SPOKEN | {"pipeline.split"}
     return (
         unused | before_the_shards | REMOTE | {module for module in upstream(stage) if module.startswith(rooms[kind])}
     )

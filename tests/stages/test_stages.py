@@ -153,7 +153,7 @@ def test_a_fault_is_named_leaves_nothing_and_is_mended(
     assert not paths.MANIFEST.exists()
     assert not paths.CORPUS_METRICS.exists()
     assert project.run("preprocess", code=2) == (
-        "data/manifest.jsonl: no such file, expected the audited corpus; run `dtc verify` first"
+        "data/manifest.jsonl: no such file, expected the manifest of the corpus; run `dtc verify` first"
     )
     assert not paths.FEATURES.exists()
     shutil.rmtree(project.corpus)

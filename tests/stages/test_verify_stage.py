@@ -14,8 +14,8 @@ from dtc.errors import InputError
 from dtc.provenance import sha256_of
 from pipeline.limits import KINDS, TABLE
 from pipeline.manifest import read_manifest
-from pipeline.verify import Audit, Fault
-from stages import paths, summary, verify
+from pipeline.verify import CorpusFindings, Fault
+from stages import corpus_summary, paths, verify
 from stages.cli import app
 from tests.conftest import Project, sound_bytes
 
@@ -67,11 +67,11 @@ def damage(corpus: Path) -> None:
 
 def test_skipped_clips_are_listed_counted_and_left_out(project: Project) -> None:
     damage(project.corpus)
-    project.write_params({"audit.faulty_clips": "skip"})
+    project.write_params({"verify.faulty_clips": "skip"})
     project.run("download")
     printed = project.run("verify")
     assert printed.splitlines()[-1] == (
-        "verify: 9 clips in data/manifest.jsonl; 4 left out (audit.faulty_clips: skip), "
+        "verify: 9 clips in data/manifest.jsonl; 4 left out (verify.faulty_clips: skip), "
         "5 faults listed in data/skipped.jsonl"
     )
     skipped = [json.loads(line) for line in paths.SKIPPED.read_text().splitlines()]
@@ -131,12 +131,12 @@ def test_a_wrong_rate_is_told_a_few_times_and_counted(project: Project) -> None:
 
 
 def test_a_row_without_a_clip_leaves_no_clip_out(project: Project) -> None:
-    project.write_params({"audit.faulty_clips": "skip"})
+    project.write_params({"verify.faulty_clips": "skip"})
     with (project.corpus / "metadata.csv").open("a") as metadata:
         metadata.write("clip-099|NINE|nine\n")
     project.run("download")
     assert project.run("verify").splitlines()[-1] == (
-        "verify: 12 clips in data/manifest.jsonl; 0 left out (audit.faulty_clips: skip), "
+        "verify: 12 clips in data/manifest.jsonl; 0 left out (verify.faulty_clips: skip), "
         "1 fault listed in data/skipped.jsonl"
     )
     assert json.loads(paths.CORPUS_METRICS.read_text())["skipped_clips"] == 0
@@ -151,7 +151,7 @@ def test_a_row_without_a_clip_leaves_no_clip_out(project: Project) -> None:
 )
 def test_what_concerns_all_is_never_skipped(project: Project, listing: bytes, line: str) -> None:
     """A listing that cannot be read, and a corpus of which nothing would be left."""
-    project.write_params({"audit.faulty_clips": "skip"})
+    project.write_params({"verify.faulty_clips": "skip"})
     (project.corpus / "metadata.csv").write_bytes(listing)
     project.run("download")
     assert project.run("verify", code=2).startswith(line)
@@ -164,7 +164,7 @@ def test_one_of_two_lists_that_cannot_be_read_is_never_skipped(project: Project)
     rows = [f"wavs/clip-{number:03d}.wav|caf\u00e9 five\n" for number in range(12)]
     (project.corpus / "train.txt").write_text("".join(rows[:8]), encoding="utf-8")
     (project.corpus / "validation.txt").write_text("".join(rows[8:]), encoding="latin-1")
-    project.write_params({"audit.faulty_clips": "skip"})
+    project.write_params({"verify.faulty_clips": "skip"})
     project.run("download")
     assert project.run("verify", code=2).startswith("tones.tar:recordings/validation.txt:1: byte 21 is no UTF-8")
     (project.corpus / "validation.txt").write_text("".join(rows[8:]), encoding="utf-8")
@@ -210,7 +210,7 @@ def test_progress_on_a_terminal() -> None:
     ],
 )  # fmt: skip
 def test_durations_fall_into_round_bins(seconds: list[float], rows: list[tuple[str, str]]) -> None:
-    grid = summary.count_durations(np.array(seconds))
+    grid = corpus_summary.count_durations(np.array(seconds))
     assert [row[:2] for row in grid.rows] == rows
     assert max(row[2] for row in grid.rows) == "█" * 24
     assert all(bool(bar) == (count != "0") for _, count, bar in grid.rows)
@@ -226,9 +226,9 @@ def test_the_summary_fits_the_screen(width: int) -> None:
     names = [f"LJ{number // 300:03d}-{number % 300:04d}" for number in range(len(facts))]
     every = np.ones(len(facts), bool)
     faults = [Fault(kind, InputError("a", "b")) for kind in KINDS]
-    found = Audit([], faults, names, facts, generator.integers(10, 200, len(facts)), every)
+    found = CorpusFindings([], faults, names, facts, generator.integers(10, 200, len(facts)), every)
     screen = io.StringIO()
-    summary.summarise(found, every).show(Console(file=screen, width=width))
+    corpus_summary.summarise(found, every).show(Console(file=screen, width=width))
     shown = screen.getvalue().splitlines()
     assert len(shown) < 50
     assert max(map(len, shown)) <= width
