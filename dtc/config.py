@@ -10,10 +10,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from dtc.errors import InputError
 
@@ -24,6 +25,14 @@ class Section(BaseModel):
     """Base of every section of params.yaml, and of the configs inside checkpoints."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+@runtime_checkable
+class Choice(Protocol):
+    """What chooses among several sections by a name, as `dtc.registry.Registry` does."""
+
+    def configs(self) -> dict[str, type[Section]]:
+        """Return name → class of the section."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -146,8 +155,8 @@ def _walk(location: Sequence[str | int], schema: type[BaseModel]) -> tuple[list[
             continue
         keys.append(str(part))
         siblings = [name for model in models for name in model.model_fields]
-        models = [inner for model in models if part in model.model_fields
-                  for inner in _models_in(model.model_fields[str(part)].annotation)]  # fmt: skip
+        fields = [model.model_fields[str(part)] for model in models if part in model.model_fields]
+        models = [inner for field in fields for inner in _models_of(field)]
     return keys, list(dict.fromkeys(siblings))
 
 
@@ -155,6 +164,12 @@ def _tags(model: type[BaseModel]) -> tuple[object, ...]:
     """Values by which a union knows this member: those of its field `model`, or `method`."""
     field = model.model_fields.get("model") or model.model_fields.get("method")
     return getattr(field.annotation, "__args__", ()) if field else ()
+
+
+def _models_of(field: FieldInfo) -> list[type[BaseModel]]:
+    """Return the sections that a field may hold: those of its registry, where one chooses, or of its annotation."""
+    registries = [extra for extra in field.metadata if isinstance(extra, Choice)]
+    return list(registries[0].configs().values()) if registries else _models_in(field.annotation)
 
 
 def _models_in(annotation: object) -> list[type[BaseModel]]:

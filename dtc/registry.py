@@ -1,0 +1,104 @@
+"""Registries: one for each kind of part that params.yaml can name (a vocoder, an attention, an optimizer, ...).
+
+A new part is one file with its class, and one line in the registry of its kind. A part from outside the package is
+added with `Registry.add` before params.yaml is read:
+
+    from dtc.vocoder import VOCODERS
+    VOCODERS.add("mine", Part(config=MyConfig, build=MyVocoder))
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from dtc.config import Section, parse_section
+from dtc.errors import InputError
+
+Built = TypeVar("Built")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a registry: the class of its params section, and what builds it (its class, or any object).
+
+    Either may be given as "module:name". It is then imported when it is first needed, so that reading params.yaml does
+    not import torch and a model does not import the other models.
+    """
+
+    build: Callable[..., Any] | object | str
+    config: type[Section] | str | None = None  # None: the part has no settings
+
+
+class Registry(Generic[Built]):
+    """The parts of one kind, by the name that params.yaml uses.
+
+    As an annotation, `Annotated[BaseSection, registry]` is a params section whose class is chosen by its key `field`.
+
+    Args:
+        key: the dotted key of params.yaml that names the part, for messages.
+        parts: name → part.
+        field: the key inside the section that holds the name.
+    """
+
+    def __init__(self, key: str, parts: Mapping[str, Part], field: str = "model") -> None:
+        self.key, self.field = key, field
+        self._parts = dict(parts)
+
+    def add(self, name: str, part: Part) -> None:
+        """Add a part. Raises ValueError where the name is taken by another one."""
+        if self._parts.get(name, part) != part:
+            raise ValueError(f"{self.key}: {name!r} is registered already")
+        self._parts[name] = part
+
+    def remove(self, name: str) -> None:
+        """Remove a part that was added."""
+        del self._parts[name]
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all parts, the built-in ones first."""
+        return tuple(self._parts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts
+
+    def get(self, name: str) -> Built:
+        """Return what builds the part. Raises InputError, with the nearest known name, where there is no such part."""
+        return cast(Built, _imported(self._part(name).build))
+
+    def config(self, name: str) -> type[Section]:
+        """Return the class of the part's params section. Raises InputError as `get` does."""
+        return cast(type[Section], _imported(self._part(name).config))
+
+    def configs(self) -> dict[str, type[Section]]:
+        """Return name → class of the params section, of all parts."""
+        return {name: self.config(name) for name in self._parts}
+
+    def parse(self, tree: Mapping[str, Any], where: str) -> Section:
+        """Return a section that was saved as a mapping. Raises InputError where it is not one of a known part."""
+        return parse_section(dict(tree), self.config(str(tree.get(self.field))), where)
+
+    def _part(self, name: str) -> Part:
+        if name not in self._parts:
+            nearest = difflib.get_close_matches(name, self._parts, n=1)
+            remedy = f"did you mean {nearest[0]}?" if nearest else ""
+            raise InputError(self.key, f"found {name!r}", f"one of {', '.join(self._parts)}", remedy)
+        return self._parts[name]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        choices = {name: handler.generate_schema(config) for name, config in self.configs().items()}
+        return core_schema.tagged_union_schema(choices, discriminator=self.field)
+
+
+def _imported(value: object) -> object:
+    """Return an object, or import the one that "module:name" names."""
+    if not isinstance(value, str):
+        return value
+    module, _, name = value.partition(":")
+    return getattr(import_module(module), name)
