@@ -1,9 +1,21 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are written whole or not at all, by one process at a time, without deleting anybody else's."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-from pathlib import Path
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock, Timeout
+
+from dtc.errors import InputError, named
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -13,5 +25,91 @@ def write_whole(path: Path, content: bytes | str) -> None:
     with part.open("wb") as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
         file.flush()
-        os.fsync(file.fileno())  # else a power cut may keep the new name and lose the bytes
+        os.fsync(file.fileno())  # otherwise a power cut may keep the new name and lose the bytes
     part.replace(path)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder while this process writes it; the lock lies beside the folder, as `.NAME.lock`.
+
+    Raises InputError, naming the process that holds it, where another process writes the same folder.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock, holder = (folder.with_name(f".{folder.name}.{kind}") for kind in ("lock", "holder"))
+    try:
+        with FileLock(lock, timeout=0):
+            holder.write_text(json.dumps(_this_process()), encoding="utf-8")
+            try:
+                yield
+            finally:
+                holder.unlink(missing_ok=True)
+    except Timeout:
+        remedy = "wait until it has finished, or stop it, and run this again"
+        raise InputError(folder, f"is being written by {_shown(holder)}", "one process at a time", remedy) from None
+
+
+def _this_process() -> dict[str, object]:
+    command = " ".join(["dtc", *sys.argv[1:]])
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "started": started}
+
+
+def _shown(holder: Path) -> str:
+    """Return who holds a lock, in words."""
+    try:
+        process = json.loads(holder.read_text(encoding="utf-8"))
+        return "process {pid} on {host} (`{command}`, since {started})".format(**process)
+    except (OSError, ValueError, KeyError):  # it has just begun, or just ended
+        return "another process"
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Move a finished folder into the place of an older one. The caller has made sure that the older one may go.
+
+    A kill at any point leaves the old folder or the new one whole: see `settle_replacement`.
+    """
+    old = _old(folder)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)  # of a replacement that was killed after the new folder was in place
+        folder.replace(old)
+    new.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def settle_replacement(folder: Path) -> None:
+    """Undo a `replace_folder` that was killed before the new folder was in place, and clean up after a later kill."""
+    old = _old(folder)
+    if old.is_dir() and not folder.exists():
+        old.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def remove_folder(folder: Path, is_ours: Callable[[PurePosixPath], bool], remedy: str) -> None:
+    """Delete a folder in which every file is one that dtc wrote; do nothing where it is not there.
+
+    Args:
+        folder: the folder.
+        is_ours: whether dtc wrote the file at a path relative to the folder.
+        remedy: what the user can do where there is something else.
+
+    Raises InputError, naming the other files and deleting nothing, where there are any or `folder` is a link or a file.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(folder, "is a link or a file", "a folder that dtc wrote", remedy)
+    if others := files_of_others(folder, is_ours):
+        raise InputError(folder, f"holds what dtc did not write ({named(others)})", "nothing else", remedy)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
+def files_of_others(folder: Path, is_ours: Callable[[PurePosixPath], bool]) -> list[str]:
+    """Return the paths, relative to the folder, of the files in it that dtc did not write."""
+    inside = (
+        PurePosixPath(path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")) if not path.is_dir()
+    )
+    return [str(path) for path in inside if not is_ours(path)]
