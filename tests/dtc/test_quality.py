@@ -42,7 +42,7 @@ ALWAYS = {"multi_resolution_stft", "log_mel_l1", "stoi"}
 @pytest.fixture(scope="module")
 def speech():
     """A recording of the embedded corpus of about two seconds."""
-    with tarfile.open(REPOSITORY / "pipeline" / "corpora" / "numbers-1.0.tar") as tar:
+    with tarfile.open(REPOSITORY / "pipeline/corpora/numbers/numbers-1.0.tar") as tar:
         clip = tar.extractfile("numbers-1.0/metadata.csv").read().decode().splitlines()[45].split("|")[0]
         wave, rate = soundfile.read(io.BytesIO(tar.extractfile(f"numbers-1.0/wavs/{clip}.ogg").read()), dtype="float32")
     assert rate == RATE

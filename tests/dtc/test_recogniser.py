@@ -11,7 +11,7 @@ from scipy.signal import resample_poly
 from dtc.errors import InputError
 from dtc.evaluation.recogniser import Recogniser, WordErrors, transcribe_all, word_errors
 
-CORPORA = Path(__file__).parents[2] / "pipeline" / "corpora"
+CORPORA = Path(__file__).parents[2] / "pipeline/corpora/numbers"
 SAMPLING_RATE_HZ = 16_000
 
 
