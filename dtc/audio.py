@@ -16,13 +16,11 @@ import soundfile
 import torch
 import torchaudio
 from jaxtyping import Float, Float32, Int16
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
-from dtc.config import Section
-from dtc.errors import InputError
+from dtc.audio_config import AudioConfig as AudioConfig
+from dtc.audio_config import require_same_audio as require_same_audio
 from dtc.files import write_whole
-from dtc.provenance import fingerprint
 
 LOG_FLOOR = 1e-5  # magnitudes below it are silence; ln 1e-5 = -11.5
 INT16_SCALE = 32768.0
@@ -32,51 +30,6 @@ INT16_SCALE = 32768.0
 # (6, 0.99, Hann) are 3 dB down at 88 % and let aliases through at -7 dB.
 ZERO_CROSSINGS, ROLLOFF, KAISER_BETA = 64, 0.96, 10.0
 LARGEST_KERNEL = 1 << 22  # product of a ratio's terms: 44101:22050 would take gigabytes, 2664:1225 takes 14 MB
-
-
-class AudioConfig(Section):
-    """What a frame is. Its fingerprint travels with every feature, model and WAV; different ones never meet."""
-
-    sampling_rate: PositiveInt  # Hz
-    filter_length: PositiveInt  # FFT size, samples
-    hop_length: PositiveInt  # samples between frames
-    win_length: PositiveInt  # Hann window, samples; centred in the FFT where shorter
-    n_mel_channels: PositiveInt
-    mel_fmin: NonNegativeFloat  # Hz
-    mel_fmax: PositiveFloat  # Hz
-
-    @model_validator(mode="after")
-    def _check(self) -> AudioConfig:
-        if not self.hop_length * 2 <= self.win_length <= self.filter_length:
-            sizes = f"hop_length {self.hop_length}, win_length {self.win_length}, filter_length {self.filter_length}"
-            raise ValueError(f"{sizes}, expected hop_length * 2 <= win_length <= filter_length")
-        if not self.mel_fmin < self.mel_fmax <= self.sampling_rate / 2:
-            band = f"mel_fmin {self.mel_fmin:g}, mel_fmax {self.mel_fmax:g}"
-            raise ValueError(
-                f"{band}, expected mel_fmin < mel_fmax <= sampling_rate / 2 = {self.sampling_rate / 2:g} Hz"
-            )
-        return self
-
-    @property
-    def fingerprint(self) -> str:
-        """Identity of this definition of a mel."""
-        return fingerprint("audio", self)
-
-    @property
-    def frames_per_s(self) -> float:
-        """Frames in a second of audio."""
-        return self.sampling_rate / self.hop_length
-
-
-def require_same_audio(
-    first: AudioConfig, first_name: str, second: AudioConfig, second_name: str,
-    remedy: str = "train both from the same features",
-) -> None:  # fmt: skip
-    """Raise InputError, with the differing fields side by side, where two parts were made for different mels."""
-    ours, theirs = first.model_dump(), second.model_dump()
-    differing = [f"{key} {ours[key]} against {theirs[key]}" for key in ours if ours[key] != theirs[key]]
-    if differing:
-        raise InputError(f"{first_name} and {second_name}", "different mels: " + ", ".join(differing), remedy=remedy)
 
 
 def stft_magnitude(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Float[Tensor, "batch bins frames"]:

@@ -14,13 +14,12 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
-from pydantic import NonNegativeInt
 
-from dtc.config import Section
 from dtc.errors import InputError
+from pipeline.config import DistributedConfig as DistributedConfig
 
 WAITING_PER_WORKER = 2  # jobs handed out and not yet fetched: one at work, one behind it
 RETRIES = 3  # of a Ray task whose worker died
@@ -28,14 +27,6 @@ REMEDY = "run it again: what is finished is kept; fewer distributed.workers need
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-
-
-class DistributedConfig(Section):
-    """Where the feature stage computes. It changes how fast, never what."""
-
-    engine: Literal["local", "ray"]
-    workers: NonNegativeInt  # processes; 0: in this one (local), or all that the cluster has (ray)
-    ray_address: str | None  # of a running cluster; null: one on this machine
 
 
 def run(work: Callable[[Job], Result], jobs: Iterable[Job], config: DistributedConfig) -> Iterator[Result]:

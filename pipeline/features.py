@@ -7,21 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int16
-from pydantic import PositiveInt
 from torch import Tensor
 
 from dtc.audio import AudioConfig, from_int16, log_mel, mel_from_magnitude, stft_magnitude
-from dtc.config import Section
 from dtc.errors import InputError
+from pipeline.config import FeaturesConfig as FeaturesConfig
+from pipeline.config import RecordingConfig
 from pipeline.manifest import ManifestRow
-from pipeline.recording import RecordingConfig, read_recording
-
-
-class FeaturesConfig(Section):
-    """What a shard holds."""
-
-    stft: bool  # magnitudes too, as float16
-    clips_per_shard: PositiveInt
+from pipeline.recording import read_recording
 
 
 @dataclass(frozen=True)

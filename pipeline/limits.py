@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int16, Shaped
-from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
 from dtc.audio import INT16_SCALE
-from dtc.config import Section, Share
 from dtc.errors import InputError
-from pipeline.recording import TRIM_FRAME_S, Decibels, frame_powers
+from pipeline.config import VerifyConfig as VerifyConfig
+from pipeline.recording import TRIM_FRAME_S, frame_powers
 
 # What a fault is about, and what to say of it in a list of them.
 KINDS = {
@@ -30,27 +29,6 @@ KINDS = {
     "text": "a text that cannot be spoken",
     "characters_per_s": "text and clip do not fit each other",
 }
-
-
-class VerifyConfig(Section):
-    """What a clip must be to teach a voice, and what happens to one that is not."""
-
-    faulty_clips: Literal["refuse", "skip"]  # skip: listed with the reason, counted, left out
-    min_duration_s: PositiveFloat
-    max_duration_s: PositiveFloat
-    max_clipped_share: Share  # of the samples, at full scale
-    max_silent_share: Share  # of the clip, below silence_db
-    silence_db: Decibels  # relative to full scale
-    min_characters_per_s: NonNegativeFloat
-    max_characters_per_s: PositiveFloat
-
-    @model_validator(mode="after")
-    def _check(self) -> VerifyConfig:
-        for name in ("duration_s", "characters_per_s"):
-            least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
-            if not least < most:
-                raise ValueError(f"min_{name} {least:g}, max_{name} {most:g}, expected min_{name} < max_{name}")
-        return self
 
 
 def out_of_bounds(facts: ClipFacts, where: str, config: VerifyConfig, least_samples: int) -> dict[str, InputError]:

@@ -8,35 +8,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import torchaudio
 from jaxtyping import Float, Float32, Int16, Shaped
-from pydantic import Field
 
 from dtc.audio import INT16_SCALE, AudioConfig, is_simple_ratio, rate_ratio, resample, to_int16
-from dtc.config import Section
 from dtc.errors import InputError
+from pipeline.config import Channels
+from pipeline.config import Decibels as Decibels
+from pipeline.config import RecordingConfig as RecordingConfig
 from pipeline.decoding import decode
-
-Decibels = Annotated[float, Field(le=0.0, ge=-120.0)]
-Channels = Literal["mono", "left", "right", "mean"]
 
 TRIM_FRAME_S, TRIM_MARGIN_S = 0.01, 0.05
 LOUDNESS_BLOCK_S = 0.4  # of ITU-R BS.1770-4
 MEASURED_PEAK = 0.25  # -12 dBFS
 PEAK_LIMIT_DB = -1.0
-
-
-class RecordingConfig(Section):
-    """What may be done to a recording before anything is computed from it."""
-
-    resample: bool  # to audio.sampling_rate; false: another rate is a fault
-    channels: Channels  # mono: several channels are a fault
-    trim_silence_db: Decibels | None  # cut both ends where they stay below this, relative to the loudest; null: keep
-    loudness_lufs: Decibels | None  # bring to this loudness (ITU-R BS.1770-4); null: keep the level
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import model_validator
 
 from dtc.acoustic import AcousticConfig
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.config import Section, read_params
 from dtc.evaluation import EvaluateConfig
 from dtc.text.symbols import TextConfig
@@ -16,11 +16,8 @@ from dtc.vocoder import VocoderConfig
 from dtc.vocoder.vocos import VocosConfig
 from dtc.vocoder.waveglow import WaveGlowConfig
 from dtc.voice import SynthesisConfig
+from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig, find_grammar
-from pipeline.engine import DistributedConfig
-from pipeline.features import FeaturesConfig
-from pipeline.limits import VerifyConfig
-from pipeline.recording import RecordingConfig
 from pipeline.split import SplitConfig
 
 
