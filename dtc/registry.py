@@ -72,6 +72,11 @@ class Registry(Generic[Built]):
         """Return what builds the part. Raises InputError, with the nearest known name, where there is no such part."""
         return cast(Built, _imported(self._part(name).build))
 
+    def modules(self, name: str) -> set[str]:
+        """Return the names of the modules that define the part. Raises InputError as `get` does."""
+        part = self._part(name)
+        return {_module_of(value) for value in (part.build, part.config) if value is not None}
+
     def config(self, name: str) -> type[Section]:
         """Return the class of the part's params section. Raises InputError as `get` does."""
         return cast(type[Section], _imported(self._part(name).config))
@@ -102,3 +107,10 @@ def _imported(value: object) -> object:
         return value
     module, _, name = value.partition(":")
     return getattr(import_module(module), name)
+
+
+def _module_of(value: object) -> str:
+    """Return the name of the module that defines an object, or that "module:name" names."""
+    if isinstance(value, str):
+        return value.partition(":")[0]
+    return str(getattr(value, "__module__", type(value).__module__))
