@@ -19,7 +19,7 @@ from pipeline.archives import Member, read_members
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.listing import Row, is_audio, is_listing, read_rows
 from pipeline.decoding import decode
-from pipeline.limits import NOTHING, FactsTable, VerifyConfig, measure, out_of_bounds, wrong_pace
+from pipeline.limits import FACTS, VerifyConfig, make_facts, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
 from pipeline.recording import RecordingConfig, mismatches, treat, used_channels
 
@@ -41,7 +41,7 @@ class CorpusFindings:
     rows: list[ManifestRow]  # of the clips without fault, in the archive's order
     faults: list[Fault]  # of the corpus; of clips, in the archive's order; of the listing, then of clips without a row
     names: list[str]  # of all clips, in the archive's order: their ids, or else their files'; and
-    facts: Shaped[np.ndarray, " clips"]  # what was measured of them: pipeline.limits.TABLE
+    facts: Shaped[np.ndarray, " clips"]  # what was measured of them: pipeline.limits.FACTS
     characters: Shaped[np.ndarray, " clips"]  # of their texts; 0 where there is none that can be spoken
     kept: Shaped[np.ndarray, " clips"]  # whether they are among the rows
 
@@ -92,7 +92,7 @@ class _Survey:
         self.name, self.recording, self.config, self.audio = name, recording, config, audio
         self.listings: dict[str, bytes] = {}
         self.numbers: dict[str, int] = {}  # of the clips, in the archive's order, by their names there
-        self._facts = FactsTable()
+        self._facts = bytearray()  # records of FACTS, packed
         self._clip_faults: dict[int, list[Fault]] = {}
         self._other_faults: list[Fault] = []
 
@@ -104,26 +104,24 @@ class _Survey:
             samples, sampling_rate = decode(member.content, where)
         except InputError as fault:
             self._blame(number, "decode", fault)
-            self._facts.add(NOTHING)
+            self._facts += make_facts().tobytes()
             return
         refused = mismatches(samples.shape[1], sampling_rate, where, self.recording, self.audio)
         treated = treat(samples, sampling_rate, self.recording, self.audio)
         heard_at = sampling_rate if "sampling_rate" in refused else self.audio.sampling_rate
         facts = measure(used_channels(samples, self.recording.channels), treated, heard_at, self.config.silence_db)
-        facts = facts._replace(
-            source_sampling_rate=sampling_rate, source_channels=samples.shape[1],
-            md5=hashlib.md5(member.content, usedforsecurity=False).digest(),
-            crc32=zlib.crc32(member.content), size_bytes=len(member.content),
-            first_byte=-1 if member.first_byte is None else member.first_byte,
-        )  # fmt: skip
-        self._facts.add(facts)
+        facts["source_sampling_rate"], facts["source_channels"] = sampling_rate, samples.shape[1]
+        facts["md5"] = hashlib.md5(member.content, usedforsecurity=False).digest()
+        facts["crc32"], facts["size_bytes"] = zlib.crc32(member.content), len(member.content)
+        facts["first_byte"] = -1 if member.first_byte is None else member.first_byte
+        self._facts += facts.tobytes()
         least_samples = self.audio.filter_length // 2 + 1
         for kind, error in {**refused, **out_of_bounds(facts, where, self.config, least_samples)}.items():
             self._blame(number, kind, error)
 
     def blame_duplicates(self) -> None:
         """Every clip that sounds as an earlier one does, sample by sample."""
-        members, facts = list(self.numbers), self._facts.rows()
+        members, facts = list(self.numbers), np.frombuffer(self._facts, FACTS)
         sounds = np.ascontiguousarray(facts["sound_md5"]).view("u8").reshape(-1, 2)
         order = np.lexsort((sounds[:, 1], sounds[:, 0]))  # stable: of equal ones, the first in the archive is first
         order = order[facts["samples"][order] > 0]
@@ -150,7 +148,7 @@ class _Survey:
 
     def conclude(self, rows: Iterable[Row], text: TextConfig) -> CorpusFindings:
         """Check the rows' texts; match them with the clips' facts."""
-        facts = self._facts.rows()
+        facts = np.frombuffer(self._facts, FACTS)
         characters = np.zeros(len(facts), np.int32)
         spoken: dict[int, tuple[Row, str]] = {}
         for row in rows:

@@ -18,7 +18,7 @@ from dtc.provenance import md5_of, read_chunks
 from dtc.text.symbols import TextConfig, text_to_ids
 from pipeline.corpora import CorpusConfig
 from pipeline.features import Features, FeaturesConfig
-from pipeline.limits import ClipFacts, FactsTable, VerifyConfig, measure, out_of_bounds, wrong_pace
+from pipeline.limits import FACTS, VerifyConfig, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
 from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardJob, ShardMaker
@@ -120,15 +120,15 @@ def verify_tensor_mel(
     Raises InputError where a file is damaged or was made by other sections than those of params.yaml.
     """
     verify_converted(corpus, raw)
-    rows, faults, table = list[ManifestRow](), list[Fault](), FactsTable()
+    rows, faults, table = list[ManifestRow](), list[Fault](), bytearray()
     ids, characters, kept, files = list[str](), list[int](), list[bool](), dict[str, str]()
     for name in split_files(corpus):
         split = open_split(raw / name)
         _require_params(split, corpus, recording, audio, text)
         for number, clip in enumerate(split.clips):
             advance(clip.id)
-            facts = _measure(split, number, config)
-            symbols, wrong = _check_clip(split, number, facts, config)
+            measured = _measure(split, number, config)
+            symbols, wrong = _check_clip(split, number, measured, config)
             if files.setdefault(clip.id, name) != name:
                 remedy = "a clip that teaches must not be measured; convert again"
                 found = f"is in {files[clip.id]} too"
@@ -138,8 +138,9 @@ def verify_tensor_mel(
             ids.append(clip.id)
             characters.append(symbols)
             kept.append(not wrong)
-            table.add(facts)
-    return CorpusFindings(rows, faults, ids, table.rows(), np.array(characters, np.int32), np.array(kept, bool))
+            table += measured.tobytes()
+    facts = np.frombuffer(table, FACTS)
+    return CorpusFindings(rows, faults, ids, facts, np.array(characters, np.int32), np.array(kept, bool))
 
 
 def _require_params(
@@ -161,7 +162,7 @@ def _require_params(
 
 
 def _check_clip(
-    split: OpenSplit, number: int, facts: ClipFacts, config: VerifyConfig
+    split: OpenSplit, number: int, facts: np.void, config: VerifyConfig
 ) -> tuple[int, dict[str, InputError]]:
     """How many symbols a clip's text has, and what is wrong with the clip, by kind."""
     clip, audio = split.clips[number], split.facts.audio
@@ -170,7 +171,7 @@ def _check_clip(
     wrong.pop("clipping", None)  # of the recording as it was made, which was judged by it
     try:
         symbols = len(text_to_ids(clip.spoken_text, where))
-        if fault := wrong_pace(symbols, facts.duration_s, where, config):
+        if fault := wrong_pace(symbols, facts["duration_s"], where, config):
             wrong["characters_per_s"] = fault
     except InputError as error:
         wrong["text"] = error
@@ -182,12 +183,12 @@ def _check_clip(
     return symbols, wrong
 
 
-def _measure(split: OpenSplit, number: int, config: VerifyConfig) -> ClipFacts:
+def _measure(split: OpenSplit, number: int, config: VerifyConfig) -> np.void:
     wave, row = split.arrays(number)[1], split.row(number)
-    return measure(wave[:, None], wave, split.facts.audio.sampling_rate, config.silence_db)._replace(
-        source_sampling_rate=row.source_sampling_rate, source_channels=row.source_channels, md5=bytes.fromhex(row.md5),
-        size_bytes=row.size_bytes, first_byte=-1,
-    )  # fmt: skip
+    facts = measure(wave[:, None], wave, split.facts.audio.sampling_rate, config.silence_db)
+    facts["source_sampling_rate"], facts["source_channels"] = row.source_sampling_rate, row.source_channels
+    facts["md5"], facts["size_bytes"] = bytes.fromhex(row.md5), row.size_bytes
+    return facts
 
 
 def require_packable(features: FeaturesConfig) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dtc.errors import InputError
 from dtc.provenance import sha256_of
-from pipeline.limits import KINDS, TABLE
+from pipeline.limits import FACTS, KINDS
 from pipeline.manifest import read_manifest
 from pipeline.verify import CorpusFindings, Fault
 from stages import corpus_summary, paths, verify
@@ -219,7 +219,7 @@ def test_durations_fall_into_round_bins(seconds: list[float], rows: list[tuple[s
 @pytest.mark.parametrize("width", [100, 160])
 def test_the_summary_fits_the_screen(width: int) -> None:
     generator = np.random.default_rng(0)
-    facts = np.zeros(13100, TABLE)
+    facts = np.zeros(13100, FACTS)
     facts["source_sampling_rate"], facts["source_channels"] = 22050, 1
     for name in ("duration_s", "level_db", "leading_s", "clipped_share"):
         facts[name] = generator.uniform(1.0, 10.0, len(facts))
