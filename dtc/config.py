@@ -1,4 +1,4 @@
-"""YAML → typed, frozen sections. A wrong key is refused with its dotted path and the nearest known name.
+"""Read params.yaml into typed, frozen sections. A wrong key is refused with its dotted path and the nearest known name.
 
 No field has a default: what is not in params.yaml does not change a result.
 """
@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 
 from dtc.errors import InputError
 
+KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
+LARGEST_FILE = 10_000  # values in a params file, each use of an alias counted: dtc's own files have 150
 MISSING_REMEDY = "add it; stages/presets/ has whole sets"
 
 
@@ -29,24 +31,37 @@ class Section(BaseModel):
 
 @runtime_checkable
 class Choice(Protocol):
-    """What chooses among several sections by a name, as `dtc.registry.Registry` does."""
+    """Anything that chooses among several sections by a name, as `dtc.registry.Registry` does."""
 
     def configs(self) -> dict[str, type[Section]]:
         """Return name → class of the section."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people mean it: 1e-3 is a number (YAML 1.1 wants a dot in it), and no key stands twice."""
+    """YAML with fewer surprises than YAML 1.1 has.
+
+    1e-3 is a number (YAML 1.1 requires a dot in it), a date stays the text that was written, every key is a text, and
+    no key is given twice.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in KEY_TAGS:
+                shown = repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
+                problem = f"found {shown} as a key, expected a name; put a text with braces or brackets in quotes"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
+# A copy without dates: in params.yaml, 2024-01-31 can only be a name.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
@@ -59,7 +74,7 @@ def _check_odd(size: int) -> int:
 
 
 def matching(pattern: str, expected: str) -> AfterValidator:
-    """Of a text: `pattern` fits all of it. `expected` says so in words, as pydantic would show the pattern."""
+    """Return a validator of a text that `pattern` must match whole. `expected` describes the pattern in words."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -76,26 +91,53 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def read_params(path: Path, schema: type[AnySection]) -> AnySection:
-    """The whole of a params file as `schema`.
+    """Return the whole of a params file as `schema`. Raises InputError as `read_yaml` and `parse_section` do."""
+    return parse_section(read_yaml(path), schema, str(path))
 
-    Raises InputError where the file is missing or no YAML mapping, or a key is unknown, missing or mistyped.
+
+def read_yaml(path: Path) -> object:
+    """Return the contents of a params file: mappings, lists, texts, numbers, booleans and None.
+
+    Raises InputError, with the number of the line where there is one, for a missing file and for what is not YAML.
     """
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         expected, remedy = "the params file of a project", "run it in a project's folder, or pass --params FILE"
         raise InputError(path, "no such file", expected, remedy) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read ({error})", "a YAML file in UTF-8") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{line}", f"not YAML ({getattr(error, 'problem', error)})") from None
-    return parse_section(tree, schema, str(path))
+    try:
+        tree = yaml.load(text, Loader=_Loader)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise InputError(f"{path}:{line}", f"not YAML ({error.reason})") from None
+    except yaml.MarkedYAMLError as error:
+        line_number = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"{path}{line_number}", f"not YAML ({error.problem or error})") from None
+    except RecursionError:
+        raise InputError(path, "lists and mappings nested too deeply", "a params file of dtc") from None
+    except (ValueError, LookupError) as error:  # a number of thousands of digits; `!!bool maybe`
+        raise InputError(path, f"a value that cannot be read ({error})", "a params file of dtc") from None
+    _require_small(tree, path)
+    return tree
+
+
+def _require_small(tree: object, path: Path) -> None:
+    """Raise InputError where aliases make a short file endless, or as large as to fill the memory."""
+    waiting, values = [tree], 0
+    while waiting:
+        value, values = waiting.pop(), values + 1
+        waiting += list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        if values + len(waiting) > LARGEST_FILE:
+            raise InputError(path, f"more than {LARGEST_FILE:,} values", "fewer", "write out what its aliases repeat")
 
 
 def parse_section(tree: object, schema: type[AnySection], where: str) -> AnySection:
-    """`tree` (what YAML or JSON gave) as `schema`; the first fault as InputError, with the number of the others."""
+    """Return `tree` (what YAML or JSON gave) as `schema`.
+
+    Raises InputError for the first fault; the error's line tells how many others there are.
+    """
     try:
         # As JSON and strictly: a list is a tuple there, but `yes` is no 1 and "16" no 16.
         return schema.model_validate_json(json.dumps(tree, default=str), strict=True)
@@ -110,7 +152,9 @@ def parse_section(tree: object, schema: type[AnySection], where: str) -> AnySect
 
 
 def _describe(fault: Mapping[str, Any], schema: type[BaseModel]) -> tuple[str, str, str]:
-    """Dotted path, what was found and expected, and a hint, of one pydantic fault."""
+    """Return the dotted path, what was found and expected, and a hint, of one pydantic fault."""
+    if fault["type"] == "json_invalid":
+        return "(the whole file)", f"text that is not Unicode ({fault['ctx']['error']})", ""
     keys, siblings = _walk(fault["loc"], schema)
     dotted = ".".join(keys) or "(the whole file)"
     found = fault["input"]
@@ -141,7 +185,7 @@ def _nearest(found: str, allowed: Sequence[str]) -> str:
 
 
 def _walk(location: Sequence[str | int], schema: type[BaseModel]) -> tuple[list[str], list[str]]:
-    """Keys of a fault's location as the user wrote them, and the known names beside the last one.
+    """Return the keys of a fault's location as the user wrote them, and the known names beside the last one.
 
     pydantic puts the chosen member of a union (`vocos`) into the location; the file has no such key, so it is left out.
     """
@@ -161,7 +205,7 @@ def _walk(location: Sequence[str | int], schema: type[BaseModel]) -> tuple[list[
 
 
 def _tags(model: type[BaseModel]) -> tuple[object, ...]:
-    """Values by which a union knows this member: those of its field `model`, or `method`."""
+    """Return the values by which a union knows this member: those of its field `model`, or `method`."""
     field = model.model_fields.get("model") or model.model_fields.get("method")
     return getattr(field.annotation, "__args__", ()) if field else ()
 

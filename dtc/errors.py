@@ -1,4 +1,4 @@
-"""The one error a user is meant to read, and numbers as it says them."""
+"""The error that a user reads, and helpers for the wording of its message."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pickle
 import re
 from collections.abc import Sequence
 
+DISTRIBUTION = "dueling-turing-classifier"  # on the package index, where "dtc" is somebody else's
 NAMED = 4  # of many things in an error; the others are counted
 
 
@@ -32,27 +33,32 @@ class InputError(ValueError):
         self._parts = (self.where, found, expected, remedy)
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str, str]]:
-        """So that it arrives whole from a worker process: an exception is pickled by its message alone."""
+        """Pickle all four parts. By default an exception is pickled by its message alone."""
         return type(self), self._parts
 
 
 def plural(number: int, noun: str) -> str:
-    """ "1 clip", "0 clips", "1,200 clips"."""
+    """Return a count in words, such as "1 clip", "0 clips" or "1,200 clips"."""
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def named(names: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
+    """Return the first few names, and how many more there are, such as "a, b, c, d and 3 more"."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def reason_of(error: Exception) -> str:
-    """What a library's error says: its first sentence, as torch's goes on with a stack; else its type."""
+    """Return the first sentence of a library's error, without the stack that torch appends; else the error's type."""
     return re.split(r"\n|\. ", str(error), maxsplit=1)[0] or type(error).__name__
 
 
 def refused_pickle(error: pickle.UnpicklingError) -> str:
-    """What a file holds that torch's `weights_only` does not read."""
+    """Describe a file that torch refuses to load under `weights_only`."""
     needed = re.search(r"GLOBAL ([\w.]+)", str(error))
     return f"a pickle that needs {needed[1]}, which is code" if needed else "a pickle that is not plain data"
+
+
+def install_hint(*extras: str) -> str:
+    """Return the command that installs optional parts: "pip install 'dueling-turing-classifier[ray]'" for ray."""
+    return f"pip install '{DISTRIBUTION}[{','.join(extras)}]'"

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import torch
 
-from dtc.errors import InputError
+from dtc.errors import InputError, install_hint
 from pipeline.config import DistributedConfig as DistributedConfig
 
 WAITING_PER_WORKER = 2  # jobs handed out and not yet fetched: one at work, one behind it
@@ -186,6 +186,6 @@ def _import_ray():  # type: ignore[no-untyped-def]
     try:
         import ray
     except ModuleNotFoundError:
-        remedy = "install it with `pip install dtc[ray]`, or set distributed.engine to local"
+        remedy = f"run {install_hint('ray')}, or set distributed.engine to local"
         raise InputError("distributed.engine", "ray is not installed", remedy=remedy) from None
     return ray

@@ -10,12 +10,11 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt
 
 from dtc.config import Name, Section
-from dtc.errors import InputError, plural
+from dtc.errors import InputError, named, plural
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 LISTS = Path("splits")
-NAMED = 5  # ids in a fault of many
 
 
 class HashSplit(Section):
@@ -108,8 +107,7 @@ def _look_up(ids: Sequence[str], folder: Path) -> list[Split]:
     if (folder / "train.txt").is_file():
         missing = [clip_id for clip_id in ids if clip_id not in listed]
         if missing:
-            named = ", ".join(missing[:NAMED]) + ", …" * (len(missing) > NAMED)
-            found = f"{plural(len(missing), 'clip')} in no list ({named})"
+            found = f"{plural(len(missing), 'clip')} in no list ({named(missing)})"
             remedy = "list them, or remove train.txt: without it the rest is train"
             raise InputError(folder, found, "every clip in one", remedy)
     return [listed.get(clip_id, "train") for clip_id in ids]

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dtc.audio import AudioConfig
-from dtc.errors import InputError
+from dtc.errors import InputError, install_hint
 from dtc.files import write_whole
 from dtc.vocoder import Vocoder
 from dtc.vocoder.vocos import Vocos
@@ -42,7 +42,7 @@ def export_onnx(vocoder: Vocoder, file: Path) -> dict[str, tuple[str, ...]]:
         inputs["noise"] = ("batch", "group", "positions")
     for package in ("onnx", "onnxscript"):
         if not find_spec(package):
-            raise InputError("dtc export onnx", f"{package} is not installed", remedy="pip install 'dtc[onnx]'")
+            raise InputError("dtc export onnx", f"{package} is not installed", remedy=install_hint("onnx"))
     write_whole(file, _exported(speaker.eval(), vocoder, tuple(inputs)))
     return {**inputs, "wave": ("batch", "samples")}
 

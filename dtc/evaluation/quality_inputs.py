@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from dtc.audio import resample
-from dtc.errors import InputError
+from dtc.errors import InputError, install_hint
 
 Wave = Float[np.ndarray, " samples"]
 Copy = Float[np.ndarray, " copy_samples"]
@@ -19,9 +19,9 @@ SHORTEST_S = 0.25  # PESQ refuses less, and nobody hears the quality of it
 # What needs more than dtc itself: measures → modules, and how to have them.
 PITCH, PESQ, DNSMOS, DISTILL_MOS = "pitch", "PESQ", "DNSMOS", "DistillMOS"
 OPTIONAL = {
-    PITCH: (("swift_f0", "onnxruntime"), "pip install 'dtc[quality]'"),
-    DNSMOS: (("speechmos", "onnxruntime"), "pip install 'dtc[quality]'"),
-    PESQ: (("pesq",), "pip install 'dtc[pesq]'"),
+    PITCH: (("swift_f0", "onnxruntime"), install_hint("quality")),
+    DNSMOS: (("speechmos", "onnxruntime"), install_hint("quality")),
+    PESQ: (("pesq",), install_hint("pesq")),
     DISTILL_MOS: (("distillmos", "xls_r_sqa"), "pip install --no-deps distillmos xls-r-sqa"),
 }
 

@@ -167,11 +167,40 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
         ("a:\n\t- b\n", "params.yaml:2: not YAML ("),
         ("a: !!python/object:os.system x\n", "params.yaml:1: not YAML ("),
         (b"name: \xff\n", "params.yaml: cannot be read ("),
-        (b"\x00\x01", "params.yaml"),
+        (b"\x00\x01", "params.yaml:1: not YAML (special characters are not allowed)"),
+        ("a: b\nc: \x07\n", "params.yaml:2: not YAML (special characters are not allowed)"),
+        (
+            "a: b\nname: {{ corpus }}\n",
+            "params.yaml:2: not YAML (found a list or a mapping as a key, expected a name; put",
+        ),
+        ("1: a\n", "params.yaml:1: not YAML (found '1' as a key, expected a name"),
+        ("a: b\nyes: c\n", "params.yaml:2: not YAML (found 'yes' as a key, expected a name"),
+        ("null: a\n", "params.yaml:1: not YAML (found 'null' as a key, expected a name"),
+        ("--- a\n--- b\n", "params.yaml:2: not YAML ("),
+        ("[" * 5000, "params.yaml: lists and mappings nested too deeply"),
+        (f"a: {'9' * 6000}\n", "params.yaml: a value that cannot be read ("),
+        ("a: !!bool maybe\n", "params.yaml: a value that cannot be read ("),
+        ('a: "\\ud800"\n', "params.yaml: (the whole file): text that is not Unicode ("),
+        ("a: &a [*a]\n", "params.yaml: more than 10,000 values, expected fewer; write out what its aliases repeat"),
+        (
+            "".join(
+                f"{name}: &{name} [{f'*{before}, ' * 9}1]\n"
+                for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+            ).replace("*a", "1"),
+            "params.yaml: more than 10,000 values",
+        ),
     ],
 )
 def test_what_is_no_params_file(tmp_path: Path, content: str | bytes, line: str) -> None:
     assert line_of(tmp_path, content).startswith(line)
+
+
+def test_a_date_is_the_text_that_was_written(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD.replace("name: a", "name: 2024-01-31")).name == "2024-01-31"
+
+
+def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeff" + GOOD).name == "a"
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:

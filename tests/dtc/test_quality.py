@@ -273,7 +273,7 @@ def test_measure_quality_without_what_is_optional(speech, audio, nothing_optiona
     note = not_measured()
     assert "\n" not in note
     assert note == (
-        "pitch, DNSMOS not measured: pip install 'dtc[quality]'; PESQ not measured: pip install 'dtc[pesq]'; "
+        "pitch, DNSMOS not measured: pip install 'dueling-turing-classifier[quality]'; PESQ not measured: pip install 'dueling-turing-classifier[pesq]'; "
         "DistillMOS not measured: pip install --no-deps distillmos xls-r-sqa"
     )
     for measure in (pesq_wb, pitch_errors):

@@ -116,7 +116,7 @@ def test_ids_that_the_corpus_lacks_are_passed_over(tmp_path: Path) -> None:
     [
         (
             {"validation": "a\n", "test": "b\n", "train": "c\n"},
-            "mine: 6 clips in no list (d, e, f, g, h, …), expected every clip in one; "
+            "mine: 6 clips in no list (d, e, f, g and 2 more), expected every clip in one; "
             "list them, or remove train.txt: without it the rest is train",
         ),
         (

@@ -2,7 +2,7 @@
 
 `python -m pipeline.corpora.numbers.make_numbers OUT_DIR` composes phrases, spells them out with `dtc.text.normalise`,
 has SVOX Pico speak each one and writes a tar in LJSpeech's layout. Two runs write equal bytes (same py-nanotts, same
-libsndfile). It needs the extra `dtc[corpus]`; nothing else of the toolkit does, because the tar is in
+libsndfile). It needs the extra `corpus`; nothing else of the toolkit does, because the tar is in
 the repository.
 
 The language: a subject (digits, an integer, a decimal, an ordinal), a circumstance (a year, a price, a time), or both
