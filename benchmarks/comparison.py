@@ -42,7 +42,7 @@ from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids, words_of
 from dtc.training.logbook import CURVE, Logbook, read_curve
 from dtc.training.loop import train
-from dtc.vocoder import Vocoder, load_vocoder
+from dtc.vocoder.base import Vocoder, load_vocoder
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
 from pipeline.shards import read_index

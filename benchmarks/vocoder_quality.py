@@ -40,11 +40,10 @@ from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids, words_of
 from dtc.training.logbook import CURVE, read_curve
 from dtc.training.loop import train
-from dtc.vocoder import build_vocoder
-from dtc.vocoder.adversarial import Adversarial
-from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from dtc.vocoder.base import build_vocoder
+from dtc.vocoder.configs import GriffinLimConfig
+from dtc.vocoder.griffin_lim import GriffinLim
 from dtc.vocoder.mel_fitting import fit_mel
-from dtc.vocoder.vocos import VocosConfig
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
 from pipeline.shards import INDEX, read_index
@@ -155,13 +154,10 @@ def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> t
     index, training = read_index(paths.FEATURES), params.training.vocoder
     seed_all(training.seed, "weights")
     statistics = (torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
-    vocoder: nn.Module = build_vocoder(params.vocoder, index.audio, *statistics)
-    taught = vocoder
-    if isinstance(params.vocoder, VocosConfig) and params.vocoder.adversarial:
-        taught = Adversarial(vocoder, params.vocoder.adversarial)
+    vocoder = build_vocoder(params.vocoder, index.audio, *statistics)
     folders = FOLDERS[params.vocoder.train_on]
     shuffled, validation = (batches_of(folders, split, training) for split in ("train", "validation"))
-    weights, steps = train(taught, shuffled, validation, training, run, name, console, lambda *_: None)
+    weights, steps = train(vocoder.for_training(), shuffled, validation, training, run, name, console, lambda *_: None)
     vocoder.load_state_dict(weights)
     return vocoder.eval(), steps
 

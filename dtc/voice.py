@@ -34,7 +34,7 @@ from dtc.provenance import fingerprint
 from dtc.text import spoken_words
 from dtc.text.sentences import Pause, Phrase, cut_phrase, split_sentences
 from dtc.text.symbols import text_to_ids, unknown_symbols
-from dtc.vocoder import Vocoder, load_vocoder
+from dtc.vocoder.base import Vocoder, load_vocoder
 from dtc.vocoder.mel_fitting import fit_mel
 
 PHRASES_PER_BATCH = 16

@@ -26,7 +26,7 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files
 from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids
-from dtc.vocoder.training_segments import TrainOn
+from dtc.vocoder.configs import TrainOn
 from pipeline.features import Features
 from pipeline.shard_folder import Unfinished, part_of
 from pipeline.shards import BuiltShard, PredictedBy, Shard, ShardIndex, build_shard, read_index, verify_shards

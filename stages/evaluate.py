@@ -32,7 +32,8 @@ from dtc.evaluation.recogniser import transcribe_all, word_errors
 from dtc.files import write_whole
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip, write_report
 from dtc.text.symbols import symbols_of, words_of
-from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from dtc.vocoder.configs import GriffinLimConfig
+from dtc.vocoder.griffin_lim import GriffinLim
 from dtc.voice import Speech, SynthesisConfig, Voice, load_voice
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader

@@ -22,8 +22,9 @@ from dtc.files import write_whole
 from dtc.model_card import CARD, WEIGHTS, ModelCard, read_model, save_model
 from dtc.provenance import sha256_of
 from dtc.text.symbols import TextConfig
-from dtc.vocoder import VocoderConfig, load_vocoder
-from dtc.vocoder.waveglow import WaveGlowConfig
+from dtc.vocoder import VocoderConfig
+from dtc.vocoder.base import load_vocoder
+from dtc.vocoder.configs import WaveGlowConfig
 from stages import paths
 
 NVIDIA_TACOTRON2, NVIDIA_WAVEGLOW = "nvidia-tacotron2", "nvidia-waveglow"

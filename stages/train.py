@@ -26,10 +26,9 @@ from dtc.seeding import seed_all
 from dtc.training.logbook import CURVE, Logbook, read_curve
 from dtc.training.loop import RESUME, Batches, Illustrate, TrainingConfig, train, trained
 from dtc.training.precision import has_bfloat16
-from dtc.vocoder import VocoderConfig, build_vocoder
-from dtc.vocoder.adversarial import Adversarial
-from dtc.vocoder.training_segments import TrainOn
-from dtc.vocoder.vocos import VocosConfig
+from dtc.vocoder import VocoderConfig
+from dtc.vocoder.base import build_vocoder
+from dtc.vocoder.configs import TrainOn
 from pipeline.loader import InTurn, ShardLoader
 from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
 from stages import paths
@@ -90,9 +89,7 @@ def train_vocoder(
     if paths.GTA in folders:
         aligned, acoustic = _read_aligned(index)
         card = card.model_copy(update={"aligned": aligned.fingerprint, "aligned_by": acoustic})
-    model: nn.Module = build_vocoder(vocoder, index.audio, *card.statistics())
-    if isinstance(vocoder, VocosConfig) and vocoder.adversarial:
-        model = Adversarial(model, vocoder.adversarial)
+    model = build_vocoder(vocoder, index.audio, *card.statistics()).for_training()
     illustrate = partial(_illustrate_vocoder, index.audio)
     _train(model, card, folders, training, paths.VOCODER, paths.VOCODER_CURVE, device, console, illustrate)
 

@@ -21,7 +21,8 @@ from dtc.compat.nvidia_tacotron2 import AUDIO
 from dtc.config import parse_section
 from dtc.errors import InputError
 from dtc.model_card import ModelCard
-from dtc.vocoder.waveglow import FRAMES_UPSAMPLED, WaveGlow, WaveGlowConfig, require_whole_groups, row_norms
+from dtc.vocoder.configs import WaveGlowConfig
+from dtc.vocoder.waveglow import FRAMES_UPSAMPLED, WaveGlow, row_norms
 
 HOP_LENGTH = 256  # built into NVIDIA's code
 # By their names, as published (config.json of NVIDIA/waveglow).
@@ -82,9 +83,9 @@ def import_waveglow(state_dict: Mapping[str, Tensor], config: Mapping[str, Any],
     facts = {**PUBLISHED, **hparams, **sizes}
     audio = parse_section({name: facts[name] for name in AUDIO}, AudioConfig, str(where))
     ours = parse_section(_config_tree(facts, audio), WaveGlowConfig, str(where))
-    require_whole_groups(ours, audio, where)
+    ours.check(audio, where)
     with torch.device("meta"):  # names and shapes, no numbers
-        model = WaveGlow(ours, audio)
+        model = WaveGlow(ours, audio, *_no_statistics(audio))
     layout = layout_of(state_dict)
     names = {name: their_names(name, layout, ours.wavenet.num_layers) for name in model.state_dict()}
     expected = {
@@ -108,9 +109,14 @@ def import_waveglow(state_dict: Mapping[str, Tensor], config: Mapping[str, Any],
 def waveglow_from_state_dict(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) -> WaveGlow:
     """Their weights in our WaveGlow, in evaluation mode. Raises InputError as `import_waveglow` does."""
     imported = import_waveglow(state_dict, config, "state_dict")
-    model = WaveGlow(imported.config, imported.audio)
+    model = WaveGlow(imported.config, imported.audio, *_no_statistics(imported.audio))
     model.load_state_dict(imported.weights)
     return model.eval()
+
+
+def _no_statistics(audio: AudioConfig) -> tuple[Tensor, Tensor]:
+    """Return mean 0 and deviation 1 of each band: NVIDIA's mels are not normalised."""
+    return torch.zeros(audio.n_mel_channels), torch.ones(audio.n_mel_channels)
 
 
 def sizes_of(state_dict: Mapping[str, Tensor]) -> dict[str, int]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dtc.audio import AudioConfig
 from dtc.errors import InputError, install_hint
 from dtc.files import write_whole
-from dtc.vocoder import Vocoder
+from dtc.vocoder.base import Vocoder
 from dtc.vocoder.vocos import Vocos
 from dtc.vocoder.waveglow import WaveGlow
 

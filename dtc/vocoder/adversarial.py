@@ -10,23 +10,13 @@ from typing import Protocol, cast
 
 import torch
 from jaxtyping import Float
-from pydantic import NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
 from dtc.batch import Batch
-from dtc.config import Section
-from dtc.vocoder.discriminators import Discriminators, DiscriminatorsConfig, Opinion
+from dtc.vocoder.configs import AdversarialConfig
+from dtc.vocoder.discriminators import Discriminators, Opinion
 
 Terms = dict[str, Float[Tensor, ""]]
-
-
-class AdversarialConfig(Section):
-    """When the critics come in, what they weigh, and what they are."""
-
-    start_step: NonNegativeInt  # of the training: they judge a vocoder that can speak already
-    adversarial_weight: NonNegativeFloat
-    feature_matching_weight: NonNegativeFloat
-    discriminators: DiscriminatorsConfig
 
 
 class Generator(Protocol):

@@ -7,28 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Annotated, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from dtc.config import Section
+from dtc.vocoder.configs import DiscriminatorsConfig
 
 LEAKY_SLOPE = 0.1
 BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the spectrum's bins, as in Vocos: each has its own convolutions
-
-
-class DiscriminatorsConfig(Section):
-    """The periods and FFT sizes that they look at, and how wide they are."""
-
-    periods: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=1)
-    period_channels: tuple[PositiveInt, ...] = Field(min_length=1)  # of each layer
-    fft_sizes: tuple[Annotated[int, Field(ge=16)], ...] = Field(min_length=1)
-    spectrum_channels: PositiveInt
 
 
 class Opinion(NamedTuple):

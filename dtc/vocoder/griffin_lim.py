@@ -1,35 +1,33 @@
-"""The vocoder that needs no training: phases found by iteration. The baseline that a trained one must beat."""
+"""Griffin-Lim, the vocoder without weights: it finds phases by iteration. It is the baseline for the trained ones."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from dtc.audio import AudioConfig, griffin_lim, magnitude_from_mel, require_mel
-from dtc.config import Section
+from dtc.vocoder.base import Vocoder
+from dtc.vocoder.configs import GriffinLimConfig
 
 
-class GriffinLimConfig(Section):
-    """How long to iterate, and how boldly."""
+class GriffinLim(Vocoder):
+    """Converts a mel to magnitudes by the pseudo-inverse of the filters, and those to a waveform."""
 
-    model: Literal["griffin_lim"]
-    train_on: Literal["recorded"]  # on nothing: it has nothing to learn
-    iterations: PositiveInt
-    momentum: float = Field(ge=0.0, lt=1.0)
+    config: GriffinLimConfig
 
-
-class GriffinLim(nn.Module):
-    """Mel → magnitudes by pseudo-inverse → waveform by fast Griffin-Lim."""
-
-    def __init__(self, config: GriffinLimConfig, audio: AudioConfig) -> None:
+    def __init__(
+        self,
+        config: GriffinLimConfig,
+        audio: AudioConfig,
+        mel_mean: Float[Tensor, " mels"] | None = None,
+        mel_deviation: Float[Tensor, " mels"] | None = None,
+    ) -> None:
+        """The statistics are not used."""
         super().__init__()
         self.config, self.audio = config, audio
 
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
-        """Natural-log mel → waveform; samples = frames * hop_length. Raises ValueError for what is no mel."""
+        """Return waveforms of natural-log mels; samples = frames * hop_length. Raises ValueError as `require_mel`."""
         require_mel(mel, self.audio)
         magnitude = magnitude_from_mel(mel, self.audio)
         return griffin_lim(magnitude, self.audio, self.config.iterations, self.config.momentum)

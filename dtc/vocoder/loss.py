@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from dtc.audio import AudioConfig, log_mel
-from dtc.config import Section
+from dtc.vocoder.configs import SpectralLossConfig
 
 SMALLEST_MAGNITUDE = 1e-4  # keeps the logarithm's gradient finite in silence
-
-
-class SpectralLossConfig(Section):
-    """FFT sizes (hop a quarter, Hann window of the full size) and the weights of the terms; 0 switches a term off."""
-
-    fft_sizes: tuple[Annotated[int, Field(ge=16)], ...] = Field(min_length=1)
-    convergence_weight: NonNegativeFloat
-    log_magnitude_weight: NonNegativeFloat
-    mel_weight: NonNegativeFloat
 
 
 def spectral_loss(

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from dtc.audio import LOG_FLOOR
 from dtc.batch import Batch
-from dtc.config import Section
+from dtc.vocoder.configs import SegmentSection
 
-TrainOn = Literal["recorded", "gta", "both"]
 Segments = tuple[Float[Tensor, "batch mels segment"], Float[Tensor, "batch samples"]]
 NEPERS_PER_DB = math.log(10.0) / 20.0  # a log-mel is that of an amplitude
-
-
-class SegmentSection(Section):
-    """What every vocoder that is trained has in its section."""
-
-    train_on: TrainOn  # mels of the recordings, those an acoustic model predicts of them (`dtc align`), or each in turn
-    segment_frames: PositiveInt  # of a training example, cut at random from a clip
-    attenuation_db: NonNegativeFloat  # most that a training example is made quieter by, at random; 0: none
 
 
 def draw_segments(batch: Batch, config: SegmentSection, hop_length: int, training: bool) -> Segments:

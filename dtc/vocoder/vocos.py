@@ -7,39 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from dtc.audio import AudioConfig, istft, require_mel
 from dtc.batch import Batch
-from dtc.config import Odd
-from dtc.vocoder.adversarial import AdversarialConfig
-from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
-from dtc.vocoder.training_segments import SegmentSection, draw_segments
+from dtc.vocoder.adversarial import Adversarial
+from dtc.vocoder.base import Vocoder
+from dtc.vocoder.configs import VocosConfig
+from dtc.vocoder.loss import spectral_loss
+from dtc.vocoder.training_segments import draw_segments
 
 LARGEST_LOG_MAGNITUDE = 4.6  # e^4.6 = 100, as in the paper's code: early on, one exp must not overflow the loss
 
 
-class VocosConfig(SegmentSection):
-    """Width and depth. The STFT of the head is the audio section's."""
-
-    model: Literal["vocos"]
-    dim: PositiveInt
-    intermediate_dim: PositiveInt
-    num_layers: PositiveInt
-    kernel_size: Odd
-    mel_blur: float = Field(ge=0.0, le=1.0)  # most of a 3 × 3 mean that is mixed into a training mel; 0: none
-    loss: SpectralLossConfig
-    adversarial: AdversarialConfig | None  # null: taught by spectra alone
-
-
-class Vocos(nn.Module):
+class Vocos(Vocoder):
     """Mel → waveform at frames * hop_length samples."""
 
+    config: VocosConfig
     mel_mean: Tensor
     mel_deviation: Tensor
 
@@ -110,6 +97,10 @@ class Vocos(nn.Module):
             yield self(mel[None])[0, spoken * hop : done * hop]
             past = max(0, done - around)
             mel, spoken = mel[:, past:], done - past
+
+    def for_training(self) -> nn.Module:
+        """Return the vocoder with its discriminators where the config has some."""
+        return Adversarial(self, self.config.adversarial) if self.config.adversarial else self
 
     def training_loss(self, batch: Batch, step: int) -> dict[str, Float[Tensor, ""]]:
         """Weighted terms for one random segment of each clip, `loss` their sum."""

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from dtc.audio import AudioConfig, istft, require_mel, stft, stft_magnitude
 from dtc.batch import Batch
-from dtc.config import Odd, Section
-from dtc.errors import InputError
-from dtc.vocoder.training_segments import SegmentSection, draw_segments
+from dtc.vocoder.base import Vocoder
+from dtc.vocoder.configs import WaveGlowConfig, WaveNetConfig
+from dtc.vocoder.training_segments import draw_segments
 from dtc.vocoder.wavenet_on_cpu import TAPS, Convolution, WaveNetOnCPU
 
 FRAMES_UPSAMPLED = 4  # that a sample hears: the upsampling's kernel, in hops
@@ -30,56 +29,10 @@ FRAMES_HEARD = 3  # that a frame hears, where nothing is upsampled
 SPEAKING_SEED = 0
 BIAS_FRAMES = 88  # of the mel whose audio shows the denoiser the bias, as in NVIDIA's
 
-Even = Annotated[int, Field(ge=2, multiple_of=2)]
 Values = Float[Tensor, "batch channels positions"]  # a position is a group of samples, which are its channels
 Heard = Float[Tensor, "batch heard time"]  # of the mel; time is positions or frames
 OfFlows = Float[Tensor, " flows"]
 Kept = TypeVar("Kept")
-
-
-class WaveNetConfig(Section):
-    """The network of each flow; layer i has dilation 2**i."""
-
-    num_layers: PositiveInt
-    num_channels: Even
-    kernel_size: Odd
-
-
-class WaveGlowConfig(SegmentSection):
-    """How many steps, on how many samples at once, and how much noise."""
-
-    model: Literal["waveglow"]
-    num_flows: PositiveInt
-    group_size: Even  # samples that are the channels of one position
-    early_every: PositiveInt  # flows after which
-    early_size: Even  # channels are z already
-    # How the networks hear the mel: upsampled to samples and then weighed by each, as NVIDIA's; or weighed as it is and
-    # then interpolated to positions, two fifths fewer operations at full size.
-    conditioning: Literal["upsampled", "interpolated"]
-    # Share of each sample that is taken from the next before there are flows, and given back behind them: a spectrum
-    # that is nearly flat is nearer to noise. 0, as NVIDIA's: none.
-    pre_emphasis: float = Field(ge=0.0, le=0.99)
-    wavenet: WaveNetConfig
-    sigma: PositiveFloat  # deviation that z is trained to have
-    infer_sigma: NonNegativeFloat  # deviation that it is drawn with
-    denoiser_strength: NonNegativeFloat  # 0: none
-
-    @model_validator(mode="after")
-    def _check(self) -> WaveGlowConfig:
-        if (left := self.channels[-1]) < 2:
-            raise ValueError(f"early_every and early_size leave the last flow {left} channels, expected 2 or more")
-        return self
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Of each flow."""
-        return tuple(self.group_size - number // self.early_every * self.early_size for number in range(self.num_flows))
-
-
-def require_whole_groups(config: WaveGlowConfig, audio: AudioConfig, where: object) -> None:
-    """Raise InputError, naming `where`, unless a frame is a whole number of groups of samples."""
-    if audio.hop_length % config.group_size:
-        raise InputError(where, f"group_size {config.group_size}", f"a divisor of hop_length {audio.hop_length}")
 
 
 class _KeepingLayer(nn.Module):
@@ -103,21 +56,27 @@ class _KeepingLayer(nn.Module):
         return cast(Kept, self._kept[1])
 
 
-class WaveGlow(_KeepingLayer):
+class WaveGlow(_KeepingLayer, Vocoder):
     """Mel → waveform at frames * hop_length samples. Upsampled, the log-mel is heard as it is, not normalised."""
 
-    def __init__(self, config: WaveGlowConfig, audio: AudioConfig, normaliser: Normaliser | None = None) -> None:
+    config: WaveGlowConfig
+
+    def __init__(
+        self,
+        config: WaveGlowConfig,
+        audio: AudioConfig,
+        mel_mean: Float[Tensor, " mels"],
+        mel_deviation: Float[Tensor, " mels"],
+    ) -> None:
         super().__init__()
-        require_whole_groups(config, audio, "vocoder")
+        config.check(audio)
         self.config, self.audio = config, audio
         mels, hop = audio.n_mel_channels, audio.hop_length
         if config.conditioning == "upsampled":
             self.upsample = nn.ConvTranspose1d(mels, mels, FRAMES_UPSAMPLED * hop, stride=hop)
             conditioning = Conditioning(mels * config.group_size, kernel_size=1, positions_per_frame=1)
         else:
-            if normaliser is None:
-                raise ValueError("a mel that is interpolated wants its mean and deviation")
-            self.normalise = normaliser
+            self.normalise = Normaliser(mel_mean, mel_deviation)
             conditioning = Conditioning(mels, FRAMES_HEARD, positions_per_frame=hop // config.group_size)
         self.flows = nn.ModuleList(Flow(size, conditioning, config.wavenet) for size in config.channels)
 

@@ -10,7 +10,8 @@ import torch
 from dtc.audio import AudioConfig, istft, stft
 from dtc.compat.onnx import InverseStft, export_onnx
 from dtc.errors import InputError
-from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
+from dtc.vocoder.configs import GriffinLimConfig
+from dtc.vocoder.griffin_lim import GriffinLim
 from tests.dtc.test_vocoder import AUDIO, vocos
 from tests.dtc.test_waveglow import mel_of, waveglow
 

@@ -7,7 +7,8 @@ import torch
 
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Clip, collate
-from dtc.vocoder.training_segments import SegmentSection, attenuate, cut_segments, draw_segments
+from dtc.vocoder.configs import SegmentSection
+from dtc.vocoder.training_segments import attenuate, cut_segments, draw_segments
 
 SILENCE = math.log(1e-5)
 AUDIO = AudioConfig(
@@ -84,7 +85,9 @@ def test_an_attenuated_mel_is_that_of_the_attenuated_wave() -> None:
 
 def test_only_training_segments_are_attenuated_each_by_its_own_share() -> None:
     batch = collate([swelling(name, 64 * 50) for name in "abcdefgh"])
-    plain, quieter = (SegmentSection(train_on="recorded", segment_frames=51, attenuation_db=db) for db in (0.0, 20.0))
+    plain, quieter = (
+        SegmentSection(model="any", train_on="recorded", segment_frames=51, attenuation_db=db) for db in (0.0, 20.0)
+    )
     recorded = batch.mel[:, :, :51]
     for config, training in ((plain, True), (quieter, False)):
         assert torch.equal(draw_segments(batch, config, 64, training)[0], recorded)

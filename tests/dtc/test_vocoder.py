@@ -10,12 +10,18 @@ from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
 from dtc.seeding import seed_all
 from dtc.training.loop import losses_of
-from dtc.vocoder import build_vocoder
-from dtc.vocoder.adversarial import Adversarial, AdversarialConfig
-from dtc.vocoder.discriminators import DiscriminatorsConfig
-from dtc.vocoder.griffin_lim import GriffinLim, GriffinLimConfig
-from dtc.vocoder.loss import SpectralLossConfig, spectral_loss
-from dtc.vocoder.vocos import Vocos, VocosConfig
+from dtc.vocoder.adversarial import Adversarial
+from dtc.vocoder.base import build_vocoder
+from dtc.vocoder.configs import (
+    AdversarialConfig,
+    DiscriminatorsConfig,
+    GriffinLimConfig,
+    SpectralLossConfig,
+    VocosConfig,
+)
+from dtc.vocoder.griffin_lim import GriffinLim
+from dtc.vocoder.loss import spectral_loss
+from dtc.vocoder.vocos import Vocos
 
 AUDIO = AudioConfig(
     sampling_rate=16000, filter_length=256, hop_length=64, win_length=256, n_mel_channels=20, mel_fmin=0, mel_fmax=8000

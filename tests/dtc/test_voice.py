@@ -20,8 +20,8 @@ from dtc.errors import InputError
 from dtc.model_card import ModelCard, save_model
 from dtc.seeding import seed_all
 from dtc.text.symbols import SYMBOLS, TextConfig, symbols_of, text_to_ids
-from dtc.vocoder import build_vocoder
-from dtc.vocoder.vocos import VocosConfig
+from dtc.vocoder.base import build_vocoder
+from dtc.vocoder.configs import VocosConfig
 from dtc.voice import Speech, SynthesisConfig, Voice, load_voice
 
 SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml").read_text())

@@ -24,16 +24,14 @@ from dtc.errors import InputError
 from dtc.seeding import seed_all
 from dtc.training.loop import losses_of
 from dtc.training.optim import OptimizerConfig, build_optimizer
-from dtc.vocoder import build_vocoder
+from dtc.vocoder.base import build_vocoder
+from dtc.vocoder.configs import WaveGlowConfig, WaveNetConfig
 from dtc.vocoder.waveglow import (
     BIAS_FRAMES,
     Conditioning,
-    Normaliser,
     NormedConvolution,
     WaveGlow,
-    WaveGlowConfig,
     WaveNet,
-    WaveNetConfig,
     deemphasised,
     emphasised,
     interpolated,
@@ -134,7 +132,7 @@ def test_parameters_of_the_published_size() -> None:
         update={"n_mel_channels": 80, "filter_length": 1024, "win_length": 1024, "hop_length": 256}
     )
     with torch.device("meta"):
-        model = WaveGlow(parse_section(PUBLISHED, WaveGlowConfig, "vocoder"), audio)
+        model = WaveGlow(parse_section(PUBLISHED, WaveGlowConfig, "vocoder"), audio, torch.zeros(80), torch.ones(80))
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     assert sum(size for name, size in sizes.items() if not name.endswith("weight_g")) == 87_731_816  # as it speaks
     assert sum(sizes.values()) == 87_879_272  # as it is trained: each row's size is a number more
@@ -238,7 +236,7 @@ def test_a_mel_that_is_interpolated_is_heard_normalised() -> None:
     mean, deviation = torch.arange(5.0), torch.arange(1.0, 6.0)
     seed_all("weights")
     scaled = build_vocoder(config, AUDIO, mean, deviation).eval()
-    plain = WaveGlow(config, AUDIO, Normaliser(torch.zeros(5), torch.ones(5))).eval()
+    plain = WaveGlow(config, AUDIO, torch.zeros(5), torch.ones(5)).eval()
     plain.load_state_dict(
         scaled.state_dict() | {"normalise.mean": torch.zeros(5), "normalise.deviation": torch.ones(5)}
     )
@@ -253,8 +251,8 @@ def test_interpolation_saves_two_fifths_of_the_published_size() -> None:
     operations = []
     for conditioning in ("upsampled", "interpolated"):
         one_flow = PUBLISHED | {"conditioning": conditioning, "num_flows": 1}
-        normaliser = Normaliser(torch.zeros(80), torch.ones(80))
-        model = WaveGlow(parse_section(one_flow, WaveGlowConfig, "vocoder"), audio, normaliser)
+        config = parse_section(one_flow, WaveGlowConfig, "vocoder")
+        model = WaveGlow(config, audio, torch.zeros(80), torch.ones(80))
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model.noise_of(torch.zeros(1, 80, 4), torch.zeros(1, 1024))
         operations.append(counter.get_total_flops())
@@ -262,7 +260,7 @@ def test_interpolation_saves_two_fifths_of_the_published_size() -> None:
 
 
 def test_a_flow_starts_as_a_rotation() -> None:
-    model = WaveGlow(parse_section(CONFIG, WaveGlowConfig, "vocoder"), AUDIO)
+    model = WaveGlow(parse_section(CONFIG, WaveGlowConfig, "vocoder"), AUDIO, torch.zeros(5), torch.ones(5))
     for flow in model.flows:
         matrix = flow.mixing.weight[..., 0].detach()
         torch.testing.assert_close(matrix @ matrix.T, torch.eye(len(matrix)), atol=1e-5, rtol=0)

@@ -119,7 +119,7 @@ def test_a_wrong_value_is_refused(project: Project, edits: dict[str, object], li
         (
             "  dim:",
             "  dimm:",
-            "params.yaml: vocoder.dimm: unknown key (found 8), expected one of train_on, segment_frames",
+            "params.yaml: vocoder.dimm: unknown key (found 8), expected one of model, train_on, segment_frames",
         ),
         (
             "  seed:",
@@ -219,7 +219,7 @@ def test_a_group_of_samples_that_does_not_fit_a_frame_is_refused_at_once(project
         "denoiser_strength": 0.0,
     }})  # fmt: skip
     line = project.run("params", code=2)
-    assert line == "params.yaml: (the whole file): vocoder.group_size 10, expected a divisor of audio.hop_length 256"
+    assert line == "params.yaml: (the whole file): vocoder: group_size 10, expected a divisor of hop_length 256"
 
 
 def test_a_guard_against_spikes_with_a_schedule_that_moves_the_loss_is_refused_at_once(project: Project) -> None:

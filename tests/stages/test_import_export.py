@@ -12,8 +12,9 @@ from dtc.acoustic import load_acoustic
 from dtc.config import parse_section
 from dtc.model_card import ModelCard, read_model, save_model
 from dtc.provenance import sha256_of
-from dtc.vocoder import load_vocoder
-from dtc.vocoder.waveglow import WaveGlow, WaveGlowConfig
+from dtc.vocoder.base import load_vocoder
+from dtc.vocoder.configs import WaveGlowConfig
+from dtc.vocoder.waveglow import WaveGlow
 from dtc.voice import load_voice
 from tests.conftest import Project
 from tests.dtc.test_nvidia_tacotron2 import SMALL, assert_same_bytes, random_state_dict
@@ -116,7 +117,8 @@ def test_a_waveglow_goes_and_comes_byte_for_byte(project: Project, theirs: dict[
     project.run("import", COMMAND, "theirs.pt")
     audio = load_acoustic(Path("models/acoustic"), CPU)[1]
     config = parse_section(SMALL_WAVEGLOW, WaveGlowConfig, "vocoder")
-    weights = WaveGlow(config, audio.audio).state_dict()
+    bands = audio.audio.n_mel_channels
+    weights = WaveGlow(config, audio.audio, torch.zeros(bands), torch.ones(bands)).state_dict()
     card = audio.model_copy(update={"kind": "vocoder", "config": SMALL_WAVEGLOW, "steps": 700})
     save_model(Path("models/vocoder"), weights, card)
     printed = project.run("export", "nvidia-waveglow", "ours.pt")

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from dtc.provenance import md5_of
-from dtc.vocoder import load_vocoder
+from dtc.vocoder.base import load_vocoder
 from pipeline.shards import read_index, read_places
 from stages import paths
 from stages.cli import app

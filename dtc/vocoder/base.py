@@ -1,0 +1,57 @@
+"""The base class of all vocoders, and the functions that build one from its section and load one from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dtc.audio import AudioConfig
+from dtc.model_card import CARD, ModelCard, load_weights, read_model
+from dtc.vocoder import VOCODERS
+from dtc.vocoder.configs import VocoderSection
+
+
+class Vocoder(nn.Module):
+    """Converts natural-log mels to waveforms.
+
+    A subclass has the constructor `(config, audio, mel_mean, mel_deviation)`, where `config` is its section of
+    params.yaml and the last two are the statistics of each mel band over the corpus, and defines `forward`. One that
+    can be trained has `training_loss(batch, step)` too, or returns another module that has it from `for_training`.
+    """
+
+    config: VocoderSection
+    audio: AudioConfig
+
+    def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
+        """Return waveforms in [-1, 1] with samples = frames * hop_length; equal mels give equal waveforms."""
+        raise NotImplementedError
+
+    def for_training(self) -> nn.Module:
+        """Return the module to train: the vocoder itself, or a wrapper that holds it as `model`."""
+        return self
+
+
+def build_vocoder(
+    config: VocoderSection,
+    audio: AudioConfig,
+    mel_mean: Float[Tensor, " mels"],
+    mel_deviation: Float[Tensor, " mels"],
+) -> Vocoder:
+    """Return the vocoder that `config.model` names, with random weights if it has any."""
+    return VOCODERS.get(config.model)(config, audio, mel_mean, mel_deviation)
+
+
+def load_vocoder(folder: Path, device: torch.device) -> tuple[Vocoder, ModelCard]:
+    """Return a trained vocoder in evaluation mode, and its card.
+
+    Raises InputError if the folder is missing, changed, or holds weights that do not fit its config.
+    """
+    card, weights = read_model(folder, "vocoder")
+    config = cast(VocoderSection, VOCODERS.parse(card.config, f"{folder / CARD}: config"))
+    model = build_vocoder(config, card.audio, *card.statistics())
+    load_weights(model, weights, folder)
+    return model.to(device).eval(), card
