@@ -33,11 +33,10 @@ from timing import measure_rates, seconds_of, time_in_turn
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtc.acoustic import build_acoustic, packed_linear
-from dtc.acoustic.base import AcousticModel
-from dtc.acoustic.dtc import DTCConfig
+from dtc.acoustic import packed_linear
+from dtc.acoustic.base import AcousticModel, build_acoustic
+from dtc.acoustic.configs import DTCConfig, Tacotron2Config
 from dtc.acoustic.inference import Speaker
-from dtc.acoustic.tacotron2 import Tacotron2Config
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
 from dtc.compat.nvidia_tacotron2 import their_name

@@ -32,8 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from dtc.acoustic import build_acoustic
-from dtc.acoustic.base import AcousticModel, Utterance
+from dtc.acoustic.base import AcousticModel, Utterance, build_acoustic
 from dtc.batch import Batch, Clip
 from dtc.evaluation.recogniser import Recogniser, WordErrors, word_errors
 from dtc.files import write_whole
@@ -60,8 +59,7 @@ MODELS = {
     "dtc_unguided": {"model": "dtc", "reverse_decoder": True, "duel": DUEL, "loss": {"guided_attention_weight": 0.0}},
     "gmm": {"model": "tacotron2", "attention": {"model": "gmm"}},
     "dynamic_convolution": {
-        "model": "tacotron2", "attention": {"model": "dynamic_convolution"},
-        "attention_location": {"num_filters": 8, "kernel_size": 21},
+        "model": "tacotron2", "attention": {"model": "dynamic_convolution", "num_filters": 8, "kernel_size": 21},
     },
 }  # fmt: skip
 FINAL_SEEDS = range(1, 6)  # of the synthesis, at the end of a training

@@ -23,7 +23,7 @@ from machine import write_results
 from rich.console import Console
 from rich.table import Table
 
-from dtc.acoustic import build_acoustic
+from dtc.acoustic.base import build_acoustic
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
 from dtc.training.optim import build_optimizer

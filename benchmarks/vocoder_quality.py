@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from dtc.acoustic import load_acoustic
+from dtc.acoustic.base import load_acoustic
 from dtc.batch import Clip
 from dtc.evaluation.quality import MEANINGS, mean_quality, measure_quality, opinion_scores
 from dtc.evaluation.recogniser import transcribe_all, word_errors

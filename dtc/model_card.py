@@ -19,6 +19,7 @@ from dtc.audio import AudioConfig
 from dtc.config import Section, parse_section
 from dtc.errors import InputError, named
 from dtc.files import write_whole
+from dtc.migrations import migrate
 from dtc.provenance import fingerprint, sha256_of
 from dtc.text.symbols import TextConfig
 
@@ -28,7 +29,7 @@ WEIGHTS, CARD = "model.safetensors", "config.json"
 class ModelCard(Section):
     """config.json: all that is needed to build the model again, and what it was made from."""
 
-    format: Literal[4] = 4
+    format: Literal[5] = 5
     kind: Literal["acoustic", "vocoder"]
     config: dict[str, Any]  # the params section that built the model
     training: dict[str, Any]  # the params section that trained it
@@ -43,11 +44,12 @@ class ModelCard(Section):
     aligned_by: str = ""  # the fingerprint of the acoustic model that predicted them
     steps: int
     weights: str = ""  # SHA-256 of model.safetensors, filled in when saved
+    saved_as: str = ""  # fingerprint of a card that was saved in an older format
 
     @property
     def fingerprint(self) -> str:
         """Identity of this very model, weights included."""
-        return fingerprint("model", self)
+        return self.saved_as or fingerprint("model", self)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation of each mel band."""
@@ -78,7 +80,7 @@ def read_model(folder: Path, kind: Literal["acoustic", "vocoder"]) -> tuple[Mode
         tree = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(folder / CARD, f"not JSON ({error})", remedy=remedy) from None
-    card = parse_section(tree, ModelCard, str(folder / CARD))
+    card = parse_section(migrate(tree) if isinstance(tree, dict) else tree, ModelCard, str(folder / CARD))
     if card.kind != kind:
         raise InputError(folder / CARD, f"a model of kind {card.kind}", kind, remedy)
     if (found := sha256_of(folder / WEIGHTS)) != card.weights:

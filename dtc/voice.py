@@ -22,8 +22,7 @@ from jaxtyping import Float
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from dtc.acoustic import load_acoustic
-from dtc.acoustic.base import AcousticModel, Utterance
+from dtc.acoustic.base import AcousticModel, Utterance, load_acoustic
 from dtc.acoustic.packed_linear import Precision
 from dtc.acoustic.utterance_status import Status, badness, worst
 from dtc.audio import LOG_FLOOR, AudioConfig, require_same_audio

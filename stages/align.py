@@ -17,8 +17,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from dtc.acoustic import load_acoustic
-from dtc.acoustic.base import AcousticModel
+from dtc.acoustic.base import AcousticModel, load_acoustic
 from dtc.audio import require_same_audio
 from dtc.batch import Clip, collate
 from dtc.errors import InputError
@@ -38,7 +37,7 @@ from stages.progress import counted
 # What shapes a shard's bytes, as in dvc.yaml: an edit here makes half-done work worthless.
 CODE = (
     "dtc/acoustic/**/*.py", "dtc/audio.py", "dtc/batch.py", "dtc/seeding.py", "dtc/text/symbols.py",
-    "dtc/model_card.py", "pipeline/archives.py", "pipeline/features.py", "pipeline/npy.py",
+    "dtc/migrations.py", "dtc/model_card.py", "pipeline/archives.py", "pipeline/features.py", "pipeline/npy.py",
     "pipeline/shards.py", "pipeline/stored.py", "pipeline/shard_folder.py", "stages/align.py",
 )  # fmt: skip
 ROOT = Path(__file__).parent.parent

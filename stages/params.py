@@ -46,8 +46,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _check(self) -> Params:
         self.vocoder.check(self.audio)
-        if self.training.acoustic.loss_spike_deviations and not isinstance(self.acoustic.frames_per_step, int):
-            found = "training.acoustic.loss_spike_deviations with a schedule in acoustic.frames_per_step"
+        if self.training.acoustic.loss_spike_deviations and (schedule := self.acoustic.loss_schedule):
+            found = f"training.acoustic.loss_spike_deviations with a schedule in {schedule}"
             raise ValueError(f"{found}, expected null, as a schedule moves the loss")
         return self
 

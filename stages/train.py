@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from dtc.acoustic import AcousticConfig, build_acoustic
-from dtc.acoustic.base import AcousticModel
+from dtc.acoustic import AcousticConfig
+from dtc.acoustic.base import AcousticModel, build_acoustic
 from dtc.audio import AudioConfig, log_mel, require_same_audio
 from dtc.batch import Batch
 from dtc.config import Section
@@ -35,14 +35,24 @@ from stages import paths
 
 # What shapes a trained model, as in dvc.yaml: an edit here starts a run anew instead of going on with the old state.
 CODE = (
-    "dtc/audio.py", "dtc/batch.py", "dtc/model_card.py", "dtc/seeding.py", "dtc/text/symbols.py", "dtc/training/*.py",
-    "pipeline/loader.py",
+    "dtc/audio.py", "dtc/batch.py", "dtc/migrations.py", "dtc/model_card.py", "dtc/seeding.py", "dtc/text/symbols.py",
+    "dtc/training/*.py", "pipeline/loader.py",
     "pipeline/npy.py", "pipeline/batching.py", "pipeline/reader.py", "pipeline/shards.py", "stages/train.py",
 )  # fmt: skip
 CODE_OF_KIND = {
     "acoustic": tuple(
         f"dtc/acoustic/{name}.py"
-        for name in ("attention/__init__", "attention/base", "base", "decoder", "deferred_gradients", "layers", "loss")
+        for name in (
+            "attention/__init__",
+            "attention/base",
+            "attention/configs",
+            "base",
+            "configs",
+            "decoder",
+            "deferred_gradients",
+            "layers",
+            "loss",
+        )
     ),
     "vocoder": tuple(
         f"dtc/vocoder/{name}.py" for name in ("adversarial", "discriminators", "loss", "training_segments")

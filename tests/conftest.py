@@ -35,7 +35,7 @@ TINY = {
     "acoustic.encoder.embedding_dim": 8,
     "acoustic.attention.rnn_dim": 8,
     "acoustic.attention.attention_dim": 8,
-    "acoustic.attention_location.num_filters": 2,
+    "acoustic.attention.num_filters": 2,
     "acoustic.decoder.rnn_dim": 8,
     "acoustic.decoder.pre_net_dim": 8,
     "acoustic.decoder.max_decoder_steps": 20,

@@ -1,46 +1,24 @@
-"""Text → mel. A further model is one file beside tacotron2.py and one line here."""
+"""Acoustic models (text → mel), by the name that `acoustic.model` gives. A new model is one file and one line here.
+
+This module imports no torch, so that params.yaml is read quickly; `dtc.acoustic.base` builds and loads models.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-from jaxtyping import Float
-from pydantic import Field
-from torch import Tensor
+from dtc.acoustic.configs import AcousticSection
+from dtc.registry import Part, Registry
 
-from dtc.acoustic.base import AcousticModel
-from dtc.acoustic.dtc import DTC, DTCConfig
-from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
-from dtc.audio import AudioConfig
-from dtc.config import Section, parse_section
-from dtc.model_card import CARD, ModelCard, load_weights, read_model
+if TYPE_CHECKING:
+    from dtc.acoustic.base import AcousticModel
 
-AcousticConfig = Annotated[Tacotron2Config | DTCConfig, Field(discriminator="model")]
-
-
-def build_acoustic(
-    config: Tacotron2Config | DTCConfig,
-    audio: AudioConfig,
-    mel_mean: Float[Tensor, " mels"],
-    mel_deviation: Float[Tensor, " mels"],
-) -> AcousticModel:
-    """The model that `acoustic.model` names, with random weights."""
-    if isinstance(config, DTCConfig):
-        return DTC(config, audio, mel_mean, mel_deviation)
-    return Tacotron2(config, audio, mel_mean, mel_deviation)
-
-
-class _Card(Section):
-    config: AcousticConfig
-
-
-def load_acoustic(folder: Path, device: torch.device) -> tuple[AcousticModel, ModelCard]:
-    """A trained model, ready to speak, and its card. Raises InputError where it is missing or not as it was saved."""
-    card, weights = read_model(folder, "acoustic")
-    section = parse_section({"config": card.config}, _Card, str(folder / CARD))
-    model = build_acoustic(section.config, card.audio, *card.statistics())
-    model.step = card.steps
-    load_weights(model, weights, folder)
-    return model.to(device).eval(), card
+ACOUSTIC_MODELS: Registry[Callable[..., AcousticModel]] = Registry(
+    "acoustic.model",
+    {
+        "tacotron2": Part("dtc.acoustic.tacotron2:Tacotron2", "dtc.acoustic.configs:Tacotron2Config"),
+        "dtc": Part("dtc.acoustic.dtc:DTC", "dtc.acoustic.configs:DTCConfig"),
+    },
+)
+AcousticConfig = Annotated[AcousticSection, ACOUSTIC_MODELS]

@@ -11,62 +11,25 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import NonNegativeInt, PositiveInt, field_validator
 from torch import Tensor, nn
 
-from dtc.acoustic.attention import AttentionConfig, LocationConfig
-from dtc.acoustic.decoder import Decoder, DecoderConfig, teach
+from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.configs import AcousticSection, TacotronSection
+from dtc.acoustic.decoder import Decoder, teach
 from dtc.acoustic.inference import Speaker
-from dtc.acoustic.layers import Encoder, EncoderConfig, PostNet, PostNetConfig
-from dtc.acoustic.loss import AcousticLossConfig, Target, Terms, mel_loss, stft_loss
+from dtc.acoustic.layers import Encoder, PostNet
+from dtc.acoustic.loss import Target, Terms, mel_loss, stft_loss
 from dtc.acoustic.packed_linear import Precision
 from dtc.acoustic.utterance_status import Status, status_of
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, mask_of, pad
-from dtc.config import Section
+from dtc.model_card import CARD, ModelCard, load_weights, read_model
 from dtc.text.symbols import SYMBOLS
-
-Schedule = tuple[tuple[NonNegativeInt, PositiveInt], ...]  # (from this training step, frames per decoder step)
-
-
-class AcousticSection(Section):
-    """Sizes of a model and weights of its loss; names as in NVIDIA/tacotron2 and the original system."""
-
-    symbols_embedding_dim: PositiveInt
-    frames_per_step: PositiveInt | Schedule
-    mask_convolutions: bool  # false: as NVIDIA/tacotron2, whose convolutions see the padding of a batch
-    encoder: EncoderConfig
-    attention: AttentionConfig
-    attention_location: LocationConfig
-    decoder: DecoderConfig
-    post_net: PostNetConfig
-    loss: AcousticLossConfig
-
-    @field_validator("frames_per_step")
-    @classmethod
-    def _check_schedule(cls, value: int | Schedule) -> int | Schedule:
-        if isinstance(value, int):
-            return value
-        steps = [step for step, _ in value]
-        if steps[:1] != [0] or steps != sorted(set(steps)):
-            raise ValueError(f"found steps {steps}, expected [[step, frames], …] from step 0 on, the steps rising")
-        return value
-
-    def frames_per_step_at(self, step: int) -> int:
-        """Frames of a decoder step after so many steps of training."""
-        if isinstance(self.frames_per_step, int):
-            return self.frames_per_step
-        return next(frames for first, frames in reversed(self.frames_per_step) if first <= step)
-
-    @property
-    def most_frames_per_step(self) -> int:
-        """The most frames that a decoder step ever has."""
-        if isinstance(self.frames_per_step, int):
-            return self.frames_per_step
-        return max(frames for _, frames in self.frames_per_step)
 
 
 @dataclass(frozen=True)
@@ -96,7 +59,7 @@ class AcousticModel(nn.Module, ABC):
 
     def __init__(
         self,
-        config: AcousticSection,
+        config: TacotronSection,
         audio: AudioConfig,
         mel_mean: Float[Tensor, " mels"],
         mel_deviation: Float[Tensor, " mels"],
@@ -120,9 +83,8 @@ class AcousticModel(nn.Module, ABC):
         """A decoder of this model's size, with random weights."""
         config = self.config
         return Decoder(
-            len(self.mel_mean), self.encoder.output_dim, config.most_frames_per_step, config.decoder, config.attention,
-            config.attention_location,
-        )  # fmt: skip
+            len(self.mel_mean), self.encoder.output_dim, config.most_frames_per_step, config.decoder, config.attention
+        )
 
     @abstractmethod
     def training_loss(self, batch: Batch, step: int) -> Terms:
@@ -222,3 +184,30 @@ def _generator(seed: int, text: Int[Tensor, " symbols"]) -> torch.Generator:
     """Random stream of one utterance, from (seed, text) alone."""
     digest = hashlib.sha256(f"{seed}:{text.tolist()}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def build_acoustic(
+    config: AcousticSection, audio: AudioConfig, mel_mean: Float[Tensor, " mels"], mel_deviation: Float[Tensor, " mels"]
+) -> AcousticModel:
+    """Return the model that `config.model` names, with random weights.
+
+    Args:
+        config: the model's params section.
+        audio: the definition of the mel.
+        mel_mean: mean of each band's log-mel over the corpus.
+        mel_deviation: standard deviation of each band's log-mel over the corpus.
+    """
+    return ACOUSTIC_MODELS.get(config.model)(config, audio, mel_mean, mel_deviation)
+
+
+def load_acoustic(folder: Path, device: torch.device) -> tuple[AcousticModel, ModelCard]:
+    """Return a trained model in evaluation mode, and its card.
+
+    Raises InputError where the folder holds no acoustic model, or was changed since it was saved.
+    """
+    card, weights = read_model(folder, "acoustic")
+    config = cast(AcousticSection, ACOUSTIC_MODELS.parse(card.config, f"{folder / CARD}: config"))
+    model = build_acoustic(config, card.audio, *card.statistics())
+    model.step = card.steps
+    load_weights(model, weights, folder)
+    return model.to(device).eval(), card

@@ -19,30 +19,16 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from dtc.acoustic.attention import ATTENTIONS, AttentionConfig, LocationConfig, State
+from dtc.acoustic.attention import ATTENTIONS
+from dtc.acoustic.attention.base import State
+from dtc.acoustic.attention.configs import AttentionSection
+from dtc.acoustic.configs import DecoderConfig
 from dtc.acoustic.deferred_gradients import Deferred
-from dtc.config import Section, Share
 
 STEPS_PER_SEGMENT = 32  # of gradient checkpointing: what is kept of a whole segment is its first step's state
-
-
-class DecoderConfig(Section):
-    """Prenet, decoder LSTM and the rules for stopping."""
-
-    rnn_dim: PositiveInt
-    pre_net_dim: PositiveInt
-    pre_net_dropout: Share  # also at inference: the source of the voice's variation
-    max_decoder_steps: PositiveInt
-    max_frames_per_symbol: PositiveFloat  # caps an utterance by the length of its text
-    gate_threshold: float = Field(gt=0.0, lt=1.0)
-    attention_dropout: Share
-    decoder_dropout: Share
-    frame_dropout: Share  # of the true frames shown in training, replaced by the mean
-    gradient_checkpointing: bool  # keep less of the attention's steps in training and compute it again: slower
 
 
 @dataclass(frozen=True)
@@ -58,14 +44,13 @@ class Decoder(nn.Module):
     """The weights of one decoder. `frames_per_step` is the most that it predicts in a step."""
 
     def __init__(
-        self, n_mels: int, encoding_dim: int, frames_per_step: int, config: DecoderConfig, attention: AttentionConfig,
-        location: LocationConfig,
-    ) -> None:  # fmt: skip
+        self, n_mels: int, encoding_dim: int, frames_per_step: int, config: DecoderConfig, attention: AttentionSection
+    ) -> None:
         super().__init__()
         self.n_mels, self.config = n_mels, config
         self.prenet = PreNet(n_mels, config.pre_net_dim, config.pre_net_dropout)
         self.attention_rnn = nn.LSTMCell(config.pre_net_dim + encoding_dim, attention.rnn_dim)
-        self.attention = ATTENTIONS[attention.model](encoding_dim, attention, location)
+        self.attention = ATTENTIONS.get(attention.model)(encoding_dim, attention)
         self.decoder_rnn = nn.LSTM(attention.rnn_dim + encoding_dim, config.rnn_dim)
         self.projection = nn.Linear(config.rnn_dim + encoding_dim, n_mels * frames_per_step)
         self.gate = nn.Linear(config.rnn_dim + encoding_dim, 1)

@@ -13,40 +13,17 @@ Each clip is turned round by its own length. To flip a padded batch would start 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from dtc.acoustic.base import AcousticModel, AcousticSection
+from dtc.acoustic.base import AcousticModel
+from dtc.acoustic.configs import DTCConfig
 from dtc.acoustic.decoder import Decoded, teach
 from dtc.acoustic.loss import Target, Terms, decoder_terms, diagonal_score, mel_loss, summed_up
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, mask_of, masked_mean
-from dtc.config import Section
-
-
-class DuelConfig(Section):
-    """Weights of what ties the two decoders; 0 switches a term off."""
-
-    backward_weight: NonNegativeFloat  # of the backward decoder's own terms
-    mel_agreement_weight: NonNegativeFloat
-    attention_agreement_weight: NonNegativeFloat
-    fade_steps: PositiveInt | None  # of training, over which these weights go to 0; null: they stay
-
-    def share_at(self, step: int) -> float:
-        """What is left of the weights at a step of the training."""
-        return max(0.0, 1.0 - step / self.fade_steps) if self.fade_steps else 1.0
-
-
-class DTCConfig(AcousticSection):
-    """Tacotron 2's sizes and the duel."""
-
-    model: Literal["dtc"]
-    reverse_decoder: bool  # false: the forward decoder alone, as Tacotron 2
-    duel: DuelConfig
 
 
 class DTC(AcousticModel):
@@ -55,9 +32,12 @@ class DTC(AcousticModel):
     config: DTCConfig
 
     def __init__(
-        self, config: DTCConfig, audio: AudioConfig, mel_mean: Float[Tensor, " mels"],
+        self,
+        config: DTCConfig,
+        audio: AudioConfig,
+        mel_mean: Float[Tensor, " mels"],
         mel_deviation: Float[Tensor, " mels"],
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(config, audio, mel_mean, mel_deviation)
         self.backward_decoder = self.build_decoder() if config.reverse_decoder else None
 

@@ -11,30 +11,11 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from dtc.config import Odd, Section, Share
+from dtc.acoustic.configs import EncoderConfig, PostNetConfig
 
 MOMENTUM = 0.1  # of batch normalisation's running statistics, as in PyTorch
-
-
-class EncoderConfig(Section):
-    """Convolutions over the symbols, then a bidirectional LSTM of the same width."""
-
-    num_convolutions: PositiveInt
-    embedding_dim: PositiveInt
-    kernel_size: Odd
-    dropout_rate: Share
-
-
-class PostNetConfig(Section):
-    """Convolutions that predict what the projection missed."""
-
-    num_convolutions: int = Field(ge=2)
-    embedding_dim: PositiveInt
-    kernel_size: Odd
-    dropout_rate: Share
 
 
 class Encoder(nn.Module):

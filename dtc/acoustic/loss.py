@@ -7,28 +7,15 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from dtc.acoustic.configs import AcousticLossConfig
 from dtc.audio import AudioConfig, magnitude_from_mel, stft_magnitude
 from dtc.batch import Batch, mask_of, masked_mean
-from dtc.config import Section
 
 Terms = dict[str, Float[Tensor, ""]]
 
 DIAGONAL_SIGMA = 0.2  # of the diagonal score, whatever the loss is guided by, so that runs compare
-
-
-class AcousticLossConfig(Section):
-    """Weights of the terms; 0 switches a term off. The mel terms (before and after the post-net) weigh 1."""
-
-    gate_weight: NonNegativeFloat
-    gate_positive_weight: PositiveFloat  # of the one stop step against each step that goes on
-    guided_attention_weight: NonNegativeFloat
-    guided_attention_sigma: PositiveFloat  # tolerated distance from the diagonal, as a share of the text
-    guided_attention_half_life: PositiveInt | None  # steps after which the weight is half; null: it stays
-    mel_difference_weight: NonNegativeFloat  # of the change from frame to frame
-    stft_weight: NonNegativeFloat  # of the linear-frequency magnitudes that the mel stands for
 
 
 @dataclass(frozen=True)

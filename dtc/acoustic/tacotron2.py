@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from dtc.acoustic.base import AcousticModel, AcousticSection
+from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.loss import Terms, decoder_terms, diagonal_score, summed_up
 from dtc.batch import Batch
-
-
-class Tacotron2Config(AcousticSection):
-    """Tacotron 2; at the sizes of its paper it has 28,193,153 parameters."""
-
-    model: Literal["tacotron2"]
 
 
 class Tacotron2(AcousticModel):

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from dtc.acoustic.base import AcousticModel
-from dtc.acoustic.dtc import DTCConfig
-from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
+from dtc.acoustic.configs import AcousticSection, Tacotron2Config, TacotronSection
+from dtc.acoustic.tacotron2 import Tacotron2
 from dtc.audio import AudioConfig
 from dtc.compat.checkpoint_files import require_agreement, require_tensors
 from dtc.config import parse_section
@@ -39,8 +39,8 @@ HPARAMS: dict[str, tuple[str, int | float]] = {
     "encoder_kernel_size": ("encoder.kernel_size", 5),
     "attention_rnn_dim": ("attention.rnn_dim", 1024),
     "attention_dim": ("attention.attention_dim", 128),
-    "attention_location_n_filters": ("attention_location.num_filters", 32),
-    "attention_location_kernel_size": ("attention_location.kernel_size", 31),
+    "attention_location_n_filters": ("attention.num_filters", 32),
+    "attention_location_kernel_size": ("attention.kernel_size", 31),
     "decoder_rnn_dim": ("decoder.rnn_dim", 1024),
     "prenet_dim": ("decoder.pre_net_dim", 256),
     "max_decoder_steps": ("decoder.max_decoder_steps", 1000),
@@ -60,7 +60,7 @@ BUILT_IN: dict[str, Any] = {
     "model": "tacotron2",
     "mask_convolutions": True,
     "encoder": {"dropout_rate": 0.5},
-    "attention": {"model": "location_sensitive", "num_mixtures": 5},
+    "attention": {"model": "location_sensitive"},
     "decoder": {"pre_net_dropout": 0.5, "frame_dropout": 0.0, "gradient_checkpointing": False},
     "post_net": {"dropout_rate": 0.5},
     "loss": {
@@ -181,13 +181,15 @@ def their_name(name: str) -> str:
 
 
 def export_tacotron2(
-    config: Tacotron2Config | DTCConfig, card: ModelCard, weights: Mapping[str, Tensor], where: object
+    config: AcousticSection, card: ModelCard, weights: Mapping[str, Tensor], where: object
 ) -> tuple[dict[str, Any], list[str]]:
     """Our model as {iteration, config, state_dict}, and what of it is not there, a line each.
 
     `config` is as in DeepLearningExamples; NVIDIA/tacotron2 does not read it. Raises InputError, naming `where`, for a
     model that has no place in their format: normalised mels, another attention, several frames a step.
     """
+    if not isinstance(config, TacotronSection):
+        raise InputError(where, f"a model {config.model}", "tacotron2 or dtc, the only ones in NVIDIA's format")
     _require_theirs(config, card, where)
     ours = config.model_dump(mode="json") | {"frames_per_step": 1}
     hparams = {name: reduce(lambda tree, key: tree[key], path.split("."), ours) for name, (path, _) in HPARAMS.items()}
@@ -223,7 +225,7 @@ def _require_place(sizes: Mapping[str, int], where: object) -> None:
         raise InputError(where, f"n_frames_per_step {frames}", "1", remedy)
 
 
-def _require_theirs(config: Tacotron2Config | DTCConfig, card: ModelCard, where: object) -> None:
+def _require_theirs(config: TacotronSection, card: ModelCard, where: object) -> None:
     if (attention := config.attention.model) != "location_sensitive":
         raise InputError(where, f"attention {attention}", "location_sensitive, the only one in NVIDIA's format")
     if (frames := config.most_frames_per_step) != 1:

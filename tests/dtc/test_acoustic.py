@@ -1,5 +1,7 @@
 """Tacotron 2: equal to torchaudio's with the same weights, blind to padding, able to learn one batch by heart."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +12,12 @@ import torchaudio
 from rich.console import Console
 from torch import Tensor
 
-from dtc.acoustic import build_acoustic
+from dtc.acoustic.base import build_acoustic
+from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.decoder import PreNet, teach
 from dtc.acoustic.layers import MaskedBatchNorm
 from dtc.acoustic.loss import Target, decoder_terms, gate_loss, guided_attention_loss, mel_loss, stft_loss
-from dtc.acoustic.tacotron2 import Tacotron2, Tacotron2Config
+from dtc.acoustic.tacotron2 import Tacotron2
 from dtc.acoustic.utterance_status import MEANINGS
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
@@ -38,8 +41,9 @@ def config(frames_per_step: int = 1, **decoder: float) -> Tacotron2Config:
         "model": "tacotron2", "symbols_embedding_dim": 32, "frames_per_step": frames_per_step,
         "mask_convolutions": True,
         "encoder": {"num_convolutions": 3, "embedding_dim": 32, "kernel_size": 5, "dropout_rate": 0.5},
-        "attention": {"model": "location_sensitive", "rnn_dim": 48, "attention_dim": 16, "num_mixtures": 5},
-        "attention_location": {"num_filters": 8, "kernel_size": 31},
+        "attention": {
+            "model": "location_sensitive", "rnn_dim": 48, "attention_dim": 16, "num_filters": 8, "kernel_size": 31,
+        },
         "decoder": {
             "rnn_dim": 40, "pre_net_dim": 24, "pre_net_dropout": 0.5, "max_decoder_steps": 50, "max_frames_per_symbol": 4.0,
             "gate_threshold": 0.5, "attention_dropout": 0.1, "decoder_dropout": 0.1, "frame_dropout": 0.0,
@@ -245,8 +249,7 @@ def test_full_size_has_the_published_number_of_parameters() -> None:
     full = config().model_dump()
     full |= {"symbols_embedding_dim": 512}
     full["encoder"] |= {"embedding_dim": 512}
-    full["attention"] |= {"rnn_dim": 1024, "attention_dim": 128}
-    full["attention_location"] |= {"num_filters": 32}
+    full["attention"] |= {"rnn_dim": 1024, "attention_dim": 128, "num_filters": 32}
     full["decoder"] |= {"rnn_dim": 1024, "pre_net_dim": 256}
     full["post_net"] |= {"embedding_dim": 512}
     built = build_acoustic(Tacotron2Config.model_validate(full), AUDIO, torch.zeros(80), torch.ones(80))
@@ -431,3 +434,8 @@ def test_bfloat16_is_near_float32() -> None:
     for name, value in losses[0].items():
         torch.testing.assert_close(losses[1][name], value, rtol=0.05, atol=0.01)
     assert all(torch.isfinite(parameter.grad).all() for parameter in ours.parameters())
+
+
+def test_reading_the_sections_of_acoustic_models_imports_no_torch() -> None:
+    code = "import sys, dtc.acoustic as a; a.ACOUSTIC_MODELS.configs(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dtc.acoustic import build_acoustic
-from dtc.acoustic.base import AcousticModel, Utterance
+from dtc.acoustic.base import AcousticModel, Utterance, build_acoustic
+from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.inference import Speaker
-from dtc.acoustic.tacotron2 import Tacotron2Config
 from tests.dtc.test_acoustic import AUDIO, MELS, NEVER, clip, config
+from tests.dtc.test_attention import attention_section
 
 
 class EmulatedGraph(TorchDispatchMode):
@@ -86,7 +86,7 @@ def speak(model: AcousticModel, cuda_graphs: bool) -> list[Utterance]:
 def model(attention: str, gate_threshold: float) -> AcousticModel:
     torch.manual_seed(0)
     tree = config(frames_per_step=2, gate_threshold=gate_threshold).model_dump()
-    tree["attention"]["model"] = attention
+    tree["attention"] = attention_section(attention)
     return build_acoustic(Tacotron2Config.model_validate(tree), AUDIO, torch.zeros(MELS), torch.ones(MELS)).eval()
 
 

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dtc.acoustic import build_acoustic
+from dtc.acoustic.base import build_acoustic
+from dtc.acoustic.configs import DTCConfig
 from dtc.acoustic.decoder import teach
-from dtc.acoustic.dtc import DTC, DTCConfig, turned
+from dtc.acoustic.dtc import DTC, turned
 from dtc.batch import Batch
 from dtc.seeding import seed_all
 from tests.dtc.test_acoustic import AUDIO, MELS, batch, clip, config

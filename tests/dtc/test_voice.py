@@ -11,9 +11,8 @@ import pytest
 import torch
 import yaml
 
-from dtc.acoustic import build_acoustic
-from dtc.acoustic.base import Utterance
-from dtc.acoustic.tacotron2 import Tacotron2Config
+from dtc.acoustic.base import Utterance, build_acoustic
+from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.utterance_status import Status
 from dtc.audio import LOG_FLOOR, AudioConfig
 from dtc.errors import InputError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dtc.acoustic import load_acoustic
+from dtc.acoustic.base import load_acoustic
 from dtc.batch import collate
 from dtc.model_card import read_model
 from dtc.provenance import md5_of

@@ -74,7 +74,7 @@ def test_chosen_modules_are_those_of_the_params() -> None:
     from stages.params import load_params
 
     params = load_params(REPOSITORY / "params.yaml")
-    assert "dtc.acoustic.layers" in chosen_modules(params.acoustic)  # class of acoustic.encoder
+    assert "dtc.acoustic.attention.location_sensitive" in chosen_modules(params.acoustic)
 
 
 def test_code_is_compared_module_by_module_without_importing_it() -> None:

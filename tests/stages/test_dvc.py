@@ -82,7 +82,7 @@ def other_models(stage: str) -> set[str]:
         return set()
     kind = stage.removeprefix("train_")
     rooms = {"acoustic": "dtc.vocoder.", "vocoder": "dtc.acoustic."}
-    models = {"acoustic": ("tacotron2", "dtc", *ATTENTIONS), "vocoder": ("griffin_lim", "vocos", "waveglow")}
+    models = {"acoustic": ("tacotron2", "dtc", *ATTENTIONS.names()), "vocoder": ("griffin_lim", "vocos", "waveglow")}
     used = {PARAMS[kind]["model"], PARAMS["acoustic"]["attention"]["model"]}
     unused = {f"dtc.{kind}.{room}{name}" for name in models[kind] if name not in used for room in ("", "attention.")}
     before_the_shards = VERIFY | FEATURES | SPOKEN | {"pipeline.split"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dtc.acoustic import load_acoustic
+from dtc.acoustic.base import load_acoustic
 from dtc.config import parse_section
 from dtc.model_card import ModelCard, read_model, save_model
 from dtc.provenance import sha256_of

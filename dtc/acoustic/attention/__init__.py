@@ -1,20 +1,29 @@
-"""Where in the text the decoder looks. `acoustic.attention.model` names one; a further one is a file and a line here.
+"""Attentions, by the name that `acoustic.attention.model` gives. A new attention is one file and one line here.
 
-`location_sensitive` also compares the decoder with the text, so it can find its place again, and lose it. The other two
-never see the text: they move on from where they are, and read texts of any length as they read those of the training.
+`location_sensitive` compares the decoder's state with the text, so it can find its place again, and can lose it.
+`gmm` and `dynamic_convolution` never see the text: they only move forward from their last place, and therefore read
+texts that are longer than those of the training.
 """
 
 from __future__ import annotations
 
-from dtc.acoustic.attention.base import Attention, AttentionConfig, LocationConfig, Reading, State
-from dtc.acoustic.attention.dynamic_convolution import DynamicConvolutionAttention
-from dtc.acoustic.attention.gmm import GMMAttention
-from dtc.acoustic.attention.location_sensitive import LocationSensitiveAttention
+from typing import Annotated
 
-__all__ = ["ATTENTIONS", "Attention", "AttentionConfig", "LocationConfig", "Reading", "State"]
+from dtc.acoustic.attention.configs import AttentionSection
+from dtc.registry import Part, Registry
 
-ATTENTIONS: dict[str, type[Attention]] = {
-    "location_sensitive": LocationSensitiveAttention,
-    "gmm": GMMAttention,
-    "dynamic_convolution": DynamicConvolutionAttention,
-}
+ATTENTIONS: Registry[type] = Registry(
+    "acoustic.attention.model",
+    {
+        "location_sensitive": Part(
+            "dtc.acoustic.attention.location_sensitive:LocationSensitiveAttention",
+            "dtc.acoustic.attention.configs:LocationSensitiveConfig",
+        ),
+        "gmm": Part("dtc.acoustic.attention.gmm:GMMAttention", "dtc.acoustic.attention.configs:GMMConfig"),
+        "dynamic_convolution": Part(
+            "dtc.acoustic.attention.dynamic_convolution:DynamicConvolutionAttention",
+            "dtc.acoustic.attention.configs:DynamicConvolutionConfig",
+        ),
+    },
+)
+AttentionConfig = Annotated[AttentionSection, ATTENTIONS]

@@ -8,39 +8,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from dtc.acoustic.attention.configs import AttentionSection
 from dtc.acoustic.deferred_gradients import Deferred
-from dtc.config import Odd, Section
 
 State = tuple[Tensor, ...]  # what a step hands to the next; each (decoders, batch, …)
-
-
-class AttentionConfig(Section):
-    """The attention LSTM, and the space in which what the scores are made of meets."""
-
-    model: Literal["location_sensitive", "gmm", "dynamic_convolution"]
-    rnn_dim: PositiveInt
-    attention_dim: PositiveInt
-    num_mixtures: PositiveInt  # of gmm
-
-
-class LocationConfig(Section):
-    """The convolution over earlier attention weights; gmm has none."""
-
-    num_filters: PositiveInt
-    kernel_size: Odd
 
 
 class Attention(nn.Module, ABC):
     """The weights of one decoder's attention."""
 
-    def __init__(self, encoding_dim: int, config: AttentionConfig, location: LocationConfig) -> None:
+    def __init__(self, encoding_dim: int, config: AttentionSection) -> None:
         super().__init__()
 
     @staticmethod

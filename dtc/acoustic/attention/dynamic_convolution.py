@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from dtc.acoustic.attention.base import (
     Attention,
-    AttentionConfig,
-    LocationConfig,
     Reading,
     State,
     StepLinear,
     at_least_float32,
     masked_softmax,
 )
+from dtc.acoustic.attention.configs import DynamicConvolutionConfig
 from dtc.acoustic.deferred_gradients import Deferred
 
 PRIOR_TAPS, PRIOR_ALPHA, PRIOR_BETA = 11, 0.1, 0.9  # one symbol a step on average, ten at most
@@ -42,9 +41,9 @@ class DynamicConvolutionAttention(Attention):
 
     prior: Tensor
 
-    def __init__(self, encoding_dim: int, config: AttentionConfig, location: LocationConfig) -> None:
-        super().__init__(encoding_dim, config, location)
-        filters, taps = location.num_filters, location.kernel_size
+    def __init__(self, encoding_dim: int, config: DynamicConvolutionConfig) -> None:
+        super().__init__(encoding_dim, config)
+        filters, taps = config.num_filters, config.kernel_size
         self.query_layer = nn.Linear(config.rnn_dim, config.attention_dim)
         self.filter_layer = nn.Linear(config.attention_dim, filters * taps, bias=False)
         self.static_conv = nn.Conv1d(1, filters, taps, bias=False)

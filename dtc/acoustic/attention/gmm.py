@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from dtc.acoustic.attention.base import (
     Attention,
-    AttentionConfig,
-    LocationConfig,
     Reading,
     State,
     StepLinear,
     at_least_float32,
     masked_softmax,
 )
+from dtc.acoustic.attention.configs import GMMConfig
 
 FIRST_ADVANCE = 1.0  # symbols a step, before any training
 FIRST_DEVIATION = 10.0  # symbols: wide enough to find the text that belongs to a frame
@@ -41,8 +40,8 @@ class GMMAttention(Attention):
     attention and the diagonal score take for perfect. Means that have run past the end look at the last symbol.
     """
 
-    def __init__(self, encoding_dim: int, config: AttentionConfig, location: LocationConfig) -> None:
-        super().__init__(encoding_dim, config, location)
+    def __init__(self, encoding_dim: int, config: GMMConfig) -> None:
+        super().__init__(encoding_dim, config)
         self.query_layer = nn.Linear(config.rnn_dim, config.attention_dim)
         self.mixture_layer = nn.Linear(config.attention_dim, 3 * config.num_mixtures)
         with torch.no_grad():

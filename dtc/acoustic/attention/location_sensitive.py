@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dtc.acoustic.attention.base import Attention, AttentionConfig, LocationConfig, Reading, State, masked_softmax
+from dtc.acoustic.attention.base import Attention, Reading, State, masked_softmax
+from dtc.acoustic.attention.configs import LocationSensitiveConfig
 from dtc.acoustic.deferred_gradients import Deferred
 
 
@@ -20,12 +21,12 @@ class LocationSensitiveAttention(Attention):
     the parameters stay apart, as in NVIDIA/tacotron2.
     """
 
-    def __init__(self, encoding_dim: int, config: AttentionConfig, location: LocationConfig) -> None:
-        super().__init__(encoding_dim, config, location)
+    def __init__(self, encoding_dim: int, config: LocationSensitiveConfig) -> None:
+        super().__init__(encoding_dim, config)
         self.query_layer = nn.Linear(config.rnn_dim, config.attention_dim, bias=False)
         self.memory_layer = nn.Linear(encoding_dim, config.attention_dim, bias=False)
-        self.location_conv = nn.Conv1d(2, location.num_filters, location.kernel_size, bias=False)
-        self.location_dense = nn.Linear(location.num_filters, config.attention_dim, bias=False)
+        self.location_conv = nn.Conv1d(2, config.num_filters, config.kernel_size, bias=False)
+        self.location_dense = nn.Linear(config.num_filters, config.attention_dim, bias=False)
         self.v = nn.Linear(config.attention_dim, 1, bias=False)
 
     @staticmethod

@@ -1,0 +1,40 @@
+"""The params sections of the attentions, chosen by `acoustic.attention.model`. This file imports no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from dtc.config import Odd, Section
+
+
+class AttentionSection(Section):
+    """Settings that every attention has."""
+
+    model: str
+    rnn_dim: PositiveInt  # width of the attention LSTM, whose output is the query
+    attention_dim: PositiveInt  # width of the hidden layer in which the scores are computed
+
+
+class LocationSensitiveConfig(AttentionSection):
+    """Location-sensitive attention, as in Tacotron 2; the filters run over the earlier attention weights."""
+
+    model: Literal["location_sensitive"]
+    num_filters: PositiveInt
+    kernel_size: Odd
+
+
+class GMMConfig(AttentionSection):
+    """Gaussian mixture attention, version V2."""
+
+    model: Literal["gmm"]
+    num_mixtures: PositiveInt
+
+
+class DynamicConvolutionConfig(AttentionSection):
+    """Dynamic convolution attention; static and dynamic filters have the same number and the same size."""
+
+    model: Literal["dynamic_convolution"]
+    num_filters: PositiveInt
+    kernel_size: Odd
