@@ -40,7 +40,8 @@ from dtc.acoustic.inference import Speaker
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
 from dtc.compat.nvidia_tacotron2 import their_name
-from dtc.training.precision import Precision, autocast, has_bfloat16
+from dtc.training.config import Precision
+from dtc.training.precision import autocast, has_bfloat16
 
 ROOT = Path(__file__).parents[1]
 FULL_SIZE = ROOT / "stages/presets/ljspeech-tacotron2.yaml"

@@ -164,7 +164,8 @@ def read_project(name: str, seed: int) -> Params:
     params = load_params(ROOT / "params.yaml")
     tree = merged(params.model_dump(mode="json"), {
         "acoustic": MODELS[name],
-        "training": {"acoustic": {"seed": seed, "validate_every": LISTEN_EVERY}},
+        "training": {"acoustic": {"seed": seed}},
+        "run": {"acoustic": {"validate_every": LISTEN_EVERY}},
     })  # fmt: skip
     return Params.model_validate_json(json.dumps(tree))
 
@@ -197,7 +198,9 @@ def measure(name: str, seed: int) -> None:
         logbook.scalars(step, "spoken", listener.held_out(model.eval(), [1]))
         model.train(was_training)
 
-    weights, steps = train(model, shuffled, validation, training, run, f"{name} {seed}", console, listen)
+    weights, steps = train(
+        model, shuffled, validation, training, params.run.acoustic, run, f"{name} {seed}", console, listen
+    )
     model.load_state_dict(weights)
     model.eval()
     longest = TIMES_LONGER * max(int(batch.symbol_lengths.max()) for batch in shuffled.epoch(0))

@@ -33,7 +33,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from dtc.audio import AudioConfig
-from dtc.training.precision import Precision, autocast, has_bfloat16
+from dtc.training.config import Precision
+from dtc.training.precision import autocast, has_bfloat16
 from dtc.vocoder.base import Vocoder, build_vocoder
 from dtc.vocoder.configs import GriffinLimConfig, VocosConfig, WaveGlowConfig
 

@@ -157,7 +157,8 @@ def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> t
     vocoder = build_vocoder(params.vocoder, index.audio, *statistics)
     folders = FOLDERS[params.vocoder.train_on]
     shuffled, validation = (batches_of(folders, split, training) for split in ("train", "validation"))
-    weights, steps = train(vocoder.for_training(), shuffled, validation, training, run, name, console, lambda *_: None)
+    how, taught = params.run.vocoder, vocoder.for_training()
+    weights, steps = train(taught, shuffled, validation, training, how, run, name, console, lambda *_: None)
     vocoder.load_state_dict(weights)
     return vocoder.eval(), steps
 

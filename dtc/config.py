@@ -205,8 +205,8 @@ def _walk(location: Sequence[str | int], schema: type[BaseModel]) -> tuple[list[
 
 
 def _tags(model: type[BaseModel]) -> tuple[object, ...]:
-    """Return the values by which a union knows this member: those of its field `model`, or `method`."""
-    field = model.model_fields.get("model") or model.model_fields.get("method")
+    """Return the values by which a union knows this member: those of its field `model`, `method` or `type`."""
+    field = next((model.model_fields[name] for name in ("model", "method", "type") if name in model.model_fields), None)
     return getattr(field.annotation, "__args__", ()) if field else ()
 
 

@@ -157,7 +157,14 @@ def train_acoustic(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
         from stages.train import train_acoustic
 
         sections = load_params(file)
-        train_acoustic(sections.acoustic, sections.training.acoustic, sections.audio, _device(device), console)
+        train_acoustic(
+            sections.acoustic,
+            sections.training.acoustic,
+            sections.run.acoustic,
+            sections.audio,
+            _device(device),
+            console,
+        )
 
 
 @app.command()
@@ -178,7 +185,9 @@ def train_vocoder(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
         from stages.train import train_vocoder
 
         sections = load_params(file)
-        train_vocoder(sections.vocoder, sections.training.vocoder, sections.audio, _device(device), console)
+        train_vocoder(
+            sections.vocoder, sections.training.vocoder, sections.run.vocoder, sections.audio, _device(device), console
+        )
 
 
 @app.command()

@@ -11,7 +11,7 @@ from dtc.audio_config import AudioConfig
 from dtc.config import Section, read_params
 from dtc.evaluation import EvaluateConfig
 from dtc.text.symbols import TextConfig
-from dtc.training.loop import TrainingConfig
+from dtc.training.config import RunConfig, TrainingConfig
 from dtc.vocoder import VocoderConfig
 from dtc.voice import SynthesisConfig
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
@@ -24,6 +24,13 @@ class TrainingSections(Section):
 
     acoustic: TrainingConfig
     vocoder: TrainingConfig
+
+
+class RunSections(Section):
+    """How the training of each of the two models is run."""
+
+    acoustic: RunConfig
+    vocoder: RunConfig
 
 
 class Params(Section):
@@ -40,6 +47,7 @@ class Params(Section):
     acoustic: AcousticConfig
     vocoder: VocoderConfig
     training: TrainingSections
+    run: RunSections
     synthesis: SynthesisConfig
     evaluate: EvaluateConfig
 

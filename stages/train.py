@@ -23,8 +23,9 @@ from dtc.model_card import ModelCard, read_model, save_model
 from dtc.provenance import fingerprint, fingerprint_files
 from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
 from dtc.seeding import seed_all
+from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.logbook import CURVE, Logbook, read_curve
-from dtc.training.loop import RESUME, Batches, Illustrate, TrainingConfig, train, trained
+from dtc.training.loop import RESUME, Batches, Illustrate, train, trained
 from dtc.training.precision import has_bfloat16
 from dtc.vocoder import VocoderConfig
 from dtc.vocoder.base import build_vocoder
@@ -77,7 +78,12 @@ def code_of(kind: Kind, config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def train_acoustic(
-    acoustic: AcousticConfig, training: TrainingConfig, audio: AudioConfig, device: torch.device, console: Console
+    acoustic: AcousticConfig,
+    training: TrainingConfig,
+    how: RunConfig,
+    audio: AudioConfig,
+    device: torch.device,
+    console: Console,
 ) -> None:
     """Train the model that `acoustic.model` names on data/features."""
     index = _read_index(audio)
@@ -85,11 +91,18 @@ def train_acoustic(
     card = _card("acoustic", acoustic, training, index)
     model = build_acoustic(acoustic, index.audio, *card.statistics())
     illustrate = partial(_illustrate_acoustic, index.audio)
-    _train(model, card, [paths.FEATURES], training, paths.ACOUSTIC, paths.ACOUSTIC_CURVE, device, console, illustrate)
+    _train(
+        model, card, [paths.FEATURES], training, how, paths.ACOUSTIC, paths.ACOUSTIC_CURVE, device, console, illustrate
+    )
 
 
 def train_vocoder(
-    vocoder: VocoderConfig, training: TrainingConfig, audio: AudioConfig, device: torch.device, console: Console
+    vocoder: VocoderConfig,
+    training: TrainingConfig,
+    how: RunConfig,
+    audio: AudioConfig,
+    device: torch.device,
+    console: Console,
 ) -> None:
     """Train the vocoder that `vocoder.model` names on `vocoder.train_on`'s mels. Griffin-Lim has nothing to learn."""
     index = _read_index(audio)
@@ -101,13 +114,21 @@ def train_vocoder(
         card = card.model_copy(update={"aligned": aligned.fingerprint, "aligned_by": acoustic})
     model = build_vocoder(vocoder, index.audio, *card.statistics()).for_training()
     illustrate = partial(_illustrate_vocoder, index.audio)
-    _train(model, card, folders, training, paths.VOCODER, paths.VOCODER_CURVE, device, console, illustrate)
+    _train(model, card, folders, training, how, paths.VOCODER, paths.VOCODER_CURVE, device, console, illustrate)
 
 
 def _train(
-    model: nn.Module, card: ModelCard, folders: Sequence[Path], training: TrainingConfig, folder: Path, curve: Path,
-    device: torch.device, console: Console, illustrate: Illustrate,
-) -> None:  # fmt: skip
+    model: nn.Module,
+    card: ModelCard,
+    folders: Sequence[Path],
+    training: TrainingConfig,
+    how: RunConfig,
+    folder: Path,
+    curve: Path,
+    device: torch.device,
+    console: Console,
+    illustrate: Illustrate,
+) -> None:
     code = fingerprint_files(ROOT, code_of(card.kind, card.config))
     run = paths.RUNS / f"{card.kind}-{fingerprint(card, code)}"
     weights, steps = trained(model).state_dict(), 0
@@ -116,7 +137,9 @@ def _train(
         console.print(f"{card.kind}: this {device.type} has no arithmetic in bfloat16; float32 is faster here")
     if any(True for _ in model.parameters()):
         shuffled, validation = (batches_of(folders, split, training) for split in ("train", "validation"))
-        weights, steps = train(model.to(device), shuffled, validation, training, run, card.kind, console, illustrate)
+        weights, steps = train(
+            model.to(device), shuffled, validation, training, how, run, card.kind, console, illustrate
+        )
     card = save_model(folder, weights, card.model_copy(update={"steps": steps}))
     _copy_curve(run / CURVE, curve)
     (run / RESUME).unlink(missing_ok=True)  # the model is in place: a forced run starts over

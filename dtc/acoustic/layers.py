@@ -114,7 +114,9 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         variance = (centred.square() * weight).sum(dim=(0, 2)) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, MOMENTUM)
-            self.running_var.lerp_(variance * count / (count - 1), MOMENTUM)  # unbiased, as nn.BatchNorm1d keeps it
+            unbiased = variance * count / (count - 1).clamp(min=1)  # as nn.BatchNorm1d keeps it
+            # One position has no variance: the running one stays.
+            self.running_var.lerp_(torch.where(count > 1, unbiased, self.running_var), MOMENTUM)
             self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return centred * scale[:, None] + self.bias[:, None]

@@ -17,49 +17,24 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dtc.batch import Batch
-from dtc.config import Section
 from dtc.seeding import seed_all
 from dtc.training.checkpoints import read_resume_state, save_resume_state
+from dtc.training.config import Precision, RunConfig, TrainingConfig
 from dtc.training.logbook import Logbook
-from dtc.training.optim import OneCycleConfig, OptimizerConfig, build_optimizer, one_cycle_share
-from dtc.training.precision import Precision, autocast
+from dtc.training.optim import build_optimizer
+from dtc.training.precision import autocast
+from dtc.training.schedule import rate_share
 from dtc.training.spikes import Spikes
 
 RESUME = "resume.pt"
 
 Losses = dict[str, Float[Tensor, ""]]
 Illustrate = Callable[[nn.Module, Batch, Logbook, int], None]  # pictures and sounds of a step, for the logbook
-
-
-class TrainingConfig(Section):
-    """How a model is trained; the same for every model."""
-
-    seed: NonNegativeInt
-    batch_size: PositiveInt | None  # clips; or null, and
-    batch_frames: PositiveInt | None  # frames of the longest clip × clips, at most
-    epochs: PositiveInt
-    precision: Precision  # of the products; bfloat16 wants hardware that has it
-    optimizer: OptimizerConfig
-    lr_scheduler: OneCycleConfig
-    grad_max_norm: PositiveFloat
-    loss_spike_deviations: PositiveFloat | None  # above the losses before, from which on a step is left out; null: none
-    weight_average_decay: float = Field(ge=0.0, lt=1.0)  # exponential moving average that becomes the model; 0: none
-    log_every: PositiveInt  # steps
-    checkpoint_every: PositiveInt  # steps
-    validate_every: PositiveInt  # steps; also when pictures and sounds are logged
-
-    @model_validator(mode="after")
-    def _check(self) -> TrainingConfig:
-        if (self.batch_size is None) == (self.batch_frames is None):
-            shown = f"batch_size {self.batch_size} and batch_frames {self.batch_frames}".replace("None", "null")
-            raise ValueError(f"{shown}, expected one of them, the other null")
-        return self
 
 
 @runtime_checkable
@@ -98,6 +73,7 @@ def train(
     training: Batches,
     validation: Batches,
     config: TrainingConfig,
+    how: RunConfig,
     run: Path,
     title: str,
     console: Console,
@@ -126,18 +102,18 @@ def train(
             elapsed = time.monotonic() - started
             logbook.advance(state.step, state.window[-1]["loss"], elapsed)
             last = state.step == total_steps
-            if state.step % config.log_every == 0 or last:
+            if state.step % how.log_every == 0 or last:
                 shown = _means(state.window)
                 logbook.scalars(state.step, "train", shown)
                 state.window.clear()
-            if state.step % config.validate_every == 0 or last:
+            if state.step % how.validate_every == 0 or last:
                 losses = validate(state.best_model(), validation, config, state.step)
                 logbook.scalars(state.step, "validation", losses)
                 logbook.say(state.step, elapsed, shown, losses)
                 illustrate(
                     trained(state.best_model()), next(validation.epoch(0)).to(_device(model)), logbook, state.step
                 )
-            if state.step % config.checkpoint_every == 0 or last or stop.requested:
+            if state.step % how.checkpoint_every == 0 or last or stop.requested:
                 state.save()
             if stop.requested and not last:
                 raise Interrupted(
@@ -249,7 +225,7 @@ class _State:
 def _step(model: nn.Module, batch: Batch, state: _State, config: TrainingConfig, total_steps: int) -> dict[str, float]:
     """One update; returns the losses, the gradient's norm and the learning rate."""
     seed_all(config.seed, "step", state.step)
-    learning_rate = config.optimizer.learning_rate * one_cycle_share(state.step, total_steps, config.lr_scheduler)
+    learning_rate = config.optimizer.learning_rate * rate_share(state.step, total_steps, config.lr_scheduler)
     where = f"step {state.step}", f"clips {', '.join(batch.ids)}"
     model.train()
     losses = losses_of(model, batch, state.step, config.precision)

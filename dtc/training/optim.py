@@ -1,49 +1,48 @@
-"""Adam and the learning rate of every step."""
+"""Optimizers, by the name in `optimizer.type`. A further one is a config, a function and a line in OPTIMIZERS."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
-import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
-from torch import nn
+from pydantic import NonNegativeFloat, PositiveFloat
 
 from dtc.config import Section, Share
+from dtc.registry import Part, Registry
 
 
 class OptimizerConfig(Section):
-    """AdamW's settings; `learning_rate` is the peak."""
+    """What every optimizer's section has."""
 
-    learning_rate: PositiveFloat
+    type: str
+    learning_rate: PositiveFloat  # at the peak of the schedule
+
+
+class AdamWConfig(OptimizerConfig):
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+
+    type: Literal["adamw"]
     betas: tuple[Share, Share]
     eps: PositiveFloat
     weight_decay: NonNegativeFloat
 
 
-class OneCycleConfig(Section):
-    """Cosine up from a 25th of the peak, cosine down to `final_share` of it (Smith & Topin, arXiv:1708.07120)."""
-
-    warmup_share: float = Field(gt=0.0, lt=1.0)  # of all steps
-    final_share: float = Field(ge=0.0, lt=1.0)  # of the peak
+# Reading params.yaml imports this file and must not import torch: so torch is imported in the functions, and its types
+# do not stand in their signatures.
 
 
-FIRST_SHARE = 1.0 / 25.0
+def build_adamw(parameters: Iterable[Any], config: AdamWConfig) -> Any:
+    """Return AdamW over the parameters, fused, which is the fastest on CPU and CUDA alike."""
+    from torch.optim import AdamW
+
+    return AdamW(parameters, config.learning_rate, config.betas, config.eps, config.weight_decay, fused=True)
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW over all parameters; fused, which is the fastest on CPU and CUDA alike."""
-    return torch.optim.AdamW(
-        model.parameters(), config.learning_rate, config.betas, config.eps, config.weight_decay, fused=True
-    )
+OPTIMIZERS: Registry[Callable[[Iterable[Any], Any], Any]] = Registry(
+    "optimizer.type", {"adamw": Part(build=build_adamw, config=AdamWConfig)}, field="type"
+)
 
 
-def one_cycle_share(step: int, total_steps: int, config: OneCycleConfig) -> float:
-    """Share of the peak learning rate at `step` (0-based): a function of the step alone, so there is no state."""
-    progress = step / max(1, total_steps - 1)
-    if progress < config.warmup_share:
-        return _cosine(FIRST_SHARE, 1.0, progress / config.warmup_share)
-    return _cosine(1.0, config.final_share, (progress - config.warmup_share) / (1.0 - config.warmup_share))
-
-
-def _cosine(start: float, end: float, progress: float) -> float:
-    return end + (start - end) * (1.0 + math.cos(math.pi * progress)) / 2.0
+def build_optimizer(module: Any, config: OptimizerConfig) -> Any:
+    """Return the torch.optim.Optimizer that `config.type` names, over all parameters of a torch.nn.Module."""
+    return OPTIMIZERS.get(config.type)(module.parameters(), config)

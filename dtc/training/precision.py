@@ -6,11 +6,9 @@ softmax, normalisation, sums over time and losses stay in float32.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-Precision = Literal["float32", "bfloat16"]
+from dtc.training.config import Precision
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

@@ -23,8 +23,9 @@ from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
 from dtc.compat.nvidia_tacotron2 import their_name
 from dtc.seeding import seed_all
-from dtc.training.loop import NonFiniteLoss, TrainingConfig, train
-from dtc.training.optim import OptimizerConfig, build_optimizer
+from dtc.training.config import RunConfig, TrainingConfig
+from dtc.training.loop import NonFiniteLoss, train
+from dtc.training.optim import AdamWConfig, build_optimizer
 from tests.conftest import default_params
 
 MELS = 20
@@ -179,6 +180,15 @@ def test_padding_changes_no_gradient_in_training() -> None:
         gradients.append([loss] + [parameter.grad.clone() for parameter in ours.parameters()])
     for plain, padded in zip(*gradients, strict=True):
         torch.testing.assert_close(padded, plain, atol=1e-4, rtol=1e-3)
+
+
+def test_one_clip_of_one_symbol_leaves_the_running_variance_as_it_was() -> None:
+    """The variance of one value is undefined: dividing by count - 1 would make it NaN."""
+    norm = MaskedBatchNorm(5).train()
+    mask = torch.tensor([[True, False, False]])
+    assert torch.isfinite(norm(torch.randn(1, 5, 3), mask)[:, :, 0]).all()
+    assert torch.equal(norm.running_var, torch.ones(5))
+    assert norm.num_batches_tracked == 1
 
 
 def test_masked_batch_norm_is_batch_norm_without_padding() -> None:
@@ -371,7 +381,7 @@ def test_dropped_frames_are_the_mean_and_come_in_training_only() -> None:
 def test_a_model_in_training_speaks_with_its_latest_weights() -> None:
     """The fused optimizer changes them without a trace: a decoder made ready earlier is another voice."""
     ours, text = model(), clip("a", 9, 1).symbol_ids
-    adam = OptimizerConfig(learning_rate=0.1, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.0)
+    adam = AdamWConfig(type="adamw", learning_rate=0.1, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.0)
     optimizer = build_optimizer(ours, adam)
     before = ours.eval().infer([text], seed=1)[0]
     ours.train().training_loss(batch((7, 20), (9, 31)), 0)["loss"].backward()
@@ -394,8 +404,9 @@ def test_a_mel_that_is_no_number_stops_the_training_and_names_the_clips(tmp_path
             yield example
 
     training = TrainingConfig.model_validate(default_params()["training"]["acoustic"])
+    how = RunConfig(log_every=1, checkpoint_every=1, validate_every=1)
     with pytest.raises(NonFiniteLoss, match=r"step 0: loss nan, .*; clips clip0, clip1"):
-        train(model(), Data(), Data(), training, tmp_path, "acoustic", Console(quiet=True), lambda *_: None)
+        train(model(), Data(), Data(), training, how, tmp_path, "acoustic", Console(quiet=True), lambda *_: None)
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])

@@ -22,19 +22,24 @@ from dtc.model_card import ModelCard, read_model, save_model
 from dtc.seeding import seed_all
 from dtc.text.symbols import TextConfig
 from dtc.training.checkpoints import read_resume_state
-from dtc.training.loop import Interrupted, NonFiniteLoss, TrainingConfig, train, validate
-from dtc.training.optim import OneCycleConfig, one_cycle_share
+from dtc.training.config import RunConfig, TrainingConfig
+from dtc.training.loop import Interrupted, NonFiniteLoss, train, validate
+from dtc.training.schedule import OneCycleConfig, one_cycle_share
 from dtc.training.spikes import Diverged
 
 
 def config(**changes: object) -> TrainingConfig:
     return TrainingConfig.model_validate({
         "seed": 7, "batch_size": 2, "batch_frames": None, "epochs": 3, "precision": "float32",
-        "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
-        "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
-        "grad_max_norm": 1.0, "loss_spike_deviations": None, "weight_average_decay": 0.5, "log_every": 1,
-        "checkpoint_every": 1, "validate_every": 5,
-    } | changes)  # fmt: skip
+        "optimizer": {"type": "adamw", "learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
+        "lr_scheduler": {"type": "one_cycle", "warmup_share": 0.2, "final_share": 0.01},
+        "grad_max_norm": 1.0, "loss_spike_deviations": None, "weight_average_decay": 0.5,
+    } | {name: value for name, value in changes.items() if name not in RunConfig.model_fields})  # fmt: skip
+
+
+def how(**changes: object) -> RunConfig:
+    run = {"log_every": 1, "checkpoint_every": 1, "validate_every": 5}
+    return RunConfig.model_validate(run | {name: value for name, value in changes.items() if name in run})
 
 
 class Toy(nn.Module):
@@ -100,7 +105,7 @@ def run(folder: Path, model: nn.Module | None = None, **changes: object) -> tupl
         seed_all("toy")
         model = Toy()
     console = Console(file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
-    return train(model, Data(), Data(), config(**changes), folder, "toy", console, lambda *_: None)
+    return train(model, Data(), Data(), config(**changes), how(**changes), folder, "toy", console, lambda *_: None)
 
 
 def toy(**options: object) -> Toy:
@@ -175,7 +180,7 @@ def spiking(*calls: int, **options: object) -> Toy:
 
 def test_a_loss_that_spikes_changes_no_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = spiking(131, 133)
-    train(model, Data(), Data(), config(**GUARDED), tmp_path, "toy", Console(width=200), lambda *_: None)
+    train(model, Data(), Data(), config(**GUARDED), how(), tmp_path, "toy", Console(width=200), lambda *_: None)
     changed = [not torch.equal(before, after) for before, after in pairwise(model.seen)]
     assert [call for call, each in enumerate(changed, start=1) if not each] == [131, 132]
     lines = [line for line in capsys.readouterr().out.splitlines() if "a spike: left out" in line]
@@ -294,7 +299,7 @@ def test_validation_draws_the_same_every_time_and_leaves_the_model_training() ->
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
-    schedule = OneCycleConfig(warmup_share=0.25, final_share=0.1)
+    schedule = OneCycleConfig(type="one_cycle", warmup_share=0.25, final_share=0.1)
     shares = [one_cycle_share(step, 101, schedule) for step in range(101)]
     assert shares[0] == pytest.approx(1 / 25)
     assert shares[25] == pytest.approx(1.0)

@@ -23,7 +23,7 @@ from dtc.config import parse_section
 from dtc.errors import InputError
 from dtc.seeding import seed_all
 from dtc.training.loop import losses_of
-from dtc.training.optim import OptimizerConfig, build_optimizer
+from dtc.training.optim import AdamWConfig, build_optimizer
 from dtc.vocoder.base import build_vocoder
 from dtc.vocoder.configs import WaveGlowConfig, WaveNetConfig
 from dtc.vocoder.waveglow import (
@@ -333,7 +333,9 @@ def test_what_is_no_mel_of_the_model_is_refused() -> None:
 def test_new_weights_are_heard_at_once() -> None:
     """What is kept of the weights for speaking follows them, also where an optimizer does not count their versions."""
     model, mel = waveglow(denoiser_strength=0.1), mel_of(10)
-    optimizer = build_optimizer(model, OptimizerConfig(learning_rate=0.01, betas=(0.9, 0.99), eps=1e-8, weight_decay=0))
+    optimizer = build_optimizer(
+        model, AdamWConfig(type="adamw", learning_rate=0.01, betas=(0.9, 0.99), eps=1e-8, weight_decay=0)
+    )
     before = model(mel)
     model.train().training_loss(batch_of(noise(400)), 0)["loss"].backward()
     optimizer.step()

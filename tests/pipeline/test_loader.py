@@ -18,7 +18,8 @@ from tiny_features import tiny_clip, write_features
 
 from dtc.batch import Batch
 from dtc.errors import InputError
-from dtc.training.loop import Batches, TrainingConfig
+from dtc.training.config import TrainingConfig
+from dtc.training.loop import Batches
 from pipeline.loader import BATCHES_AHEAD, ShardLoader
 
 
@@ -156,10 +157,9 @@ def test_exactly_one_batch_setting(forty: Path, batch_size: int | None, batch_fr
 def test_the_training_section_wants_exactly_one_too(batch_size: int | None, batch_frames: int | None) -> None:
     section = {
         "seed": 1, "batch_size": batch_size, "batch_frames": batch_frames, "epochs": 1, "precision": "float32",
-        "optimizer": {"learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
-        "lr_scheduler": {"warmup_share": 0.2, "final_share": 0.01},
-        "grad_max_norm": 1.0, "loss_spike_deviations": None, "weight_average_decay": 0.5, "log_every": 1,
-        "checkpoint_every": 1, "validate_every": 5,
+        "optimizer": {"type": "adamw", "learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
+        "lr_scheduler": {"type": "one_cycle", "warmup_share": 0.2, "final_share": 0.01},
+        "grad_max_norm": 1.0, "loss_spike_deviations": None, "weight_average_decay": 0.5,
     }  # fmt: skip
     if (batch_size is None) != (batch_frames is None):
         assert TrainingConfig.model_validate(section).batch_frames == batch_frames

@@ -1,0 +1,45 @@
+"""The params sections of a training: what is trained, and how it is run. Reading them does not import torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from dtc.config import Section
+from dtc.training.optim import OPTIMIZERS, OptimizerConfig
+from dtc.training.schedule import SCHEDULES, ScheduleConfig
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class TrainingConfig(Section):
+    """What is trained, the same for every model. It is part of a run's identity: a change starts the training over."""
+
+    seed: NonNegativeInt
+    batch_size: PositiveInt | None  # clips; or null, and
+    batch_frames: PositiveInt | None  # at most (frames of the longest clip) × (clips)
+    epochs: PositiveInt
+    precision: Precision  # of matrix products; bfloat16 needs hardware that has it
+    optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
+    lr_scheduler: Annotated[ScheduleConfig, SCHEDULES]
+    grad_max_norm: PositiveFloat
+    # A step whose loss is that many deviations above the losses before is left out; null: no step is.
+    loss_spike_deviations: PositiveFloat | None
+    # Of the exponential moving average of the weights, which becomes the model; 0: no average.
+    weight_average_decay: float = Field(ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        if (self.batch_size is None) == (self.batch_frames is None):
+            shown = f"batch_size {self.batch_size} and batch_frames {self.batch_frames}".replace("None", "null")
+            raise ValueError(f"{shown}, expected one of them, the other null")
+        return self
+
+
+class RunConfig(Section):
+    """How a training is run. It changes no weight, so a changed section goes on with a run that is half done."""
+
+    log_every: PositiveInt  # steps
+    checkpoint_every: PositiveInt  # steps
+    validate_every: PositiveInt  # steps; pictures and sounds are logged then too
