@@ -11,8 +11,9 @@ from jaxtyping import Int16, Shaped
 
 from dtc.audio import INT16_SCALE
 from dtc.errors import InputError, plural
+from dtc.silence import frame_powers, sounding_frames
 from pipeline.config import VerifyConfig as VerifyConfig
-from pipeline.recording import TRIM_FRAME_S, frame_powers
+from pipeline.recording import TRIM_FRAME_S
 
 # The kinds of faults, and how a list of faults describes each.
 KINDS = {
@@ -111,7 +112,7 @@ FACTS = np.dtype(
         ("clipped_share", "f8"),  # of the samples as decoded: at full scale, two or more in a run
         ("clipped_runs", "i4"),
         ("silent_share", "f8"),  # of frames of 20 ms
-        ("level_db", "f4"),  # RMS relative to full scale
+        ("level_db", "f4"),  # RMS without the mean, relative to full scale
         ("leading_s", "f4"),  # silence at the start, by SPEECH_DB
         ("trailing_s", "f4"),  # silence at the end
         ("is_constant", "?"),  # every sample is the same
@@ -142,7 +143,7 @@ def measure(
     """
     frame = round(TRIM_FRAME_S * sampling_rate)
     powers = frame_powers(treated, frame)
-    loud = np.flatnonzero(powers >= powers.max() * 10 ** (SPEECH_DB / 10))
+    first, end = sounding_frames(powers, SPEECH_DB)
     share, runs = clipped(decoded)
     return make_facts(
         samples=len(treated),
@@ -153,8 +154,8 @@ def measure(
         clipped_runs=runs,
         silent_share=float((_doubled(powers) < 10 ** (silence_db / 10)).mean()),
         level_db=10 * math.log10(powers.mean()) if powers.any() else -math.inf,
-        leading_s=int(loud[0]) * frame / sampling_rate,
-        trailing_s=(len(powers) - 1 - int(loud[-1])) * frame / sampling_rate,
+        leading_s=first * frame / sampling_rate,
+        trailing_s=(len(powers) - end) * frame / sampling_rate,
         is_constant=bool((treated == treated[0]).all()),
         sound_md5=hashlib.md5(treated.data, usedforsecurity=False).digest(),
     )

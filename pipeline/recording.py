@@ -1,7 +1,6 @@
-"""A recording as it was made → the samples a clip keeps: folded, resampled, trimmed, levelled.
+"""Treat a recording as the section `recording` asks: fold its channels, resample, trim silence, set the loudness.
 
-Every treatment is off unless the section `recording` asks for it, and a 16-bit mono file of the right rate then passes
-bit for bit.
+Each treatment is off by default. A 16-bit mono file of the right sampling rate then passes bit for bit.
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torchaudio
-from jaxtyping import Float, Float32, Int16, Shaped
+from jaxtyping import Float32, Int16, Shaped
 
 from dtc.audio import INT16_SCALE, AudioConfig, is_simple_ratio, rate_ratio, resample, to_int16
 from dtc.errors import InputError
+from dtc.silence import frame_powers, sounding_frames
 from pipeline.config import Channels
 from pipeline.config import Decibels as Decibels
 from pipeline.config import RecordingConfig as RecordingConfig
@@ -29,7 +29,7 @@ PEAK_LIMIT_DB = -1.0
 
 @dataclass(frozen=True)
 class Recording:
-    """A decoded file after all treatment: mono, at audio.sampling_rate."""
+    """The samples of a sound file after all treatment: mono, at audio.sampling_rate."""
 
     samples: Int16[np.ndarray, " samples"]
     source_sampling_rate: int  # Hz
@@ -37,9 +37,10 @@ class Recording:
 
 
 def read_recording(source: bytes, where: str, recording: RecordingConfig, audio: AudioConfig) -> Recording:
-    """The samples of one sound file's bytes, treated as `recording` says.
+    """Decode the bytes of a sound file and treat its samples as `recording` asks.
 
-    Raises InputError, naming `where`, for what does not decode, may not be folded or resampled, or is too short.
+    Raises InputError, naming `where`, if the file does not decode, is too short for one frame, or has channels or a
+    sampling rate that `recording` does not allow to change.
     """
     samples, sampling_rate = decode(source, where)
     for fault in mismatches(samples.shape[1], sampling_rate, where, recording, audio).values():
@@ -53,7 +54,7 @@ def read_recording(source: bytes, where: str, recording: RecordingConfig, audio:
 def mismatches(
     channels: int, sampling_rate: int, where: str, recording: RecordingConfig, audio: AudioConfig
 ) -> dict[str, InputError]:
-    """What `recording` does not allow to be mended, by kind: `channels`, `sampling_rate`."""
+    """Return what `recording` does not allow to change, by the kind of fault: `channels`, `sampling_rate`."""
     faults = {}
     if channels != 1 and recording.channels == "mono":
         remedy = "set recording.channels to left, right or mean"
@@ -74,13 +75,14 @@ def mismatches(
 def treat(
     samples: Shaped[np.ndarray, "samples channels"], sampling_rate: int, recording: RecordingConfig, audio: AudioConfig
 ) -> Int16[np.ndarray, " kept"]:
-    """Fold, resample, trim, level and round, each as `recording` asks; 16-bit samples stay as they are where they can.
+    """Fold, resample, trim, set the loudness and round, each as `recording` asks.
 
-    What `mismatches` names is measured all the same: several channels by their mean, another rate as it is.
+    16-bit samples that need no arithmetic stay as they are. What `mismatches` names can be measured all the same:
+    several channels are folded to their mean, and another sampling rate is kept.
     """
     wave = fold(samples, recording.channels)
-    asked = recording.resample and sampling_rate != audio.sampling_rate
-    if asked and is_simple_ratio(sampling_rate, audio.sampling_rate):
+    should_resample = recording.resample and sampling_rate != audio.sampling_rate
+    if should_resample and is_simple_ratio(sampling_rate, audio.sampling_rate):
         wave, sampling_rate = resample(_float(wave), sampling_rate, audio.sampling_rate), audio.sampling_rate
     if recording.trim_silence_db is not None:
         first, end = sounding(wave, sampling_rate, recording.trim_silence_db)
@@ -97,7 +99,7 @@ def treat(
 def used_channels(
     samples: Shaped[np.ndarray, "samples channels"], channels: Channels
 ) -> Shaped[np.ndarray, "samples used"]:
-    """The first channel (left), the second (right), or all of them."""
+    """Return the first channel (left), the second (right, or the first of a mono file), or all of them."""
     if channels in ("left", "right"):
         number = min(("left", "right").index(channels), samples.shape[1] - 1)
         return samples[:, number : number + 1]
@@ -105,40 +107,30 @@ def used_channels(
 
 
 def fold(samples: Shaped[np.ndarray, "samples channels"], channels: Channels) -> Shaped[np.ndarray, " samples"]:
-    """One channel of several: the left, the right, or else the mean of all, as float32."""
+    """Return one channel: the left, the right, or else the mean of all, which is float32."""
     used = used_channels(samples, channels)
     return np.ascontiguousarray(used[:, 0]) if used.shape[1] == 1 else _float(used).mean(axis=1)
 
 
 def _float(samples: Shaped[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-    """Samples in [-1, 1)."""
+    """Return samples as float32, of full scale 1."""
     return samples.astype(np.float32) / np.float32(INT16_SCALE) if samples.dtype == np.int16 else samples
 
 
 def sounding(wave: Shaped[np.ndarray, " samples"], sampling_rate: int, threshold_db: float) -> tuple[int, int]:
-    """First sample, and the one after the last, of what is not silence at the ends of a clip.
+    """Return the first sample, and the one after the last, that is not silence at an end of a clip.
 
-    In frames of 10 ms whose RMS reaches `threshold_db` relative to the loudest frame, which always does: something is
-    left of every clip, and all of digital silence.
+    Silence is where frames of 10 ms stay below `threshold_db` relative to the loudest: see `dtc.silence`.
     """
-    powers = frame_powers(wave, round(TRIM_FRAME_S * sampling_rate))
-    loud = np.flatnonzero(powers >= powers.max() * 10 ** (threshold_db / 10))
     frame = round(TRIM_FRAME_S * sampling_rate)
-    return int(loud[0]) * frame, min(len(wave), (int(loud[-1]) + 1) * frame)
-
-
-def frame_powers(wave: Shaped[np.ndarray, " samples"], frame: int) -> Float[np.ndarray, " frames"]:
-    """Mean squares, of full scale 1, of frames of `frame` samples; the last one may be shorter."""
-    starts = np.arange(0, len(wave), frame)
-    sums = np.add.reduceat(np.square(wave, dtype=np.float64), starts)
-    scale = INT16_SCALE if wave.dtype == np.int16 else 1.0
-    return sums / np.diff(starts, append=len(wave)) / scale**2
+    first, end = sounding_frames(frame_powers(wave, frame), threshold_db)
+    return first * frame, min(len(wave), end * frame)
 
 
 def level(
     wave: Float32[np.ndarray, " samples"], sampling_rate: int, loudness_lufs: float
 ) -> Float32[np.ndarray, " samples"]:
-    """The wave times what brings it to a loudness, or less: no sample passes -1 dBFS. Silence stays what it is."""
+    """Return a clip with its loudness set, or lower where a sample would pass -1 dBFS; silence as it is."""
     peak = float(np.abs(wave).max())
     if not math.isfinite(found := loudness(wave, sampling_rate)):
         return wave
@@ -147,15 +139,16 @@ def level(
 
 
 def loudness(wave: Float32[np.ndarray, " samples"], sampling_rate: int) -> float:
-    """Loudness of a clip in LUFS (ITU-R BS.1770-4, mono); -inf of silence.
+    """Return the loudness of a clip in LUFS (ITU-R BS.1770-4, mono), without its mean; -inf for silence.
 
-    A clip shorter than the standard's block of 400 ms is measured as if repeated: padded with silence it would seem
-    softer than it is. Measured with the peak at -12 dBFS: torchaudio's filters clip at full scale, and the gate, -70
-    LUFS, then means the same for a soft recording as for a loud one.
+    A clip that is shorter than the standard's block of 400 ms is repeated: padded with silence, it would measure softer
+    than it is. The peak is brought to -12 dBFS first: torchaudio's filters clip at full scale, and the gate at -70 LUFS
+    then means the same for a soft recording as for a loud one.
     """
-    peak = float(np.abs(wave).max())
-    if peak == 0.0:
+    if wave.min() == wave.max():
         return -math.inf
+    wave = wave - wave.mean(dtype=np.float64)
+    peak = float(np.abs(wave).max())
     repeated = np.tile(wave, math.ceil(LOUDNESS_BLOCK_S * sampling_rate / len(wave)))
     scaled = torch.from_numpy(repeated).double()[None] * (MEASURED_PEAK / peak)
     measured = float(torchaudio.functional.loudness(scaled, sampling_rate))

@@ -36,7 +36,8 @@ from stages.progress import counted
 
 # What shapes a shard's bytes: an edit here makes half-done work worthless.
 CODE = (
-    "dtc/audio.py", "pipeline/decoding.py", "pipeline/recording.py", "dtc/text/symbols.py", "pipeline/archives.py",
+    "dtc/audio.py", "dtc/silence.py", "pipeline/decoding.py",
+    "pipeline/recording.py", "dtc/text/symbols.py", "pipeline/archives.py",
     "pipeline/corpora/tensor_mel.py", "pipeline/features.py", "pipeline/shard_job.py", "pipeline/npy.py",
     "pipeline/shards.py", "pipeline/split.py", "pipeline/tensor_mel_files.py", "pipeline/shard_folder.py",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""pipeline.limits: a clip's figures, by hand and against numpy."""
+"""Test what is measured of a clip, by hand and against numpy."""
 
 import hashlib
 import math
@@ -59,7 +59,7 @@ def test_a_tone_between_silences() -> None:
 @pytest.mark.parametrize(("level", "leading_s"), [(163, 0.5), (165, 0.0)])
 def test_what_is_40_db_below_the_loudest_is_silence_at_the_ends(level: int, leading_s: float) -> None:
     """Of 16384, that is 163.84."""
-    samples = np.repeat(np.array([level, 16384], np.int16), 8000)
+    samples = np.repeat(np.array([level, 16384], np.int16), 8000) * np.tile([1, -1], 8000).astype(np.int16)
     assert measure(samples[:, None], samples, 16000, silence_db=-60.0)["leading_s"] == leading_s
 
 
@@ -70,12 +70,26 @@ def test_silence_is_below_a_level_of_full_scale(level: int, silent: float) -> No
     assert measure(samples[:, None], samples, 16000, silence_db=-60.0)["silent_share"] == silent
 
 
+@pytest.mark.parametrize("offset", [1638, -1638])
+def test_a_constant_in_a_clip_is_not_heard(offset: int) -> None:
+    """Noise of -80 dB plus a constant of 0.05 is silent; where speech is in its middle, the rest is."""
+    noise = np.random.default_rng(0).normal(0.0, 32768 * 10 ** (-80 / 20), 16000).round().astype(np.int16)
+    facts = measure(noise[:, None], noise + np.int16(offset), 16000, silence_db=-60.0)
+    assert (facts["silent_share"], facts["is_constant"]) == (1.0, False)
+    assert facts["level_db"] == pytest.approx(-80, abs=0.5)
+    noise[4800:8000] += np.tile(np.repeat(np.array([9000, -9000], np.int16), 40), 40)
+    names = ["silent_share", "level_db", "leading_s", "trailing_s"]
+    without, with_it = (measure(wave[:, None], wave, 16000, -60.0) for wave in (noise, noise + np.int16(offset)))
+    assert [with_it[name] for name in names] == pytest.approx([without[name] for name in names])
+    assert (with_it["silent_share"], with_it["leading_s"], with_it["trailing_s"]) == pytest.approx((0.8, 0.3, 0.5))
+
+
 def test_a_constant_is_no_sound() -> None:
     for value in (0, 7, -32768):
         samples = np.full(1000, value, np.int16)
         facts = measure(samples[:, None], samples, 16000, silence_db=-60.0)
         assert facts["is_constant"]
-        assert facts["level_db"] == (-math.inf if value == 0 else pytest.approx(20 * math.log10(abs(value) / 32768)))
+        assert (facts["silent_share"], facts["level_db"]) == (1.0, -math.inf)
     assert not measure(column(*range(1000)), np.arange(1000, dtype=np.int16), 16000, -60.0)["is_constant"]
 
 

@@ -287,6 +287,33 @@ def test_trimming_keeps_the_onset_and_the_margins(audio: AudioConfig) -> None:
     assert np.array_equal(made, decode(content, "")[0][8000 - 800 : 12160 + 800, 0])
 
 
+@pytest.mark.parametrize("format", [{}, {"subtype": "FLOAT"}])
+@pytest.mark.parametrize("offset", [0.05, -0.05])
+def test_a_constant_does_not_change_what_is_trimmed(audio: AudioConfig, format: dict[str, str], offset: float) -> None:
+    noise = np.random.default_rng(0).normal(0.0, 10 ** (-80 / 20), 16000)
+    wave = noise + np.concatenate([np.zeros(6400), tone(200.0, seconds=0.2), np.zeros(6400)])
+    made, without = (
+        read_recording(sound_file(samples, **format), "clip", config(trim_silence_db=-40.0), audio).samples
+        for samples in (wave + offset, wave)
+    )
+    assert len(made) == len(without) == 3200 + 2 * 800
+    # The samples keep the constant, to a step of 16 bits.
+    np.testing.assert_allclose(made - without.astype(float), offset * 32768, atol=1.0)
+
+
+@pytest.mark.parametrize("offset", [0.05, -0.2])
+def test_a_constant_does_not_change_the_loudness(offset: float) -> None:
+    wave = speechlike() * np.float32(0.05)
+    assert loudness(wave + np.float32(offset), 48000) == pytest.approx(loudness(wave, 48000), abs=1e-3)
+
+
+def test_a_constant_clip_is_kept_as_it_is(audio: AudioConfig) -> None:
+    for value in (0, 7, -32768):
+        samples = np.full(4000, value, np.int16)
+        made = read_recording(sound_file(samples), "a", config(trim_silence_db=-40.0, loudness_lufs=-23.0), audio)
+        assert np.array_equal(made.samples, samples)
+
+
 @given(
     st.lists(st.integers(-32768, 32767), min_size=1, max_size=900),
     st.sampled_from([8000, 22050]),
@@ -296,7 +323,7 @@ def test_something_sounds_in_every_clip(samples: list[int], sampling_rate: int, 
     wave = np.array(samples, np.int16)
     first, end = sounding(wave, sampling_rate, threshold_db)
     assert 0 <= first < end <= len(wave)
-    loudest = np.abs(wave.astype(int)).argmax()
+    loudest = np.abs(wave - wave.mean()).argmax()
     if threshold_db < -30.0:  # a frame holds 80 or 220 samples: its RMS is at most 23 dB below its peak
         assert first <= loudest < end
     if not wave.any():

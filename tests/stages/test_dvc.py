@@ -30,7 +30,8 @@ HARMLESS = {"dtc", "dtc.config", "dtc.registry", "dtc.audio_config", "dtc.vocode
 SPOKEN = {"dtc.text.abbreviations", "dtc.text.characters", "dtc.text.english", "dtc.text.numbers_in_words"}
 VERIFY = {"pipeline.archives", "pipeline.verify", "pipeline.limits", "pipeline.archive_members", "pipeline.zip_archives",
          "pipeline.corpora", *(f"pipeline.corpora.{name}" for name in ("base", "filelist", "jsonl", "listing", "ljspeech", "tensor_mel")), "pipeline.manifest"}  # fmt: skip
-FEATURES = SPOKEN | {"dtc.audio", "pipeline.decoding", "pipeline.recording", "dtc.text.symbols", "pipeline.features"}
+DECODING = {"dtc.silence", "pipeline.decoding"}
+FEATURES = SPOKEN | DECODING | {"dtc.audio", "pipeline.recording", "dtc.text.symbols", "pipeline.features"}
 SPEAKING = {"dtc.acoustic.cuda_graph", "dtc.acoustic.packed_linear", "dtc.acoustic.inference"}
 # Shards that lie elsewhere come by their checksums.
 REMOTE = {"pipeline.remote", "pipeline.download", "pipeline.resumable"}
@@ -44,7 +45,7 @@ ALSO_HARMLESS = {
     # pictures in TensorBoard; how an utterance is spoken and judged
     "train_acoustic": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.acoustic.utterance_status", *SPEAKING},
     # the model and the shards carry what made them
-    "align": (VERIFY - {"pipeline.archives", "pipeline.manifest"} | {"pipeline.manifest"}) | SPOKEN | {"pipeline.decoding", "pipeline.recording", "dtc.report", "dtc.report.plots", "pipeline.split",
+    "align": (VERIFY - {"pipeline.archives", "pipeline.manifest"} | {"pipeline.manifest"}) | SPOKEN | DECODING | {"pipeline.recording", "dtc.report", "dtc.report.plots", "pipeline.split",
               "dtc.vocoder", "dtc.vocoder.training_segments", "dtc.training", "dtc.training.checkpoints", "dtc.training.logbook", "dtc.training.optim"},
     "train_vocoder": {"dtc.report", "dtc.report.plots", "dtc.vocoder", "dtc.acoustic", "dtc.vocoder.wavenet_on_cpu"},
     # what the models and shards were made by, and made for: they carry it

@@ -1,0 +1,33 @@
+"""Measure where a clip is silent: the only definition of it, for checking, trimming and speaking.
+
+A recording may be off zero by a constant (a DC offset of the sound card), which cannot be heard. So the power of a
+frame is measured without the mean of the clip: adding a constant to all samples changes nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from dtc.audio import INT16_SCALE
+
+
+def frame_powers(wave: Shaped[np.ndarray, " samples"], frame: int) -> Float[np.ndarray, " frames"]:
+    """Return the mean squares, of full scale 1, of frames of `frame` samples, without the mean of the clip.
+
+    frames = ceil(samples / frame): the last one may be shorter. `wave` is int16, or floats in [-1, 1].
+    """
+    starts = np.arange(0, len(wave), frame)
+    sums = np.add.reduceat(np.square(wave - wave.mean(dtype=np.float64)), starts)
+    scale = INT16_SCALE if wave.dtype == np.int16 else 1.0
+    return sums / np.diff(starts, append=len(wave)) / scale**2
+
+
+def sounding_frames(powers: Float[np.ndarray, " frames"], threshold_db: float) -> tuple[int, int]:
+    """Return the first frame, and the one after the last, that is not silence at an end of a clip.
+
+    Those are the frames whose power reaches `threshold_db` relative to the loudest, which always does: a part of every
+    clip is left, and all of digital silence.
+    """
+    loud = np.flatnonzero(powers >= powers.max() * 10 ** (threshold_db / 10))
+    return int(loud[0]), int(loud[-1]) + 1
