@@ -1,4 +1,4 @@
-"""What is measured of a clip (duration, level, clipping, silence), and the limits that a clip must keep to be used."""
+"""Measure a clip (duration, level, clipping, silence), and check the limits that a clip must keep to be used."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dtc.audio import INT16_SCALE
 from dtc.errors import InputError, plural
 from dtc.silence import frame_powers, sounding_frames
 from pipeline.config import VerifyConfig as VerifyConfig
+from pipeline.decoding import LARGEST_SAMPLE
 from pipeline.recording import TRIM_FRAME_S
 
 # The kinds of faults, and how a list of faults describes each.
@@ -98,7 +99,6 @@ def wrong_pace(characters: int, duration_s: float, where: str, config: VerifyCon
 
 
 SPEECH_DB = -40.0  # relative to a clip's loudest 10 ms; below it, the ends of a clip count as silence
-FULL_SCALE = 32767  # of 16 bits
 
 
 # What is known of one clip. All but the share that is clipped is measured after treatment.
@@ -134,17 +134,21 @@ def make_facts(**values: Any) -> np.void:
 
 
 def measure(
-    decoded: Shaped[np.ndarray, "frames channels"], treated: Int16[np.ndarray, " samples"], sampling_rate: int,
+    decoded: Shaped[np.ndarray, "frames channels"],
+    treated: Int16[np.ndarray, " samples"],
+    sampling_rate: int,
     silence_db: float,
-) -> np.void:  # fmt: skip
-    """The facts of a clip from its samples as decoded (of the channels that are used) and after treatment.
+    largest_sample: int = LARGEST_SAMPLE,
+) -> np.void:
+    """Return the facts of a clip from its samples as decoded (of the channels that are used) and after treatment.
 
-    `sampling_rate` is that of the treated samples. What concerns the file is left for the caller to fill in.
+    `sampling_rate` is that of the treated samples, `largest_sample` that of the file's format: see `Decoded`. The facts
+    that concern the file are left for the caller to fill in.
     """
     frame = round(TRIM_FRAME_S * sampling_rate)
     powers = frame_powers(treated, frame)
     first, end = sounding_frames(powers, SPEECH_DB)
-    share, runs = clipped(decoded)
+    share, runs = clipped(decoded, largest_sample)
     return make_facts(
         samples=len(treated),
         duration_s=len(treated) / sampling_rate,
@@ -162,18 +166,18 @@ def measure(
 
 
 def _doubled(powers: Shaped[np.ndarray, " frames"]) -> Shaped[np.ndarray, " halves"]:
-    """Powers of frames twice as long; a last one alone stays alone."""
+    """Return the powers of frames twice as long; a last frame without a second stays alone."""
     pairs = len(powers) // 2
     return np.append(powers[: 2 * pairs].reshape(pairs, 2).mean(axis=1), powers[2 * pairs :])
 
 
-def clipped(decoded: Shaped[np.ndarray, "frames channels"]) -> tuple[float, int]:
-    """Share of a clip's samples that are clipped, and in how many runs; of its worst channel.
+def clipped(decoded: Shaped[np.ndarray, "frames channels"], largest_sample: int = LARGEST_SAMPLE) -> tuple[float, int]:
+    """Return the share of clipped samples in the worst channel of a clip, and in how many runs they stand.
 
-    At full scale, and not alone: a recording that was brought to its peak touches full scale once or twice, one that
-    was cut off there stays for several samples.
+    A sample is clipped if it and a neighbour are at the largest value of the file's format, `largest_sample` of 32768.
+    A recording whose peak was brought there has one or two such samples; one that was cut off has runs of them.
     """
-    limit = FULL_SCALE if decoded.dtype == np.int16 else FULL_SCALE / INT16_SCALE
+    limit = largest_sample if decoded.dtype == np.int16 else largest_sample / INT16_SCALE
     worst = (0.0, 0)
     for channel in decoded.T:
         full = (channel >= limit) | (channel <= -limit)

@@ -42,13 +42,14 @@ def read_recording(source: bytes, where: str, recording: RecordingConfig, audio:
     Raises InputError, naming `where`, if the file does not decode, is too short for one frame, or has channels or a
     sampling rate that `recording` does not allow to change.
     """
-    samples, sampling_rate = decode(source, where)
-    for fault in mismatches(samples.shape[1], sampling_rate, where, recording, audio).values():
+    decoded = decode(source, where)
+    channels = decoded.samples.shape[1]
+    for fault in mismatches(channels, decoded.sampling_rate, where, recording, audio).values():
         raise fault
-    treated = treat(samples, sampling_rate, recording, audio)
+    treated = treat(decoded.samples, decoded.sampling_rate, recording, audio)
     if len(treated) <= (least := audio.filter_length // 2):
         raise InputError(where, f"{len(treated)} samples", f"more than {least}", "remove the clip")
-    return Recording(treated, sampling_rate, samples.shape[1])
+    return Recording(treated, decoded.sampling_rate, channels)
 
 
 def mismatches(

@@ -101,7 +101,7 @@ class _Survey:
         number, where = len(self.numbers), f"{self.name}:{member.name}"
         self.numbers[member.name] = number
         try:
-            samples, sampling_rate = decode(member.content, where)
+            samples, sampling_rate, largest_sample = decode(member.content, where)
         except InputError as fault:
             self._blame(number, "decode", fault)
             self._facts += make_facts().tobytes()
@@ -109,7 +109,8 @@ class _Survey:
         refused = mismatches(samples.shape[1], sampling_rate, where, self.recording, self.audio)
         treated = treat(samples, sampling_rate, self.recording, self.audio)
         heard_at = sampling_rate if "sampling_rate" in refused else self.audio.sampling_rate
-        facts = measure(used_channels(samples, self.recording.channels), treated, heard_at, self.config.silence_db)
+        used = used_channels(samples, self.recording.channels)
+        facts = measure(used, treated, heard_at, self.config.silence_db, largest_sample)
         facts["source_sampling_rate"], facts["source_channels"] = sampling_rate, samples.shape[1]
         facts["md5"] = hashlib.md5(member.content, usedforsecurity=False).digest()
         facts["crc32"], facts["size_bytes"] = zlib.crc32(member.content), len(member.content)

@@ -36,7 +36,7 @@ from stages.progress import counted
 
 # What shapes a shard's bytes: an edit here makes half-done work worthless.
 CODE = (
-    "dtc/audio.py", "dtc/silence.py", "pipeline/decoding.py",
+    "dtc/audio.py", "dtc/silence.py", "pipeline/compressed.py", "pipeline/wave_chunks.py", "pipeline/decoding.py",
     "pipeline/recording.py", "dtc/text/symbols.py", "pipeline/archives.py",
     "pipeline/corpora/tensor_mel.py", "pipeline/features.py", "pipeline/shard_job.py", "pipeline/npy.py",
     "pipeline/shards.py", "pipeline/split.py", "pipeline/tensor_mel_files.py", "pipeline/shard_folder.py",

@@ -25,11 +25,13 @@ from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import read_members
 from pipeline.corpora.listing import read_rows
+from pipeline.decoding import decode
 from pipeline.loader import ShardLoader
 from pipeline.manifest import ManifestRow, read_manifest, write_manifest
 from pipeline.recording import RecordingConfig, read_recording
 from stages.params import load_params
 from tests.conftest import default_params, sound_bytes
+from tests.pipeline.sounds import id3_tag, without_first_frame
 
 AUDIO = AudioConfig.model_validate(default_params()["audio"])
 TREATED = RecordingConfig(resample=True, channels="mean", trim_silence_db=-40.0, loudness_lufs=-23.0)
@@ -123,22 +125,24 @@ def test_listings_of_anything(content: bytes, name: str) -> None:
 # ── recordings ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 SOUNDS = {
-    (format, subtype): sound_bytes(0.2, format=format, subtype=subtype)
-    for format, subtype in [
-        ("WAV", "PCM_16"),
-        ("WAV", "FLOAT"),
-        ("WAV", "PCM_U8"),
-        ("FLAC", None),
-        ("OGG", "VORBIS"),
-        ("OGG", "OPUS"),
-        ("MP3", None),
-    ]
+    "wav": sound_bytes(0.2),
+    "tagged wav": id3_tag(40) + sound_bytes(0.2),
+    "float": sound_bytes(0.2, subtype="FLOAT"),
+    "8 bits": sound_bytes(0.2, subtype="PCM_U8"),
+    "a-law": sound_bytes(0.2, subtype="ALAW"),
+    "flac": sound_bytes(0.2, format="FLAC"),
+    "24-bit flac": sound_bytes(0.2, format="FLAC", subtype="PCM_24"),
+    "vorbis": sound_bytes(0.2, format="OGG", subtype="VORBIS"),
+    "opus": sound_bytes(0.2, format="OGG", subtype="OPUS"),
+    "mp3": sound_bytes(0.2, format="MP3"),
+    "mp3 without its Xing frame": without_first_frame(sound_bytes(0.2, format="MP3")),
 }
+WITH_CHECKSUMS = ("flac", "24-bit flac", "vorbis", "opus")
 
 
 @cases(300)
-@given(st.sampled_from(sorted(SOUNDS, key=str)), st.sampled_from([AS_IT_IS, TREATED]), SEEDS, STROKES)
-def test_recordings(kind: tuple[str, str | None], recording: RecordingConfig, seed: int, strokes: int) -> None:
+@given(st.sampled_from(sorted(SOUNDS)), st.sampled_from([AS_IT_IS, TREATED]), SEEDS, STROKES)
+def test_recordings(kind: str, recording: RecordingConfig, seed: int, strokes: int) -> None:
     try:
         found = read_recording(damage(SOUNDS[kind], seed, strokes), "a.wav", recording, AUDIO)
     except InputError as error:
@@ -149,11 +153,21 @@ def test_recordings(kind: tuple[str, str | None], recording: RecordingConfig, se
     assert 0 < found.source_sampling_rate < 400_000
 
 
-@cases(120)
-@given(st.integers(0, len(SOUNDS["WAV", "PCM_16"]) - 1))
-def test_a_wav_that_ends_early_is_never_read_as_whole(size: int) -> None:
+@cases(150)
+@given(st.sampled_from(WITH_CHECKSUMS), SEEDS, STROKES)
+def test_damage_to_a_file_with_checksums_never_changes_its_samples(kind: str, seed: int, strokes: int) -> None:
+    """The sampling rate of a FLAC has no checksum."""
+    with contextlib.suppress(InputError):
+        found = decode(damage(SOUNDS[kind], seed, strokes), "a.wav")
+        assert np.array_equal(found.samples, decode(SOUNDS[kind], "a.wav").samples)
+
+
+@cases(200)
+@given(st.sampled_from([kind for kind in SOUNDS if not kind.startswith("mp3 ")]), st.floats(0.0, 0.9999))
+def test_a_file_that_ends_early_is_never_read_as_whole(kind: str, part: float) -> None:
+    """An MP3 without a Xing frame that ends between two frames is whole, as far as it tells."""
     with pytest.raises(InputError, match=r"^a\.wav: "):
-        read_recording(SOUNDS["WAV", "PCM_16"][:size], "a.wav", AS_IT_IS, AUDIO)
+        decode(SOUNDS[kind][: int(part * len(SOUNDS[kind]))], "a.wav")
 
 
 # ── archives ────────────────────────────────────────────────────────────────────────────────────────────────────────

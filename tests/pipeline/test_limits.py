@@ -1,13 +1,16 @@
 """Test what is measured of a clip, by hand and against numpy."""
 
 import hashlib
+import io
 import math
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.decoding import decode
 from pipeline.limits import FACTS, clipped, make_facts, measure
 
 
@@ -29,6 +32,32 @@ def column(*values: float, dtype: type = np.int16) -> np.ndarray:
 def test_clipped_samples_are_at_full_scale_and_not_alone(samples: list[int], share: float, runs: int) -> None:
     assert clipped(column(*samples)) == (share, runs)
     assert clipped(column(*(value / 32768 for value in samples), dtype=np.float32)) == (share, runs)
+
+
+@pytest.mark.parametrize(
+    ("subtype", "largest"),
+    [
+        ("ULAW", 32124),
+        ("ALAW", 32256),
+        ("PCM_U8", 127 * 256),
+        ("PCM_16", 32767),
+        ("PCM_24", 32767.99609375),
+        ("FLOAT", 32767),
+        ("DOUBLE", 40000),
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clip_is_clipped_at_the_largest_value_of_its_format(subtype: str, largest: float, sign: int) -> None:
+    """One step below it is not clipped; a step is 4 % in µ-law and A-law."""
+    full, below = np.full(5, sign * largest / 32768), np.full(5, sign * min(largest, 32767) * 0.95 / 32768)
+    samples = np.concatenate([np.zeros(10), full, np.zeros(10), below, np.zeros(20)])
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, 16000, format="WAV", subtype=subtype)
+    decoded = decode(stream.getvalue(), "clip")
+    assert np.abs(decoded.samples).max() == pytest.approx(
+        largest if decoded.samples.dtype == np.int16 else largest / 32768, rel=5e-3
+    )
+    assert clipped(decoded.samples, decoded.largest_sample) == (0.1, 1)
 
 
 def test_the_worst_channel_counts() -> None:

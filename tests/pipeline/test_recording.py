@@ -1,34 +1,21 @@
-"""pipeline.recording: every codec, every damage by name, and the treatments against scipy and the standard's own filters."""
+"""Test the treatments of a recording against scipy and against the filters of ITU-R BS.1770-4."""
 
-import contextlib
-import io
-import struct
-import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import scipy.signal
-import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dtc.audio import AudioConfig, resample
 from dtc.errors import InputError
-from pipeline import decoding
 from pipeline.decoding import decode
 from pipeline.recording import RecordingConfig, level, loudness, read_recording, sounding
+from tests.pipeline.sounds import RAMP, sound_file, tone
 
-BITS_16 = 2.0**-15
-LOSSY = 0.02  # RMS of what a codec at its default quality may change of a tone with amplitude 0.3
 SINC = 10 ** (-90 / 20)  # of full scale: under the noise of 16 bits, above float32's and the window's -104 dB
 LOUDNESS_UNITS = 0.1  # torchaudio's K-weighting is the standard's to 0.05 LU
-
-
-def sound_file(samples: np.ndarray, sampling_rate: int = 16000, **format: str) -> bytes:
-    stream = io.BytesIO()
-    soundfile.write(stream, samples, sampling_rate, **{"format": "WAV", "subtype": "PCM_16"} | format)
-    return stream.getvalue()
 
 
 def config(**changes: object) -> RecordingConfig:
@@ -36,150 +23,8 @@ def config(**changes: object) -> RecordingConfig:
     return RecordingConfig.model_validate(values | changes)
 
 
-def tone(hz: float, sampling_rate: int = 16000, seconds: float = 1.0, amplitude: float = 0.3) -> np.ndarray:
-    time = np.arange(round(seconds * sampling_rate)) / sampling_rate
-    return (amplitude * np.sin(2 * np.pi * hz * time)).astype(np.float32)
-
-
-RAMP = np.arange(-1000, 1000, dtype=np.int16)
-RAMP_8_BITS = np.arange(-128, 128, dtype=np.int16) * 256
 UNTOUCHED = config()
-
-
-# ── decoding ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("format", "subtype", "kept"),
-    [
-        ("WAV", "PCM_U8", np.int16), ("WAV", "PCM_16", np.int16), ("WAV", "PCM_24", np.float32),
-        ("WAV", "PCM_32", np.float32), ("WAV", "FLOAT", np.float32), ("WAV", "DOUBLE", np.float32),
-        ("WAVEX", "PCM_16", np.int16), ("FLAC", "PCM_S8", np.int16), ("FLAC", "PCM_16", np.int16),
-        ("FLAC", "PCM_24", np.float32),
-    ],
-)  # fmt: skip
-def test_a_lossless_codec_gives_the_samples(audio: AudioConfig, format: str, subtype: str, kept: type) -> None:
-    samples = np.tile(RAMP_8_BITS, 4) if subtype.endswith("8") else RAMP
-    content = sound_file(samples / 32768.0, format=format, subtype=subtype)
-    decoded, sampling_rate = decode(content, "clip")
-    assert (decoded.shape, decoded.dtype, sampling_rate) == ((len(samples), 1), kept, 16000)
-    assert np.array_equal(read_recording(content, "clip", UNTOUCHED, audio).samples, samples)
-
-
-@pytest.mark.parametrize(("format", "subtype"), [("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")])
-@pytest.mark.parametrize("channels", [1, 2])
-def test_a_lossy_codec_gives_the_sound(format: str, subtype: str, channels: int) -> None:
-    wave = np.stack([tone(440.0), tone(880.0)], axis=1)[:, :channels]
-    decoded, sampling_rate = decode(sound_file(wave, format=format, subtype=subtype), "clip")
-    assert (decoded.shape, decoded.dtype, sampling_rate) == (wave.shape, np.float32, 16000)
-    assert np.sqrt(np.mean(np.square(decoded - wave))) < LOSSY
-
-
-@given(
-    st.lists(st.integers(-32768, 32767), min_size=1, max_size=40),
-    st.integers(1, 3),
-    st.sampled_from([8000, 22050, 48000, 384000]),
-    st.binary(max_size=9),
-)
-def test_a_plain_wave_is_read_as_libsndfile_reads_it(
-    samples: list[int], channels: int, rate: int, comment: bytes
-) -> None:
-    written = np.array(samples * channels, np.int16).reshape(-1, channels)
-    content = sound_file(written, rate)
-    # Another chunk before the data, of odd size too, with its byte of padding.
-    extra = b"note" + struct.pack("<I", len(comment)) + comment + b"\0" * (len(comment) % 2)
-    for whole in (content, content[:36] + extra + content[36:], content + extra):
-        decoded, sampling_rate = decode(whole, "clip")
-        theirs, their_rate = soundfile.read(io.BytesIO(whole), dtype="int16", always_2d=True)
-        assert np.array_equal(decoded, theirs)
-        assert np.array_equal(decoded, written)
-        assert sampling_rate == their_rate == rate
-    with pytest.raises(InputError, match=f"ends after {len(written) - 1} samples, expected {len(written)};"):
-        decode(content[:36] + extra + content[36:-1], "clip")
-
-
-def patched(content: bytes, at: int, new: bytes) -> bytes:
-    return content[:at] + new + content[at + len(new) :]
-
-
-def flac_of_length(samples: int) -> bytes:
-    """A FLAC of RAMP whose header says another number of samples (36 bits; 0: unknown)."""
-    content = sound_file(RAMP, format="FLAC")
-    return patched(content, 21, bytes([content[21] & 0xF0 | samples >> 32]) + struct.pack(">I", samples & 0xFFFFFFFF))
-
-
-@pytest.mark.parametrize("size", [0xFFFFFFFF, 0xFFFFFFF0])
-@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
-def test_a_streamed_wave_does_not_know_its_length(size: int, subtype: str) -> None:
-    content = sound_file(RAMP / 32768.0, subtype=subtype)
-    decoded, _ = decode(patched(content, 40, struct.pack("<I", size)), "clip")
-    assert len(decoded) == len(RAMP)
-
-
-def test_a_streamed_flac_does_not_know_its_length() -> None:
-    decoded, _ = decode(flac_of_length(0), "clip")
-    assert np.array_equal(decoded[:, 0], RAMP)
-
-
 WAVE = sound_file(RAMP)
-NOISE = np.random.default_rng(0).normal(0.0, 0.1, 16000)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "an empty file, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file; copy it again, or remove it and its row"),
-        (b"not a sound" * 100, "does not decode (Format not recognised.), expected a WAV"),
-        (WAVE[:-100], "ends after 1950 samples, expected 2000; copy it again"),
-        (WAVE[:-1], "ends after 1999 samples, expected 2000; copy it again"),
-        (WAVE[:44], "ends after 0 samples, expected 2000; copy it again"),
-        (sound_file(NOISE, subtype="PCM_24")[:-1], "ends after 15999 samples, expected 16000; copy it again"),
-        (sound_file(NOISE, subtype="FLOAT")[:-5000], "ends after 14750 samples, expected 16000; copy it again"),
-        (patched(WAVE, 40, struct.pack("<I", 1 << 31)), "ends after 2000 samples, expected 1073741824; copy it again"),
-        (sound_file(RAMP, format="FLAC")[:-1], "does not decode (Error : flac decoder lost sync.)"),
-        (flac_of_length(1 << 35), "ends after 2000 samples, expected 34359738368; copy it again"),
-        (sound_file(NOISE, format="OGG", subtype="VORBIS")[:-1], "ends after 1"),  # by page
-        (sound_file(NOISE, format="OGG", subtype="OPUS")[:-1], "does not decode ("),
-        (sound_file(NOISE, format="MP3", subtype="MPEG_LAYER_III")[:-1], "ends after "),
-        (sound_file(RAMP[:0]), "no samples, expected speech; remove its row or record it again"),
-        (patched(WAVE, 24, struct.pack("<I", 0)), "does not decode ("),
-        (patched(WAVE, 24, struct.pack("<I", 1)), "1 Hz, expected 1000 to 384000 Hz; the header is damaged; copy it"),
-        (patched(WAVE, 24, struct.pack("<I", 384001)), "384001 Hz, expected 1000 to 384000 Hz"),
-        (patched(WAVE, 22, struct.pack("<H", 0)), "does not decode ("),
-        (sound_file(np.zeros((9, 33))), "33 channels, expected at most 32; the header is damaged; copy it again"),
-        (patched(WAVE, 22, struct.pack("<H", 65535)), "does not decode ("),
-        (sound_file(RAMP, subtype="IMA_ADPCM"), "WAV of IMA_ADPCM, expected a WAV, FLAC, "),
-        (sound_file(RAMP, format="AIFF"), "AIFF of PCM_16, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file"),
-        (sound_file(np.array([0.1, np.nan, np.inf] * 900), subtype="FLOAT"), "1800 samples are no finite numbers, exp"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_is_named(audio: AudioConfig, content: bytes, message: str) -> None:
-    tracemalloc.start()
-    with pytest.raises(InputError) as error:
-        read_recording(content, "a.wav", UNTOUCHED, audio)
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert str(error.value).startswith(f"a.wav: {message}")
-    assert peak_bytes < 8 << 20, "memory follows what is there, not what a header says"
-
-
-def test_a_file_that_unpacks_to_hours_is_no_clip(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = sound_file(np.zeros(1 << 20, np.int16), format="FLAC")
-    assert len(content) < 1 << 14
-    monkeypatch.setattr(decoding, "MOST_VALUES", 1 << 19)
-    for source in (content, sound_file(np.zeros(1 << 20, np.int16))):
-        with pytest.raises(
-            InputError, match=r"^a: more than 524,288 samples, expected a clip; cut it into utterances$"
-        ):
-            decode(source, "a")
-
-
-@given(st.binary(max_size=200), st.sampled_from([b"", b"fLaC", b"OggS", WAVE[:36], WAVE[:44], flac_of_length(0)[:42]]))
-def test_no_bytes_are_worse_than_a_named_fault(content: bytes, start: bytes) -> None:
-    with contextlib.suppress(InputError):
-        decoded, sampling_rate = decode(start + content, "a.wav")
-        assert decoded.size > 0
-        assert 1000 <= sampling_rate <= 384000
 
 
 # ── folding ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -419,5 +264,4 @@ def test_a_sound_louder_than_full_scale_is_clipped_not_wrapped(audio: AudioConfi
 def test_shared_sounds_decode(make_sound: Callable[..., bytes]) -> None:
     """What the other rooms' tests are made of."""
     for format in ("WAV", "FLAC", "OGG", "MP3"):
-        decoded, _ = decode(make_sound(0.3, format=format), "clip")
-        assert decoded.shape == (4800, 1)
+        assert decode(make_sound(0.3, format=format), "clip").samples.shape == (4800, 1)

@@ -30,7 +30,7 @@ HARMLESS = {"dtc", "dtc.config", "dtc.registry", "dtc.audio_config", "dtc.vocode
 SPOKEN = {"dtc.text.abbreviations", "dtc.text.characters", "dtc.text.english", "dtc.text.numbers_in_words"}
 VERIFY = {"pipeline.archives", "pipeline.verify", "pipeline.limits", "pipeline.archive_members", "pipeline.zip_archives",
          "pipeline.corpora", *(f"pipeline.corpora.{name}" for name in ("base", "filelist", "jsonl", "listing", "ljspeech", "tensor_mel")), "pipeline.manifest"}  # fmt: skip
-DECODING = {"dtc.silence", "pipeline.decoding"}
+DECODING = {"dtc.silence", "pipeline.decoding", "pipeline.compressed", "pipeline.wave_chunks"}
 FEATURES = SPOKEN | DECODING | {"dtc.audio", "pipeline.recording", "dtc.text.symbols", "pipeline.features"}
 SPEAKING = {"dtc.acoustic.cuda_graph", "dtc.acoustic.packed_linear", "dtc.acoustic.inference"}
 # Shards that lie elsewhere come by their checksums.

@@ -1,0 +1,122 @@
+"""Find the samples of a WAV file by its chunks, and name a header that was never finished.
+
+libsndfile reads a WAV leniently: it shortens a file that was cut off, ignores a second `data` chunk, and takes a header
+that was never finished as an empty file. So the chunks are read here. What libsndfile then gets, if anything, is a WAV
+that was put together again from the format and the samples.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dtc.errors import InputError
+
+BYTE_ORDERS = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<", b"BW64": "<"}
+RIFF_OF = {"<": b"RIFF", ">": b"RIFX"}
+LARGEST_SIZE = 0xFFFFFFFF  # in an RF64 file: the size stands in the chunk `ds64`
+# A program that writes to a pipe puts a placeholder where the size of the data belongs: 0, 0x7ffff000, 0x7fffffff,
+# 0x80000000, 0xffffffff or a value near it. No clip has 1 GiB, so a size from there on that is not there is one.
+PLACEHOLDER = 1 << 30
+MOST_UNCOUNTED_S = 0.1  # of sound that may follow the last chunk as garbage, without doubt about the header
+
+
+class Chunk(NamedTuple):
+    """A chunk of a WAV file."""
+
+    name: bytes
+    start: int  # of its contents in the file
+    size: int  # of its contents in bytes, as its header says
+
+
+class WaveParts(NamedTuple):
+    """The two chunks of a WAV file that matter: its format and its samples."""
+
+    byte_order: str  # as in the module struct
+    format: bytes  # contents of the chunk `fmt `
+    data: memoryview  # bytes of the samples: all that the file holds
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of one sample of all channels; at least 1."""
+        return max(1, self.number("H", 12))
+
+    def number(self, code: str, at: int) -> int:
+        """Return a number of the format chunk, by its code in the module struct; 0 past the end of the chunk."""
+        contents = self.format.ljust(16, b"\0")
+        return int(struct.unpack_from(self.byte_order + code, contents, at)[0])
+
+    def as_file(self) -> bytes:
+        """Return a WAV file of these two chunks, with correct sizes."""
+        chunks = b"".join(
+            name + struct.pack(self.byte_order + "I", len(contents)) + contents + b"\0" * (len(contents) % 2)
+            for name, contents in ((b"fmt ", self.format), (b"data", self.data))
+        )
+        return RIFF_OF[self.byte_order] + struct.pack(self.byte_order + "I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def read_wave_parts(source: bytes, where: str) -> WaveParts | None:
+    """Return the format and the samples of a WAV file (RIFF, RIFX, RF64 or BW64); None if it is no WAV.
+
+    Samples whose size is a placeholder, or 0 with samples behind it, reach to the end of the file.
+    Raises InputError, naming `where`, if a chunk is missing, the samples end early, there are two `data` chunks, or
+    more sound follows than the header counts.
+    """
+    byte_order = BYTE_ORDERS.get(source[:4])
+    if byte_order is None or source[8:12] != b"WAVE":
+        return None
+    chunks = list(_chunks(source, 12, byte_order))
+    data = [chunk for chunk in chunks if chunk.name == b"data"]
+    form = next((chunk for chunk in chunks if chunk.name == b"fmt "), None)
+    if not data or form is None or form.start > data[0].start:
+        found = "does not decode (a WAV without a format or without samples)"
+        raise InputError(where, found, "the chunks `fmt ` and `data`", "copy it again, or remove it and its row")
+    if sum(chunk.size > 0 for chunk in data) > 1:
+        raise InputError(where, f"{len(data)} `data` chunks in a WAV", "1", "export it again as a plain WAV")
+    first = next((chunk for chunk in data if chunk.size), data[0])
+    parts = WaveParts(byte_order, source[form.start : form.start + form.size], memoryview(source)[first.start :])
+    size = _data_size(source, first, chunks, byte_order)
+    if size > len(parts.data):
+        found = f"ends after {len(parts.data) // parts.block_bytes} samples"
+        raise InputError(where, found, f"{size // parts.block_bytes}", "copy it again")
+    _refuse_uncounted(source, chunks[-1], parts, size, where)
+    return parts._replace(data=parts.data[:size])
+
+
+def _chunks(source: bytes, position: int, byte_order: str) -> Iterator[Chunk]:
+    """Yield the chunks from `position` on, up to one that is none or that reaches past the end."""
+    while position + 8 <= len(source) and _is_name(source[position : position + 4]):
+        (size,) = struct.unpack_from(byte_order + "I", source, position + 4)
+        yield Chunk(source[position : position + 4], position + 8, size)
+        position += 8 + size
+        # Chunks start at even bytes. Some programs forget the byte of padding.
+        if size % 2 and (source[position : position + 1] == b"\0" or not _is_name(source[position : position + 4])):
+            position += 1
+
+
+def _is_name(name: bytes) -> bool:
+    return len(name) == 4 and name.isascii() and name.decode("ascii").isprintable()
+
+
+def _data_size(source: bytes, data: Chunk, chunks: list[Chunk], byte_order: str) -> int:
+    """Return the bytes of the samples: as declared, or up to the end of the file where the size was never filled in."""
+    size, rest = data.size, len(source) - data.start
+    if source[:4] in (b"RF64", b"BW64") and size == LARGEST_SIZE and chunks[0].name == b"ds64":
+        size = int.from_bytes(source[chunks[0].start + 8 : chunks[0].start + 16], "little")
+    if size >= PLACEHOLDER and size > rest:
+        return rest
+    if size == 0:
+        behind = list(_chunks(source, data.start, byte_order))
+        counted = bool(behind) and behind[-1].start + behind[-1].size <= len(source)
+        return 0 if counted else rest
+    return size
+
+
+def _refuse_uncounted(source: bytes, last: Chunk, parts: WaveParts, size: int, where: str) -> None:
+    """Raise InputError if more sound follows the last chunk than could be garbage."""
+    end = len(source) if size == len(parts.data) else last.start + last.size
+    uncounted = source[end:].rstrip(b"\0")
+    if len(uncounted) > MOST_UNCOUNTED_S * parts.number("I", 4) * parts.block_bytes:
+        found = f"{len(uncounted):,} bytes behind the {size // parts.block_bytes} samples that the header counts"
+        raise InputError(where, found, "a finished header", "export it again: the header was never finished")
