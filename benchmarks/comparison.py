@@ -34,7 +34,8 @@ from torch import Tensor, nn
 
 from dtc.acoustic.base import AcousticModel, Utterance, build_acoustic
 from dtc.batch import Batch, Clip
-from dtc.evaluation.recogniser import Recogniser, WordErrors, word_errors
+from dtc.evaluation.recognisers.grammar import GrammarRecogniser
+from dtc.evaluation.word_errors import WordErrors, word_errors
 from dtc.files import write_whole
 from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
 from dtc.seeding import seed_all
@@ -111,7 +112,7 @@ class Listener:
 
     def hear(self, texts: Sequence[str], waves: Sequence[Tensor], grammar: Path) -> list[WordErrors]:
         """What was misheard of each text."""
-        recogniser = Recogniser(grammar)
+        recogniser = GrammarRecogniser(grammar)
         heard = [recogniser.transcribe(wave.numpy(), self.sampling_rate) for wave in waves]
         return [word_errors([words_of(text)], [words]) for text, words in zip(texts, heard, strict=True)]
 

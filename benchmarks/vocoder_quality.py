@@ -33,7 +33,8 @@ from torch import Tensor, nn
 from dtc.acoustic.base import load_acoustic
 from dtc.batch import Clip
 from dtc.evaluation.quality import MEANINGS, mean_quality, measure_quality, opinion_scores
-from dtc.evaluation.recogniser import transcribe_all, word_errors
+from dtc.evaluation.recognisers import transcribe_all
+from dtc.evaluation.word_errors import word_errors
 from dtc.files import write_whole
 from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
 from dtc.seeding import seed_all
@@ -194,10 +195,10 @@ def voice_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, float
 
 
 def word_error_rate(waves: list[Tensor], texts: list[str], params: Params) -> float:
-    """What the recogniser mishears, of all texts together."""
+    """Return the word error rate of all texts together."""
     assert params.evaluate.grammar is not None
-    grammar = find_grammar(params.evaluate.grammar)
-    heard = transcribe_all(grammar, [wave.numpy() for wave in waves], params.audio.sampling_rate)
+    evaluate = params.evaluate.model_copy(update={"grammar": str(find_grammar(params.evaluate.grammar))})
+    heard = transcribe_all(evaluate, [wave.numpy() for wave in waves], params.audio.sampling_rate)
     return word_errors([words_of(text) for text in texts], heard).rate
 
 

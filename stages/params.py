@@ -9,7 +9,7 @@ from pydantic import model_validator
 from dtc.acoustic import AcousticConfig
 from dtc.audio_config import AudioConfig
 from dtc.config import Section, read_params
-from dtc.evaluation import EvaluateConfig
+from dtc.evaluation import NO_RECOGNISER, EvaluateConfig
 from dtc.text.symbols import TextConfig
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.vocoder import VocoderConfig
@@ -63,6 +63,6 @@ class Params(Section):
 def load_params(path: Path) -> Params:
     """The params file of the project. A grammar that is not there is refused now, not after hours of training."""
     params = read_params(path, Params)
-    if params.evaluate.grammar is not None:
+    if params.evaluate.ear != NO_RECOGNISER and params.evaluate.grammar is not None:
         find_grammar(params.evaluate.grammar)
     return params

@@ -24,6 +24,7 @@ RESULTS = Path("results")
 CORPUS_SUMMARY = RESULTS / "corpus.md"
 CORPUS_METRICS = RESULTS / "metrics/corpus.json"
 EVALUATION = RESULTS / "metrics/evaluate.json"
+TIMING = RUNS / "evaluate/timing.json"  # of `dtc evaluate`; it differs from run to run, so DVC must not see it
 UTTERANCES = RESULTS / "utterances.csv"
 WAVS = RESULTS / "wavs"
 REPORT = RESULTS / "report"

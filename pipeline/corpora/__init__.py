@@ -38,7 +38,7 @@ def find_grammar(grammar: str) -> Path:
     """A JSGF grammar: a path, or the name of one that ships with the toolkit, such as numbers."""
     path = Path(grammar) if Path(grammar).suffix else _shipped(grammar, ".jsgf", "evaluate.grammar", "")
     if not path.is_file():
-        remedy = "or set it to null, and nobody listens"
+        remedy = "or set evaluate.ear to none, which gives no word errors"
         raise InputError(
             "evaluate.grammar", f"{path}: no such file", "a JSGF grammar, or the name of one that ships", remedy
         )

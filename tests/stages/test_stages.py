@@ -487,11 +487,12 @@ def test_a_config_of_other_weights_is_refused(voice: Path, project: Project) -> 
     )
 
 
-def test_evaluate_without_a_grammar_listens_to_nothing(voice: Path, project: Project) -> None:
+def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
-    project.write_params({"evaluate.grammar": None, "evaluate.griffin_lim_iterations": 2})
-    assert "nobody listened" in project.run("evaluate", "--device", "cpu")
+    project.write_params({"evaluate.ear": "none", "evaluate.griffin_lim_iterations": 2})
+    last_line = project.run("evaluate", "--device", "cpu").splitlines()[-1]
+    assert last_line == "evaluate: evaluate.ear is none: no other figure tells whether the voice can be understood"
     metrics = json.loads(paths.EVALUATION.read_text())
     assert 1 <= metrics["attempts_per_phrase"] <= 3
     rows = list(csv.DictReader(paths.UTTERANCES.open()))
@@ -506,8 +507,25 @@ def test_evaluate_without_a_grammar_listens_to_nothing(voice: Path, project: Pro
     assert copies["recording"]["log_mel_l1"] == copies["recording"]["multi_resolution_stft"] == 0.0, "the ceiling"
     assert 0 < copies["griffin_lim"]["log_mel_l1"] < copies["copy_synthesis"]["log_mel_l1"], "trained for one epoch"
     assert 0 < copies["fitted_copy"]["log_mel_l1"] < copies["copy_synthesis"]["log_mel_l1"]
-    assert min(copies[name]["real_time_factor"] for name in ("copy_synthesis", "fitted_copy", "griffin_lim")) > 0
     assert Path("results/report/index.html").is_file()
+    timing = json.loads(paths.TIMING.read_text())["real_time_factor"]
+    assert timing.keys() == {"synthesis", "copy_synthesis", "fitted_copy", "griffin_lim"}
+    assert min(timing.values()) > 0
+
+    first = project.contents("results")
+    project.run("evaluate", "--device", "cpu")
+    assert project.contents("results") == first, "equal work gives equal bytes: no timing in what DVC tracks"
+
+
+def test_evaluate_deletes_no_files_of_others(voice: Path, project: Project) -> None:
+    for folder in ("data", "models"):
+        shutil.copytree(voice / folder, folder)
+    project.write_params({"evaluate.ear": "none", "evaluate.griffin_lim_iterations": 2})
+    paths.WAVS.mkdir(parents=True)
+    (paths.WAVS / "interview.wav").write_bytes(b"theirs")
+    line = project.run("evaluate", "--device", "cpu", code=2)
+    assert line.startswith("results/wavs: holds what dtc did not write (interview.wav), expected nothing else")
+    assert (paths.WAVS / "interview.wav").read_bytes() == b"theirs"
 
 
 def test_evaluate_refuses_features_that_the_models_were_not_trained_on(voice: Path, project: Project) -> None:

@@ -1,5 +1,4 @@
 import io
-import math
 import tarfile
 from pathlib import Path
 
@@ -9,15 +8,29 @@ import soundfile
 from scipy.signal import resample_poly
 
 from dtc.errors import InputError
-from dtc.evaluation.recogniser import Recogniser, WordErrors, transcribe_all, word_errors
+from dtc.evaluation import EvaluateConfig
+from dtc.evaluation.recognisers import RECOGNISERS, transcribe_all
+from dtc.evaluation.recognisers.grammar import GrammarRecogniser
 
 CORPORA = Path(__file__).parents[2] / "pipeline/corpora/numbers"
 SAMPLING_RATE_HZ = 16_000
 
 
+def config(grammar: Path) -> EvaluateConfig:
+    return EvaluateConfig(
+        seed=1,
+        max_clips=1,
+        ear="grammar",
+        grammar=str(grammar),
+        fit_iterations=1,
+        griffin_lim_iterations=1,
+        griffin_lim_momentum=0.9,
+    )
+
+
 @pytest.fixture(scope="module")
 def recogniser():
-    return Recogniser(CORPORA / "numbers.jsgf")
+    return GrammarRecogniser(CORPORA / "numbers.jsgf")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +65,7 @@ def test_what_was_heard_before_does_not_matter(recogniser, clips):
     forwards = [recogniser.transcribe(wave, SAMPLING_RATE_HZ) for wave in noisy]
     recogniser.transcribe(generator.uniform(-1, 1, SAMPLING_RATE_HZ), SAMPLING_RATE_HZ)
     backwards = [recogniser.transcribe(wave * 1.0, SAMPLING_RATE_HZ) for wave in noisy[::-1]]
-    alone = Recogniser(CORPORA / "numbers.jsgf").transcribe(noisy[5], SAMPLING_RATE_HZ)
+    alone = GrammarRecogniser(CORPORA / "numbers.jsgf").transcribe(noisy[5], SAMPLING_RATE_HZ)
     assert forwards == backwards[::-1]
     assert alone == forwards[5]
 
@@ -75,7 +88,7 @@ def test_no_speech_is_no_words(recogniser, wave):
 
 def test_missing_grammar(tmp_path):
     with pytest.raises(InputError, match=r"absent\.jsgf: no such file"):
-        Recogniser(tmp_path / "absent.jsgf")
+        GrammarRecogniser(tmp_path / "absent.jsgf")
 
 
 @pytest.mark.parametrize(
@@ -91,27 +104,16 @@ def test_broken_grammar(tmp_path, grammar, said):
     path = tmp_path / "broken.jsgf"
     path.write_text(grammar)
     with pytest.raises(InputError, match=said):
-        Recogniser(path)
+        GrammarRecogniser(path)
 
 
-def test_word_errors_are_summed_before_dividing():
-    # one substituted, one left out, one put in; six expected
-    counted = word_errors(["call one two", "at ten ten"], ["call one three", "at ten"])
-    assert counted == WordErrors(errors=2, words=6)
-    assert counted.rate == pytest.approx(1 / 3)
-    assert word_errors(["one"], ["one one"]) == WordErrors(errors=1, words=1)
-
-
-def test_word_errors_of_empty_texts():
-    assert word_errors(["one two"], [""]) == WordErrors(errors=2, words=2)
-    assert word_errors(["", "one"], ["two two", "one"]) == WordErrors(errors=2, words=1)
-    assert word_errors([], []).rate == 0.0
-    assert word_errors([""], ["one"]).rate == math.inf
-    with pytest.raises(ValueError, match="shorter"):
-        word_errors(["one"], [])
-
-
-def test_several_ears_hear_what_one_hears(recogniser, clips):
+def test_several_processes_recognise_the_same_words_as_one(recogniser, clips):
     waves = [wave for _, wave in clips][:4]
     alone = [recogniser.transcribe(wave, SAMPLING_RATE_HZ) for wave in waves]
-    assert transcribe_all(CORPORA / "numbers.jsgf", waves, SAMPLING_RATE_HZ, processes=2) == alone
+    assert transcribe_all(config(CORPORA / "numbers.jsgf"), waves, SAMPLING_RATE_HZ, processes=2) == alone
+
+
+def test_an_unknown_recogniser_is_refused() -> None:
+    assert RECOGNISERS.names() == ("grammar",)
+    with pytest.raises(ValueError, match="found 'wisper', expected one of grammar, none"):
+        EvaluateConfig.model_validate(config(CORPORA / "numbers.jsgf").model_dump() | {"ear": "wisper"})

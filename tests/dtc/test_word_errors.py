@@ -1,8 +1,10 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtc.report.word_comparison import compare_words, count_word_errors
+from dtc.evaluation.word_errors import WordErrors, compare_words, word_errors
 
 
 @pytest.mark.parametrize(
@@ -18,7 +20,7 @@ from dtc.report.word_comparison import compare_words, count_word_errors
     ],
 )
 def test_compare_words(spoken: str, heard: str, expected: list[tuple[str, str]]) -> None:
-    assert [(word.said, word.heard) for word in compare_words(spoken, heard)] == expected
+    assert [(pair.expected, pair.recognised) for pair in compare_words(spoken, heard)] == expected
 
 
 words = st.lists(st.sampled_from(["one", "two", "six", "forty"]), max_size=8).map(" ".join)
@@ -27,9 +29,11 @@ words = st.lists(st.sampled_from(["one", "two", "six", "forty"]), max_size=8).ma
 @given(spoken=words, heard=words)
 def test_compared_words_spell_both_texts_with_the_fewest_errors(spoken: str, heard: str) -> None:
     compared = compare_words(spoken, heard)
-    assert " ".join(word.said for word in compared if word.said) == spoken
-    assert " ".join(word.heard for word in compared if word.heard) == heard
-    assert count_word_errors(spoken, heard) == edit_distance(spoken.split(), heard.split())
+    assert " ".join(pair.expected for pair in compared if pair.expected) == spoken
+    assert " ".join(pair.recognised for pair in compared if pair.recognised) == heard
+    assert word_errors([spoken], [heard]) == WordErrors(
+        edit_distance(spoken.split(), heard.split()), len(spoken.split())
+    )
 
 
 def edit_distance(one: list[str], other: list[str]) -> int:
@@ -40,3 +44,20 @@ def edit_distance(one: list[str], other: list[str]) -> int:
         for j, right in enumerate(other, start=1):
             row.append(min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (left != right)))
     return row[-1]
+
+
+def test_word_errors_are_summed_before_dividing():
+    # one substituted, one left out, one put in; six expected
+    counted = word_errors(["call one two", "at ten ten"], ["call one three", "at ten"])
+    assert counted == WordErrors(errors=2, words=6)
+    assert counted.rate == pytest.approx(1 / 3)
+    assert word_errors(["one"], ["one one"]) == WordErrors(errors=1, words=1)
+
+
+def test_word_errors_of_empty_texts():
+    assert word_errors(["one two"], [""]) == WordErrors(errors=2, words=2)
+    assert word_errors(["", "one"], ["two two", "one"]) == WordErrors(errors=2, words=1)
+    assert word_errors([], []).rate == 0.0
+    assert word_errors([""], ["one"]).rate == math.inf
+    with pytest.raises(ValueError, match="shorter"):
+        word_errors(["one"], [])

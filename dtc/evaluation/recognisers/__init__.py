@@ -1,0 +1,61 @@
+"""Speech recognisers: the words in a waveform, for word error rates. A new one is a file here and a line below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from dtc.registry import Part, Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+    from dtc.evaluation import EvaluateConfig
+
+
+@runtime_checkable
+class Recogniser(Protocol):
+    """A loaded recogniser. It is never told the expected words, and its result depends on the waveform alone."""
+
+    def transcribe(self, wave: Float[np.ndarray, " samples"], sampling_rate: int) -> str:
+        """Return the words in a waveform in [-1, 1]: lower case, single spaces, "" where there are none.
+
+        Silence, very short waveforms and samples that are not finite have no words.
+        """
+
+
+# Each builds a recogniser from the section `evaluate`; raises InputError where its model or settings cannot be used.
+RECOGNISERS: Registry[Callable[[EvaluateConfig], Recogniser]] = Registry(
+    "evaluate.ear", {"grammar": Part("dtc.evaluation.recognisers.grammar:build_grammar_recogniser")}
+)
+
+
+def transcribe_all(
+    config: EvaluateConfig, waves: Sequence[Float[np.ndarray, " _"]], sampling_rate: int, processes: int | None = None
+) -> list[str]:
+    """Return the words in each waveform, recognised in `processes` processes (None: one for each core).
+
+    The number of processes does not change the results. Raises InputError as the recogniser that
+    `evaluate.ear` names does when it is loaded.
+    """
+    recogniser = RECOGNISERS.get(config.ear)
+    recogniser(config)  # so that a fault is raised here, once
+    with ProcessPoolExecutor(processes, get_context("spawn"), _load, (recogniser, config, sampling_rate)) as pool:
+        return list(pool.map(_transcribe, waves, chunksize=8))
+
+
+# The recogniser of a worker process: loading one takes as long as transcribing a clip.
+_loaded: tuple[Recogniser, int]
+
+
+def _load(recogniser: Callable[[EvaluateConfig], Recogniser], config: EvaluateConfig, sampling_rate: int) -> None:
+    global _loaded
+    _loaded = recogniser(config), sampling_rate
+
+
+def _transcribe(wave: Float[np.ndarray, " samples"]) -> str:
+    recogniser, sampling_rate = _loaded
+    return recogniser.transcribe(wave, sampling_rate)

@@ -1,0 +1,50 @@
+"""The names, units and meanings of all metrics, in the order of the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The label, unit, meaning and number of decimals of a metric."""
+
+    label: str
+    unit: str
+    meaning: str
+    decimals: int = 2
+
+    def write(self, value: float) -> str:
+        """Write the value with its decimals, without its unit; a dash where it is not a number."""
+        if not math.isfinite(value):
+            return "–"
+        return f"{value * (100 if self.unit == '%' else 1):.{self.decimals}f}"
+
+
+METRICS: Mapping[str, Metric] = {
+    "word_error_rate": Metric("Word errors", "%", "of the synthesis, by the recogniser", 1),
+    "recording_word_error_rate": Metric("Recordings", "%", "errors of the same recogniser in the recordings", 1),
+    "copy_synthesis_word_error_rate": Metric("Copy synthesis", "%", "true mels, the voice's vocoder", 1),
+    "fitted_copy_word_error_rate": Metric("Fitted copy", "%", "the same, fitted to those mels", 1),
+    "griffin_lim_word_error_rate": Metric("Griffin-Lim copy", "%", "true mels, no network", 1),
+    "griffin_lim_synthesis_word_error_rate": Metric(
+        "Griffin-Lim synthesis", "%", "predicted mels, no vocoder network", 1
+    ),
+    "mel_cepstral_distortion_db": Metric("Mel-cepstral distortion", "dB", "from the recording; lower is closer"),
+    "duration_ratio": Metric("Duration ratio", "×", "synthesis against recording; 1 is equal"),
+    "attention_focus": Metric("Attention focus", "%", "mean of the largest weight; 100 % is certain", 1),
+    "attention_diagonality": Metric("Attention diagonality", "%", "weight near the diagonal", 1),
+    "stopped_share": Metric("Spoken whole", "%", "utterances that ended by themselves and left no text out", 1),
+    "attempts_per_phrase": Metric("Attempts", "×", "mean number per phrase; a failed phrase is synthesised again"),
+    "multi_resolution_stft": Metric("STFT distance", "0 is equal", "spectra at three resolutions"),
+    "log_mel_l1": Metric("Log-mel error", "nepers", "mean difference of the mels", 3),
+    "stoi": Metric("STOI", "1 is equal", "intelligibility", 3),
+    "pesq": Metric("PESQ", "1 to 4.64", "opinion score, compared with the recording"),
+    "f0_rmse_cents": Metric("Pitch error", "cents", "where both are voiced", 1),
+    "voicing_error": Metric("Voicing error", "%", "frames that are voiced in one only", 1),
+    "periodicity_rmse": Metric("Periodicity error", "0 is equal", "confidence that a frame is voiced", 3),
+    "dnsmos": Metric("DNSMOS", "1 to 5", "opinion score, without the recording"),
+    "distill_mos": Metric("DistillMOS", "1 to 5", "opinion score, without the recording"),
+}

@@ -1,0 +1,114 @@
+"""The report's page of an evaluation, from what `dtc evaluate` measured."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+import yaml
+
+from dtc import __version__
+from dtc.acoustic.utterance_status import MEANINGS as STATUS_MEANINGS
+from dtc.config import Section
+from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip
+from dtc.text.symbols import symbols_of, words_of
+from dtc.voice import Voice
+from pipeline.shards import ShardIndex
+from stages import paths
+
+if TYPE_CHECKING:  # stages.evaluate imports this module
+    from stages.evaluate import Evaluation, Trial
+
+
+def make_report(
+    found: Evaluation, voice: Voice, index: ShardIndex, settings: Mapping[str, Section], meanings: Mapping[str, str]
+) -> Report:
+    """Return the report of an evaluation.
+
+    Args:
+        found: the evaluation.
+        voice: the voice that was evaluated.
+        index: the index of the features that its test clips are from.
+        settings: the params sections of synthesis and evaluation, by name.
+        meanings: the name of each kind of waveform, and what it is.
+    """
+    audio = voice.audio
+    return Report(
+        title=f"The voice of {index.corpus}",
+        summary=f"{len(found.trials)} texts of clips that were not used in training, compared with their recordings.",
+        sampling_rate=audio.sampling_rate,
+        hop_length=audio.hop_length,
+        metrics={name: value for name, value in found.metrics.items() if name not in ("clips", "words")},
+        comparison=[
+            ComparisonRow(readable(name), {"word_error_rate": rate}, meanings[name])
+            for name, rate in found.word_error_rates.items()
+        ],
+        copies=[ComparisonRow(readable(name), values, meanings[name]) for name, values in found.copies.items()],
+        clips=[_report_clip(number, trial, found, voice) for number, trial in enumerate(found.trials)],
+        curves={"acoustic model": paths.ACOUSTIC_CURVE, "vocoder": paths.VOCODER_CURVE},
+        provenance={
+            "corpus (MD5 of the archive)": index.corpus_md5,
+            "definition of the mel": audio.fingerprint,
+            "features": index.fingerprint,
+            "acoustic model": voice.acoustic_card.fingerprint,
+            "vocoder": voice.vocoder_card.fingerprint,
+            "voice": voice.fingerprint,
+        },
+        made_with={"dtc": __version__, "torch": torch.__version__, "Python": platform.python_version()},
+        params_yaml=_params_in_force(voice, settings),
+        commands={"make it again": "dvc repro", "say something else": say_command(found.trials[0].clip.raw_text)},
+    )
+
+
+def say_command(text: str) -> str:
+    r"""Return the shell command that speaks a text, quoted so that a shell passes on this very text.
+
+    >>> say_command('for $12.50 he said "ten"')
+    'dtc say \'for $12.50 he said "ten"\''
+    >>> say_command("-5 degrees")
+    "dtc say -- '-5 degrees'"
+    """
+    return f"dtc say {'-- ' if text.startswith('-') else ''}{shlex.quote(text)}"
+
+
+def readable(name: str) -> str:
+    """Return the name of a kind of waveform as the page and the console show it."""
+    return name.replace("_", " ").replace("griffin lim", "Griffin-Lim")
+
+
+def _params_in_force(voice: Voice, settings: Mapping[str, Section]) -> str:
+    """Return the params that made this voice and its figures, from the models themselves and not from params.yaml."""
+    tree = {
+        "audio": voice.audio.model_dump(mode="json"),
+        "acoustic": voice.acoustic_card.config,
+        "vocoder": voice.vocoder_card.config,
+        "training": {"acoustic": voice.acoustic_card.training, "vocoder": voice.vocoder_card.training},
+        **{name: section.model_dump(mode="json") for name, section in settings.items()},
+    }
+    return yaml.safe_dump(tree, sort_keys=False)
+
+
+def _report_clip(number: int, trial: Trial, found: Evaluation, voice: Voice) -> ReportClip:
+    def rendition(name: str) -> Rendition:
+        return Rendition(trial.waves[name].numpy(), found.recognised[name][number] if found.recognised else None)
+
+    speech = trial.speech
+    repeated = f", at attempt {speech.attempts}" if speech.attempts > 1 else ""
+    return ReportClip(
+        id=trial.clip.id,
+        raw_text=trial.clip.raw_text,
+        spoken_text=words_of(trial.clip.spoken_text),
+        synthesis=rendition("synthesis"),
+        recording=rendition("recording"),
+        copy_synthesis=rendition("copy_synthesis"),
+        stop_status=STATUS_MEANINGS[speech.status] + repeated,
+        stopped=speech.status == "stopped",
+        reference_log_mel=trial.clip.mel.numpy(),
+        synthesised_log_mel=speech.mel.numpy(),
+        alignment=speech.alignment.numpy(),
+        symbols=symbols_of(speech.spoken_text),
+        seconds_per_step=voice.acoustic.frames_per_step / voice.audio.frames_per_s,
+    )
