@@ -1,57 +1,92 @@
-"""Archives, read as a stream and never unpacked; and a folder packed into one."""
+"""Archives and folders of recordings: read member by member, alike whatever they are; and a folder packed as a tar."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
 import lzma
-import re
 import struct
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from dtc.errors import InputError
-from pipeline.archive_members import FETCH_AGAIN, PACK_AGAIN, Allowance, Damaged, Member, check_name, check_size
-from pipeline.zip_archives import STARTS, read_zip
+from pipeline.archive_members import (
+    FETCH_AGAIN,
+    PACK_AGAIN,
+    ZIP_STARTS,
+    Allowance,
+    CountedStream,
+    Damaged,
+    Member,
+    Wanted,
+    check_wanted,
+    read_tar,
+    read_zip,
+)
 
-__all__ = ["Member", "pack_folder", "plain_member", "read_member_at", "read_members"]
+__all__ = ["Member", "is_hidden", "pack_folder", "plain_member", "read_member_at", "read_members", "top_name"]
 
-LARGEST_HEADER_BYTES = 1 << 20  # of a tar's extended header: a name
 READABLE = "a tar (plain, gzip, bzip2 or xz) or a zip"
-Compressed = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
-DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], Compressed]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file), b"BZh": bz2.BZ2File, b"\xfd7zXZ\x00": lzma.LZMAFile,
-}  # fmt: skip
+DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
 FOREIGN = {
-    b"7z\xbc\xaf": "a 7-Zip archive", b"Rar!": "a RAR archive", b"(\xb5/\xfd": "a Zstandard file",
-    b"RIFF": "a WAV file", b"fLaC": "a FLAC file", b"OggS": "an Ogg file", b"<!": "a web page", b"<h": "a web page",
-}  # fmt: skip
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+    b"(\xb5/\xfd": "a Zstandard file",
+    b"RIFF": "a WAV file",
+    b"fLaC": "a FLAC file",
+    b"OggS": "an Ogg file",
+    b"<!": "a web page",
+    b"<h": "a web page",
+}
+# What tarfile, zipfile and the decompressors raise for a damaged file.
 DAMAGES = (
-    Damaged, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, UnicodeDecodeError,
-    NotImplementedError, OverflowError, EOFError, OSError,
-)  # fmt: skip
+    Damaged,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    ValueError,
+    NotImplementedError,
+    RecursionError,
+    OverflowError,
+    EOFError,
+    OSError,
+)
 
 
-def read_members(archive: Path) -> Iterator[Member]:
-    """Every file of a tar (plain, gzip, bzip2, xz) or a zip, in the archive's order, one in memory at a time.
+def read_members(source: Path, wanted: Wanted = lambda name: True) -> Iterator[Member]:
+    """Yield the files of a tar (plain, gzip, bzip2, xz), of a zip or of a folder, one in memory at a time.
 
-    Raises InputError for what is neither, is damaged or ends early, unpacks to more than recordings do, or holds a
-    member that is not a plain file, leads out of the archive, is too large, or has another one's name.
+    Those of an archive come in its order; those of a folder as they would come from the tar that `pack_folder` makes.
+
+    Args:
+        source: the archive or folder.
+        wanted: whether the file of this name is to be read. Other files may have any name and size.
+
+    Raises InputError for a file that is no archive, is damaged or ends early, unpacks to more than recordings do, or
+    holds a member that is a link or a device, leads out of the archive, is too large, or has another one's name.
     """
     seen = set[str]()
-    for member in _read(archive):
+    for member in _read_folder(source, wanted) if source.is_dir() else _read_archive(source, wanted):
         if member.name in seen:
-            raise InputError(f"{archive}:{member.name}", "a second member of this name", "one", PACK_AGAIN)
+            raise InputError(f"{source}:{member.name}", "a second member of this name", "one", PACK_AGAIN)
         seen.add(member.name)
         yield member
 
 
 def read_member_at(archive: Path | BinaryIO, first_byte: int, size_bytes: int) -> bytes:
-    """A member's content from its place in a plain tar. Raises InputError where the file ends before it."""
+    """Return a member's content from its place in a plain tar. Raises InputError where the file ends before it."""
     if isinstance(archive, Path):
         try:
             with archive.open("rb") as file:
@@ -66,144 +101,105 @@ def read_member_at(archive: Path | BinaryIO, first_byte: int, size_bytes: int) -
     return content
 
 
-def _read(archive: Path) -> Iterator[Member]:
+def _read_archive(archive: Path, wanted: Wanted) -> Iterator[Member]:
     kind = "tar or zip"
     try:
         with archive.open("rb") as file:
             head = file.read(tarfile.BLOCKSIZE)
             file.seek(0)
-            magic = head if head[257:262] != b"ustar" else b""  # a plain tar begins with a name, which may be any
-            foreign = [what for start, what in FOREIGN.items() if magic.startswith(start)]
+            start = head if head[257:262] != b"ustar" else b""  # a plain tar begins with a name, which may be any
+            foreign = [what for magic, what in FOREIGN.items() if start.startswith(magic)]
             if foreign or not head:
                 raise InputError(archive, foreign[0] if foreign else "an empty file", READABLE, FETCH_AGAIN)
-            if magic.startswith(STARTS):
+            if start.startswith(ZIP_STARTS):
                 kind = "zip"
-                yield from read_zip(file, archive, Allowance.of(archive))
+                yield from read_zip(file, archive, wanted)
                 return
-            compressed = [decompress for start, decompress in DECOMPRESSORS.items() if magic.startswith(start)]
+            compressed = [decompress for magic, decompress in DECOMPRESSORS.items() if start.startswith(magic)]
             kind = "tar" if compressed else kind
-            stream = _Stream(compressed[0](file) if compressed else file, Allowance.of(archive))
-            yield from _read_tar(stream, archive, plain=not compressed)
+            stream = CountedStream((compressed[0](file) if compressed else file).read, Allowance.of(archive))
+            yield from read_tar(stream, archive, not compressed, wanted)
     except FileNotFoundError:
         raise InputError(archive, "no such file", "the corpus's archive", "run `dtc download` first") from None
+    except InputError:  # a ValueError, too
+        raise
     except DAMAGES as error:
         raise InputError(archive, f"does not read as a {kind} archive ({error})", READABLE, FETCH_AGAIN) from None
 
 
-class _Stream:
-    """Bytes in the sizes that a reader asks for, and counted."""
-
-    def __init__(self, source: Compressed | BinaryIO, allowance: Allowance) -> None:
-        self._source, self._allowance = source, allowance
-        self.position = 0
-
-    def read(self, size: int) -> bytes:
-        self._allowance.spend(size)  # before it is in memory
-        content = self._source.read(size)
-        self.position += len(content)
-        return content
-
-    def read_exactly(self, size: int) -> bytes:
-        content = self.read(size)
-        if len(content) != size:
-            raise Damaged("it ends early")
-        return content
+# ── folders ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-# --- tar. tarfile's own reader keeps every header in memory, takes a cut or zeroed header for the end of the archive
-# and reads extended headers of any size: all that is used of it is its parser of one header.
+def is_hidden(name: str) -> bool:
+    """Return whether a file belongs to an editor, a version control system or macOS: `.git/a.wav`, `wavs/._a.wav`."""
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
-def _read_tar(stream: _Stream, archive: Path, plain: bool) -> Iterator[Member]:
-    while (header := _next_header(stream, archive)) is not None:
-        if header.isdir():
-            continue
-        first_byte = stream.position
-        content = stream.read_exactly(header.size)
-        stream.read_exactly(-header.size % tarfile.BLOCKSIZE)
-        yield Member(header.name, content, first_byte if plain else None)
-    while rest := stream.read(tarfile.RECORDSIZE):  # to the end, which also has decompression check its sums
-        if rest.count(0) != len(rest):
-            raise Damaged("there is more behind the end that it marks")
-
-
-def _next_header(stream: _Stream, archive: Path) -> tarfile.TarInfo | None:
-    """The header of the next file or folder, checked, its long name in place; None at the end marker."""
-    said: dict[str, str] = {}  # by extended headers of the member behind them
-    while (block := stream.read_exactly(tarfile.BLOCKSIZE)).strip(b"\0"):
-        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-            said |= _parse_pax(_read_extension(stream, header))
-        elif header.type == tarfile.GNUTYPE_LONGNAME:
-            said["path"] = _read_extension(stream, header).rstrip(b"\0").decode("utf-8", "surrogateescape")
-        elif header.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):  # of all members: comments; of links: refused
-            _read_extension(stream, header)
-        else:
-            header.name = check_name(archive, said.get("path", header.name))
-            header.size = _parse_size(said.get("size", str(header.size)))
-            is_sparse = header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in said)
-            _check_header(f"{archive}:{header.name}", header, is_sparse)
-            return header
-    return None
-
-
-def _check_header(where: str, header: tarfile.TarInfo, is_sparse: bool) -> None:
-    if is_sparse:
-        raise InputError(where, "a sparse file", "whole files only", "pack it again without --sparse")
-    if not (header.isreg() or header.isdir()):
-        raise InputError(where, "a link or device", "regular files only", "pack it again with --dereference")
-    check_size(where, header.size)
-
-
-def _read_extension(stream: _Stream, header: tarfile.TarInfo) -> bytes:
-    if not 0 <= header.size <= LARGEST_HEADER_BYTES:
-        raise Damaged(f"an extended header of {header.size} bytes")
-    content = stream.read_exactly(header.size)
-    stream.read_exactly(-header.size % tarfile.BLOCKSIZE)
-    return content
-
-
-def _parse_pax(content: bytes) -> dict[str, str]:
-    """Keys and values of records `LENGTH KEY=VALUE` and a newline; the length counts the whole record (POSIX, pax)."""
-    records: dict[str, str] = {}
-    start = 0
-    while start < len(content):
-        length, _, _ = content[start : start + 20].partition(b" ")
-        end = start + _parse_size(length.decode("ascii", "replace"))
-        key, equals, value = content[start + len(length) + 1 : end - 1].partition(b"=")
-        if not equals or content[end - 1 : end] != b"\n":
-            raise Damaged("an extended header that is none")
-        records[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
-        start = end
-    return records
-
-
-def _parse_size(digits: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,18}", digits):
-        raise Damaged(f"a size of {digits!a}")
-    return int(digits)
-
-
-# --- packing
+def top_name(folder: Path) -> str:
+    """Return the name that a folder has in its archive: its own, without leading dots, which would hide all of it."""
+    name = folder.resolve().name if folder.name in ("", "..") else folder.name
+    return name.lstrip(".") or "corpus"
 
 
 def pack_folder(folder: Path, archive: Path) -> None:
-    """Pack the files of a folder into a plain tar; equal files give equal bytes, whenever and whoever packs them."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(folder)))
+    """Pack the files of a folder, but for hidden ones, into a plain tar.
+
+    Equal files give equal bytes on every system. Raises InputError for a file that cannot be read.
+    """
     with tarfile.open(archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path in files:
-            name = PurePosixPath(folder.name, path.relative_to(folder).as_posix()).as_posix()
-            with path.open("rb") as content:
+        for name, path in _walk(folder):
+            with _readable(path), path.open("rb") as content:
                 tar.addfile(plain_member(name, path.stat().st_size), content)
 
 
-def _is_hidden(path: Path) -> bool:
-    """Whether a file is an editor's or a version control's, by its name or a folder's."""
-    return any(part.startswith(".") for part in path.parts)
-
-
 def plain_member(name: str, size_bytes: int) -> tarfile.TarInfo:
-    """A tar header that says nothing but name and size: no time, no owner, mode 0644."""
+    """Return a tar header that holds nothing but name and size: no time, no owner, mode 0644."""
     member = tarfile.TarInfo(name)  # the constructor's times and owners are 0
     member.size, member.mode = size_bytes, 0o644
     return member
+
+
+def _read_folder(folder: Path, wanted: Wanted) -> Iterator[Member]:
+    for name, path in _walk(folder):
+        if wanted(name):
+            with _readable(path):
+                check_wanted(folder, name, path.stat().st_size)
+                content = path.read_bytes()
+            yield Member(name, content, None)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        found = f"cannot be read ({error.strerror or error})"
+        raise InputError(path, found, remedy="allow reading it, or remove it") from None
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name in an archive, and the path, of each file of a folder that is not hidden; links are followed.
+
+    The order is that of the names in Unicode's composed form (NFC), folder by folder: it does not depend on the system.
+    """
+    yield from _walk_below(folder, top_name(folder), folder.resolve(), frozenset({folder.resolve()}))
+
+
+def _walk_below(folder: Path, name: str, top: Path, above: frozenset[Path]) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.iterdir(), key=lambda path: (unicodedata.normalize("NFC", path.name), path.name)):
+        inside = f"{name}/{path.name}"
+        if is_hidden(path.name):
+            continue
+        if path.is_file():
+            yield inside, path
+        elif path.is_dir() and not _comes_anyway(path, top, above):
+            yield from _walk_below(path, inside, top, above | {path.resolve()})
+
+
+def _comes_anyway(folder: Path, top: Path, above: frozenset[Path]) -> bool:
+    """Return whether a folder is a link to one that is walked at its own place, or that contains the link."""
+    if not folder.is_symlink():
+        return False
+    target = folder.resolve()
+    inside = target.is_relative_to(top) and not is_hidden(target.relative_to(top).as_posix())
+    return inside or target in above or top.is_relative_to(target)

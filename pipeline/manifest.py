@@ -1,4 +1,4 @@
-"""The manifest: one row for each clip that passed the checks, as JSON lines."""
+"""The manifest: one row for each clip that passed the checks, written as JSON lines."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from dtc.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One clip that may be used: what it says, where it lies in the archive, and what it is."""
+    """One clip that can be used: its text, its place in the archive, and the properties of its file."""
 
     id: str
     raw_text: str
-    spoken_text: str  # as it is read to the model
+    spoken_text: str  # spelt out, as the model is trained on it
     member: str  # name in the archive
     md5: str  # of the member's bytes
     samples: int  # after treatment, at audio.sampling_rate
-    first_byte: int | None  # where the content lies, as it is, in the archive's file: plain tars only
+    first_byte: int | None  # where the content lies, uncompressed, in the archive's file: plain tars only
     size_bytes: int  # of the member
     source_sampling_rate: int  # Hz
     source_channels: int
-    crc32: int  # of the member's bytes: six times as fast as MD5, and enough to see that they were changed since
+    crc32: int  # of the member's bytes: computed six times as fast as MD5, and enough to notice a change
 
 
 _ROW = TypeAdapter(ManifestRow)
 
 
 def write_manifest(manifest: Iterable[ManifestRow], path: Path) -> None:
-    """One JSON object a line, moved into place when whole."""
+    """Write one JSON object a line. The file is moved into place when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8", newline="\n") as file:
@@ -46,7 +46,7 @@ def write_manifest(manifest: Iterable[ManifestRow], path: Path) -> None:
 
 
 def read_manifest(path: Path) -> Iterator[ManifestRow]:
-    """The rows of a manifest, one in memory at a time. Raises InputError where there is none."""
+    """Yield the rows of a manifest, one in memory at a time. Raises InputError where there is none or it is damaged."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
@@ -61,4 +61,4 @@ def _parse_manifest_row(line: bytes, where: str) -> ManifestRow:
     except ValidationError as error:
         fault = error.errors()[0]
         found = ".".join(map(str, fault["loc"])) + ": " * bool(fault["loc"]) + fault["msg"]
-        raise InputError(where, f"no row of a manifest ({found})", remedy="run `dtc verify` again") from None
+        raise InputError(where, f"not a row of a manifest ({found})", remedy="run `dtc verify` again") from None

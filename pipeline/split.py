@@ -1,16 +1,18 @@
-"""Which clips teach, which tell when it is enough, and which no model ever hears."""
+"""Assign each clip to a split: train, validation (when to stop) or test (held out from every decision)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt
 
 from dtc.config import Name, Section
 from dtc.errors import InputError, named, plural
+from pipeline.corpora.base import composed
+from pipeline.corpora.filelist import clip_path
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -18,7 +20,7 @@ LISTS = Path("splits")
 
 
 class HashSplit(Section):
-    """By a hash of each id: a clip stays where it is when others come and go; shares are met roughly."""
+    """Split by a hash of each id: adding or removing clips moves no other clip; the shares are met roughly."""
 
     method: Literal["hash"]
     validation_share: float = Field(gt=0.0, lt=0.5)
@@ -27,7 +29,7 @@ class HashSplit(Section):
 
 
 class RatioSplit(Section):
-    """The same order of hashes, cut at exactly these shares of the clips."""
+    """Split by the order of the hashes, with exactly these shares of the clips."""
 
     method: Literal["ratio"]
     validation_share: float = Field(gt=0.0, lt=0.5)
@@ -36,7 +38,7 @@ class RatioSplit(Section):
 
 
 class ListedSplit(Section):
-    """By given lists: splits/NAME/{train,validation,test}.txt; without train.txt, the rest is `train`."""
+    """Split by the lists splits/NAME/{train,validation,test}.txt; without train.txt, all other clips are `train`."""
 
     method: Literal["lists"]
     lists: Name  # a folder in splits/
@@ -46,9 +48,9 @@ SplitConfig = Annotated[HashSplit | RatioSplit | ListedSplit, Field(discriminato
 
 
 def assign_splits(ids: Sequence[str], config: SplitConfig, folder: Path = LISTS) -> list[Split]:
-    """The split of each clip. It does not depend on the order of the ids, and may leave a split empty.
+    """Return the split of each clip. It does not depend on the order of the ids, and may leave a split empty.
 
-    Raises InputError where the lists in `folder` are missing, contradict one another or leave out a clip.
+    Raises InputError where the lists in `folder` are missing, contradict one another, leave out a clip or name none.
     """
     if isinstance(config, HashSplit):
         return [split_of(clip_id, config) for clip_id in ids]
@@ -58,25 +60,25 @@ def assign_splits(ids: Sequence[str], config: SplitConfig, folder: Path = LISTS)
 
 
 def require_every_split(splits: Sequence[Split], config: SplitConfig, folder: Path = LISTS) -> None:
-    """Raise InputError, with the way out that the method has, where a split got none of the clips."""
+    """Raise InputError, with the remedy of the method, where a split has no clip."""
     for split in SPLITS:
         if split not in splits:
             found = f"{config.method} leaves {split} without one of {plural(len(splits), 'clip')}"
-            raise InputError("split.method", found, "clips in every split", _way_out(split, config, folder))
+            raise InputError("split.method", found, "clips in every split", _remedy(split, config, folder))
 
 
-def _way_out(split: Split, config: SplitConfig, folder: Path) -> str:
+def _remedy(split: Split, config: SplitConfig, folder: Path) -> str:
     if isinstance(config, HashSplit):
         return "for few clips set split.method to ratio, which meets the shares exactly; or record more"
     if isinstance(config, RatioSplit):
         share = "split.validation_share or split.test_share" if split == "train" else f"split.{split}_share"
         return f"{'lower' if split == 'train' else 'raise'} {share}, or record more"
     lists = folder / config.lists
-    return f"list clips of this corpus in {lists / split}.txt, or set split.method to ratio, which wants no lists"
+    return f"list clips of this corpus in {lists / split}.txt, or set split.method to ratio, which needs no lists"
 
 
 def split_of(clip_id: str, config: HashSplit) -> Split:
-    """A clip's split, from a hash of (seed, id): it stays where it is when other clips come and go."""
+    """Return a clip's split, from a hash of the seed and its id: it does not depend on the other clips."""
     place = _place(clip_id, config.seed)
     if place < config.test_share:
         return "test"
@@ -84,13 +86,13 @@ def split_of(clip_id: str, config: HashSplit) -> Split:
 
 
 def _place(clip_id: str, seed: int) -> float:
-    """Where in [0, 1) a clip falls, evenly spread over all ids."""
+    """Return a number in [0, 1) for a clip, evenly distributed over all ids."""
     digest = hashlib.sha256(f"{seed}:{clip_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _cut(ids: Sequence[str], config: RatioSplit) -> list[Split]:
-    """round(share × clips) clips each of test and validation, in the order of the hashes."""
+    """Take round(share × clips) clips each for test and validation, in the order of the hashes."""
     test, validation = (round(share * len(ids)) for share in (config.test_share, config.validation_share))
     order = sorted(range(len(ids)), key=lambda number: (_place(ids[number], config.seed), ids[number]))
     splits: list[Split] = ["train"] * len(ids)
@@ -101,23 +103,41 @@ def _cut(ids: Sequence[str], config: RatioSplit) -> list[Split]:
     return splits
 
 
+def describe_unknown_ids(ids: Sequence[str], config: SplitConfig, folder: Path = LISTS) -> str:
+    """Return a line about listed ids that the corpus lacks, "" where there are none.
+
+    They are no fault, as published lists serve samples of a corpus too, but may be misspelt.
+    """
+    if not isinstance(config, ListedSplit):
+        return ""
+    unknown = list(_read_lists(folder / config.lists).keys() - {composed(clip_id) for clip_id in ids})
+    if not unknown:
+        return ""
+    found = f"{plural(len(unknown), 'listed id')} {'is' if len(unknown) == 1 else 'are'} not in the corpus"
+    return f"{found}, such as {min(unknown)} in {folder / config.lists}"
+
+
 def _look_up(ids: Sequence[str], folder: Path) -> list[Split]:
-    """By the folder's lists. An id that the corpus lacks is no fault: published lists serve samples of a corpus too."""
     listed = _read_lists(folder)
+    keys = [composed(clip_id) for clip_id in ids]
+    if listed and keys and listed.keys().isdisjoint(keys):
+        found = f"none of its {plural(len(listed), 'id')} is in the corpus (such as {min(listed)})"
+        remedy = f"list ids such as {min(keys)}, or set split.method to ratio, which needs no lists"
+        raise InputError(folder, found, "lists of this corpus", remedy)
     if (folder / "train.txt").is_file():
-        missing = [clip_id for clip_id in ids if clip_id not in listed]
+        missing = [clip_id for clip_id, key in zip(ids, keys, strict=True) if key not in listed]
         if missing:
             found = f"{plural(len(missing), 'clip')} in no list ({named(missing)})"
             remedy = "list them, or remove train.txt: without it the rest is train"
             raise InputError(folder, found, "every clip in one", remedy)
-    return [listed.get(clip_id, "train") for clip_id in ids]
+    return [listed.get(key, "train") for key in keys]
 
 
 def _read_lists(folder: Path) -> dict[str, Split]:
-    """Every listed id and its split."""
+    """Return id → split of every listed id."""
     if not folder.is_dir():
         known = ", ".join(sorted(other.name for other in folder.parent.glob("*/"))) or "none is there"
-        remedy = "put validation.txt and test.txt there, and train.txt where not all others train; or name another"
+        remedy = "put validation.txt and test.txt there, and train.txt to refuse unlisted clips; or name another folder"
         raise InputError("split.lists", f"no folder {folder}", f"one of {folder.parent}/ ({known})", remedy)
     listed: dict[str, Split] = {}
     places: dict[str, str] = {}
@@ -133,13 +153,13 @@ def _read_lists(folder: Path) -> dict[str, Split]:
 
 
 def _read_ids(path: Path) -> Iterator[tuple[str, str]]:
-    """Ids of a list and their places. A line is an id, a path, or `path|text` as in a filelist; the stem is the id."""
+    """Yield the ids of a list and their places. A line is an id, a path, or `path|text`; the path's stem is the id."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold what else looks like a line's end
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold other characters that end lines
     except UnicodeDecodeError as error:
-        raise InputError(path, f"byte {error.start} is no UTF-8", "text in UTF-8", "save it as UTF-8") from None
+        raise InputError(path, f"byte {error.start} is not UTF-8", "text in UTF-8", "save it as UTF-8") from None
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "one id a line", "write it") from None
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield PurePosixPath(line.split("|")[0].strip().replace("\\", "/")).stem, f"{path}:{number}"
+            yield clip_path(line).stem, f"{path}:{number}"

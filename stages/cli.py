@@ -96,11 +96,11 @@ def download(file: ParamsFile = PARAMS) -> None:
 def verify(file: ParamsFile = PARAMS) -> None:
     """Check every clip and row of the corpus; write a manifest."""
     with _one_line_errors() as console:
+        from pipeline.verify import CorpusSettings
         from stages.params import load_params
         from stages.verify import verify
 
-        sections = load_params(file)
-        verify(sections.corpus, sections.recording, sections.verify, sections.audio, sections.text, console)
+        verify(CorpusSettings.of(load_params(file)), console)
 
 
 @corpus.command("check")

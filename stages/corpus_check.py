@@ -1,4 +1,4 @@
-"""`dtc corpus check SOURCE`: whether recordings are ready to train on, and what is to be mended."""
+"""`dtc corpus check SOURCE`: tell whether recordings are ready to train on, and how to mend what is not."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from rich.console import Console
 
 from dtc.errors import InputError, plural
 from pipeline.archive_members import FETCH_AGAIN
-from pipeline.corpora.listing import is_audio
+from pipeline.archives import read_members, top_name
+from pipeline.corpora.base import is_audio
 from pipeline.decoding import decode
-from pipeline.split import assign_splits, require_every_split
-from pipeline.verify import CorpusFindings, members_of, verify_corpus
+from pipeline.split import assign_splits, describe_unknown_ids, require_every_split
+from pipeline.verify import CorpusFindings, CorpusSettings, verify_corpus
+from stages import paths
 from stages.corpus_summary import name_faults, summarise
 from stages.params import Params, load_params
 from stages.verify import clip_counter
 
 PRESET = Path(__file__).parent / "presets/numbers.yaml"
-CLIPS_ASKED = 100  # for their sampling rate, before all are read
+CLIPS_READ_FIRST = 100  # to learn their sampling rate, before all are read
 LONG_SILENCE_S = 0.3  # at both ends of the median clip together: more is worth trimming
 TRIM_DB = -40.0
-# What mends all faults of a kind at once.
+# The setting that mends all faults of a kind at once.
 MENDED_BY = {"sampling_rate": "recording.resample: true", "channels": "recording.channels: left, right or mean"}
-LITTLE_S = 10 * 3600.0  # the least that is reported for what most people want, a voice that reads any text
+LITTLE_S = 10 * 3600.0  # the least from which a new voice that reads any text has been reported
 ENOUGH = (
     "Tacotron 2 is usually trained on 10 to 20 hours and more for a new voice that reads any text (LJ Speech has 24); "
     "a narrow domain, or a published voice trained further, gets by with less."
@@ -36,14 +38,17 @@ OWN_FILE = "name a folder of recordings, or an archive of one; if it is one, mak
 
 
 def check(source: Path, file: Path | None, console: Console) -> None:
-    """Audit `source` as `dtc verify` would, write nothing, and raise InputError where it is not ready.
+    """Check `source` as `dtc verify` would, write nothing, and raise InputError where it is not ready.
 
     The settings are those of `file`; where it is None, those of the smallest preset at the corpus's own sampling rate.
     """
     if not source.exists():
         raise InputError(source, "no such file or folder", "a folder of recordings, or an archive of one")
+    if file and source.is_dir():
+        paths.require_apart(str(source))
+    named = source.resolve() if source.name in ("", "..") else source
     with clip_counter("check", console) as advance, _own_file():
-        params, found = _verify(source.resolve(), file, advance)
+        params, found = _verify(named, file, advance)
     settings = file or f"the preset numbers at {params.audio.sampling_rate} Hz, the rate of most of its clips"
     _print(console, f"{source}, checked by {settings}\n")
     measured = found.facts["samples"] > 0
@@ -53,7 +58,7 @@ def check(source: Path, file: Path | None, console: Console) -> None:
         summarise(found, measured).show(console)
     for line in [*name_faults(found.faults), *[""] * bool(found.faults)]:
         # Whole, as files' names are searched and copied.
-        console.print(_as_path(line, source), highlight=False, soft_wrap=True)
+        console.print(_as_path(line, named, source), highlight=False, soft_wrap=True)
     for line in [*_mended_at_once(found, params), *_worth_knowing(found, params)]:
         _print(console, f"• {line}")
     refused = [fault for fault in found.faults if fault.kind == "corpus" or params.verify.faulty_clips == "refuse"]
@@ -65,7 +70,7 @@ def check(source: Path, file: Path | None, console: Console) -> None:
 
 @contextlib.contextmanager
 def _own_file() -> Iterator[None]:
-    """What is checked here is the user's own, and nothing that `dtc download` would bring."""
+    """Replace the remedy of faults that are mended by `dtc download` elsewhere: the file checked here is the user's."""
     try:
         yield
     except InputError as error:
@@ -74,32 +79,31 @@ def _own_file() -> Iterator[None]:
 
 
 def _verify(source: Path, file: Path | None, advance: Callable[[str], None]) -> tuple[Params, CorpusFindings]:
-    """The settings, and what verifying found with them."""
+    """Return the settings, and what verifying found with them."""
     params = load_params(file) if file else _at_rate(load_params(PRESET), _first_rates(source))
     found = _verify_by(source, params, advance)
     rates = Counter(found.facts["source_sampling_rate"][found.facts["samples"] > 0].tolist())
     commonest = _at_rate(params, rates)
-    if file is None and commonest != params:  # the first clips were no fair sample
+    if file is None and commonest != params:  # most clips have another rate than the first ones
         return commonest, _verify_by(source, commonest, advance)
     return params, found
 
 
 def _verify_by(source: Path, params: Params, advance: Callable[[str], None]) -> CorpusFindings:
-    return verify_corpus(source, params.corpus, params.recording, params.verify, params.audio, params.text, advance)
+    return verify_corpus(source, CorpusSettings.of(params), advance)
 
 
 def _first_rates(source: Path) -> Counter[int]:
-    """Sampling rates of the first clips: to read all of them first would double the wait."""
+    """Count the sampling rates of the first clips: to read all of them first would double the time."""
     rates = Counter[int]()
-    clips = (member for member in members_of(source) if is_audio(member.name))
-    for clip in islice(clips, CLIPS_ASKED):
+    for clip in islice(read_members(source, is_audio), CLIPS_READ_FIRST):
         with contextlib.suppress(InputError):  # which `dtc verify` will name
             rates[decode(clip.content, clip.name)[1]] += 1
     return rates
 
 
 def _at_rate(params: Params, rates: Counter[int]) -> Params:
-    """The settings at the commonest of some rates. mel_fmax may be too high for it: no mel is computed."""
+    """Return the settings at the commonest of some rates. mel_fmax may be too high for it, as no mel is computed."""
     if not rates:
         return params
     audio = params.audio.model_copy(update={"sampling_rate": rates.most_common(1)[0][0]})
@@ -107,7 +111,7 @@ def _at_rate(params: Params, rates: Counter[int]) -> Params:
 
 
 def _mended_at_once(found: CorpusFindings, params: Params) -> Iterator[str]:
-    """What in params.yaml would do away with many faults."""
+    """Yield the settings of params.yaml that would mend many faults."""
     for kind, setting in MENDED_BY.items():
         if count := sum(fault.kind == kind for fault in found.faults):
             yield f"{setting} in params.yaml mends the {plural(count, 'fault')} of kind {kind}"
@@ -117,10 +121,10 @@ def _mended_at_once(found: CorpusFindings, params: Params) -> Iterator[str]:
 
 
 def _worth_knowing(found: CorpusFindings, params: Params) -> Iterator[str]:
-    """What is no fault, and yet what a voice may suffer from."""
+    """Yield what is no fault, and may still impair a voice."""
     facts = found.facts[found.facts["samples"] > 0]
     if len(set(facts["source_sampling_rate"].tolist())) > 1:
-        yield "several sampling rates: often several sources, which a voice may not sound alike in"
+        yield "several sampling rates: often of several sources, between which the sound of a voice differs"
     if len(facts):
         leading_s, trailing_s = float(np.median(facts["leading_s"])), float(np.median(facts["trailing_s"]))
         if leading_s + trailing_s > LONG_SILENCE_S:
@@ -128,6 +132,8 @@ def _worth_knowing(found: CorpusFindings, params: Params) -> Iterator[str]:
             yield f"{ends} the speech: recording.trim_silence_db: {TRIM_DB} in params.yaml cuts it to 0.05 s"
     if found.rows and (fault := _fault_of_split(found, params)):
         yield f"by these settings `dtc preprocess` will refuse them: {fault}"
+    elif found.rows and (unknown := describe_unknown_ids([row.id for row in found.rows], params.split)):
+        yield unknown
     yield f"{_hours(found)} without faults." + f" {ENOUGH}" * _is_little(found)
 
 
@@ -140,7 +146,7 @@ def _fault_of_split(found: CorpusFindings, params: Params) -> InputError | None:
 
 
 def _seconds(found: CorpusFindings) -> float:
-    """Of the clips without faults."""
+    """Return the duration of the clips without faults."""
     return float(found.facts["duration_s"][found.kept].sum())
 
 
@@ -153,10 +159,9 @@ def _hours(found: CorpusFindings) -> str:
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
-def _as_path(line: str, source: Path) -> str:
-    """A folder's members as paths: `voice:voice/wavs/a.wav` is `path/to/voice/wavs/a.wav`."""
-    name = source.resolve().name
-    return line.replace(f"{name}:{name}/", f"{source}/") if source.is_dir() else line
+def _as_path(line: str, named: Path, source: Path) -> str:
+    """Write a folder's members as paths: `voice:voice/wavs/a.wav` as `path/to/voice/wavs/a.wav`."""
+    return line.replace(f"{named.name}:{top_name(named)}/", f"{source}/") if source.is_dir() else line
 
 
 def _print(console: Console, line: str) -> None:

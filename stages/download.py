@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from pipeline.corpora import CONVERTED, CorpusConfig
-from pipeline.corpora.tensor_mel import fetch_converted
+from pipeline.corpora import CorpusConfig, prepared_format
 from pipeline.download import Advance, Fetched, archive_name, fetch
 from stages import paths
 
@@ -24,9 +23,10 @@ UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 def download(corpus: CorpusConfig, console: Console) -> None:
     """Put the archive that `corpus` names into data/raw; an archive that is already there and right is kept."""
-    if corpus.format == CONVERTED:
+    paths.require_apart(corpus.source)
+    if prepared := prepared_format(corpus.format):
         with _progress(console) as advance:
-            copied = fetch_converted(corpus, paths.RAW, PART, advance)
+            copied = prepared.fetch(corpus, paths.RAW, PART, advance)
         _print(console, f"{', '.join(corpus.checksums)} in {paths.RAW}{'' if copied else ' already'}, MD5s as declared")
         return
     archive = paths.RAW / archive_name(corpus)

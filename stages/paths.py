@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 from dtc.errors import InputError
 
@@ -39,3 +40,22 @@ def raw_archive() -> Path:
         names = ", ".join(path.name for path in found) or "nothing"
         raise InputError(RAW, f"{names} there", "the corpus's archive, alone", "run `dtc download` first")
     return found[0]
+
+
+def require_apart(source: str) -> None:
+    """Raise InputError where recordings lie in a folder that dtc writes, or around one.
+
+    There they would be replaced, or packed together with what was made of them. URLs are accepted, and so is the
+    folder `spoken`, in which nothing is replaced.
+    """
+    scheme = urlparse(source).scheme if ":/" in source or source.startswith("file:") else ""
+    if scheme not in ("", "file"):
+        return
+    given = Path(unquote(urlparse(source).path)) if scheme else Path(source).expanduser()
+    real = given.resolve()
+    for written in (RAW, FEATURES, RECORDED.parent, ACOUSTIC, VOCODER, RUNS, RESULTS):
+        folder = written.resolve()
+        if real.is_relative_to(folder) or folder.is_relative_to(real):
+            place = "lies in" if real.is_relative_to(folder) else "contains"
+            expected, remedy = "a folder or an archive apart from what dtc writes", "move the recordings elsewhere"
+            raise InputError("corpus.source", f"{source} {place} {written}, which dtc writes", expected, remedy)

@@ -16,8 +16,8 @@ from dtc.errors import InputError, plural
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files, md5_of
 from dtc.text.symbols import TextConfig
-from pipeline.corpora import CONVERTED, CorpusConfig
-from pipeline.corpora.tensor_mel import ConvertedMaker, converted_splits, require_packable, set_facts, verify_converted
+from pipeline.corpora import CorpusConfig, prepared_format
+from pipeline.corpora.tensor_mel import ConvertedMaker
 from pipeline.engine import DistributedConfig, run
 from pipeline.features import FeatureRecipe, FeaturesConfig
 from pipeline.manifest import ManifestRow, read_manifest
@@ -30,7 +30,7 @@ from pipeline.shards import (
     read_index,
     verify_shards,
 )
-from pipeline.split import SPLITS, Split, SplitConfig, assign_splits, require_every_split
+from pipeline.split import SPLITS, Split, SplitConfig, assign_splits, describe_unknown_ids, require_every_split
 from stages import paths
 from stages.progress import counted
 
@@ -51,7 +51,7 @@ def preprocess(
 ) -> None:  # fmt: skip
     """Compute the features of every clip. The folder appears when all is there; finished shards outlive a kill."""
     started = time.monotonic()
-    source = _open_source(corpus, FeatureRecipe(recording, audio, features), split)
+    source = _open_source(corpus, FeatureRecipe(recording, audio, features), split, console)
     # The manifest has the checksum of every clip; of a converted set only the files have one.
     made_from = fingerprint(
         corpus.name, corpus.checksums, recording, audio, text, features, split, md5_of(paths.MANIFEST),
@@ -90,16 +90,17 @@ class _Source:
     corpus_md5: Callable[[], str]  # finds that of the archive: declared, and so checked by the stages before, or not
 
 
-def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig) -> _Source:
-    if corpus.format == CONVERTED:
-        require_packable(recipe.features)
-        verify_converted(corpus, paths.RAW)
-        splits = converted_splits(read_manifest(paths.MANIFEST))
+def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig, console: Console) -> _Source:
+    if prepared := prepared_format(corpus.format):
+        maker, splits, corpus_md5 = prepared.open(paths.RAW, corpus, recipe, read_manifest(paths.MANIFEST))
         _require_clips_of_every_file(splits)
-        return _Source(ConvertedMaker(paths.RAW, recipe), splits, lambda: set_facts(corpus, paths.RAW).corpus_md5)
+        return _Source(maker, splits, corpus_md5)
     archive = paths.raw_archive()
-    splits = assign_splits([row.id for row in read_manifest(paths.MANIFEST)], split)
+    ids = [row.id for row in read_manifest(paths.MANIFEST)]
+    splits = assign_splits(ids, split)
     require_every_split(splits, split)
+    if unknown := describe_unknown_ids(ids, split):
+        console.print(f"preprocess: {unknown}", highlight=False)
     return _Source(ShardMaker(archive, recipe), splits, lambda: corpus.md5 or md5_of(archive))
 
 

@@ -1,4 +1,4 @@
-"""`dtc verify`: data/raw → data/manifest.jsonl, or every fault of the corpus by file and line."""
+"""`dtc verify`: check data/raw and write data/manifest.jsonl, or name every fault of the corpus by file and line."""
 
 from __future__ import annotations
 
@@ -10,36 +10,30 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dtc.audio import AudioConfig
 from dtc.errors import InputError, plural
 from dtc.files import write_whole
 from dtc.provenance import Checksums
-from dtc.text.symbols import TextConfig
-from pipeline.corpora import CONVERTED, CorpusConfig
-from pipeline.corpora.tensor_mel import verify_tensor_mel
-from pipeline.limits import VerifyConfig
+from pipeline.config import VerifyConfig
+from pipeline.corpora import CorpusConfig, prepared_format
 from pipeline.manifest import write_manifest
-from pipeline.recording import RecordingConfig
-from pipeline.verify import CorpusFindings, Fault, verify_corpus
+from pipeline.verify import CorpusFindings, CorpusSettings, Fault, verify_corpus
 from stages import paths
 from stages.corpus_summary import Summary, name_faults, summarise
 from stages.progress import SECONDS_BETWEEN_LINES
 
 
-def verify(
-    corpus: CorpusConfig, recording: RecordingConfig, config: VerifyConfig, audio: AudioConfig, text: TextConfig,
-    console: Console,
-) -> None:  # fmt: skip
-    """Check the archive's sums again, then every clip and every row; write what may be used, and what it is like."""
-    paths.MANIFEST.unlink(missing_ok=True)  # of an earlier run: what is refused now must not be preprocessed by it
+def verify(settings: CorpusSettings, console: Console) -> None:
+    """Check the archive's checksums again, then every clip and every row; write the manifest and the summary."""
+    paths.MANIFEST.unlink(missing_ok=True)  # of an earlier run, which `dtc preprocess` must not use
+    corpus = settings.corpus
+    if prepared_format(corpus.format):
+        source = paths.RAW
+    else:
+        source = paths.raw_archive()
+        _check_sums(source, corpus)
     with clip_counter("verify", console) as advance:
-        if corpus.format == CONVERTED:
-            found = verify_tensor_mel(paths.RAW, corpus, recording, config, audio, text, advance)
-        else:
-            archive = paths.raw_archive()
-            _check_sums(archive, corpus)
-            found = verify_corpus(archive, corpus, recording, config, audio, text, advance)
-    _refuse(found, config, console)
+        found = verify_corpus(source, settings, advance)
+    _refuse(found, settings.verify, console)
     summary = summarise(found, found.kept)
     write_whole(paths.SKIPPED, "".join(_skipped(fault) + "\n" for fault in found.faults))
     write_whole(paths.CORPUS_SUMMARY, summary.markdown(f"Corpus {corpus.name}"))
@@ -60,7 +54,7 @@ def _check_sums(archive: Path, corpus: CorpusConfig) -> None:
 
 
 def _refuse(found: CorpusFindings, config: VerifyConfig, console: Console) -> None:
-    """Raise the first fault that is not to be skipped, after a few of each kind where there are more."""
+    """Raise the first fault that is not to be skipped. Where there are several, print a few of each kind before."""
     faults = [fault for fault in found.faults if fault.kind == "corpus" or config.faulty_clips == "refuse"]
     if not found.rows and not faults:
         faults = found.faults
@@ -86,9 +80,9 @@ def _report(summary: Summary, found: CorpusFindings, console: Console) -> None:
 
 @contextmanager
 def clip_counter(title: str, console: Console) -> Iterator[Callable[[str], None]]:
-    """Yields `advance(clip)`: a live line on a terminal, a plain one now and then elsewhere.
+    """Yield `advance(clip)`, which counts clips: in a live line on a terminal, in a line now and then elsewhere.
 
-    How many there will be, nobody knows: an archive is read as a stream.
+    The number of all clips is not known, as an archive is read as a stream.
     """
     clips, started, last_line = 0, time.monotonic(), time.monotonic()
     with console.status(title) as status:

@@ -1,20 +1,58 @@
-"""Where a voice comes from, and how its texts and clips are listed: one file a layout."""
+"""Corpora: where the recordings come from, and the registry of the formats in which clips and texts are listed."""
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from dtc.config import Name, Section, matching
 from dtc.errors import InputError
+from dtc.registry import Part, Registry
+from pipeline.corpora.base import ListedFormat, PreparedFormat
 
 EMBEDDED = "embedded:"
-CONVERTED = "tensor_mel"  # the format of what `dtc convert` wrote
 FOLDER = Path(__file__).parent / "numbers"
+AUTO = "auto"
+
+# A ListedFormat, or a PreparedFormat.
+FORMATS: Registry[Any] = Registry(
+    "corpus.format",
+    {
+        "ljspeech": Part("pipeline.corpora.ljspeech:FORMAT"),
+        "jsonl": Part("pipeline.corpora.jsonl:FORMAT"),
+        "filelist": Part("pipeline.corpora.filelist:FORMAT"),
+        "tensor_mel": Part("pipeline.corpora.tensor_mel:FORMAT"),
+    },
+)
+
+
+def listed_formats() -> dict[str, ListedFormat]:
+    """Return name → format, of the formats of recordings: one of them is recognised where corpus.format is auto."""
+    formats = {name: FORMATS.get(name) for name in FORMATS.names()}
+    return {name: format for name, format in formats.items() if isinstance(format, ListedFormat)}
+
+
+def prepared_format(name: str) -> PreparedFormat | None:
+    """Return the format of this name where its corpora are prepared features, None where they are recordings."""
+    format = None if name == AUTO else FORMATS.get(name)
+    return None if isinstance(format, ListedFormat) else format
+
+
+def _check_format(name: str) -> str:
+    known = (AUTO, *FORMATS.names())
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise ValueError(f"found {name!r}, expected one of {', '.join(known)}{hint}")
+    return name
+
 
 Md5 = Annotated[str, matching(r"[0-9a-f]{32}", "32 hexadecimal digits in small letters, as md5sum prints them")]
 Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits in small letters, as sha256sum prints them")]
-Format = Literal["auto", "ljspeech", "filelist", "jsonl", "tensor_mel"]
+FormatName = Annotated[str, AfterValidator(_check_format)]
 
 
 class CorpusConfig(Section):
@@ -23,30 +61,29 @@ class CorpusConfig(Section):
     name: Name
     source: str  # embedded:NAME, a URL, the path of an archive, or the path of a folder
     mirrors: tuple[str, ...]  # further URLs of the same file, tried in turn
-    md5: Md5 | None  # of the archive; null: taken as it comes
+    md5: Md5 | None  # of the archive; null: any archive is accepted
     sha256: Sha256 | None
-    format: Format  # how its texts and clips are listed; auto: as its files say. tensor_mel: what `dtc convert` wrote
-    checksums: dict[str, Md5]  # of a converted set's files
+    format: FormatName  # how texts and clips are listed; auto: recognised. tensor_mel: what `dtc convert` wrote
+    checksums: dict[str, Md5]  # of the files of a converted set
 
 
 def embedded_archive(name: str) -> Path:
-    """The archive of a corpus that ships with the toolkit, such as numbers-1.0."""
+    """Return the archive of a corpus that ships with the toolkit, such as numbers-1.0."""
     return _shipped(name, ".tar", "corpus.source", EMBEDDED)
 
 
 def find_grammar(grammar: str) -> Path:
-    """A JSGF grammar: a path, or the name of one that ships with the toolkit, such as numbers."""
+    """Return a JSGF grammar's path, given its path or the name of one that ships with the toolkit, such as numbers."""
     path = Path(grammar) if Path(grammar).suffix else _shipped(grammar, ".jsgf", "evaluate.grammar", "")
     if not path.is_file():
+        expected = "a JSGF grammar, or the name of one that ships with dtc"
         remedy = "or set evaluate.ear to none, which gives no word errors"
-        raise InputError(
-            "evaluate.grammar", f"{path}: no such file", "a JSGF grammar, or the name of one that ships", remedy
-        )
+        raise InputError("evaluate.grammar", f"{path}: no such file", expected, remedy)
     return path
 
 
 def _shipped(name: str, suffix: str, key: str, prefix: str) -> Path:
-    """The file `name` of this folder. `key` of params.yaml names it, behind a prefix."""
+    """Return the shipped file of this name. `key` of params.yaml names it, behind a prefix."""
     path = FOLDER / f"{name}{suffix}"
     if not path.is_file():
         known = ", ".join(f"{prefix}{other.stem}" for other in sorted(FOLDER.glob(f"*{suffix}")))

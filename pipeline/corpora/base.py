@@ -1,108 +1,127 @@
-"""What every way of listing clips shares: the lines of a text file, and the rows that they become."""
+"""What the corpus formats share: a row of a listing, the contract of a format, and the rules of ids and file names."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from dtc.errors import InputError
+from pipeline.archives import is_hidden
 
 LONGEST_ID_BYTES = 80  # a name in a shard, `<id>.stft.npy`, has at most 100
 AN_ID = f"a name without dots, slashes and control characters, of at most {LONGEST_ID_BYTES} bytes"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
 
+@dataclass(frozen=True)
+class ListedRow:
+    """One row of a listing: a clip and what is said in it."""
+
+    where: str  # archive:listing:line
+    clip: str = ""  # as the row names its clip
+    id: str = ""  # unique; see `is_id`
+    raw_text: str = ""
+    spoken_text: str | None = None  # as the corpus spells it out; None where it does not
+    duration_s: float | None = None  # of the clip, where the row gives it
+    fault: InputError | None = None  # a row with a fault may still name its clip
+    member: str = ""  # the clip's name in the archive; "" until it is found
+
+
+Finder = Callable[[str, str], Sequence[str]]  # clip as a row names it, listing's name → clips that it may mean
+
+
+def _accept_places(archive: str, listing: str, clips: Sequence[str]) -> None:
+    """Accept clips in any folder."""
+
+
+@dataclass(frozen=True)
+class ListedFormat:
+    """A corpus format of recordings: listings, beside the clips in an archive or a folder, name the clips' texts.
+
+    A new one is a file with such a value, and a line in `pipeline.corpora.FORMATS`.
+    """
+
+    files: str  # the names of its listings, for messages
+    expected: str  # the whole layout, for messages
+    only_one: bool  # whether a corpus has one listing, or several
+    is_listing: Callable[[str], bool]  # whether a file may be a listing, by its name in the archive
+    looks_right: Callable[[bytes], bool]  # and by its content
+    parse: Callable[[Mapping[str, str]], Iterator[ListedRow]]  # place → line, in order; yields one row for each line
+    call_clip: str  # a format string: how messages name the clip that a row means
+    make_finder: Callable[[Sequence[str]], Finder]  # of the clips in the archive
+    # Called with the archive, the first listing and all clips; raises InputError where no clip lies where it should.
+    check_places: Callable[[str, str, Sequence[str]], None] = _accept_places
+
+
+class PreparedFormat(ABC):
+    """A corpus format of features that were computed before, in a folder of its own instead of an archive."""
+
+    @abstractmethod
+    def fetch(self, corpus: Any, raw: Path, part: Path, advance: Callable[[int, int], None]) -> bool:
+        """Put the files that `corpus` names into `raw`. Return whether they had to be copied."""
+
+    @abstractmethod
+    def verify(self, raw: Path, settings: Any, advance: Callable[[str], None]) -> Any:
+        """Check every clip in `raw`, as `pipeline.verify.verify_corpus` does for recordings."""
+
+    @abstractmethod
+    def open(self, raw: Path, corpus: Any, recipe: Any, manifest: Any) -> Any:
+        """Return what makes shards of the clips in `raw`, the split of each, and the MD5 of the corpus's archive."""
+
+
+def composed(name: str) -> str:
+    """Return a name in Unicode's composed form (NFC): macOS stores é as two characters, others as one."""
+    return unicodedata.normalize("NFC", name)
+
+
 def is_id(name: str) -> bool:
-    """Whether a clip can be called so: nothing that could lead out of a folder, end a shard's key or break a line."""
+    """Return whether a clip can have this id: it must not lead out of a folder, end a shard's key or break a line."""
     has_bad_character = any(character in "./" or unicodedata.category(character) == "Cc" for character in name)
     return not has_bad_character and 0 < len(name.encode()) <= LONGEST_ID_BYTES
 
 
-@dataclass(frozen=True)
-class Row:
-    """One clip and what it says."""
-
-    id: str  # unique; `is_id`
-    raw_text: str
-    spoken_text: str  # as the corpus gives it; "" where it gives none
-    member: str  # the clip's name in the archive
-    where: str  # archive:listing:line
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a listing."""
-
-    where: str  # archive:listing:line
-    text: str
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A line as its format reads it, its clip not yet looked for. A faulty one is no row, but may name its clip."""
-
-    where: str
-    clip: str = ""  # as the line calls it
-    id: str = ""
-    raw_text: str = ""
-    spoken_text: str | None = None  # None: the corpus gives none
-    fault: InputError | None = None
-
-
-Finder = Callable[[str, str], Sequence[str]]  # what a line calls its clip, the listing's name → members that may be it
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One way of listing a corpus's clips."""
-
-    files: str  # its listings, in words
-    expected: str  # the whole layout, in words
-    only_one: bool  # listing
-    is_listing: Callable[[str], bool]  # by its name
-    looks_right: Callable[[bytes], bool]  # by its content
-    parse: Callable[[Sequence[Line]], Iterator[Draft]]  # every line becomes one draft
-    call_clip: str  # how a fault names the clip that a line lacks
-    make_finder: Callable[[Sequence[str]], Finder]  # of an archive's clips
-
-
-def is_hidden(member: str) -> bool:
-    """Whether a member is an editor's, a version control's or a Mac's, by its name or a folder's."""
-    return any(part.startswith(".") for part in PurePosixPath(member).parts)
-
-
 def is_audio(member: str) -> bool:
-    """Whether an archive's member is a clip, by its suffix."""
+    """Return whether a file in an archive is a clip, by its name."""
     return member.lower().endswith(AUDIO_SUFFIXES) and not is_hidden(member)
 
 
-def read_lines(content: bytes, where: str) -> list[Line]:
-    """The lines of a text file. Only a newline ends one: a text may hold any other character that looks like it.
+def read_lines(content: bytes, where: str) -> dict[str, str]:
+    """Return place → line of a text file. Only a newline ends a line: a text may hold what else looks like one.
 
-    Raises InputError with the place of the first byte that is no UTF-8.
+    Raises InputError with the place of the first byte that is not UTF-8.
     """
     try:
         lines = content.decode("utf-8").removeprefix("\ufeff").split("\n")
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
-        found = f"byte {error.start} is no UTF-8"
+        found = f"byte {error.start} is not UTF-8"
         raise InputError(f"{where}:{number}", found, "text in UTF-8", "save it as UTF-8") from None
     if not lines[-1].strip():
-        lines.pop()  # what follows the last newline is no line
-    return [Line(f"{where}:{number}", line.removesuffix("\r")) for number, line in enumerate(lines, start=1)]
+        lines.pop()  # nothing follows the last newline
+    return {f"{where}:{number}": line.removesuffix("\r") for number, line in enumerate(lines, start=1)}
 
 
-def check_draft(draft: Draft) -> None:
-    """Raise InputError where a draft cannot become a row, whatever clip it means."""
-    if draft.fault:
-        raise draft.fault
-    said = draft.raw_text if draft.spoken_text is None else draft.spoken_text
-    if any("\ud800" <= character <= "\udfff" for character in draft.clip + draft.id + draft.raw_text + said):
-        raise InputError(draft.where, "half of a surrogate pair", "whole characters", "write them as UTF-8")
-    if not is_id(draft.id):
-        raise InputError(draft.where, f"id {draft.id!r}", AN_ID, "rename it and its clip")
+def check_row(row: ListedRow) -> None:
+    """Raise InputError where a row cannot be used, whatever clip it means."""
+    if row.fault:
+        raise row.fault
+    said = row.raw_text if row.spoken_text is None else row.spoken_text
+    if any("\ud800" <= character <= "\udfff" for character in row.clip + row.id + row.raw_text + said):
+        raise InputError(row.where, "half of a surrogate pair", "whole characters", "write them as UTF-8")
+    if not is_id(row.id):
+        suffix = audio_suffix(row.id)
+        remedy = f"leave out {suffix}" if suffix else "rename it and its clip"
+        raise InputError(row.where, f"id {row.id!r}", AN_ID, remedy)
     if not said.strip():
         remedy = "write what is said, or remove the row and its clip"
-        raise InputError(draft.where, f"empty text of {draft.id}", "words", remedy)
+        raise InputError(row.where, f"empty text of {row.id}", "words", remedy)
+
+
+def audio_suffix(name: str) -> str:
+    """Return the suffix of a sound file's name as it is written, "" of any other name."""
+    suffix = PurePosixPath(name).suffix
+    return suffix if suffix.lower() in AUDIO_SUFFIXES else ""

@@ -1,73 +1,84 @@
-"""Filelists as NVIDIA/tacotron2 reads them: *.txt, lines `path|text`. A path's stem is the clip's id."""
+"""Filelists as NVIDIA/tacotron2 reads them: *.txt with lines `path|text`. The path's stem is the clip's id."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError, plural
-from pipeline.corpora.base import AUDIO_SUFFIXES, Draft, Finder, Layout, Line, is_hidden
+from pipeline.archives import is_hidden
+from pipeline.corpora.base import Finder, ListedFormat, ListedRow, audio_suffix, composed
 
 SPEAKERS_REMEDY = "lists of several speakers are not supported: keep one speaker's lines and remove the column"
 NO_LISTING = re.compile(r"readme|licen[cs]e|copying|notice|authors|changelog", re.IGNORECASE)
 
 
 def is_filelist(member: str) -> bool:
-    """Whether an archive's member may be a filelist, by its name."""
+    """Return whether a file in an archive may be a filelist, by its name."""
     path = PurePosixPath(member)
     return path.suffix.lower() == ".txt" and not NO_LISTING.match(path.name) and not is_hidden(member)
 
 
 def looks_like_filelist(content: bytes) -> bool:
-    """Whether most lines begin with the path of a clip: an archive may hold other texts, and lists of mels."""
+    """Return whether most lines begin with the path of a clip: an archive may hold other texts, and lists of mels."""
     lines = [line for line in content.decode("latin-1").split("\n") if line.strip()]
-    return 2 * sum("|" in line and stem_and_suffix(line)[1] in AUDIO_SUFFIXES for line in lines) > len(lines)
+    return 2 * sum("|" in line and bool(audio_suffix(clip_path(line).name)) for line in lines) > len(lines)
 
 
-def stem_and_suffix(line: str) -> tuple[str, str]:
-    """Of the path that a line consists of or begins with; the suffix in small letters."""
-    path = PurePosixPath(line.split("|")[0].replace("\\", "/").strip())
-    return path.stem, path.suffix.lower()
+def clip_path(line: str) -> PurePosixPath:
+    """Return the path, composed and divided by /, that a line consists of or begins with."""
+    return PurePosixPath(composed(line.split("|")[0].replace("\\", "/").strip()))
 
 
-def parse_filelist(lines: Sequence[Line]) -> Iterator[Draft]:
-    """Every line's path and text; a third field is a speaker."""
-    for line in lines:
-        path, *fields = line.text.split("|")
+def parse_filelist(lines: Mapping[str, str]) -> Iterator[ListedRow]:
+    """Yield the path and the text of each line; a third field would be a speaker."""
+    for where, line in lines.items():
+        path, *fields = line.split("|")
         if len(fields) != 1:
             remedy = SPEAKERS_REMEDY if len(fields) > 1 else ""
-            fault = InputError(line.where, plural(len(fields) + 1, "field"), "2: path|text", remedy)
-            yield Draft(line.where, clip=path, fault=fault)
+            fault = InputError(where, plural(len(fields) + 1, "field"), "2: path|text", remedy)
+            yield ListedRow(where, path, fault=fault)
         else:
-            yield Draft(line.where, path, stem_and_suffix(path)[0], fields[0])
+            yield ListedRow(where, path, clip_path(path).stem, fields[0])
 
 
 def find_by_path(clips: Sequence[str]) -> Finder:
-    """Finds the clip at a path from the archive's top, its top folder or the listing's folder.
+    """Return what finds the clip at a path from the archive's top, its top folder or the listing's folder.
 
-    Else the path is of the machine where the listing was made (`DUMMY/a.wav`, `/data/wavs/a.wav`), and the file's name
-    tells: several clips may have it.
+    Any other path is one of the machine where the listing was made (`DUMMY/a.wav`, `/data/wavs/a.wav`): it means the
+    clips of its file name whose folders agree with it furthest, counted from the file upwards. There may be several.
     """
-    members = set(clips)
+    members = {composed(clip): clip for clip in reversed(clips)}  # of two that differ in form alone, the first
     by_name: dict[str, list[str]] = {}
     for clip in clips:
-        by_name.setdefault(PurePosixPath(clip).name, []).append(clip)
+        by_name.setdefault(composed(PurePosixPath(clip).name), []).append(clip)
 
     def find(clip: str, listing: str) -> Sequence[str]:
-        path = clip.replace("\\", "/").strip()
-        folder = posixpath.dirname(listing)
+        path = clip_path(clip)
+        folder = composed(posixpath.dirname(listing))
         for base in ("", folder.split("/")[0], folder):
             candidate = posixpath.normpath(posixpath.join(base, path))
             if candidate in members:
-                return [candidate]
-        return by_name.get(PurePosixPath(path).name, [])
+                return [members[candidate]]
+        alike = {member: _count_shared(path, member) for member in by_name.get(path.name, [])}
+        return [member for member, shared in alike.items() if shared == max(alike.values())]
 
     return find
 
 
-LAYOUT = Layout(
+def _count_shared(path: PurePosixPath, member: str) -> int:
+    """Return how many last parts, the file's name among them, a path and a clip's name have in common."""
+    shared = 0
+    for ours, theirs in zip(reversed(path.parts), reversed(PurePosixPath(composed(member)).parts), strict=False):
+        if ours != theirs:
+            break
+        shared += 1
+    return shared
+
+
+FORMAT = ListedFormat(
     files="*.txt of path|text",
     expected="filelists: *.txt with lines path|text, and the clips that they name",
     only_one=False,

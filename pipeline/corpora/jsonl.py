@@ -1,43 +1,45 @@
-"""Manifests of one JSON object a line, as NeMo's: a clip's path, its text, and what else is known of it."""
+"""Manifests as NeMo writes them: one JSON object a line, with a clip's path, its text and what else is known of it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError
-from pipeline.corpora.base import Draft, Layout, Line, is_hidden
-from pipeline.corpora.filelist import find_by_path, stem_and_suffix
+from pipeline.archives import is_hidden
+from pipeline.corpora.base import ListedFormat, ListedRow, composed
+from pipeline.corpora.filelist import clip_path, find_by_path
 
-PATH_KEYS = ("audio_filepath", "audio", "path")  # the first that is there
+PATH_KEYS = ("audio_filepath", "audio", "path")  # the first one that is there counts
 SPOKEN_KEYS = ("spoken_text", "normalized_text")
+WHOLE_FILES = "cut the recording into one file a clip"
 
 
 def is_manifest(member: str) -> bool:
-    """Whether an archive's member is a manifest, by its suffix."""
+    """Return whether a file in an archive is a manifest, by its name."""
     return PurePosixPath(member).suffix.lower() == ".jsonl" and not is_hidden(member)
 
 
-def parse_manifest(lines: Sequence[Line]) -> Iterator[Draft]:
-    """Every line's clip, texts and id (without one, the path's stem); keys that are not known here are left alone."""
-    for line in lines:
+def parse_manifest(lines: Mapping[str, str]) -> Iterator[ListedRow]:
+    """Yield the clip, the texts and the id (without one, the path's stem) of each line; unknown keys are ignored."""
+    for where, line in lines.items():
         path = ""
         try:
-            entry = _parse_object(line)
-            path = _find_text(entry, PATH_KEYS, line.where) or ""
-            yield _make_draft(entry, path, line.where)
+            entry = _parse_object(where, line)
+            path = _find_text(entry, PATH_KEYS, where) or ""
+            yield _make_row(entry, path, where)
         except InputError as fault:
-            yield Draft(line.where, clip=path, fault=fault)
+            yield ListedRow(where, path, fault=fault)
 
 
-def _parse_object(line: Line) -> dict[str, object]:
+def _parse_object(where: str, line: str) -> dict[str, object]:
     try:
-        entry = json.loads(line.text, object_pairs_hook=_refuse_twins)
+        entry = json.loads(line, object_pairs_hook=_refuse_twins)
     except (ValueError, RecursionError) as error:
-        raise InputError(line.where, f"no JSON ({error})", "one object a line") from None
+        raise InputError(where, f"not JSON ({error})", "one object a line") from None
     if not isinstance(entry, dict):
-        raise InputError(line.where, f"{type(entry).__name__}", "an object, {…}")
+        raise InputError(where, f"{type(entry).__name__}", "an object, {…}")
     return entry
 
 
@@ -48,22 +50,23 @@ def _refuse_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return entry
 
 
-def _make_draft(entry: dict[str, object], path: str, where: str) -> Draft:
+def _make_row(entry: Mapping[str, object], path: str, where: str) -> ListedRow:
     if not path:
         raise InputError(where, "no path of a clip", f"the key {' or '.join(PATH_KEYS)}")
     if entry.get("offset"):
-        remedy = "cut the recording into one file a clip"
-        raise InputError(where, f"offset {entry['offset']!r}: a part of a file", "whole files", remedy)
+        raise InputError(where, f"offset {entry['offset']!r}: a part of a file", "whole files", WHOLE_FILES)
     text = _find_text(entry, ("text",), where)
     if text is None:
         raise InputError(where, "no text", "the key text")
     clip_id = _find_text(entry, ("id",), where)
-    spoken_text = _find_text(entry, SPOKEN_KEYS, where)
-    return Draft(where, path, stem_and_suffix(path)[0] if clip_id is None else clip_id, text, spoken_text)
+    clip_id = clip_path(path).stem if clip_id is None else composed(clip_id.strip())
+    duration = entry.get("duration")
+    duration_s = float(duration) if isinstance(duration, int | float) and not isinstance(duration, bool) else None
+    return ListedRow(where, path, clip_id, text, _find_text(entry, SPOKEN_KEYS, where), duration_s)
 
 
-def _find_text(entry: dict[str, object], keys: Sequence[str], where: str) -> str | None:
-    """The value of the first key that is there and not null."""
+def _find_text(entry: Mapping[str, object], keys: Sequence[str], where: str) -> str | None:
+    """Return the value of the first of the keys that is there and not null, or None."""
     for key in keys:
         value = entry.get(key)
         if isinstance(value, str):
@@ -73,7 +76,7 @@ def _find_text(entry: dict[str, object], keys: Sequence[str], where: str) -> str
     return None
 
 
-LAYOUT = Layout(
+FORMAT = ListedFormat(
     files="*.jsonl",
     expected='manifests: *.jsonl with lines {"audio_filepath": …, "text": …}, and the clips that they name',
     only_one=False,

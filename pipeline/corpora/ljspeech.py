@@ -1,13 +1,14 @@
-"""LJSpeech's layout: `metadata.csv` beside `wavs/`, rows `id|raw text|spoken text` or `id|text`, no quoting."""
+"""LJSpeech's format: `metadata.csv` beside `wavs/`, rows `id|raw text|spoken text` or `id|text`, without quoting."""
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from dtc.errors import InputError, plural
-from pipeline.corpora.base import Draft, Finder, Layout, Line
+from dtc.errors import InputError, named, plural
+from pipeline.corpora.base import Finder, ListedFormat, ListedRow, audio_suffix, composed
 
 METADATA = "metadata.csv"
 WAVS = "wavs"
@@ -15,38 +16,61 @@ COLUMNS = {2: "id|text", 3: "id|raw text|spoken text"}
 
 
 def is_metadata(member: str) -> bool:
-    """Whether an archive's member is the corpus's metadata.csv: at the top, or one folder down."""
+    """Return whether a file in an archive is the corpus's metadata.csv: at the top, or one folder down."""
     path = PurePosixPath(member)
     return path.name == METADATA and len(path.parts) <= 2
 
 
-def parse_metadata(lines: Sequence[Line]) -> Iterator[Draft]:
-    """A field may hold quotation marks and commas; only `|` and the end of the line divide.
+def parse_metadata(lines: Mapping[str, str]) -> Iterator[ListedRow]:
+    """Yield a row for each line. Quotation marks and commas mean themselves; only `|` divides a line.
 
-    Most lines tell whether there are two columns or three; the others are faulty.
+    Most lines tell whether there are two columns or three; the other lines are faulty.
     """
-    widths = Counter(line.text.count("|") + 1 for line in lines)
+    widths = Counter(line.count("|") + 1 for line in lines.values())
     width = max(reversed(COLUMNS), key=lambda columns: widths[columns])
-    for line in lines:
-        fields = line.text.split("|")
+    for where, line in lines.items():
+        fields = line.split("|")
+        clip_id = composed(fields[0].strip())
+        clip = clip_id.removesuffix(audio_suffix(clip_id))
         if len(fields) != width:
-            fault = InputError(line.where, plural(len(fields), "field"), f"{width}: {COLUMNS[width]}")
-            yield Draft(line.where, clip=fields[0], id=fields[0], fault=fault)
+            fault = InputError(where, plural(len(fields), "field"), f"{width}: {COLUMNS[width]}")
+            yield ListedRow(where, clip, clip_id, fault=fault)
         else:
-            yield Draft(line.where, fields[0], fields[0], fields[1], fields[2] if width == 3 else None)
+            yield ListedRow(where, clip, clip_id, fields[1], fields[2] if width == 3 else None)
 
 
-def _make_finder(clips: Sequence[str]) -> Finder:
-    """Finds `wavs/ID.*`. Of two clips of one id the first is meant; the other is left over, and a fault."""
-    by_id: dict[str, str] = {}
+def find_in_wavs(clips: Sequence[str]) -> Finder:
+    """Return what finds `wavs/ID.*`: beside the metadata, or else in the first folder of this name.
+
+    Of two clips of one id the first is meant; the other is left over, and a fault.
+    """
+    by_id: dict[str, list[str]] = {}
     for clip in clips:
         path = PurePosixPath(clip)
         if path.parent.name == WAVS:
-            by_id.setdefault(path.stem, clip)
-    return lambda clip, listing: [by_id[clip]] if clip in by_id else []
+            by_id.setdefault(composed(path.stem), []).append(clip)
+
+    def find(clip: str, listing: str) -> Sequence[str]:
+        folder = posixpath.join(posixpath.dirname(listing), WAVS)
+        found = sorted(by_id.get(clip, []), key=lambda member: posixpath.dirname(member) != folder)
+        return found[:1]
+
+    return find
 
 
-LAYOUT = Layout(
+def check_wavs(archive: str, listing: str, clips: Sequence[str]) -> None:
+    """Raise InputError where there are clips, but none in a folder wavs."""
+    if not clips or any(PurePosixPath(clip).parent.name == WAVS for clip in clips):
+        return
+    top = posixpath.dirname(listing) or "."
+    folders = Counter(posixpath.relpath(posixpath.dirname(clip) or ".", top) for clip in clips)
+    places = [folder for folder, _ in folders.most_common()]
+    found = f"in {named([f'{place}/' for place in places])}" if places != ["."] else f"beside {METADATA}"
+    remedy = f"rename the folder to {WAVS}" if len(places) == 1 and places != ["."] else f"move them to {WAVS}/"
+    raise InputError(archive, f"the clips lie {found}", f"{WAVS}/", remedy)
+
+
+FORMAT = ListedFormat(
     files=METADATA,
     expected=f"LJSpeech's layout: NAME/{METADATA} and NAME/{WAVS}/*.wav",
     only_one=True,
@@ -54,5 +78,6 @@ LAYOUT = Layout(
     looks_right=lambda content: True,
     parse=parse_metadata,
     call_clip=f"{WAVS}/{{}}.*",
-    make_finder=_make_finder,
+    make_finder=find_in_wavs,
+    check_places=check_wavs,
 )

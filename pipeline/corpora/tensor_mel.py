@@ -17,14 +17,15 @@ from dtc.errors import InputError
 from dtc.provenance import md5_of, read_chunks
 from dtc.text.symbols import TextConfig, text_to_ids
 from pipeline.corpora import CorpusConfig
-from pipeline.features import Features, FeaturesConfig
+from pipeline.corpora.base import PreparedFormat
+from pipeline.features import FeatureRecipe, Features, FeaturesConfig
 from pipeline.limits import FACTS, VerifyConfig, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
 from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardJob, ShardMaker
 from pipeline.split import SPLITS, Split
 from pipeline.tensor_mel_files import CONVERT_AGAIN, OpenSplit, SetFacts, in_one_line, open_split
-from pipeline.verify import CorpusFindings, Fault
+from pipeline.verify import CorpusFindings, CorpusSettings, Fault
 
 VERIFY_AGAIN = "run `dtc verify` again"
 
@@ -245,3 +246,27 @@ def _identity(file: Path) -> tuple[int, int]:
 def _opened(file: Path, mtime_ns: int, size_bytes: int) -> tuple[OpenSplit, dict[str, int]]:
     split = open_split(file)
     return split, {clip.id: number for number, clip in enumerate(split.clips)}
+
+
+class TensorMel(PreparedFormat):
+    """The format of what `dtc convert` wrote, as `pipeline.corpora.FORMATS` offers it to the stages."""
+
+    def fetch(self, corpus: CorpusConfig, raw: Path, part: Path, advance: Advance) -> bool:
+        """Put the files that `corpus` names into `raw`. Return whether they had to be copied."""
+        return fetch_converted(corpus, raw, part, advance)
+
+    def verify(self, raw: Path, settings: CorpusSettings, advance: Callable[[str], None]) -> CorpusFindings:
+        """Check every clip of the files in `raw`."""
+        corpus, recording, audio = settings.corpus, settings.recording, settings.audio
+        return verify_tensor_mel(raw, corpus, recording, settings.verify, audio, settings.text, advance)
+
+    def open(
+        self, raw: Path, corpus: CorpusConfig, recipe: FeatureRecipe, manifest: Iterable[ManifestRow]
+    ) -> tuple[ShardMaker, list[Split], Callable[[], str]]:
+        """Return what makes shards of the files in `raw`, the split of each clip, and the MD5 of the archive."""
+        require_packable(recipe.features)
+        verify_converted(corpus, raw)
+        return ConvertedMaker(raw, recipe), converted_splits(manifest), lambda: set_facts(corpus, raw).corpus_md5
+
+
+FORMAT = TensorMel()

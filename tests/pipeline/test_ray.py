@@ -18,7 +18,7 @@ from pipeline.limits import VerifyConfig
 from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardJob, ShardMaker, contents_of, places_of, plan_jobs
 from pipeline.shards import BuiltShard
-from pipeline.verify import verify_corpus
+from pipeline.verify import CorpusSettings, verify_corpus
 from stages.params import load_params
 
 RAY = DistributedConfig(engine="ray", workers=2, ray_address=None)
@@ -69,7 +69,7 @@ def test_the_same_bytes_though_a_worker_is_killed(
         PARAMS.verify.model_dump() | {"min_duration_s": 0.1, "max_characters_per_s": 200.0}
     )
     corpus = CorpusConfig.model_validate(PARAMS.corpus.model_dump() | {"md5": None, "sha256": None})
-    rows = verify_corpus(archive, corpus, AS_IT_IS, bounds, audio, PARAMS.text, lambda clip: None).rows
+    rows = verify_corpus(archive, CorpusSettings(corpus, AS_IT_IS, bounds, audio, PARAMS.text), lambda clip: None).rows
     assert len(rows) == 10
     recipe, splits = FeatureRecipe(AS_IT_IS, audio, FeaturesConfig(stft=True, clips_per_shard=3)), ["train"] * 10
     local = [ShardMaker(archive, recipe).build(job) for job in plan_jobs(places_of(rows), splits, 3, frozenset())]

@@ -152,11 +152,11 @@ def test_lists_that_are_not_there_or_in_another_encoding(tmp_path: Path) -> None
             assign_splits(["a"], NVIDIA, tmp_path)
         assert str(error.value) == (
             f"split.lists: no folder {tmp_path}/nvidia-ljspeech, expected one of {tmp_path}/ ({known}); "
-            "put validation.txt and test.txt there, and train.txt where not all others train; or name another"
+            "put validation.txt and test.txt there, and train.txt to refuse unlisted clips; or name another folder"
         )
     (tmp_path / "nvidia-ljspeech").mkdir()
     (tmp_path / "nvidia-ljspeech/validation.txt").write_bytes("é".encode("latin-1"))
-    with pytest.raises(InputError, match=r"validation\.txt: byte 0 is no UTF-8"):
+    with pytest.raises(InputError, match=r"validation\.txt: byte 0 is not UTF-8"):
         assign_splits(["a"], NVIDIA, tmp_path)
 
 
@@ -166,7 +166,7 @@ def test_lists_that_are_not_there_or_in_another_encoding(tmp_path: Path) -> None
         (by_hash(), ["train", "test"], "hash leaves validation without one of 2 clips, expected clips in every split; for few clips set split.method to ratio, which meets the shares exactly; or record more"),
         (by_ratio(), ["train", "validation"], "ratio leaves test without one of 2 clips, expected clips in every split; raise split.test_share, or record more"),
         (by_ratio(), ["test"], "ratio leaves train without one of 1 clip, expected clips in every split; lower split.validation_share or split.test_share, or record more"),
-        (NVIDIA, ["train"] * 3, "lists leaves validation without one of 3 clips, expected clips in every split; list clips of this corpus in splits/nvidia-ljspeech/validation.txt, or set split.method to ratio, which wants no lists"),
+        (NVIDIA, ["train"] * 3, "lists leaves validation without one of 3 clips, expected clips in every split; list clips of this corpus in splits/nvidia-ljspeech/validation.txt, or set split.method to ratio, which needs no lists"),
     ],
 )  # fmt: skip
 def test_an_empty_split_names_the_way_out_of_its_method(config: SplitConfig, splits: list[Split], line: str) -> None:

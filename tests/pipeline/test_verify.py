@@ -21,7 +21,7 @@ from pipeline.corpora import CorpusConfig
 from pipeline.limits import KINDS, VerifyConfig
 from pipeline.manifest import ManifestRow, read_manifest, write_manifest
 from pipeline.recording import RecordingConfig
-from pipeline.verify import CorpusFindings, verify_corpus
+from pipeline.verify import CorpusFindings, CorpusSettings, verify_corpus
 from tests.conftest import REPOSITORY, default_params
 
 CLIPS = {"a": "one", "b": "two", "c": "three"}
@@ -29,21 +29,25 @@ LJSPEECH_SAMPLE = REPOSITORY.parent / "shared/data/ljspeech-sample.tar.bz2"
 MakeSound = Callable[..., bytes]
 
 
-def sections(audio: AudioConfig, **changes: Any) -> tuple[Any, ...]:
-    """Those of params.yaml that decide, in the order of verify_corpus; tones may be short, and their texts quick.
+def settings(audio: AudioConfig, **changes: Any) -> CorpusSettings:
+    """The sections of params.yaml; clips may be short and their texts quick, as the clips of the tests are.
 
-    `changes` are of the sections recording and verify.
+    `changes` are of the sections recording, verify and corpus.
     """
     tree = default_params()
-    for section, values in (("verify", {"min_duration_s": 0.1, "max_characters_per_s": 200.0}), ("recording", {})):
+    for section, values in (
+        ("verify", {"min_duration_s": 0.1, "max_characters_per_s": 200.0}),
+        ("recording", {}),
+        ("corpus", {}),
+    ):
         tree[section] |= values | {key: value for key, value in changes.items() if key in tree[section]}
-    recording = parse_section(tree["recording"], RecordingConfig, "recording")
-    config = parse_section(tree["verify"], VerifyConfig, "verify")
-    corpus, text = (
+    return CorpusSettings(
         parse_section(tree["corpus"], CorpusConfig, "corpus"),
+        parse_section(tree["recording"], RecordingConfig, "recording"),
+        parse_section(tree["verify"], VerifyConfig, "verify"),
+        audio,
         parse_section(tree["text"], TextConfig, "text"),
     )
-    return corpus, recording, config, audio, text
 
 
 def audited(source: Path, audio: AudioConfig, **changes: Any) -> CorpusFindings:
@@ -53,7 +57,7 @@ def audited(source: Path, audio: AudioConfig, **changes: Any) -> CorpusFindings:
         archive = source.parent / f"{source.name}.tar"
         pack_folder(source, archive)
     seen: list[str] = []
-    found = verify_corpus(archive, *sections(audio, **changes), seen.append)
+    found = verify_corpus(archive, settings(audio, **changes), seen.append)
     assert len(seen) == len(set(seen)) == len(found.names), "every clip is told, once"
     assert {fault.kind for fault in found.faults} <= KINDS.keys()
     assert {row.id for row in found.rows}.isdisjoint(fault.id for fault in found.faults)
@@ -106,7 +110,7 @@ def test_a_folder_is_audited_as_the_archive_that_it_becomes(corpus: Path, audio:
     (corpus / ".git/x.wav").write_bytes(b"a version control's")
     (corpus / "wavs/b.wav").write_bytes(b"no sound")
     packed = audited(corpus, audio)
-    found = verify_corpus(corpus, *sections(audio), lambda clip: None)
+    found = verify_corpus(corpus, settings(audio), lambda clip: None)
     assert found.rows == [replace(row, first_byte=None) for row in packed.rows]
     assert [str(fault.error) for fault in found.faults] == [
         line.replace("voice.tar:", "voice:") for _, line in lines(packed)
@@ -376,7 +380,7 @@ def test_a_listing_that_is_no_utf_8_concerns_every_clip(corpus: Path, audio: Aud
     (corpus / "metadata.csv").write_bytes("a|A|a\nb|B|café\nc|C|c\n".encode("latin-1"))
     ((kind, line),) = lines(audited(corpus, audio))
     assert kind == "corpus"
-    assert line.startswith("voice.tar:voice/metadata.csv:2: byte 13 is no UTF-8")
+    assert line.startswith("voice.tar:voice/metadata.csv:2: byte 13 is not UTF-8")
 
 
 def test_no_listing_and_no_rows(corpus: Path, audio: AudioConfig) -> None:
@@ -414,7 +418,7 @@ def test_real_clips_have_no_faults(audio: AudioConfig) -> None:
 )
 def test_bounds_the_wrong_way_round_are_refused(audio: AudioConfig, changes: dict[str, float], line: str) -> None:
     with pytest.raises(ValueError, match=line):
-        sections(audio, **changes)
+        settings(audio, **changes)
 
 
 ROW = ManifestRow("a", "é|\u2028", "e", "wavs/a.wav", "0" * 32, 4800, 512, 9644, 16000, 1, 7)
@@ -447,7 +451,7 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, last: str) -> None:
     path.write_text(path.read_text() + last)
     with pytest.raises(InputError) as error:
         list(read_manifest(path))
-    assert str(error.value).startswith(f"{path}:2: no row of a manifest (")
+    assert str(error.value).startswith(f"{path}:2: not a row of a manifest (")
     assert str(error.value).endswith("; run `dtc verify` again")
 
 

@@ -139,7 +139,7 @@ def test_every_fault_is_named_by_its_path_and_mended(voice: Path) -> None:
         "• recording.channels: left, right or mean in params.yaml mends the 2 faults of kind channels",
         "• audio.faulty_clips".replace("audio", "verify")
         + ": skip leaves out what has faults and trains on the rest: 9 of 12 clips, 0.1 minutes",
-        "• several sampling rates: often several sources, which a voice may not sound alike in",
+        "• several sampling rates: often of several sources, between which the sound of a voice differs",
     ]
     Path("params.yaml").write_text(preset({"recording.resample": True, "recording.channels": "mean"}, 24000))
     lines, errors = checked("voice", code=2)
@@ -174,7 +174,7 @@ def test_a_few_faults_of_each_kind_are_shown(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_rate_of_most_clips_counts_not_of_the_first(voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_check, "CLIPS_ASKED", 2)
+    monkeypatch.setattr(corpus_check, "CLIPS_READ_FIRST", 2)
     for number in range(3):
         soundfile.write(voice / f"wavs/c{number:02d}.wav", speech(number, sampling_rate=8000), 8000)
     lines, errors = checked("voice", code=2)

@@ -28,7 +28,7 @@ MODULES = {
 HARMLESS = {"dtc", "dtc.config", "dtc.registry", "dtc.audio_config", "dtc.vocoder.configs", "dtc.vocoder.base", "pipeline.config", "dtc.errors", "dtc.files", "dtc.provenance", "dtc.text", "dtc.evaluation", "stages", "stages.paths", "stages.progress", "pipeline"}  # fmt: skip
 # What makes the spoken texts of written ones, judges the clips, and computes their features, where that is done before.
 SPOKEN = {"dtc.text.abbreviations", "dtc.text.characters", "dtc.text.english", "dtc.text.numbers_in_words"}
-VERIFY = {"pipeline.archives", "pipeline.verify", "pipeline.limits", "pipeline.archive_members", "pipeline.zip_archives",
+VERIFY = {"pipeline.archives", "pipeline.verify", "pipeline.limits", "pipeline.archive_members",
          "pipeline.corpora", *(f"pipeline.corpora.{name}" for name in ("base", "filelist", "jsonl", "listing", "ljspeech", "tensor_mel")), "pipeline.manifest"}  # fmt: skip
 DECODING = {"dtc.silence", "pipeline.decoding", "pipeline.compressed", "pipeline.wave_chunks"}
 FEATURES = SPOKEN | DECODING | {"dtc.audio", "pipeline.recording", "dtc.text.symbols", "pipeline.features"}

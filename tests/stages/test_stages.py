@@ -203,7 +203,7 @@ def test_a_cut_archive(project: Project) -> None:
     archive = Path("data/raw/tones.tar")
     archive.write_bytes(archive.read_bytes()[:20000])
     assert project.run("verify", code=2).startswith(
-        "data/raw/tones.tar: does not read as a tar or zip archive (it ends early)"
+        "data/raw/tones.tar: does not read as a tar or zip archive (unexpected end of data)"
     )
     archive.unlink()
     prepare(project)

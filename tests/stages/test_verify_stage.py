@@ -145,7 +145,7 @@ def test_a_row_without_a_clip_leaves_no_clip_out(project: Project) -> None:
 @pytest.mark.parametrize(
     ("listing", "line"),
     [
-        (b"clip-000|A|caf\xe9\n", "tones.tar:recordings/metadata.csv:1: byte 14 is no UTF-8"),
+        (b"clip-000|A|caf\xe9\n", "tones.tar:recordings/metadata.csv:1: byte 14 is not UTF-8"),
         (b"clip-000|A|\n", "tones.tar:recordings/metadata.csv:1: empty text of clip-000"),
     ],
 )
@@ -166,7 +166,7 @@ def test_one_of_two_lists_that_cannot_be_read_is_never_skipped(project: Project)
     (project.corpus / "validation.txt").write_text("".join(rows[8:]), encoding="latin-1")
     project.write_params({"verify.faulty_clips": "skip"})
     project.run("download")
-    assert project.run("verify", code=2).startswith("tones.tar:recordings/validation.txt:1: byte 21 is no UTF-8")
+    assert project.run("verify", code=2).startswith("tones.tar:recordings/validation.txt:1: byte 21 is not UTF-8")
     (project.corpus / "validation.txt").write_text("".join(rows[8:]), encoding="utf-8")
     project.run("download")
     project.run("verify")
