@@ -1,11 +1,11 @@
-"""Check that an Ogg, MP3 or FLAC file is whole and undamaged, and remove ID3 tags, for what libsndfile does not check.
+"""Check that an Ogg, MP3 or FLAC file is whole and undamaged, and remove ID3 tags.
 
 libsndfile skips a damaged page of an Ogg file. It estimates the length of an MP3 without a Xing frame from the first
 frame, and stops there. It does not compare a FLAC with its MD5.
 
 PyAV 18.1.0 (FFmpeg) was measured as an alternative. It skips damaged pages of an Ogg file and damaged frames of a FLAC,
 and decodes a cut Ogg or MP3 as if it were whole. It gives other last bits for Ogg Vorbis than libsndfile. It is 103 MB
-installed, with GPL libraries. So libsndfile decodes, and the exact checks are here.
+installed, with GPL libraries. So libsndfile decodes, and the exact checks that it lacks are here.
 
 The sound of an MP3 has no checksum: a changed bit in it is not found, one in a frame header is.
 Sources: RFC 3533 (Ogg), RFC 9639 (FLAC), ISO/IEC 11172-3 and 13818-3 (MP3).
@@ -22,10 +22,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from dtc.errors import InputError
+from pipeline.wave_chunks import BYTE_ORDERS
 
 COPY = "copy it again"
 RE_ENCODE = "re-encode it from the original"
-SOUND_MARKS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"fLaC", b"OggS")
+SOUND_MARKS = (*BYTE_ORDERS, b"fLaC", b"OggS")
 
 # ── tags ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -57,22 +58,18 @@ def _has_id3v1(source: bytes) -> bool:
 
 # ── Ogg ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-OGG_HEADER = struct.Struct("<4sBBqIIIB")
+OGG_HEADER = struct.Struct("<5xB8xIIIB")
 FIRST_PAGE, LAST_PAGE = 2, 4  # flags
 REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class OggPage(NamedTuple):
-    """The header of an Ogg page."""
+    """A page of an Ogg file."""
 
-    mark: bytes
-    version: int
     flags: int
-    granule: int
     stream: int
     number: int  # of the page in its stream
-    checksum: int
-    segments: int
+    size: int  # bytes
 
 
 def check_ogg(source: bytes, where: str) -> None:
@@ -80,12 +77,12 @@ def check_ogg(source: bytes, where: str) -> None:
     pages: list[OggPage] = []
     position = 0
     while position < len(source):
-        page, size = _read_page(source, position, len(pages), where)
+        page = _read_page(source, position, len(pages), where)
         follows = bool(pages) and page.stream == pages[-1].stream and not page.flags & FIRST_PAGE
         if follows and page.number != pages[-1].number + 1:
             raise InputError(where, f"damaged: a page is missing before page {len(pages)}", "all Ogg pages", COPY)
         pages.append(page)
-        position += size
+        position += page.size
     streams = max(len({page.stream for page in pages}), sum(bool(page.flags & FIRST_PAGE) for page in pages))
     if streams != 1:
         raise InputError(where, f"{streams} streams in an Ogg file", "1", "re-encode it as one stream")
@@ -94,20 +91,19 @@ def check_ogg(source: bytes, where: str) -> None:
         raise InputError(where, "its last page is not marked as the last", "a finished Ogg stream", RE_ENCODE)
 
 
-def _read_page(source: bytes, position: int, number: int, where: str) -> tuple[OggPage, int]:
-    """Return the header and the size of the page at a position."""
+def _read_page(source: bytes, position: int, number: int, where: str) -> OggPage:
+    """Return the page at a position; `number` counts the pages before it."""
     if not b"OggS".startswith(source[position : position + 4]):
         raise InputError(where, f"damaged: no page at byte {position:,}", "an Ogg page", COPY)
-    if position + OGG_HEADER.size > len(source):
-        raise InputError(where, f"ends after {number} pages", "whole Ogg pages", COPY)
-    page = OggPage._make(OGG_HEADER.unpack_from(source, position))
-    body = position + OGG_HEADER.size + page.segments
-    end = body + sum(source[body - page.segments : body])
+    header = source[position : position + OGG_HEADER.size].ljust(OGG_HEADER.size, b"\xff")
+    flags, stream, stream_number, checksum, segments = OGG_HEADER.unpack(header)
+    body = position + OGG_HEADER.size + segments
+    end = body + sum(source[body - segments : body])
     if end > len(source):
         raise InputError(where, f"ends after {number} pages", "whole Ogg pages", COPY)
-    if ogg_checksum(source[position : position + 22] + bytes(4) + source[position + 26 : end]) != page.checksum:
+    if ogg_checksum(header[:22] + bytes(4) + source[position + 26 : end]) != checksum:
         raise InputError(where, f"damaged: page {number} does not match its checksum", "a whole Ogg page", COPY)
-    return page, end - position
+    return OggPage(flags, stream, stream_number, end - position)
 
 
 def ogg_checksum(page: bytes) -> int:
@@ -122,7 +118,7 @@ def ogg_checksum(page: bytes) -> int:
 # ── MP3 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 MPEG_1 = 3
-RATES_HZ = {MPEG_1: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+MPEG_RATES_HZ = {MPEG_1: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
 SAME_STREAM = 0xFFFE0C00  # bits of a frame header that do not change within a file
@@ -143,7 +139,7 @@ class Mp3Frame(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of the frame with its header; 0 if the header is not valid or does not tell."""
-        rates, rate = RATES_HZ.get(self.header >> 19 & 3, ()), self.header >> 10 & 3
+        rates, rate = MPEG_RATES_HZ.get(self.header >> 19 & 3, ()), self.header >> 10 & 3
         kbits = (KBITS_1 if self.is_mpeg_1 else KBITS_2)[self.header >> 12 & 15]
         if self.header >> 21 != 0x7FF or self.header >> 17 & 3 != 1 or rate >= len(rates) or not kbits:
             return 0

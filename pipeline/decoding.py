@@ -15,7 +15,7 @@ import soundfile
 from jaxtyping import Shaped
 
 from dtc.errors import InputError
-from pipeline.compressed import check_flac, check_ogg, is_mp3, with_frame_count, without_tags
+from pipeline.compressed import SOUND_MARKS, check_flac, check_ogg, is_mp3, with_frame_count, without_tags
 from pipeline.wave_chunks import WaveParts, read_wave_parts
 
 EXPECTED = "a WAV, FLAC, Ogg Vorbis, Opus or MP3 file"
@@ -80,7 +80,8 @@ def _decode_by_libsndfile(source: bytes, where: str) -> Decoded:
             samples = np.concatenate(list(_blocks(file, where)))
             declared, sampling_rate, subtype = file.frames, file.samplerate, file.subtype
     except soundfile.LibsndfileError as error:
-        remedy = "copy it again, or remove it and its row"
+        is_known = source[:4] in SOUND_MARKS or is_mp3(source)
+        remedy = "it is damaged: copy it again" if is_known else "copy it again, or remove it and its row"
         raise InputError(where, f"does not decode ({error.error_string})", EXPECTED, remedy) from None
     if len(samples) < declared < UNKNOWN_FRAMES:
         raise InputError(where, f"ends after {len(samples)} samples", f"{declared}", "copy it again")

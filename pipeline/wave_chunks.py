@@ -60,7 +60,7 @@ def read_wave_parts(source: bytes, where: str) -> WaveParts | None:
     """Return the format and the samples of a WAV file (RIFF, RIFX, RF64 or BW64); None if it is no WAV.
 
     Samples whose size is a placeholder, or 0 with samples behind it, reach to the end of the file.
-    Raises InputError, naming `where`, if a chunk is missing, the samples end early, there are two `data` chunks, or
+    Raises InputError, naming `where`, if a chunk is missing, the samples end early, there are several `data` chunks, or
     more sound follows than the header counts.
     """
     byte_order = BYTE_ORDERS.get(source[:4])
@@ -72,8 +72,9 @@ def read_wave_parts(source: bytes, where: str) -> WaveParts | None:
     if not data or form is None or form.start > data[0].start:
         found = "does not decode (a WAV without a format or without samples)"
         raise InputError(where, found, "the chunks `fmt ` and `data`", "copy it again, or remove it and its row")
-    if sum(chunk.size > 0 for chunk in data) > 1:
-        raise InputError(where, f"{len(data)} `data` chunks in a WAV", "1", "export it again as a plain WAV")
+    if sum(chunk.size > 0 for chunk in chunks if chunk.name in (b"data", *BYTE_ORDERS)) > 1:
+        found = "several `data` chunks, or a second WAV behind the first"
+        raise InputError(where, found, "one", "export it again as one plain WAV")
     first = next((chunk for chunk in data if chunk.size), data[0])
     parts = WaveParts(byte_order, source[form.start : form.start + form.size], memoryview(source)[first.start :])
     size = _data_size(source, first, chunks, byte_order)

@@ -9,6 +9,10 @@ import soundfile
 from pipeline.compressed import Mp3Frame
 
 RAMP = np.arange(-1000, 1000, dtype=np.int16)
+NOISE = np.random.default_rng(0).normal(0.0, 0.1, 16000)
+VORBIS = {"format": "OGG", "subtype": "VORBIS"}
+OPUS = {"format": "OGG", "subtype": "OPUS"}
+MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III"}
 
 
 def sound_file(samples: np.ndarray, sampling_rate: int = 16000, **format: object) -> bytes:
@@ -32,6 +36,12 @@ def patched(content: bytes, at: int, new: bytes) -> bytes:
 def with_data_size(wave: bytes, size: int) -> bytes:
     """Return a WAV of libsndfile whose header has another size of the data."""
     return patched(wave, 40, struct.pack("<I", size))
+
+
+def flac_of_length(samples: int) -> bytes:
+    """Return a FLAC of RAMP whose header says another number of samples (36 bits; 0: unknown)."""
+    content = sound_file(RAMP, format="FLAC")
+    return patched(content, 21, bytes([content[21] & 0xF0 | samples >> 32]) + struct.pack(">I", samples & 0xFFFFFFFF))
 
 
 def id3_tag(size: int) -> bytes:

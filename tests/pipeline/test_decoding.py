@@ -13,28 +13,23 @@ from hypothesis import strategies as st
 
 from dtc.errors import InputError
 from pipeline import decoding
-from pipeline.compressed import LAST_PAGE, Mp3Frame
 from pipeline.decoding import decode
 from tests.pipeline.sounds import (
+    MP3,
+    NOISE,
+    OPUS,
     RAMP,
+    VORBIS,
+    flac_of_length,
     id3_tag,
-    ogg_page,
-    ogg_pages,
     patched,
     sound_file,
     tone,
     with_data_size,
-    without_first_frame,
 )
 
 LOSSY = 0.02  # RMS of what a codec at its default quality may change of a tone with amplitude 0.3
 RAMP_8_BITS = np.arange(-128, 128, dtype=np.int16) * 256
-VORBIS = {"format": "OGG", "subtype": "VORBIS"}
-OPUS = {"format": "OGG", "subtype": "OPUS"}
-MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III"}
-NOISE = np.random.default_rng(0).normal(0.0, 0.1, 16000)
-STREAM = np.random.default_rng(1).integers(-9000, 9000, 28800).astype(np.int16)
-WAVE = sound_file(STREAM)
 
 # ── whole files ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -102,225 +97,6 @@ def test_a_plain_wave_is_read_as_libsndfile_reads_it(
         decode(content[:36] + extra + content[36:-1], "clip")
 
 
-# ── WAV headers ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFD8, 0xFFFFFFF0, 0xFFFFFFFF])
-@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_U8", "ALAW"])
-def test_a_header_that_was_never_finished_hides_no_samples(size: int, subtype: str) -> None:
-    """In A-law, digital silence is the letter U, which could be the name of a chunk."""
-    whole = sound_file(np.append(np.zeros(400), STREAM / 32768.0), subtype=subtype)
-    at = whole.index(b"data")
-    decoded = decode(patched(whole, at + 4, struct.pack("<I", size)), "clip").samples
-    assert np.array_equal(decoded, decode(whole, "clip").samples)
-    assert len(decoded) == 29200
-
-
-def test_an_empty_wave_with_a_comment_has_no_samples() -> None:
-    comment = b"LIST" + struct.pack("<I", 4) + b"INFO"
-    with pytest.raises(InputError, match=r"^a: no samples, expected speech; remove its row or record it again$"):
-        decode(sound_file(RAMP[:0]) + comment, "a")
-
-
-def test_sound_that_the_header_does_not_count_is_named() -> None:
-    with pytest.raises(InputError) as error:
-        decode(with_data_size(WAVE, 2000), "a")
-    found = "a: 55,600 bytes behind the 1000 samples that the header counts, expected a finished header"
-    assert str(error.value) == f"{found}; export it again: the header was never finished"
-
-
-@pytest.mark.parametrize("behind", [b"\0" * 9000, b"\xff" * 200, b"TAG" + bytes(125), b"LIST\xff\xff\0\0cut off"])
-def test_a_little_garbage_behind_the_samples_is_ignored(behind: bytes) -> None:
-    assert np.array_equal(decode(WAVE + behind, "clip").samples[:, 0], STREAM)
-
-
-def test_a_chunk_of_odd_size_without_its_byte_of_padding_is_passed() -> None:
-    content = WAVE[:36] + b"note" + struct.pack("<I", 3) + b"abc" + WAVE[36:]
-    assert np.array_equal(decode(content, "clip").samples[:, 0], STREAM)
-
-
-def test_two_data_chunks_are_refused() -> None:
-    half = struct.pack("<I", 28800)
-    content = WAVE[:36] + b"data" + half + WAVE[44:28844] + b"data" + half + WAVE[28844:]
-    message = r"^a: 2 `data` chunks in a WAV, expected 1; export it again as a plain WAV$"
-    with pytest.raises(InputError, match=message):
-        decode(content, "a")
-
-
-@pytest.mark.parametrize("mark", [b"RF64", b"BW64"])
-@pytest.mark.parametrize("size", [57600, 0, 0xFFFFFFFFFFFFFFFF])
-def test_a_wave_of_64_bits_is_read(mark: bytes, size: int) -> None:
-    sizes = b"ds64" + struct.pack("<IQQQI", 28, len(WAVE) + 28, size, 28800, 0)
-    content = mark + b"\xff" * 4 + b"WAVE" + sizes + WAVE[12:40] + b"\xff" * 4 + WAVE[44:]
-    assert np.array_equal(decode(content, "clip").samples[:, 0], STREAM)
-
-
-def test_a_big_endian_wave_is_read_and_its_end_missed() -> None:
-    content = sound_file(STREAM, endian="BIG")
-    assert content[:4] == b"RIFX"
-    assert np.array_equal(decode(content, "clip").samples[:, 0], STREAM)
-    with pytest.raises(InputError, match="ends after 28700 samples, expected 28800; copy it again"):
-        decode(content[:-200], "a")
-
-
-# ── tags ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("codec", [{}, {"subtype": "PCM_24"}, {"format": "FLAC"}, VORBIS, OPUS, MP3])
-@pytest.mark.parametrize("size", [20, 20000])
-def test_a_tag_costs_no_samples(codec: dict[str, str], size: int) -> None:
-    content = sound_file(NOISE, **codec)
-    whole = decode(content, "clip").samples
-    footer = b"3DI\4\0\x10" + bytes(4)
-    old = b"" if codec.get("format", "WAV") == "WAV" else b"TAG" + bytes(125)
-    for tag in (id3_tag(size), id3_tag(size) + id3_tag(7) + bytes(9), patched(id3_tag(size), 5, b"\x10") + footer):
-        assert np.array_equal(decode(tag + content + old, "clip").samples, whole)
-
-
-@pytest.mark.parametrize("behind", [b"", b"no sound at all", WAVE[10:]])
-def test_a_tag_without_a_sound_is_named(behind: bytes) -> None:
-    with pytest.raises(InputError, match=r"^a: an ID3 tag of 30 bytes and no sound behind it, expected a WAV, FLAC, "):
-        decode(id3_tag(20) + behind, "a")
-
-
-# ── MP3 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def speech(sampling_rate: int, *loudness: float) -> np.ndarray:
-    """Return 3.2 s of a noisy tone for each loudness, one after another."""
-    wave = tone(220.0, sampling_rate, 3.2) + np.random.default_rng(2).normal(0.0, 0.05, round(3.2 * sampling_rate))
-    return np.concatenate([wave * gain for gain in loudness])
-
-
-VARIABLE = sound_file(speech(22050, 1.0, 1e-4, 1.0), 22050, **MP3, bitrate_mode="VARIABLE", compression_level=0.5)
-CONSTANT = sound_file(speech(44100, 0.5)[:79380], 44100, **MP3, bitrate_mode="CONSTANT")
-
-
-@pytest.mark.parametrize(("content", "seconds", "rate"), [(VARIABLE, 9.6, 22050), (CONSTANT, 1.8, 44100)])
-def test_an_mp3_without_a_xing_frame_is_decoded_to_its_end(content: bytes, seconds: float, rate: int) -> None:
-    """It has the delay of the encoder before it, and the filling of its last frame behind it."""
-    whole, cut = decode(content, "clip").samples[:, 0], decode(without_first_frame(content), "clip").samples[:, 0]
-    assert len(whole) == round(seconds * rate)
-    assert len(whole) < len(cut) < len(whole) + 3 * 1152
-    delay = np.correlate(cut[: rate // 2], whole[: rate // 4]).argmax()
-    assert delay < 1152
-    np.testing.assert_allclose(cut[delay + 2304 : delay + len(whole)], whole[2304:], atol=1e-4)
-
-
-@pytest.mark.parametrize("content", [VARIABLE, CONSTANT])
-def test_an_mp3_that_ends_early_is_named(content: bytes) -> None:
-    xing = max(content.find(b"Xing", 0, 50), content.find(b"Info", 0, 50))
-    frames = int.from_bytes(content[xing + 8 : xing + 12], "big")
-    first = Mp3Frame(int.from_bytes(content[:4], "big")).size
-    last = content.rindex(content[first : first + 2])
-    for cut in (content[:-1], content[:last]):
-        with pytest.raises(InputError, match=rf"^a: ends after {frames - 1} MP3 frames, expected {frames}; copy it a"):
-            decode(cut, "a")
-    with pytest.raises(InputError, match=rf"^a: ends after {frames - 1} MP3 frames, expected whole frames; copy it a"):
-        decode(without_first_frame(content)[:-1], "a")
-
-
-def test_damage_between_the_frames_of_an_mp3_is_named() -> None:
-    first = Mp3Frame(int.from_bytes(CONSTANT[:4], "big")).size
-    for damaged in (patched(CONSTANT, first, b"\0"), patched(CONSTANT, first + 1, bytes([CONSTANT[first + 1] ^ 4]))):
-        with pytest.raises(InputError, match=r"^a: ends after 0 MP3 frames, expected \d+; copy it again$"):
-            decode(damaged, "a")
-    with pytest.raises(InputError, match=r"^a: damaged: no MP3 frame at byte "):
-        decode(without_first_frame(CONSTANT) + NOISE.tobytes()[:999], "a")
-    with pytest.raises(InputError, match=r"^a: damaged: no MP3 frame at its start, expected whole frames; copy it"):
-        decode(patched(CONSTANT, 1, bytes([CONSTANT[1] ^ 4])), "a")
-
-
-def test_two_mp3_files_in_one_are_named() -> None:
-    with pytest.raises(InputError, match=r"^a: \d+ MP3 frames, expected the \d+ that its Xing frame counts; re-encode"):
-        decode(CONSTANT + CONSTANT, "a")
-
-
-@pytest.mark.parametrize("tag", [b"APETAGEX" + bytes(99), b"LYRICSBEGIN...", bytes(500)])
-def test_a_tag_behind_an_mp3_is_no_damage(tag: bytes) -> None:
-    assert np.array_equal(decode(CONSTANT + tag, "clip").samples, decode(CONSTANT, "clip").samples)
-
-
-# ── Ogg ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-OGGS = [sound_file(speech(16000, 0.5), **codec) for codec in (VORBIS, OPUS)]
-
-
-@pytest.mark.parametrize("content", OGGS)
-def test_a_flipped_bit_anywhere_in_an_ogg_is_named(content: bytes) -> None:
-    for at in (0, 5, 7, 15, 20, 23, 26, 27, len(content) // 2, len(content) - 1):
-        damaged = patched(content, at, bytes([content[at] ^ 0x10]))
-        with pytest.raises(InputError, match=r"^a: (damaged: |does not decode|ends after).* copy it again"):
-            decode(damaged, "a")
-    with pytest.raises(
-        InputError, match=r"^a: damaged: page \d does not match its checksum, expected a whole Ogg page"
-    ):
-        decode(patched(content, len(content) // 2, bytes([content[len(content) // 2] ^ 0x10])), "a")
-
-
-@pytest.mark.parametrize("content", OGGS)
-def test_an_ogg_without_one_of_its_pages_is_named(content: bytes) -> None:
-    pages = ogg_pages(content)
-    assert len(pages) > 4
-    with pytest.raises(InputError, match=r"^a: damaged: a page is missing before page 3, expected all Ogg pages; copy"):
-        decode(b"".join(pages[:3] + pages[4:]), "a")
-    with pytest.raises(InputError, match=rf"^a: ends after {len(pages) - 1} pages, expected whole Ogg pages; copy it"):
-        decode(content[:-1], "a")
-
-
-@pytest.mark.parametrize("content", OGGS)
-def test_an_ogg_that_is_not_marked_as_finished_is_to_be_encoded_again(content: bytes) -> None:
-    """A file that was cut off between two pages looks the same."""
-    pages = ogg_pages(content)
-    unmarked = ogg_page(pages[-1], flags=pages[-1][5] & ~LAST_PAGE)
-    for ogg in (b"".join([*pages[:-1], unmarked]), b"".join(pages[:-1])):
-        with pytest.raises(InputError) as error:
-            decode(ogg, "a")
-        found = "a: its last page is not marked as the last, expected a finished Ogg stream"
-        assert str(error.value) == f"{found}; re-encode it from the original"
-
-
-@pytest.mark.parametrize("content", OGGS)
-def test_several_streams_in_an_ogg_are_refused(content: bytes) -> None:
-    pages = ogg_pages(content)
-    others = [ogg_page(page, stream=77) for page in pages]
-    multiplexed = [pages[0], others[0], *pages[1:], *others[1:]]
-    for several in (pages + others, multiplexed, pages + pages):
-        with pytest.raises(InputError) as error:
-            decode(b"".join(several), "a")
-        assert str(error.value) == "a: 2 streams in an Ogg file, expected 1; re-encode it as one stream"
-
-
-# ── FLAC ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def flac_of_length(samples: int) -> bytes:
-    """Return a FLAC of RAMP whose header says another number of samples (36 bits; 0: unknown)."""
-    content = sound_file(RAMP, format="FLAC")
-    return patched(content, 21, bytes([content[21] & 0xF0 | samples >> 32]) + struct.pack(">I", samples & 0xFFFFFFFF))
-
-
-def test_a_streamed_flac_does_not_know_its_length() -> None:
-    assert np.array_equal(decode(flac_of_length(0), "clip").samples[:, 0], RAMP)
-
-
-@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
-def test_a_flac_without_its_last_samples_is_not_what_was_encoded(subtype: str) -> None:
-    content = sound_file(NOISE, format="FLAC", subtype=subtype)
-    shorter = patched(content, 22, struct.pack(">I", 15000))
-    with pytest.raises(
-        InputError, match=r"^a: damaged: the samples do not match the FLAC's MD5, expected the samples "
-    ):
-        decode(shorter, "a")
-
-
-@pytest.mark.parametrize("at", [100, 9000, 20000])
-def test_a_flipped_bit_in_a_flac_is_named(at: int) -> None:
-    content = sound_file(NOISE, format="FLAC")
-    with pytest.raises(InputError, match=r"^a: (does not decode \(|damaged: )"):
-        decode(patched(content, at, bytes([content[at] ^ 0x10])), "a")
-
-
 # ── damage of all kinds ─────────────────────────────────────────────────────────────────────────────────────────────
 
 SHORT = sound_file(RAMP)
@@ -374,7 +150,16 @@ def test_a_file_that_unpacks_to_hours_is_no_clip(monkeypatch: pytest.MonkeyPatch
             decode(source, "a")
 
 
-STARTS = [b"", b"fLaC", b"OggS", SHORT[:36], SHORT[:44], flac_of_length(0)[:42], id3_tag(3), CONSTANT[:4]]
+STARTS = [
+    b"",
+    b"fLaC",
+    b"OggS",
+    SHORT[:36],
+    SHORT[:44],
+    flac_of_length(0)[:42],
+    id3_tag(3),
+    sound_file(NOISE, **MP3)[:4],
+]
 
 
 @given(st.binary(max_size=200), st.sampled_from(STARTS))

@@ -78,9 +78,16 @@ def test_a_tone_between_silences() -> None:
     samples = np.concatenate([np.zeros(8000, np.int16), loud, np.zeros(4000, np.int16)])
     facts = measure(samples[:, None], samples, 16000, silence_db=-60.0)
     by_hand = {
-        "samples": 28000, "duration_s": 1.75, "source_samples": 28000, "source_channels": 1, "clipped_share": 0.0,
-        "silent_share": 38 / 88, "level_db": 10 * math.log10(0.25 * 16000 / 28000), "leading_s": 0.5, "trailing_s": 0.25,
-    }  # fmt: skip
+        "samples": 28000,
+        "duration_s": 1.75,
+        "source_samples": 28000,
+        "source_channels": 1,
+        "clipped_share": 0.0,
+        "silent_share": 38 / 88,
+        "level_db": 10 * math.log10(0.25 * 16000 / 28000),
+        "leading_s": 0.5,
+        "trailing_s": 0.25,
+    }
     assert {name: facts[name] for name in by_hand} == pytest.approx(by_hand)
     assert bytes(facts["sound_md5"]) == hashlib.md5(samples.tobytes()).digest()
 
@@ -124,11 +131,24 @@ def test_a_constant_is_no_sound() -> None:
 
 def test_a_record_keeps_every_fact() -> None:
     values = {
-        "samples": 1 << 40, "duration_s": 1.2345678, "source_samples": 1 << 41, "source_sampling_rate": 384000,
-        "source_channels": 2, "clipped_share": 0.001, "clipped_runs": 3, "silent_share": 0.7, "level_db": -math.inf,
-        "leading_s": 0.5, "trailing_s": 0.75, "is_constant": True, "sound_md5": bytes(range(16)), "md5": bytes(16),
-        "crc32": 2**32 - 1, "size_bytes": 1 << 33, "first_byte": 1 << 34,
-    }  # fmt: skip
+        "samples": 1 << 40,
+        "duration_s": 1.2345678,
+        "source_samples": 1 << 41,
+        "source_sampling_rate": 384000,
+        "source_channels": 2,
+        "clipped_share": 0.001,
+        "clipped_runs": 3,
+        "silent_share": 0.7,
+        "level_db": -math.inf,
+        "leading_s": 0.5,
+        "trailing_s": 0.75,
+        "is_constant": True,
+        "sound_md5": bytes(range(16)),
+        "md5": bytes(16),
+        "crc32": 2**32 - 1,
+        "size_bytes": 1 << 33,
+        "first_byte": 1 << 34,
+    }
     assert FACTS.names == tuple(values)
     packed = np.frombuffer(make_facts(**values).tobytes() + make_facts().tobytes(), FACTS)
     assert packed[0].tolist() == tuple(values.values())

@@ -52,22 +52,25 @@ def test_one_channel_stays_as_it_is(audio: AudioConfig, channels: str) -> None:
     ("content", "changes", "message"),
     [
         (
-            sound_file(np.stack([RAMP, RAMP], axis=1)), {},
+            sound_file(np.stack([RAMP, RAMP], axis=1)),
+            {},
             "2 channels, expected 1 (mono); set recording.channels to left, right or mean",
         ),
         (
-            sound_file(RAMP, 44100), {},
+            sound_file(RAMP, 44100),
+            {},
             "44100 Hz, expected 16000 Hz; set audio.sampling_rate to 44100 or recording.resample to true",
         ),
         (
-            sound_file(RAMP, 44101), {"resample": True},
+            sound_file(RAMP, 44101),
+            {"resample": True},
             "44101 Hz, expected 16000 Hz, or a rate in a simpler ratio to it than 44101:16000; "
             "convert the clip or set audio.sampling_rate to 44101",
         ),
         (sound_file(RAMP[:512]), {}, "512 samples, expected more than 512; remove the clip"),
         (sound_file(RAMP, 48000), {"resample": True, "trim_silence_db": -6.0}, "667 samples, expected more than 667"),
     ],
-)  # fmt: skip
+)
 def test_what_may_not_be_mended_is_named(
     audio: AudioConfig, content: bytes, changes: dict[str, object], message: str
 ) -> None:
@@ -201,7 +204,7 @@ def speechlike(seed: int = 0, seconds: float = 2.0) -> np.ndarray:
 @pytest.mark.parametrize(
     "wave",
     [tone(997.0, 48000, amplitude=1.0), tone(100.0, 48000), tone(8000.0, 48000, amplitude=0.9), speechlike()],
-)  # fmt: skip
+)
 def test_loudness_is_the_standards(wave: np.ndarray) -> None:
     assert loudness(wave, 48000) == pytest.approx(loudness_by_the_standard(wave), abs=LOUDNESS_UNITS)
 

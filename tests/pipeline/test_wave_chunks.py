@@ -1,0 +1,73 @@
+"""Test that all samples of a WAV are found, or that its header is blamed."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from dtc.errors import InputError
+from pipeline.decoding import decode
+from tests.pipeline.sounds import RAMP, patched, sound_file, with_data_size
+
+STREAM = np.random.default_rng(1).integers(-9000, 9000, 28800).astype(np.int16)
+WAVE = sound_file(STREAM)
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFD8, 0xFFFFFFF0, 0xFFFFFFFF])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_U8", "ALAW"])
+def test_a_header_that_was_never_finished_hides_no_samples(size: int, subtype: str) -> None:
+    """In A-law, digital silence is the letter U, which could be the name of a chunk."""
+    whole = sound_file(np.append(np.zeros(400), STREAM / 32768.0), subtype=subtype)
+    at = whole.index(b"data")
+    decoded = decode(patched(whole, at + 4, struct.pack("<I", size)), "clip").samples
+    assert np.array_equal(decoded, decode(whole, "clip").samples)
+    assert len(decoded) == 29200
+
+
+def test_an_empty_wave_with_a_comment_has_no_samples() -> None:
+    comment = b"LIST" + struct.pack("<I", 4) + b"INFO"
+    with pytest.raises(InputError, match=r"^a: no samples, expected speech; remove its row or record it again$"):
+        decode(sound_file(RAMP[:0]) + comment, "a")
+
+
+def test_sound_that_the_header_does_not_count_is_named() -> None:
+    with pytest.raises(InputError) as error:
+        decode(with_data_size(WAVE, 2000), "a")
+    found = "a: 55,600 bytes behind the 1000 samples that the header counts, expected a finished header"
+    assert str(error.value) == f"{found}; export it again: the header was never finished"
+
+
+@pytest.mark.parametrize("behind", [b"\0" * 9000, b"\xff" * 200, b"TAG" + bytes(125), b"LIST\xff\xff\0\0cut off"])
+def test_a_little_garbage_behind_the_samples_is_ignored(behind: bytes) -> None:
+    assert np.array_equal(decode(WAVE + behind, "clip").samples[:, 0], STREAM)
+
+
+def test_a_chunk_of_odd_size_without_its_byte_of_padding_is_passed() -> None:
+    content = WAVE[:36] + b"note" + struct.pack("<I", 3) + b"abc" + WAVE[36:]
+    assert np.array_equal(decode(content, "clip").samples[:, 0], STREAM)
+
+
+def test_several_data_chunks_are_refused() -> None:
+    half = struct.pack("<I", 28800)
+    two_chunks = WAVE[:36] + b"data" + half + WAVE[44:28844] + b"data" + half + WAVE[28844:]
+    for content in (two_chunks, WAVE + WAVE):
+        with pytest.raises(InputError) as error:
+            decode(content, "a")
+        found = "a: several `data` chunks, or a second WAV behind the first"
+        assert str(error.value) == f"{found}, expected one; export it again as one plain WAV"
+
+
+@pytest.mark.parametrize("mark", [b"RF64", b"BW64"])
+@pytest.mark.parametrize("size", [57600, 0, 0xFFFFFFFFFFFFFFFF])
+def test_a_wave_of_64_bits_is_read(mark: bytes, size: int) -> None:
+    sizes = b"ds64" + struct.pack("<IQQQI", 28, len(WAVE) + 28, size, 28800, 0)
+    content = mark + b"\xff" * 4 + b"WAVE" + sizes + WAVE[12:40] + b"\xff" * 4 + WAVE[44:]
+    assert np.array_equal(decode(content, "clip").samples[:, 0], STREAM)
+
+
+def test_a_big_endian_wave_is_read_and_its_end_missed() -> None:
+    content = sound_file(STREAM, endian="BIG")
+    assert content[:4] == b"RIFX"
+    assert np.array_equal(decode(content, "clip").samples[:, 0], STREAM)
+    with pytest.raises(InputError, match="ends after 28700 samples, expected 28800; copy it again"):
+        decode(content[:-200], "a")
