@@ -1,7 +1,7 @@
-"""The only definition of a spectrogram: STFT magnitude, log-mel, their inverses, and samples in and out of files.
+"""The only STFT, mel and resampler of dtc, their inverses, and the conversion of samples from and to 16 bits.
 
-The mel is NVIDIA/tacotron2's: magnitude STFT under a periodic Hann window, centred with reflect padding, Slaney mel
-filters with area normalisation, natural logarithm clipped at 1e-5.
+The mel is that of NVIDIA/tacotron2: magnitudes of an STFT with a periodic Hann window and reflect padding, Slaney mel
+filters with area normalisation, and the natural logarithm of values clipped at 1e-5.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import io
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -22,29 +24,82 @@ from dtc.audio_config import AudioConfig as AudioConfig
 from dtc.audio_config import require_same_audio as require_same_audio
 from dtc.files import write_whole
 
-LOG_FLOOR = 1e-5  # magnitudes below it are silence; ln 1e-5 = -11.5
+LOG_FLOOR = 1e-5  # smallest magnitude of a mel; ln 1e-5 = -11.5
 INT16_SCALE = 32768.0
 
-# Of the Kaiser-windowed sinc. Measured over 16000, 22050, 24000, 44100 and 48000 Hz: flat to 0.02 dB up to 92 % of the
-# lower Nyquist frequency, and 104 dB down from that frequency on, which is under a bit of 16. torchaudio's defaults
-# (6, 0.99, Hann) are 3 dB down at 88 % and let aliases through at -7 dB.
+# The Kaiser-windowed sinc of the resampler. Measured over 16000, 22050, 24000, 44100 and 48000 Hz: the passband is flat
+# to 0.02 dB up to 92 % of the lower Nyquist frequency, and the stopband is 104 dB down from that frequency on, which is
+# less than one bit of 16. torchaudio's defaults (6, 0.99, Hann) are 3 dB down at 88 % and pass aliases at -7 dB.
 ZERO_CROSSINGS, ROLLOFF, KAISER_BETA = 64, 0.96, 10.0
 LARGEST_KERNEL = 1 << 22  # product of a ratio's terms: 44101:22050 would take gigabytes, 2664:1225 takes 14 MB
 
 
-def stft_magnitude(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Float[Tensor, "batch bins frames"]:
-    """Magnitudes of the short-time Fourier transform; bins = filter_length // 2 + 1.
+@dataclass(frozen=True)
+class StftSizes:
+    """Sizes of an STFT in samples, for measures and losses that do not use those of the audio section."""
 
-    frames = 1 + samples // hop_length (centred, reflect padding).
-    Raises ValueError where samples <= filter_length // 2: there is nothing to reflect.
+    filter_length: int  # FFT size
+    hop_length: int
+    win_length: int  # length of the Hann window, which is centred in the FFT
+
+
+def stft(
+    wave: Float[Tensor, "batch samples"],
+    sizes: AudioConfig | StftSizes,
+    padding: Literal["reflect", "constant"] = "reflect",
+) -> Tensor:
+    """Return the complex STFT (batch, bins, frames) with a periodic Hann window; frame t is centred on sample t * hop.
+
+    bins = filter_length // 2 + 1 and frames = 1 + samples // hop_length.
+
+    Args:
+        wave: waveforms; the window has their dtype.
+        sizes: FFT size, hop and window.
+        padding: what stands before and after the waveform: its reflection, or zeros.
+
+    Raises ValueError if samples <= filter_length // 2 and padding is reflect: there is too little to reflect.
     """
-    return _magnitude(stft(wave, audio))
+    if padding == "reflect" and wave.shape[-1] <= sizes.filter_length // 2:
+        raise ValueError(f"{wave.shape[-1]} samples, expected more than {sizes.filter_length // 2}")
+    return torch.stft(
+        wave,
+        sizes.filter_length,
+        sizes.hop_length,
+        sizes.win_length,
+        hann_window(sizes.win_length, wave.device, wave.dtype),
+        center=True,
+        pad_mode=padding,
+        return_complex=True,
+    )
+
+
+def istft(spectrum: Tensor, audio: AudioConfig, samples: int) -> Float[Tensor, "batch samples"]:
+    """Return the waveform of a complex spectrum (batch, bins, frames); samples <= frames * hop_length."""
+    window = hann_window(audio.win_length, spectrum.device)
+    return torch.istft(
+        spectrum, audio.filter_length, audio.hop_length, audio.win_length, window, center=True, length=samples
+    )
+
+
+def stft_magnitude(
+    wave: Float[Tensor, "batch samples"], sizes: AudioConfig | StftSizes, least_power: float = 0.0
+) -> Float[Tensor, "batch bins frames"]:
+    """Return the magnitudes of `stft`, each at least the square root of `least_power`.
+
+    A least power above 0 keeps the logarithm, and its gradient, finite in digital silence.
+    Raises ValueError if samples <= filter_length // 2.
+    """
+    spectrum = stft(wave, sizes)
+    if not least_power:
+        return _magnitude(spectrum)
+    # Not .abs(): its gradient at 0 is undefined, and digital silence is exactly 0.
+    return (spectrum.real.square() + spectrum.imag.square()).clamp(min=least_power).sqrt()
 
 
 def log_mel(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Float[Tensor, "batch mels frames"]:
-    """Natural-log mel magnitudes of a waveform in [-1, 1].
+    """Return the natural-log mel of waveforms in [-1, 1]; frames = 1 + samples // hop_length.
 
-    frames = 1 + samples // hop_length. Raises ValueError where samples <= filter_length // 2.
+    Raises ValueError if samples <= filter_length // 2.
     Source: Shen et al. 2018 (arXiv:1712.05884), section 2.1; constants as in NVIDIA/tacotron2.
     """
     return mel_from_magnitude(_magnitude(stft(wave, audio)[:, : _bins_under_filters(audio)]), audio)
@@ -53,42 +108,32 @@ def log_mel(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Float[T
 def mel_from_magnitude(
     magnitude: Float[Tensor, "batch bins frames"], audio: AudioConfig
 ) -> Float[Tensor, "batch mels frames"]:
-    """Natural-log mel of STFT magnitudes; bins above mel_fmax count nothing and may be missing."""
+    """Return the natural-log mel of STFT magnitudes; the bins above mel_fmax have no weight and may be missing."""
     bins = _bins_under_filters(audio)
     filters = mel_filters(audio, magnitude.device)[:, :bins]
     return _product(filters, magnitude[:, :bins]).clamp(min=LOG_FLOOR).log()
 
 
-def stft(wave: Float[Tensor, "batch samples"], audio: AudioConfig) -> Tensor:
-    """Complex STFT (batch, bins, frames); bins and frames, and what raises ValueError, as in `stft_magnitude`."""
-    if wave.shape[-1] <= audio.filter_length // 2:
-        raise ValueError(f"{wave.shape[-1]} samples, expected more than {audio.filter_length // 2}")
-    return torch.stft(
-        wave, audio.filter_length, audio.hop_length, audio.win_length, _window(audio, wave.device),
-        center=True, pad_mode="reflect", return_complex=True,
-    )  # fmt: skip
-
-
 def _magnitude(spectrum: Tensor) -> Float[Tensor, "batch bins frames"]:
     if spectrum.requires_grad:
-        return spectrum.abs()  # whose gradient at zero is zero; that of the lines below, twice as fast, is NaN
-    squares = torch.view_as_real(spectrum).square_()  # in place: nobody else has the spectrum
+        return spectrum.abs()  # its gradient at 0 is 0; that of the lines below, which are twice as fast, is NaN
+    squares = torch.view_as_real(spectrum).square_()  # in place: the caller has just computed the spectrum
     return (squares[..., 0] + squares[..., 1]).sqrt_()
 
 
 def magnitude_from_mel(
     mel: Float[Tensor, "batch mels frames"], audio: AudioConfig
 ) -> Float[Tensor, "batch bins frames"]:
-    """The smallest non-negative magnitudes near a log-mel: pseudo-inverse of the filters, clipped at zero.
+    """Return non-negative magnitudes whose log-mel is near `mel`: the pseudo-inverse of the filters, clipped at 0.
 
-    Bins above mel_fmax lie under no filter and come out as 0.
+    Bins above mel_fmax are under no filter and become 0.
     """
     inverse = _mel_pseudo_inverse(audio, mel.device)
     return _product(inverse, mel.exp()).clamp(min=0.0)
 
 
 def _product(matrix: Float[Tensor, "out into"], values: Float[Tensor, "batch into frames"]) -> Tensor:
-    """In float32 also where a training runs in bfloat16: a mel with three digits would be another mel."""
+    """Return the matrix product in float32, also under autocast: bfloat16 would leave a mel with three digits."""
     with torch.autocast(values.device.type, enabled=False):
         return torch.matmul(matrix, values)
 
@@ -96,57 +141,51 @@ def _product(matrix: Float[Tensor, "out into"], values: Float[Tensor, "batch int
 def griffin_lim(
     magnitude: Float[Tensor, "batch bins frames"], audio: AudioConfig, iterations: int, momentum: float
 ) -> Float[Tensor, "batch samples"]:
-    """A waveform whose STFT has nearly these magnitudes; samples = frames * hop_length.
+    """Return waveforms whose STFT has nearly the given magnitudes; samples = frames * hop_length.
 
-    Fast Griffin-Lim (Perraudin, Balazs & Sondergaard 2013). The first phases are drawn with a fixed seed, one draw for
-    every clip, so that equal magnitudes give equal audio whatever else is in the batch.
+    The first phases are drawn with a fixed seed, once for all clips of the batch, so that equal magnitudes give equal
+    waveforms in every batch. Source: fast Griffin-Lim, Perraudin, Balazs & Sondergaard 2013.
     """
     _, bins, frames = magnitude.shape
     noise = torch.rand(bins, frames, generator=torch.Generator().manual_seed(0)) * (2 * math.pi)
     phase = torch.polar(torch.ones_like(noise), noise).to(magnitude.device)
     estimate, previous = magnitude * phase, torch.zeros(1, device=magnitude.device)
     for _ in range(iterations):
-        # Zeros around the clip, not its reflection: so a single frame, too short to reflect, has a result too.
-        rebuilt = torch.stft(
-            istft(estimate, audio, frames * audio.hop_length), audio.filter_length, audio.hop_length, audio.win_length,
-            _window(audio, magnitude.device), center=True, pad_mode="constant", return_complex=True,
-        )[..., :frames]  # fmt: skip
+        # Zeros around the clip instead of its reflection: a single frame is too short to be reflected.
+        rebuilt = stft(istft(estimate, audio, frames * audio.hop_length), audio, padding="constant")[..., :frames]
         accelerated = rebuilt + momentum * (rebuilt - previous)
         estimate, previous = magnitude * accelerated / accelerated.abs().clamp(min=1e-16), rebuilt
     return istft(estimate, audio, frames * audio.hop_length)
 
 
 def require_mel(mel: Float[Tensor, "batch mels frames"], audio: AudioConfig) -> None:
-    """Raise ValueError where a vocoder can make nothing of a mel: other bands, no frames, or no numbers."""
+    """Raise ValueError unless a mel has the bands of the audio section, at least one frame and only finite values."""
     if mel.shape[1] != (bands := audio.n_mel_channels) or not mel.shape[2]:
         raise ValueError(f"mel of {mel.shape[1]} bands and {mel.shape[2]} frames, expected {bands} and 1 or more")
     if not mel.isfinite().all():
-        raise ValueError("mel with NaN or infinity in it, expected numbers")
+        raise ValueError("mel with NaN or infinity in it, expected finite numbers")
 
 
-def istft(spectrum: Tensor, audio: AudioConfig, samples: int) -> Float[Tensor, "batch samples"]:
-    """Waveform of a complex spectrum (batch, bins, frames); samples <= frames * hop_length."""
-    window = _window(audio, spectrum.device)
-    return torch.istft(
-        spectrum, audio.filter_length, audio.hop_length, audio.win_length, window, center=True, length=samples
-    )
-
-
-# Those below are kept for later calls, which may train: built under inference_mode, autograd would refuse them.
+# The cached tensors below are used in training later: those built under inference_mode would be refused by autograd.
 @functools.lru_cache(maxsize=8)
 @torch.inference_mode(False)
 def mel_filters(audio: AudioConfig, device: torch.device | None = None) -> Float[Tensor, "mels bins"]:
-    """Slaney mel filters with area normalisation; torchaudio's defaults are HTK without, so both are said."""
+    """Return the Slaney mel filters with area normalisation; torchaudio's defaults are HTK filters without it."""
     filters = torchaudio.functional.melscale_fbanks(
-        audio.filter_length // 2 + 1, audio.mel_fmin, audio.mel_fmax, audio.n_mel_channels, audio.sampling_rate,
-        norm="slaney", mel_scale="slaney",
-    )  # fmt: skip
+        audio.filter_length // 2 + 1,
+        audio.mel_fmin,
+        audio.mel_fmax,
+        audio.n_mel_channels,
+        audio.sampling_rate,
+        norm="slaney",
+        mel_scale="slaney",
+    )
     return filters.T.contiguous().to(device)
 
 
 @functools.lru_cache(maxsize=8)
 def _bins_under_filters(audio: AudioConfig) -> int:
-    """Bins up to the last that a filter weighs: at 22,050 Hz and mel_fmax 8000, 372 of 513."""
+    """Return the number of bins up to the last one with a weight: at 22,050 Hz and mel_fmax 8000, 372 of 513."""
     return int(mel_filters(audio).any(dim=0).nonzero().max()) + 1
 
 
@@ -156,25 +195,28 @@ def _mel_pseudo_inverse(audio: AudioConfig, device: torch.device) -> Float[Tenso
     return torch.linalg.pinv(mel_filters(audio).double()).float().to(device)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)
 @torch.inference_mode(False)
-def _window(audio: AudioConfig, device: torch.device) -> Float[Tensor, " window"]:
-    return torch.hann_window(audio.win_length, periodic=True, device=device)
+def hann_window(
+    win_length: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, " window"]:
+    """Return the periodic Hann window; later calls return the same tensor, so it must not be changed."""
+    return torch.hann_window(win_length, periodic=True, device=device, dtype=dtype)
 
 
 def from_int16(samples: Int16[np.ndarray, " samples"]) -> Float[Tensor, " samples"]:
-    """Samples as float32 in [-1, 1)."""
+    """Return 16-bit samples as float32 in [-1, 1)."""
     return torch.from_numpy(samples.astype(np.float32)).mul_(1.0 / INT16_SCALE)
 
 
 def to_int16(wave: Float[Tensor, " samples"]) -> Int16[np.ndarray, " samples"]:
-    """A waveform rounded to 16 bits; what leaves [-1, 1) is clipped, never wrapped."""
+    """Return a waveform rounded to 16 bits; values outside [-1, 1] are clipped."""
     scaled = (wave.detach().cpu().double() * INT16_SCALE).round().clamp(-INT16_SCALE, INT16_SCALE - 1)
     return scaled.numpy().astype(np.int16)
 
 
 def write_wav(path: Path, wave: Float[Tensor, " samples"], sampling_rate: int) -> None:
-    """A 16-bit mono WAV."""
+    """Write a waveform as a 16-bit mono WAV file."""
     stream = io.BytesIO()
     soundfile.write(stream, to_int16(wave), sampling_rate, subtype="PCM_16", format="WAV")
     write_whole(path, stream.getvalue())
@@ -195,10 +237,11 @@ def is_simple_ratio(source_hz: int, target_hz: int) -> bool:
 def resample(
     wave: Float32[np.ndarray, " samples"], source_hz: int, target_hz: int
 ) -> Float32[np.ndarray, " resampled"]:
-    """The same sound at another rate; resampled = ceil(samples * target_hz / source_hz).
+    """Return a waveform at another sampling rate; resampled = ceil(samples * target_hz / source_hz).
 
-    A sinc under a Kaiser window (Smith 2002, "Digital Audio Resampling"); sample 0 stays at time 0. What overshoots
-    full scale by it is clipped where it is rounded to 16 bits, unless the loudness is set too.
+    The filter is a sinc with a Kaiser window (Smith 2002, "Digital Audio Resampling"); sample 0 stays at time 0. Values
+    that it carries beyond [-1, 1] are clipped where the waveform is rounded to 16 bits, unless its loudness is set
+    before.
     """
     with torch.inference_mode():
         return _resampler(*rate_ratio(source_hz, target_hz))(torch.from_numpy(wave)[None])[0].numpy()
@@ -206,8 +249,12 @@ def resample(
 
 @functools.lru_cache(maxsize=8)
 def _resampler(source: int, target: int) -> torchaudio.transforms.Resample:
-    """Keeps its kernel, which takes longer to compute than most clips to resample."""
+    """Return the cached resampler: computing its kernel takes longer than resampling most clips."""
     return torchaudio.transforms.Resample(
-        source, target, resampling_method="sinc_interp_kaiser", lowpass_filter_width=ZERO_CROSSINGS, rolloff=ROLLOFF,
+        source,
+        target,
+        resampling_method="sinc_interp_kaiser",
+        lowpass_filter_width=ZERO_CROSSINGS,
+        rolloff=ROLLOFF,
         beta=KAISER_BETA,
-    )  # fmt: skip
+    )

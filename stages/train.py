@@ -56,7 +56,8 @@ CODE_OF_KIND = {
         )
     ),
     "vocoder": tuple(
-        f"dtc/vocoder/{name}.py" for name in ("adversarial", "discriminators", "loss", "training_segments")
+        f"dtc/vocoder/{name}.py"
+        for name in ("adversarial", "discriminators", "flows", "loss", "training_segments", "wavenet")
     ),
 }
 # vocoder.train_on → where the shards are.

@@ -22,7 +22,8 @@ from dtc.config import parse_section
 from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.vocoder.configs import WaveGlowConfig
-from dtc.vocoder.waveglow import FRAMES_UPSAMPLED, WaveGlow, row_norms
+from dtc.vocoder.waveglow import FRAMES_UPSAMPLED, WaveGlow
+from dtc.vocoder.wavenet import row_norms
 
 HOP_LENGTH = 256  # built into NVIDIA's code
 # By their names, as published (config.json of NVIDIA/waveglow).

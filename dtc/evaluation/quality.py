@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dtc.audio import AudioConfig, log_mel
+from dtc.audio import AudioConfig, StftSizes, log_mel, stft_magnitude
 from dtc.evaluation.neural_quality import PitchErrors, distill_mos, dnsmos, pitch_errors
 from dtc.evaluation.quality_inputs import (
     DISTILL_MOS,
@@ -55,8 +55,8 @@ MEANINGS = {
     "distill_mos": "DistillMOS: opinion score from 1 to 5, without the recording",
 }
 
-# (FFT size, hop, Hann window) in samples, and the least power: those of kan-bayashi/ParallelWaveGAN.
-RESOLUTIONS = ((512, 50, 240), (1024, 120, 600), (2048, 240, 1200))
+# FFT size, hop and window in samples, and the least power: those of kan-bayashi/ParallelWaveGAN.
+RESOLUTIONS = (StftSizes(512, 50, 240), StftSizes(1024, 120, 600), StftSizes(2048, 240, 1200))
 LEAST_POWER = 1e-7
 
 # The reference code's tables hold 50 utterances, and more of them overrun it, which ends the process. An utterance
@@ -78,16 +78,14 @@ def multi_resolution_stft_distance(reference: Wave, copy: Copy) -> float:
     Raises ValueError for unequal lengths and non-finite samples.
     """
     require_pair(reference, copy)
-    if len(reference) <= max(size for size, _, _ in RESOLUTIONS) // 2:
+    if len(reference) <= max(sizes.filter_length for sizes in RESOLUTIONS) // 2:
         return math.nan
     waves = torch.from_numpy(np.stack([reference, copy]).astype(np.float64))
-    return statistics.fmean(_stft_distance(waves, *resolution) for resolution in RESOLUTIONS)
+    return statistics.fmean(_stft_distance(waves, sizes) for sizes in RESOLUTIONS)
 
 
-def _stft_distance(waves: Float[Tensor, "2 samples"], size: int, hop: int, window: int) -> float:
-    hann = torch.hann_window(window, dtype=waves.dtype)
-    spectra = torch.view_as_real(torch.stft(waves, size, hop, window, hann, return_complex=True))
-    reference, copy = spectra.square().sum(dim=-1).clamp(min=LEAST_POWER).sqrt()  # (bins, frames) each
+def _stft_distance(waves: Float[Tensor, "2 samples"], sizes: StftSizes) -> float:
+    reference, copy = stft_magnitude(waves, sizes, LEAST_POWER)  # (bins, frames) each
     convergence = torch.linalg.norm(reference - copy) / torch.linalg.norm(reference)
     return float(convergence + (reference.log() - copy.log()).abs().mean())
 

@@ -1,7 +1,6 @@
-"""A vocoder taught by critics: it learns to be taken for a recording, they learn to tell.
+"""Adversarial training of a vocoder: in each step the vocoder is updated first, and then its discriminators.
 
-They play in turns at every step: the vocoder first, by its own losses and what the critics say of it, then the critics,
-on what it has just made. What ships is the vocoder alone.
+Only the vocoder is saved as a model; the discriminators are part of the training.
 """
 
 from __future__ import annotations
@@ -14,62 +13,68 @@ from torch import Tensor, nn
 
 from dtc.batch import Batch
 from dtc.vocoder.configs import AdversarialConfig
-from dtc.vocoder.discriminators import Discriminators, Opinion
+from dtc.vocoder.discriminators import Discriminators, Judgement
 
 Terms = dict[str, Float[Tensor, ""]]
 
 
 class Generator(Protocol):
-    """A vocoder whose training can be judged."""
+    """A vocoder that can be trained with discriminators."""
 
-    def speak_segments(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """A random segment of each clip, recorded and made."""
+    def generate_segments(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return a random segment of each clip: the recording, and what the vocoder generates from its mel."""
 
-    def loss_of(self, recorded: Tensor, made: Tensor) -> Terms:
-        """Its own weighted terms, `loss` their sum."""
+    def loss_of(self, recorded: Tensor, generated: Tensor) -> Terms:
+        """Return the vocoder's own weighted terms, and their sum as `loss`."""
 
 
 class Adversarial(nn.Module):
-    """A vocoder in training, and its critics."""
+    """A vocoder in training, as `model`, and its discriminators, as `adversary`."""
 
     def __init__(self, model: nn.Module, config: AdversarialConfig) -> None:
         super().__init__()
         self.config, self.model = config, model
         self.adversary = Discriminators(config.discriminators)
-        self._pair: tuple[Tensor, Tensor] | None = None  # recorded and made waves of this step
+        self._segments: tuple[Tensor, Tensor] | None = None  # recorded and generated, of this step
 
     def training_loss(self, batch: Batch, step: int) -> Terms:
-        """The vocoder's terms, and in training from `start_step` on what the critics say of it."""
+        """Return the vocoder's terms; in training mode, from `start_step` on, with the adversarial ones.
+
+        The discriminators get no gradient from it.
+        """
         vocoder = cast(Generator, self.model)
-        recorded, made = vocoder.speak_segments(batch)
-        terms = vocoder.loss_of(recorded, made)
-        self._pair = None
+        recorded, generated = vocoder.generate_segments(batch)
+        terms = vocoder.loss_of(recorded, generated)
+        self._segments = None
         if self.training and step >= self.config.start_step:
-            self._pair = recorded, made.detach()
+            self._segments = recorded, generated.detach()
             self.adversary.requires_grad_(False)
-            terms |= self._persuasion(self.adversary(recorded), self.adversary(made))
+            terms |= self._adversarial_terms(self.adversary(recorded), self.adversary(generated))
             terms["loss"] = terms["loss"] + terms["adversarial"] + terms["feature_matching"]
         return terms
 
     def adversary_loss(self) -> Terms | None:
-        """What the critics are to learn from the waves of this step; None where they do not play yet.
+        """Return the discriminators' loss on the segments of the last `training_loss`, or None before `start_step`.
 
-        Hinge loss: recorded waves above 1, made ones below -1. Source: Siuzdak 2023 (arXiv:2306.00814), section 3.3.
+        It is the hinge loss: recorded waveforms should score above 1, generated ones below -1.
+        Source: Siuzdak 2023 (arXiv:2306.00814), section 3.3.
         """
-        if self._pair is None:
+        if self._segments is None:
             return None
         self.adversary.requires_grad_(True)
-        recorded, made = (self.adversary(wave) for wave in self._pair)
-        on_recorded = _mean([torch.relu(1.0 - opinion.scores).mean() for opinion in recorded])
-        on_made = _mean([torch.relu(1.0 + opinion.scores).mean() for opinion in made])
-        return {"loss": on_recorded + on_made, "on_recorded": on_recorded.detach(), "on_made": on_made.detach()}
+        recorded, generated = (self.adversary(wave) for wave in self._segments)
+        on_recorded = _mean([torch.relu(1.0 - each.scores).mean() for each in recorded])
+        on_generated = _mean([torch.relu(1.0 + each.scores).mean() for each in generated])
+        parts = {"on_recorded": on_recorded.detach(), "on_made": on_generated.detach()}
+        return {"loss": on_recorded + on_generated, **parts}
 
-    def _persuasion(self, recorded: list[Opinion], made: list[Opinion]) -> Terms:
-        scores = _mean([torch.relu(1.0 - opinion.scores).mean() for opinion in made])
+    def _adversarial_terms(self, recorded: list[Judgement], generated: list[Judgement]) -> Terms:
+        """Return the hinge loss of the generated waveforms' scores, and the distance of the features, weighted."""
+        scores = _mean([torch.relu(1.0 - each.scores).mean() for each in generated])
         distances = [
             (ours - theirs).abs().mean()
-            for opinion, model in zip(made, recorded, strict=True)
-            for ours, theirs in zip(opinion.features, model.features, strict=True)
+            for ours_of_one, theirs_of_one in zip(generated, recorded, strict=True)
+            for ours, theirs in zip(ours_of_one.features, theirs_of_one.features, strict=True)
         ]
         return {
             "adversarial": self.config.adversarial_weight * scores,

@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dtc.audio import AudioConfig
+from dtc.errors import InputError
 from dtc.model_card import CARD, ModelCard, load_weights, read_model
 from dtc.vocoder import VOCODERS
 from dtc.vocoder.configs import VocoderSection
+from dtc.vocoder.onnx_graph import OnnxGraph
 
 
 class Vocoder(nn.Module):
@@ -33,6 +35,10 @@ class Vocoder(nn.Module):
     def for_training(self) -> nn.Module:
         """Return the module to train: the vocoder itself, or a wrapper that holds it as `model`."""
         return self
+
+    def onnx_graph(self) -> OnnxGraph:
+        """Return the network to export to ONNX. Raises InputError for a vocoder that has none."""
+        raise InputError("vocoder", f"{self.config.model} has no network for ONNX", "vocos or waveglow")
 
 
 def build_vocoder(

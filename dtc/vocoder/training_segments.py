@@ -1,4 +1,4 @@
-"""What a vocoder learns from: random segments of clips, cut on frame boundaries: samples = frames * hop_length."""
+"""Random training segments of clips, cut at frame boundaries: samples = frames * hop_length."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from dtc.batch import Batch
 from dtc.vocoder.configs import SegmentSection
 
 Segments = tuple[Float[Tensor, "batch mels segment"], Float[Tensor, "batch samples"]]
-NEPERS_PER_DB = math.log(10.0) / 20.0  # a log-mel is that of an amplitude
+NEPERS_PER_DB = math.log(10.0) / 20.0  # of amplitudes, whose logarithm a log-mel is
 
 
 def draw_segments(batch: Batch, config: SegmentSection, hop_length: int, training: bool) -> Segments:
-    """One segment of each clip, as loud as it was unless it is for training. Drawn from torch's global stream."""
+    """Return the mel and the waveform of one random segment of each clip.
+
+    In training each segment is attenuated by a random gain of up to `attenuation_db`. Places and gains are drawn from
+    torch's global stream.
+    """
     mel, wave = cut_segments(batch, config.segment_frames, hop_length)
     if not (training and config.attenuation_db):
         return mel, wave
@@ -27,10 +31,10 @@ def draw_segments(batch: Batch, config: SegmentSection, hop_length: int, trainin
 
 
 def cut_segments(batch: Batch, frames: int, hop_length: int) -> Segments:
-    """One segment of `frames` frames and frames * hop_length samples from each clip, at a random frame boundary.
+    """Return `frames` frames and frames * hop_length samples of each clip, from a random frame boundary on.
 
-    Frame t is centred on sample t * hop_length, so a segment from frame t starts at that sample. A clip shorter than a
-    segment is followed by silence. The places are drawn from torch's global stream.
+    Frame t is centred on sample t * hop_length, so a segment from frame t on starts at that sample. A clip that is
+    shorter than a segment is followed by silence. The places are drawn from torch's global stream.
     """
     mels, waves = [], []
     for row, length in enumerate(batch.mel_lengths.tolist()):
@@ -45,5 +49,8 @@ def cut_segments(batch: Batch, frames: int, hop_length: int) -> Segments:
 def attenuate(
     mel: Float[Tensor, "batch mels segment"], wave: Float[Tensor, "batch samples"], nepers: Float[Tensor, "batch 1"]
 ) -> Segments:
-    """Waveforms times exp(nepers), and their mels; nepers <= 0: of what is made louder, the floor hides the mel."""
+    """Return the waveforms times exp(nepers), and their mels.
+
+    The gain `nepers` must be at most 0: amplification would need the mel below the floor, which is not known.
+    """
     return (mel + nepers[..., None]).clamp(min=math.log(LOG_FLOOR)), wave * nepers.exp()

@@ -1,6 +1,6 @@
-"""Vocos (Siuzdak 2023, arXiv:2306.00814): ConvNeXt blocks at frame rate, then an inverse STFT.
+"""Vocos (Siuzdak 2023, arXiv:2306.00814): ConvNeXt blocks at the rate of frames, and an inverse STFT.
 
-No layer works at sample rate, so it is fast on a CPU: mel → (B, L, H) → magnitudes and phases → waveform.
+mel → (B, L, H) → magnitudes and phases → waveform. No layer works at the sampling rate, so it is fast on a CPU.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from dtc.vocoder.adversarial import Adversarial
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import VocosConfig
 from dtc.vocoder.loss import spectral_loss
+from dtc.vocoder.onnx_graph import InverseStft, OnnxGraph, example_mel
 from dtc.vocoder.training_segments import draw_segments
 
-LARGEST_LOG_MAGNITUDE = 4.6  # e^4.6 = 100, as in the paper's code: early on, one exp must not overflow the loss
+LARGEST_LOG_MAGNITUDE = 4.6  # e^4.6 = 100, as in the paper's code: one large value in early training must not overflow
 
 
 class Vocos(Vocoder):
-    """Mel → waveform at frames * hop_length samples."""
+    """Vocos, with the STFT sizes of the audio section."""
 
     config: VocosConfig
     mel_mean: Tensor
@@ -52,9 +53,11 @@ class Vocos(Vocoder):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
-        """Natural-log mel → waveform; samples = frames * hop_length, frame t centred on sample t * hop_length.
+        """Return waveforms of natural-log mels; samples = frames * hop_length.
 
-        Raises ValueError for what is no mel; a training names its clips instead.
+        Frame t is centred on sample t * hop_length.
+
+        Raises ValueError as `require_mel`, but not in training, where the trainer names the clips at fault.
         """
         if not self.training:
             require_mel(mel, self.audio)
@@ -65,7 +68,7 @@ class Vocos(Vocoder):
     def spectrum(
         self, mel: Float[Tensor, "batch mels frames"]
     ) -> tuple[Float[Tensor, "batch bins frames"], Float[Tensor, "batch bins frames"]]:
-        """Magnitudes and phases of the STFT whose inverse is the waveform."""
+        """Return magnitudes and phases of the STFT whose inverse is the waveform."""
         hidden = self.embed((mel - self.mel_mean[:, None]) / self.mel_deviation[:, None])  # (B, H, T)
         hidden = self.norm(hidden.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
@@ -76,52 +79,55 @@ class Vocos(Vocoder):
 
     @property
     def look_ahead_frames(self) -> int:
-        """How far from a frame the mel still changes its sound: through all convolutions, and half an inverse STFT."""
+        """Return the number of following frames that a frame's samples depend on.
+
+        They are those of all convolutions, and half a window of the inverse STFT.
+        """
         layers = 1 + self.config.num_layers
         return layers * (self.config.kernel_size // 2) + -(-self.audio.filter_length // (2 * self.audio.hop_length))
 
     @torch.inference_mode()
     def stream(self, mel_chunks: Iterable[Float[Tensor, "mels _"]]) -> Iterator[Float[Tensor, " _"]]:
-        """Waveforms as the mel arrives, which joined are `forward`'s of the whole, up to rounding.
+        """Yield waveforms while the mel arrives; joined, they equal `forward` of the whole mel up to rounding.
 
-        A frame is spoken once `look_ahead_frames` more have come, or there are no more. Each chunk is spoken with as
-        many frames around it, which are computed again: longer chunks cost less. A chunk may have any number of frames.
+        A frame is converted as soon as `look_ahead_frames` more have arrived, or the mel has ended. Each chunk, of any
+        number of frames, is converted together with as many frames around it, so longer chunks take less time in all.
         """
         around, hop = self.look_ahead_frames, self.audio.hop_length
-        mel, spoken = self.mel_mean.new_zeros(len(self.mel_mean), 0), 0  # what is still needed; frames of it done
+        mel, done_frames = self.mel_mean.new_zeros(len(self.mel_mean), 0), 0  # mel still needed; its frames yielded
         for chunk in chain(mel_chunks, [None]):
             mel = mel if chunk is None else torch.cat([mel, chunk], dim=1)
-            done = mel.shape[1] - (0 if chunk is None else around)
-            if done <= spoken:
+            ready = mel.shape[1] - (0 if chunk is None else around)
+            if ready <= done_frames:
                 continue
-            yield self(mel[None])[0, spoken * hop : done * hop]
-            past = max(0, done - around)
-            mel, spoken = mel[:, past:], done - past
+            yield self(mel[None])[0, done_frames * hop : ready * hop]
+            past = max(0, ready - around)
+            mel, done_frames = mel[:, past:], ready - past
 
     def for_training(self) -> nn.Module:
-        """Return the vocoder with its discriminators where the config has some."""
+        """Return the vocoder, together with its discriminators if the config has some."""
         return Adversarial(self, self.config.adversarial) if self.config.adversarial else self
 
     def training_loss(self, batch: Batch, step: int) -> dict[str, Float[Tensor, ""]]:
-        """Weighted terms for one random segment of each clip, `loss` their sum."""
-        return self.loss_of(*self.speak_segments(batch))
+        """Return the weighted terms for one random segment of each clip, and their sum as `loss`."""
+        return self.loss_of(*self.generate_segments(batch))
 
-    def speak_segments(self, batch: Batch) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch samples"]]:
-        """One random segment of each clip, recorded and made."""
+    def generate_segments(self, batch: Batch) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch samples"]]:
+        """Return a random segment of each clip: the recording, and what the vocoder generates from its mel."""
         mel, wave = draw_segments(batch, self.config, self.audio.hop_length, self.training)
         return wave, self(self._blur(mel))
 
     def loss_of(
-        self, recorded: Float[Tensor, "batch samples"], made: Float[Tensor, "batch samples"]
+        self, recorded: Float[Tensor, "batch samples"], generated: Float[Tensor, "batch samples"]
     ) -> dict[str, Float[Tensor, ""]]:
-        """Weighted terms, `loss` their sum."""
-        return spectral_loss(made, recorded, self.config.loss, self.audio)
+        """Return the weighted terms of the spectral loss, and their sum as `loss`."""
+        return spectral_loss(generated, recorded, self.config.loss, self.audio)
 
     def _blur(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch mels frames"]:
-        """A recording's mel made as soft as an acoustic model's are, each clip by a random share.
+        """Return training mels that are blurred like predicted ones, each clip by a random share.
 
-        Trained on sharp mels alone, the vocoder is at a loss with predicted ones: it guesses phases from edges that are
-        not there. Validation is on sharp ones.
+        A vocoder that is trained on sharp mels alone derives phases from edges that predicted mels do not have.
+        Validation mels are not changed.
         """
         if not (self.training and self.config.mel_blur):
             return mel
@@ -129,9 +135,26 @@ class Vocos(Vocoder):
         share = torch.rand(mel.shape[0], 1, 1, device=mel.device) * self.config.mel_blur
         return torch.lerp(mel, mean, share)
 
+    def onnx_graph(self) -> OnnxGraph:
+        """Return the network `mel` → `wave`, with the inverse STFT as convolutions."""
+        frames = torch.export.Dim("frames")
+        axes = {0: torch.export.Dim("batch"), 2: frames}
+        return OnnxGraph(_OnnxVocos(self), {"mel": ("batch", "mels", "frames")}, (example_mel(self.audio),), (axes,))
+
+
+class _OnnxVocos(nn.Module):
+    def __init__(self, vocoder: Vocos) -> None:
+        super().__init__()
+        self.vocoder, self.inverse_stft = vocoder, InverseStft(vocoder.audio)
+
+    def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
+        """Return waveforms; samples = frames * hop_length."""
+        magnitude, phase = self.vocoder.spectrum(mel)
+        return self.inverse_stft(magnitude * phase.cos(), magnitude * phase.sin())
+
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution over time, then a two-layer perceptron on each frame; residual with a learned scale."""
+    """A depthwise convolution over time, and a two-layer perceptron of each frame; residual with a learned scale."""
 
     def __init__(self, config: VocosConfig) -> None:
         super().__init__()
@@ -143,7 +166,7 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((config.dim,), 1.0 / config.num_layers))
 
     def forward(self, inputs: Float[Tensor, "batch dim frames"]) -> Float[Tensor, "batch dim frames"]:
-        """Same shape as the input."""
+        """Return values of the same shape."""
         hidden = self.norm(self.depthwise(inputs).transpose(1, 2))
         hidden = self.contract(nn.functional.gelu(self.expand(hidden)))
         return inputs + (self.scale * hidden).transpose(1, 2)

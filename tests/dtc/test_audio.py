@@ -17,7 +17,8 @@ from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from pipeline.decoding import decode
 
-SHARED = Path(__file__).parents[3] / "shared"
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
 GOLDEN = SHARED / "golden/nvidia_mel.safetensors"
 GOLDEN_TOLERANCE = 2e-3  # of a natural log; float32 summation order and librosa's filters differ that much
 FLOAT32 = 1e-4  # relative, of an FFT in float32 against scipy's in float64
@@ -155,3 +156,20 @@ def test_different_mels_are_refused_with_both_shown() -> None:
 def test_fingerprint_is_the_definition() -> None:
     assert config().fingerprint == config().fingerprint
     assert config().fingerprint != config(mel_fmin=1.0).fingerprint
+
+
+def test_there_is_one_stft_and_one_resampler() -> None:
+    sources = [path for room in ("dtc", "pipeline", "stages") for path in (ROOT / room).rglob("*.py")]
+    for call in ("torch.stft(", "torch.istft(", "transforms.Resample(", "resample_poly"):
+        users = [path for path in sources if call in path.read_text(encoding="utf-8")]
+        assert users in ([], [ROOT / "dtc/audio.py"]), call
+    assert (ROOT / "dtc/audio.py").read_text(encoding="utf-8").count("torch.stft(") == 1
+
+
+@pytest.mark.parametrize("sizes", [audio.StftSizes(512, 50, 240), audio.StftSizes(64, 16, 64)])
+def test_a_least_power_bounds_the_magnitudes_below(sizes: audio.StftSizes) -> None:
+    wave = torch.cat([noise(4096), torch.zeros(1, 4096)], dim=1).double().requires_grad_()
+    floored, plain = audio.stft_magnitude(wave, sizes, 1e-4), audio.stft_magnitude(wave.detach(), sizes)
+    torch.testing.assert_close(floored, plain.clamp(min=1e-2))
+    floored.log().sum().backward()
+    assert torch.isfinite(wave.grad).all()

@@ -1,4 +1,4 @@
-"""Vocoders: lengths, alignment with the mel, losses that see what they should."""
+"""Vocoders: lengths, alignment with the mel, streaming, losses and discriminators."""
 
 import math
 from collections.abc import Iterator
@@ -75,13 +75,13 @@ def test_samples_are_frames_times_hop(frames: int) -> None:
         assert torch.isfinite(wave).all()
 
 
-def test_what_is_no_mel_is_refused() -> None:
+def test_a_tensor_that_is_not_a_mel_is_refused() -> None:
     for model in vocoders():
         with pytest.raises(ValueError, match=r"^mel of 21 bands and 3 frames, expected 20 and 1 or more$"):
             model(torch.zeros(1, 21, 3))
         with pytest.raises(ValueError, match=r"^mel of 20 bands and 0 frames, expected 20 and 1 or more$"):
             model(torch.zeros(1, 20, 0))
-        with pytest.raises(ValueError, match=r"^mel with NaN or infinity in it, expected numbers$"):
+        with pytest.raises(ValueError, match=r"^mel with NaN or infinity in it, expected finite numbers$"):
             model(torch.full((1, 20, 3), math.nan))
 
 
@@ -90,7 +90,7 @@ def test_a_clip_does_not_depend_on_its_neighbours() -> None:
     torch.testing.assert_close(model(mels)[1:2], model(mels[1:2]), atol=1e-6, rtol=0)
 
 
-def test_frame_t_speaks_at_sample_t_times_hop() -> None:
+def test_frame_t_is_at_sample_t_times_hop() -> None:
     """Changing one frame of the mel changes the audio around its own place only."""
     model, mel = vocos().eval(), torch.zeros(1, 20, 60)
     changed = mel.clone()
@@ -104,7 +104,7 @@ def test_frame_t_speaks_at_sample_t_times_hop() -> None:
 
 
 def test_vocos_trains_in_bfloat16() -> None:
-    """The products alone: the inverse STFT knows no half precision, and losses are float32."""
+    """Only the products: the inverse STFT has no half precision, and losses are float32."""
     model, losses = vocos(), []
     batch = collate([clip("a", 64 * 40), clip("b", 64 * 30)])
     for precision in ("float32", "bfloat16"):
@@ -117,7 +117,7 @@ def test_vocos_trains_in_bfloat16() -> None:
 
 
 @pytest.mark.parametrize("sizes", [[1] * 40, [40], [0, 3, 0, 17, 1, 19, 0], [39, 1], [1, 39], [2], [12, 12]])
-def test_a_stream_is_the_whole(sizes: list[int]) -> None:
+def test_a_stream_equals_the_whole(sizes: list[int]) -> None:
     model, frames = vocos().eval(), sum(sizes)
     mel = torch.randn(20, frames, generator=torch.Generator().manual_seed(0))
     arrived, waiting, parts = 0, [], []
@@ -134,14 +134,14 @@ def test_a_stream_is_the_whole(sizes: list[int]) -> None:
     torch.testing.assert_close(torch.cat(parts), model(mel[None])[0], atol=1e-5, rtol=0)
     assert model.look_ahead_frames == 3 * 3 + 2
     assert waiting[-1] == 0
-    assert all(frames == model.look_ahead_frames for frames in waiting[:-1]), "spoken as soon as it is known"
+    assert all(frames == model.look_ahead_frames for frames in waiting[:-1]), "frames are converted as soon as possible"
 
 
-def test_a_stream_of_nothing_is_silent() -> None:
+def test_a_stream_without_chunks_yields_nothing() -> None:
     assert list(vocos().eval().stream([])) == []
 
 
-def test_griffin_lim_hears_the_tone() -> None:
+def test_griffin_lim_finds_the_frequency_of_a_tone() -> None:
     wave = tone(1000.0, 64 * 64)
     rebuilt = GriffinLim(
         GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=30, momentum=0.99), AUDIO
@@ -150,7 +150,7 @@ def test_griffin_lim_hears_the_tone() -> None:
     assert peak_hz == pytest.approx(1000.0, abs=40.0)
 
 
-def test_blur_softens_training_mels_and_no_others() -> None:
+def test_blur_changes_training_mels_only() -> None:
     model, mel = vocos(), torch.randn(4, 20, 16)
     seed_all(1)
     soft = model.train()._blur(mel)
@@ -183,7 +183,7 @@ def test_loss_terms_are_switched_off_by_zero() -> None:
     assert losses["loss"].item() == losses["mel"].item() > 0
 
 
-def test_learns_to_copy_noise_that_swells() -> None:
+def test_vocos_learns_the_level_of_noise() -> None:
     swelling = torch.randn(64 * 60, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.01, 0.3, 64 * 60)
     batch = collate([Clip("a", "", "", torch.tensor([1]), log_mel(swelling[None], AUDIO)[0], swelling)])
     model, history = vocos().train(), []
@@ -198,19 +198,33 @@ def test_learns_to_copy_noise_that_swells() -> None:
     assert sum(history[-20:]) < 0.6 * sum(history[:20])  # single steps vary: a quiet segment costs more
 
 
-CRITICS = AdversarialConfig(
-    start_step=2, adversarial_weight=1.0, feature_matching_weight=2.0,
-    discriminators=DiscriminatorsConfig(periods=(2, 3), period_channels=(4, 8), fft_sizes=(64, 128), spectrum_channels=4),
-)  # fmt: skip
+ADVERSARIAL = AdversarialConfig(
+    start_step=2,
+    adversarial_weight=1.0,
+    feature_matching_weight=2.0,
+    discriminators=DiscriminatorsConfig(
+        periods=(2, 3), period_channels=(4, 8), fft_sizes=(64, 128), spectrum_channels=4
+    ),
+)
 
 
-def judged() -> tuple[Adversarial, Batch]:
+def adversarial() -> tuple[Adversarial, Batch]:
     seed_all("critics")
-    return Adversarial(vocos(), CRITICS).train(), collate([clip("a", 64 * 40), clip("b", 64 * 30)])
+    return Adversarial(vocos(), ADVERSARIAL).train(), collate([clip("a", 64 * 40), clip("b", 64 * 30)])
 
 
-def test_critics_come_in_at_their_step_and_only_in_training() -> None:
-    model, batch = judged()
+def test_a_vocoder_is_trained_with_its_discriminators() -> None:
+    config = vocos().config.model_copy(update={"adversarial": ADVERSARIAL})
+    model = build_vocoder(config, AUDIO, torch.zeros(20), torch.ones(20))
+    training = model.for_training()
+    assert isinstance(training, Adversarial)
+    assert training.model is model
+    plain = vocos()
+    assert plain.for_training() is plain
+
+
+def test_discriminators_start_at_their_step_and_only_in_training() -> None:
+    model, batch = adversarial()
     plain = {"loss", "convergence", "log_magnitude", "mel"}
     assert model.training_loss(batch, 1).keys() == plain
     assert model.adversary_loss() is None
@@ -222,8 +236,8 @@ def test_critics_come_in_at_their_step_and_only_in_training() -> None:
     assert model.adversary_loss() is None
 
 
-def test_each_side_gets_its_own_gradient() -> None:
-    model, batch = judged()
+def test_each_loss_gives_gradients_to_its_own_side_only() -> None:
+    model, batch = adversarial()
     model.training_loss(batch, 2)["loss"].backward()
     assert all(torch.isfinite(value.grad).all() for value in model.model.parameters())
     assert all(value.grad is None for value in model.adversary.parameters())
@@ -231,43 +245,44 @@ def test_each_side_gets_its_own_gradient() -> None:
     model.adversary_loss()["loss"].backward()
     assert all(value.grad is None for value in model.model.parameters())
     assert all(torch.isfinite(value.grad).all() for value in model.adversary.parameters())
-    assert all(any(value.grad.any() for value in critic.parameters()) for critic in model.adversary.critics)
+    for discriminator in model.adversary.discriminators:
+        assert any(value.grad.any() for value in discriminator.parameters())
 
 
-def test_a_vocoder_that_makes_the_recording_has_nothing_to_match(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, batch = judged()
+def test_feature_matching_is_zero_for_the_recording_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = adversarial()
     wave = batch.wave[:, : 64 * 16]
-    monkeypatch.setattr(model.model, "speak_segments", lambda _: (wave, wave.clone().requires_grad_()))
+    monkeypatch.setattr(model.model, "generate_segments", lambda _: (wave, wave.clone().requires_grad_()))
     terms = model.training_loss(batch, 2)
     assert terms["feature_matching"] == 0.0
     assert terms["adversarial"] > 0.0
 
 
-def test_critics_learn_to_tell_and_the_hinge_lets_go_of_what_they_can_tell() -> None:
-    model, _ = judged()
+def test_discriminators_learn_to_separate_two_sounds() -> None:
+    model, _ = adversarial()
     optimizer = torch.optim.Adam(model.adversary.parameters(), 0.01)
-    recorded, made = tone(440.0, 1024)[None], 0.3 * torch.rand(1, 1024)
+    recorded, generated = tone(440.0, 1024)[None], 0.3 * torch.rand(1, 1024)
     for _ in range(60):
-        model._pair = recorded, made
+        model._segments = recorded, generated
         optimizer.zero_grad()
         loss = model.adversary_loss()
         loss["loss"].backward()
         optimizer.step()
-    assert loss["loss"] < 0.2  # 2 where they cannot tell
-    assert all(opinion.scores.mean() > 0.5 for opinion in model.adversary(recorded))
-    assert all(opinion.scores.mean() < -0.5 for opinion in model.adversary(made))
+    assert loss["loss"] < 0.2  # 2 if all scores are 0
+    assert all(each.scores.mean() > 0.5 for each in model.adversary(recorded))
+    assert all(each.scores.mean() < -0.5 for each in model.adversary(generated))
 
 
 @pytest.mark.parametrize("samples", [200, 257, 1000])
-def test_critics_take_any_length(samples: int) -> None:
-    model, _ = judged()
-    for opinion in model.adversary(torch.rand(2, samples)):
-        assert opinion.scores.shape[:2] == (2, 1)
-        assert len(opinion.features) in (2, 25)  # layers; five bands of five
+def test_discriminators_take_any_length(samples: int) -> None:
+    model, _ = adversarial()
+    for each in model.adversary(torch.rand(2, samples)):
+        assert each.scores.shape[:2] == (2, 1)
+        assert len(each.features) in (2, 25)  # layers; five bands of five
 
 
-def test_critics_judge_in_bfloat16_too() -> None:
-    model, batch = judged()
+def test_adversarial_training_in_bfloat16() -> None:
+    model, batch = adversarial()
     losses = losses_of(model, batch, 2, "bfloat16")
     losses["loss"].backward()
     assert all(torch.isfinite(value.grad).all() for value in model.model.parameters())

@@ -26,16 +26,8 @@ from dtc.training.loop import losses_of
 from dtc.training.optim import AdamWConfig, build_optimizer
 from dtc.vocoder.base import build_vocoder
 from dtc.vocoder.configs import WaveGlowConfig, WaveNetConfig
-from dtc.vocoder.waveglow import (
-    BIAS_FRAMES,
-    Conditioning,
-    NormedConvolution,
-    WaveGlow,
-    WaveNet,
-    deemphasised,
-    emphasised,
-    interpolated,
-)
+from dtc.vocoder.waveglow import BIAS_FRAMES, WaveGlow, deemphasised, emphasised
+from dtc.vocoder.wavenet import Conditioning, NormedConvolution, WaveNet, interpolated
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/nvidia_waveglow_small.safetensors"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not there: golden values of NVIDIA's code")
@@ -201,37 +193,46 @@ def test_pre_emphasis_is_a_filter_and_its_inverse() -> None:
     layers=st.integers(1, 5), channels=st.sampled_from([2, 8]), frames=st.integers(1, 40), clips=st.integers(1, 2),
     conditioning=st.sampled_from(["upsampled", "interpolated"]),
 )  # fmt: skip
-def test_a_cpu_says_by_fewer_products_what_the_network_says(
+def test_inference_on_a_cpu_equals_the_network(
     layers: int, channels: int, frames: int, clips: int, conditioning: str
 ) -> None:
-    """Of positions that are no whole number of tiles, of dilations wider than the clip."""
+    """Also for positions that are not a whole number of blocks, and for dilations wider than the clip."""
     wavenet = {"num_layers": layers, "num_channels": channels, "kernel_size": 3}
     model = waveglow(wavenet=wavenet, conditioning=conditioning)
     network, (mel, half) = model.flows[0].network, (mel_of(frames, clips), torch.randn(clips, 4, frames * 2))
     with torch.no_grad():
-        heard = model._heard(mel)
-        for found, expected in zip(network.speak(half, heard), network(half, heard), strict=True):
+        condition = model._condition(mel)
+        for found, expected in zip(network.infer(half, condition), network(half, condition), strict=True):
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_on_a_cpu_a_quarter_of_the_products_is_saved() -> None:
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
+def test_inference_on_a_cpu_does_not_need_onednn() -> None:
+    model, mel = waveglow(conditioning="upsampled"), mel_of(12, 2)
+    expected = model(mel)
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert not torch.backends.mkldnn.enabled
+        torch.testing.assert_close(model(mel), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_inference_on_a_cpu_saves_a_quarter_of_the_products() -> None:
     network = WaveNet(4, Conditioning(640, 1, 1), WaveNetConfig(num_layers=8, num_channels=256, kernel_size=3)).eval()
-    half, heard = torch.randn(1, 4, 1024), torch.randn(1, 640, 1024)
+    half, condition = torch.randn(1, 4, 1024), torch.randn(1, 640, 1024)
     operations = []
-    for say in (network, network.speak):
+    for compute in (network, network.infer):
         with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter, torch.no_grad():
-            say(half, heard)
+            compute(half, condition)
         operations.append(counter.get_total_flops())
     assert operations[1] / operations[0] == pytest.approx(0.77, abs=0.01)
 
 
-def test_between_frames_a_network_hears_a_straight_line() -> None:
+def test_interpolation_between_frames_is_linear() -> None:
     frames = torch.tensor([[[1.0, 3.0, -1.0]]])
     between = interpolated(frames, 4)[0, 0]
     assert between.tolist() == pytest.approx([1.25, 1.75, 2.25, 2.75, 2.5, 1.5, 0.5, -0.5, -1.0, -1.0, -1.0, -1.0])
 
 
-def test_a_mel_that_is_interpolated_is_heard_normalised() -> None:
+def test_an_interpolated_mel_is_normalised() -> None:
     config = parse_section(CONFIG | {"conditioning": "interpolated"}, WaveGlowConfig, "vocoder")
     mean, deviation = torch.arange(5.0), torch.arange(1.0, 6.0)
     seed_all("weights")
@@ -324,7 +325,7 @@ def test_what_is_no_mel_of_the_model_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^mel of 5 bands and 0 frames, expected 5 and 1 or more$"):
         model(torch.zeros(1, 5, 0))
     for value in (math.nan, math.inf):
-        with pytest.raises(ValueError, match=r"^mel with NaN or infinity in it, expected numbers$"):
+        with pytest.raises(ValueError, match=r"^mel with NaN or infinity in it, expected finite numbers$"):
             model(mel_of(3).index_fill(2, torch.tensor([1]), value))
     with pytest.raises(ValueError, match=r"^47 samples, expected 3 frames \* hop_length 16$"):
         model.noise_of(mel_of(3), torch.zeros(1, 47))
@@ -348,7 +349,7 @@ def test_new_weights_are_heard_at_once() -> None:
     assert torch.equal(fresh(mel), after)
 
 
-def test_kept_weights_speak_as_those_in_training() -> None:
+def test_cached_weights_give_the_same_audio_as_those_in_training() -> None:
     model, mel = waveglow(), mel_of(10)
     torch.testing.assert_close(model(mel), model.train()(mel), atol=1e-6, rtol=0)
     with torch.inference_mode():

@@ -1,0 +1,153 @@
+"""The WaveNet in each flow of WaveGlow, and its weight-normalised convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dtc.vocoder.configs import WaveNetConfig
+from dtc.vocoder.wavenet_on_cpu import TAPS, Convolution, WaveNetOnCPU
+
+Values = Float[Tensor, "batch channels positions"]  # a position is a group of samples, which are its channels
+Condition = Float[Tensor, "batch conditions time"]  # features of the mel; time is positions or frames
+Computed = TypeVar("Computed")
+
+
+class CachingModule(nn.Module):
+    """A module that caches what it computes from its weights, until they change or it is trained again."""
+
+    _cache: tuple[object, Any] | None = None
+
+    def train(self, mode: bool = True) -> CachingModule:
+        """Change the mode and drop the cache: a fused optimizer does not increase the versions of the weights."""
+        self._cache = None
+        return super().train(mode)
+
+    def cached(self, compute: Callable[[], Computed]) -> Computed:
+        """Return `compute()`, from the cache if no gradient is needed."""
+        if torch.compiler.is_exporting() and self._cache:
+            return cast(Computed, self._cache[1])  # a constant, instead of an inverse, which ONNX does not have
+        if self.training or torch.is_grad_enabled():
+            return compute()
+        weights = tuple((value.data_ptr(), value._version) for value in self.parameters())
+        if self._cache is None or self._cache[0] != weights:
+            self._cache = weights, compute()
+        return cast(Computed, self._cache[1])
+
+
+class Conditioning(NamedTuple):
+    """Shape of the condition, and of the convolution that weights it for the network."""
+
+    channels: int
+    kernel_size: int
+    positions_per_frame: int  # 1: the condition has a value for each position already
+
+
+class WaveNet(CachingModule):
+    """Computes shift and scale of half of the channels from the other half and the condition.
+
+    Source: van den Oord et al. 2016 (arXiv:1609.03499), with the sizes of WaveGlow.
+    """
+
+    def __init__(self, channels: int, conditioning: Conditioning, config: WaveNetConfig) -> None:
+        super().__init__()
+        self.positions_per_frame, self.kernel_size = conditioning.positions_per_frame, config.kernel_size
+        width, layers, kernel = config.num_channels, config.num_layers, config.kernel_size
+        self.start = NormedConvolution(channels, width)
+        # One convolution for all layers; layer i has the output channels from 2 * width * i on.
+        self.conditioning = NormedConvolution(conditioning.channels, 2 * width * layers, conditioning.kernel_size)
+        self.dilated = nn.ModuleList(NormedConvolution(width, 2 * width, kernel, 2**layer) for layer in range(layers))
+        sizes = [2 * width] * (layers - 1) + [width]  # the residual output of the last layer would not be used
+        self.residual_skip = nn.ModuleList(NormedConvolution(width, size) for size in sizes)
+        self.end = nn.Conv1d(width, 2 * channels, 1)
+        for parameter in self.end.parameters():  # scale 1 and shift 0: an untrained flow only mixes channels
+            nn.init.zeros_(parameter)
+
+    def forward(self, half: Values, condition: Condition) -> tuple[Values, Values]:
+        """Return the shift and the logarithm of the scale, both in float32, also under autocast."""
+        hidden = self.start(half)
+        width, skipped = hidden.shape[1], torch.zeros_like(hidden)
+        weight, bias, padding = self.conditioning.weight(), self.conditioning.bias, self.conditioning.padding
+        for layer, (dilated, residual_skip) in enumerate(zip(self.dilated, self.residual_skip, strict=True)):
+            # The condition is convolved layer by layer: for all layers at once it would take most of the memory.
+            own = slice(2 * width * layer, 2 * width * (layer + 1))
+            conditioned = F.conv1d(condition, weight[own], bias[own], padding=padding)
+            if self.positions_per_frame > 1:
+                conditioned = interpolated(conditioned, self.positions_per_frame)
+            signal, gate = (dilated(hidden) + conditioned).chunk(2, dim=1)
+            output = residual_skip(signal.tanh() * gate.sigmoid())
+            skipped = skipped + output[:, -width:]
+            if output.shape[1] > width:
+                hidden = hidden + output[:, :width]
+        shift, log_scale = self.end(skipped).float().chunk(2, dim=1)
+        return shift, log_scale
+
+    def infer(self, half: Values, condition: Condition) -> tuple[Values, Values]:
+        """Return `forward`, on a CPU by `WaveNetOnCPU`, whose results are rounded differently.
+
+        It is used for kernels of 3 and without gradients, autocast and export.
+        """
+        needs_forward = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting()
+        if needs_forward or half.device.type != "cpu" or self.kernel_size != TAPS:
+            return self(half, condition)
+        network = self.cached(self._on_cpu)
+        changes = torch.stack([network(*clip) for clip in zip(half, condition, strict=True)])
+        shift, log_scale = changes.chunk(2, dim=1)
+        return shift, log_scale
+
+    def _on_cpu(self) -> WaveNetOnCPU:
+        dilated, residual_skip = (
+            [layer.convolution() for layer in cast(Iterable[NormedConvolution], layers)]
+            for layers in (self.dilated, self.residual_skip)
+        )
+        ends = self.start.convolution(), Convolution(self.end.weight, cast(Tensor, self.end.bias))
+        return WaveNetOnCPU(ends, self.conditioning.convolution(), dilated, residual_skip, self.positions_per_frame)
+
+
+def interpolated(
+    values: Float[Tensor, "batch channels frames"], positions_per_frame: int
+) -> Float[Tensor, "batch channels positions"]:
+    """Return values of frames at positions, by linear interpolation; the value of the last frame is held to the end.
+
+    Frame t is centred on its first sample, t * hop_length.
+    """
+    following = torch.cat((values[..., 1:], values[..., -1:]), dim=2)
+    share = (torch.arange(positions_per_frame, device=values.device) + 0.5) / positions_per_frame
+    return torch.lerp(values[..., None], following[..., None], share.to(values.dtype)).flatten(2)
+
+
+class NormedConvolution(CachingModule):
+    """A convolution that keeps the length, with weight normalisation: norm and direction of each output's weights.
+
+    Source: Salimans & Kingma 2016 (arXiv:1602.07868).
+    """
+
+    def __init__(self, into: int, out: int, kernel_size: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.dilation, self.padding = dilation, dilation * (kernel_size // 2)
+        bound = (into * kernel_size) ** -0.5  # as nn.Conv1d draws weights and biases
+        self.weight_v = nn.Parameter(torch.empty(out, into, kernel_size).uniform_(-bound, bound))
+        self.weight_g = nn.Parameter(row_norms(self.weight_v.detach()))
+        self.bias = nn.Parameter(torch.empty(out).uniform_(-bound, bound))
+
+    def forward(self, inputs: Float[Tensor, "batch into positions"]) -> Float[Tensor, "batch out positions"]:
+        """Return the convolution, of the same length as the input."""
+        return F.conv1d(inputs, self.weight(), self.bias, padding=self.padding, dilation=self.dilation)
+
+    def weight(self) -> Float[Tensor, "out into kernel"]:
+        """Return the product of norm and direction; it is computed once for inference."""
+        return self.cached(lambda: self.weight_v * (self.weight_g / row_norms(self.weight_v)))
+
+    def convolution(self) -> Convolution:
+        """Return weight and bias."""
+        return Convolution(self.weight(), self.bias)
+
+
+def row_norms(weight: Float[Tensor, "out into kernel"]) -> Float[Tensor, "out 1 1"]:
+    """Return the Euclidean norm of the weights of each output channel."""
+    return torch.linalg.vector_norm(weight, dim=(1, 2), keepdim=True)
