@@ -90,11 +90,6 @@ Name = Annotated[str, matching(r"[A-Za-z0-9_-]+", "letters without accents, digi
 AnySection = TypeVar("AnySection", bound=Section)
 
 
-def read_params(path: Path, schema: type[AnySection]) -> AnySection:
-    """Return the whole of a params file as `schema`. Raises InputError as `read_yaml` and `parse_section` do."""
-    return parse_section(read_yaml(path), schema, str(path))
-
-
 def read_yaml(path: Path) -> object:
     """Return the contents of a params file: mappings, lists, texts, numbers, booleans and None.
 

@@ -19,17 +19,15 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from dtc.acoustic.base import AcousticModel, Utterance, load_acoustic
-from dtc.acoustic.packed_linear import Precision
 from dtc.acoustic.utterance_status import Status, badness, worst
 from dtc.audio import LOG_FLOOR, AudioConfig, require_same_audio
-from dtc.config import Section
 from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.provenance import fingerprint
+from dtc.synthesis_config import SynthesisConfig as SynthesisConfig
 from dtc.text import spoken_words
 from dtc.text.sentences import Pause, Phrase, cut_phrase, split_sentences
 from dtc.text.symbols import text_to_ids, unknown_symbols
@@ -39,22 +37,6 @@ from dtc.vocoder.mel_fitting import fit_mel
 PHRASES_PER_BATCH = 16
 LONGEST_SHOWN = 80  # characters of a text in an error's line
 QUIET = 0.01  # of the loudest frame, 40 dB below: no speech there
-
-
-class SynthesisConfig(Section):
-    """How a voice is made to speak a text of any length."""
-
-    # At most, at a phrase that went wrong, each with another dropout of the prenet; 1: no second.
-    attempts: PositiveInt
-    # That bring what the vocoder says nearer to the mel, see `fit_mel`; 0: as it says it.
-    fit_iterations: NonNegativeInt
-    decoder_weights: Precision  # float16 and int8 are half and a quarter of the bytes to read for every frame
-    cuda_graphs: bool  # on a GPU, many decoder steps in one launch
-    # Symbols; a longer sentence is spoken in parts, at its commas or else between words.
-    longest_phrase: int = Field(ge=20)
-    # Between sentences, and between parts of one at a mark; the silence that the voice itself makes there counts.
-    sentence_pause_s: float = Field(ge=0.0, le=10.0)
-    clause_pause_s: float = Field(ge=0.0, le=10.0)
 
 
 @dataclass(frozen=True)

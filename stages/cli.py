@@ -1,52 +1,48 @@
-"""The command line, `dtc`. Everything heavy is imported inside the commands, so that `dtc --help` is instant."""
+"""The commands that make a voice, in the order in which `dvc repro` runs them. cli_voice.py has those that use one.
+
+Everything heavy is imported inside the commands: `dtc --help` is instant, and only what computes imports torch.
+"""
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dtc import __version__
-from stages import paths
-
-if TYPE_CHECKING:
-    import torch
-    from rich.console import Console
+from stages import cli_voice, paths
+from stages.cli_base import Commands, Device, ParamsFile, console, examples, name_other_code, set_thread_waiting
+from stages.cli_base import device as device_of
+from stages.cli_errors import EXIT_CODES
 
 app = typer.Typer(
-    help="Recorded speech in, a voice out, reproducibly. `dvc repro` runs all stages; each is a command too.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
-)  # fmt: skip
-train = typer.Typer(help="Train one of the two models on data/features.", no_args_is_help=True)
-app.add_typer(train, name="train")
-corpus = typer.Typer(help="Look at recordings before they become a project.", no_args_is_help=True)
-app.add_typer(corpus, name="corpus")
-imports = typer.Typer(help="Make a model folder of another project's checkpoint.", no_args_is_help=True)
-app.add_typer(imports, name="import")
-exports = typer.Typer(help="Write a trained model for another project.", no_args_is_help=True)
-app.add_typer(exports, name="export")
-
-ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N. auto takes CUDA where there is one.")]
-PARAMS = Path("params.yaml")
-# What the system refuses and a user can mend: rights, a file where a folder should be or the reverse, a path where
-# nothing can be, room.
-REFUSALS = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY,
-    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOSPC, errno.EDQUOT, errno.EFBIG,
-}  # fmt: skip
-
-
-class _Options:
-    debug = False
+    cls=Commands,
+    help="Turn recorded speech into a voice, reproducibly.\n\n`dvc repro` runs all stages; each is a command too.",
+    epilog=examples(
+        "dtc corpus check recordings/     are these recordings ready to train on?",
+        "dvc repro                        run every stage whose inputs changed",
+        'dtc say "call 90210 at 7:45"     speak with the trained voice',
+    )
+    + f"\n\n{EXIT_CODES}",
+    subcommand_metavar="COMMAND",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+corpus = typer.Typer(
+    help="Look at recordings before they become a project.",
+    epilog=examples("dtc corpus check recordings/"),
+    subcommand_metavar="COMMAND",
+    no_args_is_help=True,
+)
+train = typer.Typer(
+    help="Train one of the two models on data/features.",
+    epilog=examples("dtc train acoustic", "dtc train vocoder --device cuda:1"),
+    subcommand_metavar="COMMAND",
+    no_args_is_help=True,
+)
 
 
 def _print_version(asked: bool) -> None:
@@ -57,53 +53,53 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def main(
-    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Set what every command shares."""
-    _Options.debug = debug
-    # OpenMP's threads spin while they wait for one another, which makes training 20 times slower as soon as another
-    # program wants a core; asleep at once, they make it half as fast on a quiet machine. So they spin for a few
-    # microseconds (all measured on 2 cores). OpenMP reads this once, when torch is imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    """Prepare the process for any command."""
+    name_other_code()
+    set_thread_waiting()
 
 
-@app.command()
-def params(file: ParamsFile = PARAMS) -> None:
+@app.command(epilog=examples("dtc params", "dtc params --params stages/presets/ljspeech.yaml"))
+def params(file: ParamsFile = paths.PARAMS) -> None:
     """Check params.yaml and print what is in force."""
-    with _one_line_errors() as console:
-        import yaml
+    import yaml
 
-        from stages.params import load_params
+    from stages.params import load_params
 
-        tree = load_params(file).model_dump(mode="json")
-        console.print(yaml.safe_dump(tree, sort_keys=False), end="", highlight=False, soft_wrap=True)
-
-
-@app.command()
-def download(file: ParamsFile = PARAMS) -> None:
-    """Fetch the corpus's archive into data/raw and check its MD5."""
-    with _one_line_errors() as console:
-        from stages.download import download
-        from stages.params import load_params
-
-        download(load_params(file).corpus, console)
+    tree = load_params(file).model_dump(mode="json")
+    console().print(yaml.safe_dump(tree, sort_keys=False), end="", highlight=False, soft_wrap=True)
 
 
-@app.command()
-def verify(file: ParamsFile = PARAMS) -> None:
-    """Check every clip and row of the corpus; write a manifest."""
-    with _one_line_errors() as console:
-        from pipeline.verify import CorpusSettings
-        from stages.params import load_params
-        from stages.verify import verify
+@app.command(epilog=examples("dtc download"))
+def download(file: ParamsFile = paths.PARAMS) -> None:
+    """Fetch the corpus's archive and check its MD5.
 
-        verify(CorpusSettings.of(load_params(file)), console)
+    An interrupted download goes on where it stopped. Files that dtc did not write are never deleted.
+    """
+    from stages.download import download
+    from stages.params import load_params
+
+    download(load_params(file, "corpus").corpus, console())
 
 
-@corpus.command("check")
+@app.command(epilog=examples("dtc verify"))
+def verify(file: ParamsFile = paths.PARAMS) -> None:
+    """Check every clip and every row of the corpus.
+
+    Writes data/manifest.jsonl, which lists the clips to train on, and a summary in results/corpus.md.
+    """
+    from pipeline.verify import CorpusSettings
+    from stages.params import load_params
+    from stages.verify import verify
+
+    verify(CorpusSettings.of(load_params(file, "corpus", "recording", "verify", "audio", "text")), console())
+
+
+@corpus.command("check", epilog=examples("dtc corpus check recordings/", "dtc corpus check --params params.yaml a.zip"))
 def corpus_check(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder of recordings, or an archive of one.")],
     file: Annotated[
@@ -113,249 +109,100 @@ def corpus_check(
 ) -> None:
     """Tell whether SOURCE is ready to train on. Writes nothing.
 
-    Says what to mend, line by line. Reads every clip and every row, as `dtc verify` will: formats, sampling rates,
-    channels, durations, clipping, silence, duplicates, texts, and whether text and clip fit each other. Exit code 0:
-    ready; 2: not yet.
+    Reads every clip and every row, as `dtc verify` will: formats, sampling rates, channels, durations, clipping,
+    silence, duplicates, texts, and whether text and clip fit each other. Prints what to mend, line by line. Exit code
+    0: ready; 2: not yet.
     """
-    with _one_line_errors() as console:
-        from stages.corpus_check import check
+    from stages.corpus_check import check
 
-        check(source, file or (PARAMS if PARAMS.is_file() else None), console)
-
-
-@app.command()
-def preprocess(file: ParamsFile = PARAMS) -> None:
-    """Compute the features of every clip; write shards."""
-    with _one_line_errors() as console:
-        from stages.params import load_params
-        from stages.preprocess import preprocess
-
-        sections = load_params(file)
-        preprocess(
-            sections.corpus, sections.recording, sections.audio, sections.text, sections.features, sections.split,
-            sections.distributed, console,
-        )  # fmt: skip
+    check(source, file or (paths.PARAMS if paths.PARAMS.is_file() else None), console())
 
 
-@app.command()
+@app.command(epilog=examples("dtc preprocess"))
+def preprocess(file: ParamsFile = paths.PARAMS) -> None:
+    """Compute the features of every clip, and write shards."""
+    from stages.params import load_params
+    from stages.preprocess import preprocess
+
+    sections = load_params(file, "corpus", "recording", "audio", "text", "features", "split", "distributed")
+    preprocess(
+        sections.corpus,
+        sections.recording,
+        sections.audio,
+        sections.text,
+        sections.features,
+        sections.split,
+        sections.distributed,
+        console(),
+    )
+
+
+@app.command(epilog=examples("dtc convert --format torch", "dtc convert --format wav --out recordings-16k"))
 def convert(
     format: Annotated[str, typer.Option("--format", help="torch, numpy or wav.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("converted"),
 ) -> None:
-    """Write the features as tensors, arrays or WAVs, with MD5s."""
-    with _one_line_errors() as console:
-        from stages.convert import convert
+    """Write the features as tensors, arrays or WAV files, with MD5s."""
+    from stages.convert import convert
 
-        convert(format, out, console)
-
-
-@train.command("acoustic")
-def train_acoustic(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
-    """Train text → mel. Ctrl-C saves; the same command goes on."""
-    with _one_line_errors() as console:
-        from stages.params import load_params
-        from stages.train import train_acoustic
-
-        sections = load_params(file)
-        train_acoustic(
-            sections.acoustic,
-            sections.training.acoustic,
-            sections.run.acoustic,
-            sections.audio,
-            _device(device),
-            console,
-        )
+    convert(format, out, console())
 
 
-@app.command()
-def align(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
-    """Predict the recordings' mels, where vocoder.train_on wants them."""
-    with _one_line_errors() as console:
-        from stages.align import align
-        from stages.params import load_params
+@train.command("acoustic", epilog=examples("dtc train acoustic", "dtc train acoustic --device cuda:1"))
+def train_acoustic(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
+    """Train the acoustic model, text to mel.
 
-        align(load_params(file).vocoder.train_on, _device(device), console)
-
-
-@train.command("vocoder")
-def train_vocoder(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
-    """Train mel → waveform. Ctrl-C saves; the same command goes on."""
-    with _one_line_errors() as console:
-        from stages.params import load_params
-        from stages.train import train_vocoder
-
-        sections = load_params(file)
-        train_vocoder(
-            sections.vocoder, sections.training.vocoder, sections.run.vocoder, sections.audio, _device(device), console
-        )
-
-
-@app.command()
-def evaluate(file: ParamsFile = PARAMS, device: Device = "auto") -> None:
-    """Measure the voice on held-out clips; write the report."""
-    with _one_line_errors() as console:
-        from stages.evaluate import evaluate
-        from stages.params import load_params
-
-        sections = load_params(file)
-        evaluate(sections.evaluate, sections.synthesis, _device(device), console)
-
-
-@app.command()
-def say(
-    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="What to say.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="A file with one text a line.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the WAVs go.")] = paths.SPOKEN,
-    seed: Annotated[int, typer.Option(help="Another seed, another rendering.")] = 1,
-    stream: Annotated[
-        bool, typer.Option("--stream", help="No files: samples to standard output, phrase by phrase, for a player.")
-    ] = False,
-    params_file: ParamsFile = PARAMS,
-    device: Device = "auto",
-) -> None:
-    """Speak texts of any length: a WAV and a JSON sidecar each."""
-    with _one_line_errors() as console:
-        from stages.params import load_params
-        from stages.say import read_texts, say
-        from stages.say import stream as stream_texts
-
-        config = load_params(params_file).synthesis
-        if stream:
-            console.stderr = True
-            stream_texts(read_texts(texts or [], file), config, seed, _device(device), sys.stdout.buffer, console)
-            return
-        say(read_texts(texts or [], file), config, out, seed, _device(device), console)
-
-
-TheirCheckpoint = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE", help="A checkpoint of NVIDIA's or DeepLearningExamples', or a state_dict; .safetensors too."
-    ),
-]
-TheirHparams = Annotated[Path | None, typer.Option(help="Its hyper-parameters by NVIDIA's names, as JSON.")]
-NewCheckpoint = Annotated[Path, typer.Argument(metavar="FILE", help="The checkpoint to write.")]
-
-
-@imports.command("nvidia-tacotron2")
-def import_nvidia_tacotron2(
-    file: TheirCheckpoint,
-    hparams: TheirHparams = None,
-    out: Annotated[Path, typer.Option(help="The model folder to write.")] = paths.ACOUSTIC,
-    overwrite: Overwrite = False,
-) -> None:
-    """Import a Tacotron 2 of NVIDIA's. No code in the file is run."""
-    with _one_line_errors() as console:
-        from stages.import_export import import_nvidia_tacotron2
-
-        import_nvidia_tacotron2(file, hparams, out, overwrite, console)
-
-
-@imports.command("nvidia-waveglow")
-def import_nvidia_waveglow(
-    file: TheirCheckpoint,
-    hparams: TheirHparams = None,
-    out: Annotated[Path, typer.Option(help="The model folder to write.")] = paths.VOCODER,
-    overwrite: Overwrite = False,
-) -> None:
-    """Import a WaveGlow of NVIDIA's. No code in the file is run."""
-    with _one_line_errors() as console:
-        from stages.import_export import import_nvidia_waveglow
-
-        import_nvidia_waveglow(file, hparams, out, overwrite, console)
-
-
-@exports.command("onnx")
-def export_onnx(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The model to write.")],
-    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.VOCODER,
-    overwrite: Overwrite = False,
-) -> None:
-    """Export a vocoder for onnxruntime, which needs no PyTorch."""
-    with _one_line_errors() as console:
-        from stages.import_export import export_onnx
-
-        export_onnx(file, model, overwrite, console)
-
-
-@exports.command("nvidia-waveglow")
-def export_nvidia_waveglow(
-    file: NewCheckpoint,
-    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.VOCODER,
-    overwrite: Overwrite = False,
-) -> None:
-    """Export a WaveGlow as a state_dict of NVIDIA's."""
-    with _one_line_errors() as console:
-        from stages.import_export import export_nvidia_waveglow
-
-        export_nvidia_waveglow(file, model, overwrite, console)
-
-
-@exports.command("nvidia-tacotron2")
-def export_nvidia_tacotron2(
-    file: NewCheckpoint,
-    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.ACOUSTIC,
-    overwrite: Overwrite = False,
-) -> None:
-    """Export the acoustic model as a Tacotron 2 of NVIDIA's."""
-    with _one_line_errors() as console:
-        from stages.import_export import export_nvidia_tacotron2
-
-        export_nvidia_tacotron2(file, model, overwrite, console)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[Console]:
-    """The console of a command; what went wrong as one line on standard error, and an exit code that says whose it is.
-
-    2: something the user gave; 1: training broke; 130: interrupted, go on with the same command.
+    Ctrl-C saves the state, and the same command goes on from it.
     """
-    from rich.console import Console
+    from stages.params import load_params
+    from stages.train import train_acoustic
 
-    try:
-        # Where nobody looks at a terminal, lines stay whole: logs are searched. Brackets and colons in paths and texts
-        # are no markup.
-        watched = sys.stdout.isatty()
-        yield Console(soft_wrap=not watched, width=None if watched else 160, markup=False, emoji=False)
-    except (Exception, KeyboardInterrupt) as error:
-        code = _exit_code(error)
-        if _Options.debug or code is None:
-            raise
-        typer.echo(f"dtc: {_line(error)}", err=True)
-        raise typer.Exit(code) from None
+    sections = load_params(file, "audio", "acoustic", "training.acoustic", "run.acoustic")
+    training, run = sections.training.acoustic, sections.run.acoustic
+    train_acoustic(sections.acoustic, training, run, sections.audio, device_of(device), console())
 
 
-def _line(error: BaseException) -> str:
-    from dtc.errors import InputError
+@app.command(epilog=examples("dtc align"))
+def align(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
+    """Predict the mels of the recordings for the vocoder.
 
-    if isinstance(error, OSError):
-        where = error.filename2 or error.filename or "the file system"
-        error = InputError(where, f"cannot be used ({error.strerror})", remedy="mend it and run it again")
-    return str(error) or "interrupted"
+    The acoustic model predicts them where vocoder.train_on is gta or both; otherwise only a note is written.
+    """
+    from stages.align import align
+    from stages.params import load_params
 
-
-def _exit_code(error: BaseException) -> int | None:
-    """None for a fault of our own, which shows its traceback."""
-    from dtc.errors import InputError
-
-    if isinstance(error, InputError) or (isinstance(error, OSError) and error.errno in REFUSALS):
-        return 2
-    if isinstance(error, KeyboardInterrupt):
-        return 130
-    # By name: importing the class would import torch.
-    return 1 if type(error).__name__ in ("NonFiniteLoss", "Diverged") else None
+    align(load_params(file, "vocoder").vocoder.train_on, device_of(device), console())
 
 
-def _device(name: str) -> torch.device:
-    import torch
+@train.command("vocoder", epilog=examples("dtc train vocoder", "dtc train vocoder --device cuda:1"))
+def train_vocoder(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
+    """Train the vocoder, mel to waveform.
 
-    from dtc.errors import InputError
+    Ctrl-C saves the state, and the same command goes on from it.
+    """
+    from stages.params import load_params
+    from stages.train import train_vocoder
 
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise InputError("--device", f"found {name!r}", "auto, cpu, cuda or cuda:N")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError("--device", f"{name}, of {torch.cuda.device_count()} CUDA devices", remedy="use --device cpu")
-    return device
+    sections = load_params(file, "audio", "vocoder", "training.vocoder", "run.vocoder")
+    training, run = sections.training.vocoder, sections.run.vocoder
+    train_vocoder(sections.vocoder, training, run, sections.audio, device_of(device), console())
+
+
+@app.command(epilog=examples("dtc evaluate"))
+def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
+    """Measure the voice on held-out clips, and write the report.
+
+    The report is results/report/index.html.
+    """
+    from stages.evaluate import evaluate
+    from stages.params import load_params
+
+    sections = load_params(file, "synthesis", "evaluate")
+    evaluate(sections.evaluate, sections.synthesis, device_of(device), console())
+
+
+app.command("say", epilog=cli_voice.SAY_EXAMPLES)(cli_voice.say)
+app.add_typer(corpus, name="corpus")
+app.add_typer(train, name="train")
+app.add_typer(cli_voice.imports, name="import")
+app.add_typer(cli_voice.exports, name="export")

@@ -23,6 +23,7 @@ from stages.corpus_summary import name_faults, summarise
 from stages.params import Params, load_params
 from stages.verify import clip_counter
 
+SECTIONS = ("corpus", "recording", "verify", "audio", "text", "split")
 PRESET = Path(__file__).parent / "presets/numbers.yaml"
 CLIPS_READ_FIRST = 100  # to learn their sampling rate, before all are read
 LONG_SILENCE_S = 0.3  # at both ends of the median clip together: more is worth trimming
@@ -80,7 +81,9 @@ def _own_file() -> Iterator[None]:
 
 def _verify(source: Path, file: Path | None, advance: Callable[[str], None]) -> tuple[Params, CorpusFindings]:
     """Return the settings, and what verifying found with them."""
-    params = load_params(file) if file else _at_rate(load_params(PRESET), _first_rates(source))
+    params = load_params(file or PRESET, *SECTIONS)
+    if file is None:
+        params = _at_rate(params, _first_rates(source))
     found = _verify_by(source, params, advance)
     rates = Counter(found.facts["source_sampling_rate"][found.facts["samples"] > 0].tolist())
     commonest = _at_rate(params, rates)

@@ -1,26 +1,32 @@
-"""params.yaml as one typed tree. Every stage reads the sections in its signature, no more."""
+"""Read params.yaml as one typed tree. Each command reads the sections that it needs; `dtc params` reads all."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any, cast, get_type_hints
 
-from pydantic import model_validator
+from pydantic import create_model
 
 from dtc.acoustic import AcousticConfig
 from dtc.audio_config import AudioConfig
-from dtc.config import Section, read_params
+from dtc.config import Section, parse_section, read_yaml
+from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EvaluateConfig
+from dtc.synthesis_config import SynthesisConfig
 from dtc.text.symbols import TextConfig
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.vocoder import VocoderConfig
-from dtc.voice import SynthesisConfig
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig, find_grammar
 from pipeline.split import SplitConfig
+from stages import paths
+
+DEFAULTS = Path(__file__).parent / "presets/numbers.yaml"  # for `dtc say` without a params file
 
 
 class TrainingSections(Section):
-    """How each of the two models is trained."""
+    """Define how each of the two models is trained."""
 
     acoustic: TrainingConfig
     vocoder: TrainingConfig
@@ -34,7 +40,7 @@ class RunSections(Section):
 
 
 class Params(Section):
-    """The experiment, whole."""
+    """The sections of params.yaml, by the names that they have there."""
 
     corpus: CorpusConfig
     recording: RecordingConfig
@@ -51,18 +57,78 @@ class Params(Section):
     synthesis: SynthesisConfig
     evaluate: EvaluateConfig
 
-    @model_validator(mode="after")
-    def _check(self) -> Params:
-        self.vocoder.check(self.audio)
-        if self.training.acoustic.loss_spike_deviations and (schedule := self.acoustic.loss_schedule):
-            found = f"training.acoustic.loss_spike_deviations with a schedule in {schedule}"
-            raise ValueError(f"{found}, expected null, as a schedule moves the loss")
-        return self
+
+def _vocoder_fits_audio(params: Params) -> None:
+    params.vocoder.check(params.audio)
 
 
-def load_params(path: Path) -> Params:
-    """The params file of the project. A grammar that is not there is refused now, not after hours of training."""
-    params = read_params(path, Params)
+def _spikes_fit_schedule(params: Params) -> None:
+    if params.training.acoustic.loss_spike_deviations and (schedule := params.acoustic.loss_schedule):
+        found = f"training.acoustic.loss_spike_deviations with a schedule in {schedule}"
+        raise ValueError(f"{found}, expected null, as a schedule moves the loss")
+
+
+def _grammar_is_there(params: Params) -> None:
     if params.evaluate.ear != NO_RECOGNISER and params.evaluate.grammar is not None:
         find_grammar(params.evaluate.grammar)
+
+
+# Sections → what must hold of them together. Checked where all of these sections are read.
+CHECKS: tuple[tuple[frozenset[str], Callable[[Params], None]], ...] = (
+    (frozenset({"vocoder", "audio"}), _vocoder_fits_audio),
+    (frozenset({"acoustic", "training.acoustic"}), _spikes_fit_schedule),
+    (frozenset({"evaluate"}), _grammar_is_there),
+)
+
+
+def load_params(path: Path, *sections: str) -> Params:
+    """Return some sections of a params file, given as dotted names; without names, all of it.
+
+    What is wrong in another section is not looked at, and that section is not to be used; only its name is checked.
+    Raises InputError for a section that is wrong or missing, for an unknown section, and for sections that do not fit
+    one another.
+    """
+    schema = _schema_of(Params, sections) if sections else Params
+    params = cast(Params, parse_section(read_yaml(path), schema, str(path)))
+    for needed, check in CHECKS:
+        if not sections or all(_is_read(name, sections) for name in needed):
+            try:
+                check(params)
+            except ValueError as error:  # or an InputError, which does not know the file
+                raise InputError(path, str(error)) from None
     return params
+
+
+def load_synthesis(path: Path | None) -> SynthesisConfig:
+    """Return the section `synthesis` of a params file, whatever else the file holds.
+
+    Without a path, return that of params.yaml in the working folder or, where there is none, that of the preset
+    `numbers`. Raises InputError where the file that `path` names is missing, or the section is wrong.
+    """
+    chosen = path or (paths.PARAMS if paths.PARAMS.is_file() and _synthesis_in(paths.PARAMS) else DEFAULTS)
+    return cast(Params, parse_section(_synthesis_in(chosen), _schema_of(Params, ["synthesis"]), str(chosen))).synthesis
+
+
+def _synthesis_in(path: Path) -> dict[str, object]:
+    tree = read_yaml(path)
+    return {"synthesis": tree["synthesis"]} if isinstance(tree, dict) and "synthesis" in tree else {}
+
+
+def _is_read(name: str, sections: Collection[str]) -> bool:
+    return name in sections or name.partition(".")[0] in sections
+
+
+def _schema_of(schema: type[Section], names: Collection[str]) -> type[Section]:
+    """Return `schema` with the checks of some of its keys, which may be dotted; of the others anything is taken."""
+    fields: dict[str, Any] = {}
+    for key, annotation in get_type_hints(schema, include_extras=True).items():
+        if key == "model_config":
+            continue
+        inner = [rest for name in names for first, _, rest in [name.partition(".")] if first == key and rest]
+        if key in names:
+            fields[key] = (annotation, ...)
+        elif inner:
+            fields[key] = (_schema_of(annotation, inner), ...)
+        else:
+            fields[key] = (Any, None)
+    return create_model(schema.__name__, __base__=Section, **fields)

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlparse
 
 from dtc.errors import InputError
 
+PARAMS = Path("params.yaml")
 RAW = Path("data/raw")  # the corpus's archive, alone
 MANIFEST = Path("data/manifest.jsonl")
 SKIPPED = Path("data/skipped.jsonl")  # clips that `dtc verify` left out, and why
@@ -16,8 +17,9 @@ FEATURES = Path("data/features")
 RECORDED = Path("data/train_on/recorded")  # the fingerprint of data/features
 GTA = Path("data/train_on/gta")  # shards of predicted mels; a note where none are wanted
 GTA_AND_RECORDED = Path("data/train_on/both")  # the fingerprint of those shards
-ACOUSTIC = Path("models/acoustic")
-VOCODER = Path("models/vocoder")
+MODELS = Path("models")
+ACOUSTIC = MODELS / "acoustic"
+VOCODER = MODELS / "vocoder"
 RUNS = Path("runs")  # resume state and TensorBoard logs; git-ignored, unknown to DVC
 PREPROCESSED = RUNS / "preprocess.txt"  # what the features were made from, and their fingerprint
 SPOKEN = Path("spoken")

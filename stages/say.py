@@ -38,11 +38,8 @@ class Text:
     where: str
 
 
-def say(
-    texts: Sequence[Text], config: SynthesisConfig, out: Path, seed: int, device: torch.device, console: Console
-) -> None:
-    """Speak every text with the project's voice. Nothing is written where one of them cannot be read."""
-    voice = _load_voice(device, console)
+def say(texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int, out: Path, console: Console) -> None:
+    """Speak every text, and write a WAV file for each into `out`. Nothing is written if one cannot be read."""
     spoken = [voice.read(text.raw_text, text.where) for text in texts]
     started = time.monotonic()
     speeches = voice.speak_words([text.raw_text for text in texts], spoken, seed, config)
@@ -66,10 +63,9 @@ def say(
 
 
 def stream(
-    texts: Sequence[Text], config: SynthesisConfig, seed: int, device: torch.device, out: BinaryIO, console: Console
+    texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int, out: BinaryIO, console: Console
 ) -> None:
-    """Write 16-bit samples to `out`, phrase by phrase, as soon as each is spoken; `console` is not where they go."""
-    voice = _load_voice(device, console)
+    """Write 16-bit samples to `out`, phrase by phrase, as soon as each is spoken. `console` is not where they go."""
     player = f"aplay -t raw -f S16_LE -c 1 -r {voice.audio.sampling_rate}"
     if out.isatty():
         remedy = f"try `dtc say --stream … | {player}`"
@@ -93,8 +89,12 @@ def stream(
     console.print(f"say: as `{player}` plays it; voice {voice.fingerprint}", highlight=False)
 
 
-def _load_voice(device: torch.device, console: Console) -> Voice:
-    voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
+def load(models: Path, device: torch.device, console: Console) -> Voice:
+    """Return the voice of the folders acoustic and vocoder in `models`. Prints a hint where the two do not fit.
+
+    Raises InputError where one is missing, changed, or made for another mel.
+    """
+    voice = load_voice(models / paths.ACOUSTIC.name, models / paths.VOCODER.name, device)
     if voice.taught_by_another:
         own = f"this is {voice.acoustic_card.fingerprint}: run `dtc align`, then `dtc train vocoder`, for its own"
         console.print(f"say: {voice.taught_by_another}, {own}", highlight=False)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
-from dtc.config import Name, Section, parse_section, read_params
+from dtc.config import Name, Section, parse_section, read_yaml
 from dtc.errors import InputError
 
 
@@ -46,7 +46,7 @@ stft: false
 def read(tmp_path: Path, text: str | bytes) -> Schema:
     path = tmp_path / "params.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return read_params(path, Schema)
+    return parse_section(read_yaml(path), Schema, str(path))
 
 
 def line_of(tmp_path: Path, text: str | bytes) -> str:
@@ -205,13 +205,13 @@ def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
-        read_params(tmp_path / "none.yaml", Schema)
+        read_yaml(tmp_path / "none.yaml")
     assert str(error.value) == (
         f"{tmp_path}/none.yaml: no such file, expected the params file of a project; "
         "run it in a project's folder, or pass --params FILE"
     )
     with pytest.raises(InputError, match="cannot be read"):
-        read_params(tmp_path, Schema)
+        read_yaml(tmp_path)
 
 
 def test_sections_are_frozen() -> None:

@@ -11,30 +11,65 @@ from typer.testing import CliRunner
 from dtc import __version__
 from dtc.errors import InputError
 from stages.cli import app
-from stages.params import load_params
+from stages.params import load_params, load_synthesis
 from tests.conftest import REPOSITORY, Project
 
-DTC = Path(sys.executable).with_name("dtc")
+
+def imported_by(*arguments: str) -> set[str]:
+    """Run a `dtc` command in a process of its own; return the modules that it has imported."""
+    program = (
+        "import sys\n"
+        "sys.argv[1:] = " + repr(list(arguments)) + "\n"
+        "from stages.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "finally: print('loaded:', *sorted(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split()[1:])
 
 
 def test_help_imports_nothing_heavy() -> None:
-    program = (
-        "import sys\n"
-        "from stages.cli import app\n"
-        "try: app(['--help'])\n"
-        "finally: print('loaded:', *sorted({'torch', 'numpy', 'pydantic', 'soundfile'} & sys.modules.keys()))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    for command in ("params", "download", "verify", "preprocess", "train", "evaluate", "say"):
-        assert f" {command} " in done.stdout
-    assert done.stdout.splitlines()[-1] == "loaded:"
+    assert not imported_by("--help") & {"torch", "numpy", "pydantic", "soundfile", "yaml", "rich", "requests"}
 
 
-def test_no_line_of_the_help_is_cut_at_80_columns() -> None:
-    for command in ([], *([group.name] for group in app.registered_groups)):
-        shown = CliRunner().invoke(app, [*command, "--help"], terminal_width=80).stdout
-        assert "Commands:" in shown
-        assert not [line for line in shown.splitlines()[1:] if line.endswith("...")]
+@pytest.mark.parametrize("command", [["--version"]])
+def test_no_command_imports_torch_that_does_not_compute(project: Project, command: list[str]) -> None:
+    assert not imported_by(*command) & {"torch", "scipy", "soundfile"}
+
+
+def commands() -> list[list[str]]:
+    """Every command and every group of commands, as it is typed."""
+    groups = [([group.name], group.typer_instance) for group in app.registered_groups]
+    found = [[], *(path for path, _ in groups)]
+    for path, group in [([], app), *groups]:
+        assert group is not None
+        found += [[*path, command.name or command.callback.__name__] for command in group.registered_commands]
+    return found
+
+
+def test_every_command_is_listed() -> None:
+    assert len(commands()) == len({tuple(command) for command in commands()})
+    assert ["corpus", "check"] in commands()
+    assert ["say"] in commands()
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_help_is_whole_at_80_columns_and_has_examples(command: list[str]) -> None:
+    shown = CliRunner().invoke(app, [*command, "--help"], terminal_width=80).stdout
+    usage, *rest = shown.splitlines()
+    assert usage.startswith(f"Usage: {' '.join(['dtc', *command])} ")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert not [line for line in rest if "..." in line]
+    assert "Examples:" in [line.strip() for line in rest]
+    examples = [line.strip() for line in rest[[line.strip() for line in rest].index("Examples:") + 1 :]]
+    assert examples[0].startswith(("dtc ", "dvc "))
+
+
+def test_the_exit_codes_are_told_once() -> None:
+    told = [command for command in commands() if "Exit codes:" in CliRunner().invoke(app, [*command, "--help"]).stdout]
+    assert told == [[]]
 
 
 def test_the_version() -> None:
@@ -90,9 +125,12 @@ def test_a_number_written_without_a_dot_is_a_number(project: Project) -> None:
         ),
         (
             {"evaluate.grammar": "no.jsgf"},
-            "evaluate.grammar: no.jsgf: no such file, expected a JSGF grammar, or the name",
+            "params.yaml: evaluate.grammar: no.jsgf: no such file, expected a JSGF grammar, or the name",
         ),
-        ({"evaluate.grammar": "letters"}, "evaluate.grammar: letters does not ship with dtc, expected numbers"),
+        (
+            {"evaluate.grammar": "letters"},
+            "params.yaml: evaluate.grammar: letters does not ship with dtc, expected numbers",
+        ),
         (
             {"vocoder.model": "wavenet"},
             "params.yaml: vocoder.model: found 'wavenet', expected one of 'griffin_lim', 'vocos', 'waveglow'",
@@ -135,7 +173,7 @@ def test_a_wrong_key_is_refused(project: Project, old: str, new: str, line: str)
     text = Path("params.yaml").read_text()
     assert old in text
     Path("params.yaml").write_text(text.replace(old, new, 1))
-    assert project.run("verify", code=2).startswith(line)
+    assert project.run("params", code=2).startswith(line)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +195,9 @@ def test_no_params(project: Project, content: str | None, line: str) -> None:
     assert not Path("data").exists()
 
 
-@pytest.mark.parametrize("command", [["say", "12"], ["train", "acoustic"], ["verify"]])
+@pytest.mark.parametrize(
+    "command", [["params"], ["train", "acoustic"], ["verify"], ["say", "--params", "params.yaml", "12"]]
+)
 def test_outside_a_project(project: Project, command: list[str]) -> None:
     Path("params.yaml").unlink()
     assert project.run(*command, code=2) == (
@@ -195,9 +235,56 @@ def test_a_stage_before_its_time_names_the_one_to_run(project: Project, argument
     ]
 
 
+@pytest.mark.parametrize(
+    ("command", "edits"),
+    [
+        (["download"], {"audio.hop_length": 0, "synthesis.attempts": 0}),
+        (["verify"], {"vocoder.model": "wavenet", "training.acoustic.epochs": 0, "split.test_share": 2.0}),
+        (["preprocess"], {"vocoder.model": "wavenet", "verify.faulty_clips": "hide"}),
+        (["train", "acoustic"], {"vocoder.model": "wavenet", "training.vocoder.epochs": 0, "corpus.md5": "x"}),
+        (["train", "vocoder"], {"acoustic.model": "tacotron", "training.acoustic.epochs": 0, "corpus.md5": "x"}),
+        (["align"], {"acoustic.model": "tacotron", "audio.hop_length": 0}),
+        (["evaluate"], {"acoustic.model": "tacotron", "audio.hop_length": 0, "corpus.md5": "x"}),
+    ],
+)
+def test_a_command_reads_its_own_sections_only(project: Project, command: list[str], edits: dict[str, object]) -> None:
+    """What is wrong elsewhere is not its business: it gets as far as with good params, and `dtc params` refuses."""
+    code = 0 if command[0] in ("download", "align") else 2
+    before = project.run(*command, code=code)
+    assert "params.yaml" not in before
+    project.write_params(edits)
+    if code:
+        assert project.run(*command, code=code) == before
+    project.run(*command, code=code)
+    assert project.run("params", code=2).startswith("params.yaml: ")
+
+
+def test_an_unknown_section_is_refused_by_every_command(project: Project) -> None:
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "trainign: {}\n")
+    for command in ("verify", "download", "params"):
+        assert project.run(command, code=2).endswith("did you mean training?")
+
+
+def test_the_synthesis_settings_are_those_of_params_yaml_if_there_is_one(project: Project) -> None:
+    project.write_params({"synthesis.attempts": 7, "acoustic.model": "tacotron"})
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "trainign: {}\n")
+    assert load_synthesis(None).attempts == 7
+    assert load_synthesis(Path("params.yaml")).attempts == 7
+    assert load_synthesis(PRESETS / "numbers.yaml").attempts == 3
+    Path("params.yaml").write_text("corpus: {}\n")
+    assert load_synthesis(None) == load_synthesis(PRESETS / "numbers.yaml")
+    with pytest.raises(InputError, match="synthesis: missing"):
+        load_synthesis(Path("params.yaml"))
+    Path("params.yaml").write_text("synthesis: {attempts: 0}\n")
+    with pytest.raises(InputError, match="synthesis"):
+        load_synthesis(None)
+    Path("params.yaml").unlink()
+    assert load_synthesis(None) == load_synthesis(PRESETS / "numbers.yaml")
+
+
 def test_a_real_process_prints_one_line(project: Project) -> None:
     project.write_params({"corpus.source": "nowhere"})
-    done = subprocess.run([DTC, "download"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "stages", "download"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (
         "dtc: corpus.source: nowhere: no such file or folder, expected an archive, a folder or a URL\n"
@@ -219,7 +306,7 @@ def test_a_group_of_samples_that_does_not_fit_a_frame_is_refused_at_once(project
         "denoiser_strength": 0.0,
     }})  # fmt: skip
     line = project.run("params", code=2)
-    assert line == "params.yaml: (the whole file): vocoder: group_size 10, expected a divisor of hop_length 256"
+    assert line == "params.yaml: vocoder: group_size 10, expected a divisor of hop_length 256"
 
 
 def test_a_guard_against_spikes_with_a_schedule_that_moves_the_loss_is_refused_at_once(project: Project) -> None:

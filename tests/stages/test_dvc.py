@@ -25,7 +25,7 @@ MODULES = {
     "evaluate": "stages.evaluate",
 }
 # Errors, parsing and fingerprints: they decide whether a stage runs, not what it makes.
-HARMLESS = {"dtc", "dtc.config", "dtc.registry", "dtc.audio_config", "dtc.vocoder.configs", "dtc.vocoder.base", "dtc.vocoder.onnx_graph", "pipeline.config", "dtc.errors", "dtc.files", "dtc.provenance", "dtc.text", "dtc.evaluation", "stages", "stages.paths", "stages.progress", "pipeline"}  # fmt: skip
+HARMLESS = {"dtc", "dtc.config", "dtc.registry", "dtc.audio_config", "dtc.synthesis_config", "dtc.vocoder.configs", "dtc.vocoder.base", "dtc.vocoder.onnx_graph", "pipeline.config", "dtc.errors", "dtc.files", "dtc.provenance", "dtc.text", "dtc.evaluation", "stages", "stages.paths", "stages.progress", "pipeline"}  # fmt: skip
 # What makes the spoken texts of written ones, judges the clips, and computes their features, where that is done before.
 SPOKEN = {"dtc.text.abbreviations", "dtc.text.characters", "dtc.text.english", "dtc.text.numbers_in_words"}
 VERIFY = {"pipeline.archives", "pipeline.verify", "pipeline.limits", "pipeline.archive_members",

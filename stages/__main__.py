@@ -1,0 +1,61 @@
+"""The process of `dtc` and of `python -m stages`: Ctrl-C and the standard streams, before anything else is imported."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from types import FrameType
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line in this process, and end the process with its exit code."""
+    signal.signal(signal.SIGINT, _interrupt)
+    _mend_streams()
+    from stages.cli import app
+
+    try:
+        app()
+    finally:
+        # From here on Ctrl-C ends the process without a word: there is nothing left to save.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, or end the process at once where a module is being imported.
+
+    A KeyboardInterrupt inside an import may be taken for a missing package, or abort C++ code of torch.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            with contextlib.suppress(Exception):  # the signal may have come in the middle of a write
+                sys.stdout.flush()
+            os.write(2, b"dtc: interrupted\n")
+            os._exit(INTERRUPTED)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _mend_streams() -> None:
+    """Open /dev/null for each standard stream that is closed, and write `?` for characters that a stream cannot encode.
+
+    A file that is opened while standard output is closed would get its number, and with it what libraries print.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
+    sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8")
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""What the commands share: options, the console, and the way a command ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from dtc.errors import InputError
+from stages.cli_errors import DONE, NO_READER, close_output, outcome, usage_line
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The params file to read.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file or folder if it is there.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N. auto: cuda if there is a CUDA GPU, else cpu.")]
+LINE_WIDTH = 160  # of a table where nobody looks at a terminal
+
+
+class Commands(TyperGroup):
+    """The root of all commands. A command that fails prints one line on standard error, and ends with an exit code."""
+
+    def main(
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, *ignored: Any, **extra: Any
+    ) -> NoReturn:
+        """Parse the arguments, run the command and end the process. `--debug` shows the traceback of an error."""
+        arguments, context = list(sys.argv[1:] if args is None else args), None
+        try:
+            with self.make_context("dtc", list(arguments), **extra) as context:
+                self.invoke(context)
+            code = DONE
+            sys.stdout.flush()
+        except typer.Exit as end:
+            code = end.exit_code
+        except (Exception, KeyboardInterrupt) as error:
+            code = _failed(error, arguments, debug=bool(context and context.params["debug"]))
+        sys.exit(code)
+
+
+def _failed(error: BaseException, arguments: Sequence[str], debug: bool) -> int:
+    """Print the line of an error and return the exit code. Raises the error itself where there is no line for it."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        return int(error.exit_code)  # type: ignore[attr-defined]
+    if hasattr(error, "format_message"):  # typer's errors have no public base class
+        line, code = usage_line(error, arguments), int(error.exit_code)  # type: ignore[arg-type, attr-defined]
+    else:
+        found = outcome(error)
+        if found is None or debug:
+            raise error
+        line, code = found
+    try:
+        sys.stdout.flush()
+    except OSError:  # standard output is what failed
+        with contextlib.suppress(OSError, ValueError):
+            close_output()
+    if code != NO_READER:
+        typer.echo(f"dtc: {line}", err=True)
+    return code
+
+
+def console(stderr: bool = False) -> Console:
+    """Return a console on standard output, or standard error.
+
+    Where nobody looks at a terminal, lines stay whole, since logs are searched. Brackets and colons in paths and texts
+    are no markup.
+    """
+    from rich.console import Console
+
+    class OneConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    watched = (sys.stderr if stderr else sys.stdout).isatty()
+    return OneConsole(
+        stderr=stderr, soft_wrap=not watched, width=None if watched else LINE_WIDTH, markup=False, emoji=False
+    )
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: its examples, each on a line of its own."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def device(name: str) -> torch.device:
+    """Return the device that `--device` names. Raises InputError where there is no such device."""
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
+        raise InputError("--device", f"found {name!r}", "auto, cpu, cuda or cuda:N")
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cpu" and int(name.removeprefix("cuda").removeprefix(":") or 0) >= (count := torch.cuda.device_count()):
+        raise InputError("--device", f"{name}, of {count} CUDA devices", remedy="use --device cpu")
+    return torch.device(name)
+
+
+def set_thread_waiting() -> None:
+    """Let OpenMP's threads sleep soon while they wait for one another.
+
+    By default they spin, which makes training 20 times slower as soon as another program wants a core; asleep at once,
+    they make it half as fast on a quiet machine. So they spin for a few microseconds (all measured on 2 cores). OpenMP
+    reads this once, when torch is imported.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+def name_other_code(folder: Path = Path("stages")) -> None:
+    """Say on standard error where the working folder is a checkout of dtc whose code is not the code that runs."""
+    running = Path(__file__).parent
+    if (folder / "cli.py").is_file() and folder.resolve() != running.resolve():
+        here = "`python -m stages` runs this folder's code"
+        typer.echo(f"dtc: the code that runs is {running}, not {folder.resolve()}; {here}", err=True)

@@ -1,0 +1,72 @@
+"""What the command line prints, and its exit code, when a command fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from dtc.errors import InputError
+
+DONE, BROKE, REFUSED, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
+EXIT_CODES = f"""\
+\b
+Exit codes:
+  {DONE}    done
+  {BROKE}    a training diverged, or dtc itself has a fault
+  {REFUSED}    something that was given cannot be used; the line says what to do
+  {INTERRUPTED}  interrupted; the same command goes on
+  {NO_READER}  the program that read the output has ended"""
+DIVERGED = ("NonFiniteLoss", "Diverged")  # by name: importing the classes would import torch
+REMEDIES = {
+    errno.ENOSPC: "make room and run it again",
+    errno.EDQUOT: "make room and run it again",
+    errno.EACCES: "give yourself the right to it, or name another place",
+    errno.EPERM: "give yourself the right to it, or name another place",
+}
+NO_MEMORY = "use smaller batches (training.*.batch_size or batch_frames) or shorter texts, or --device cpu"
+
+
+def outcome(error: BaseException) -> tuple[str, int] | None:
+    """Return the line that tells of an error, and the exit code; None for a fault of dtc's own.
+
+    A fault of dtc's own shows its traceback, which belongs into a report.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, InputError):
+        return str(error), REFUSED
+    if isinstance(error, BrokenPipeError):
+        return "", NO_READER
+    if isinstance(error, OSError):
+        where = error.filename2 or error.filename or "a file, or standard output"
+        found = f"cannot be used ({error.strerror or error})"
+        return str(InputError(where, found, remedy=REMEDIES.get(error.errno or 0, "mend it and run it again"))), REFUSED
+    if _is_out_of_memory(error):
+        found = str(error).splitlines()[0] if str(error) else "no memory is left"
+        return str(InputError("out of memory", found.split(". ")[0], remedy=NO_MEMORY)), REFUSED
+    return (str(error), BROKE) if type(error).__name__ in DIVERGED else None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    on_gpu = type(error).__name__ == "OutOfMemoryError"  # torch's, which is not imported for this
+    return on_gpu or isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def usage_line(error: Exception, arguments: Sequence[str]) -> str:
+    """Return the line that tells of a wrong command line. `error` is one of typer's, which have `format_message`."""
+    message = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "dtc"
+    option = getattr(error, "option_name", None)
+    written = next((each for each in arguments if option and each.startswith(option)), "")
+    if type(error).__name__ == "NoSuchOption" and command == "dtc say" and not getattr(error, "possibilities", None):
+        text = written.replace('"', '\\"')
+        return f'{message}; a text that begins with "-" is written behind "--": dtc say -- "{text}"'
+    return f"{message[:1].lower()}{message[1:]}; see {command} --help"
+
+
+def close_output() -> None:
+    """Discard what is still to be written to standard output, after it has failed once."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,140 @@
+"""The commands that use a trained voice: `dtc say`, `dtc import …` and `dtc export …`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages import paths
+from stages.cli_base import Device, Overwrite, console, examples
+from stages.cli_base import device as device_of
+
+imports = typer.Typer(
+    help="Make a model folder of another project's checkpoint.",
+    epilog=examples("dtc import nvidia-tacotron2 tacotron2_statedict.pt"),
+    subcommand_metavar="COMMAND",
+    no_args_is_help=True,
+)
+exports = typer.Typer(
+    help="Write a trained model for another project.",
+    epilog=examples("dtc export onnx vocoder.onnx"),
+    subcommand_metavar="COMMAND",
+    no_args_is_help=True,
+)
+
+SAY_EXAMPLES = examples(
+    'dtc say "call 90210 at 7:45"',
+    "dtc say --file texts.txt --out chapter1",
+    'dtc say -- "-5 degrees"             a text that begins with "-"',
+    "dtc say --stream hello | aplay -t raw -f S16_LE -c 1 -r 16000",
+)
+
+
+def say(
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXTS", help="The texts to speak.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A file with one text in each line.")] = None,
+    models: Annotated[
+        Path, typer.Option("--models", help="The folder that holds the model folders acoustic and vocoder.")
+    ] = paths.MODELS,
+    out: Annotated[Path, typer.Option(help="The folder to write the WAV files to.")] = paths.SPOKEN,
+    seed: Annotated[int, typer.Option(help="The seed: another one gives another rendering.")] = 1,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Write samples to standard output, phrase by phrase, for a player.")
+    ] = False,
+    params_file: Annotated[
+        Path | None, typer.Option("--params", help="Read the section synthesis of this file. [default: params.yaml]")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Speak texts of any length; write a WAV file for each.
+
+    Needs two model folders and nothing else. Beside each WAV file lies a JSON file that tells how it was made. Earlier
+    WAV files are kept. The settings are those of the section `synthesis` of params.yaml where there is one.
+    """
+    from stages.params import load_synthesis
+    from stages.say import load, read_texts, say
+    from stages.say import stream as stream_texts
+
+    to_say = read_texts(texts or [], file)
+    config = load_synthesis(params_file)
+    messages = console(stderr=stream)
+    voice = load(models, device_of(device), messages)
+    if stream:
+        stream_texts(to_say, voice, config, seed, sys.stdout.buffer, messages)
+    else:
+        say(to_say, voice, config, seed, out, messages)
+
+
+TheirCheckpoint = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="A checkpoint of NVIDIA's or DeepLearningExamples', or a state_dict; .safetensors too."
+    ),
+]
+TheirHparams = Annotated[Path | None, typer.Option(help="Its hyper-parameters by NVIDIA's names, as JSON.")]
+NewCheckpoint = Annotated[Path, typer.Argument(metavar="FILE", help="The checkpoint to write.")]
+
+
+@imports.command("nvidia-tacotron2", epilog=examples("dtc import nvidia-tacotron2 tacotron2_statedict.pt"))
+def import_nvidia_tacotron2(
+    file: TheirCheckpoint,
+    hparams: TheirHparams = None,
+    out: Annotated[Path, typer.Option(help="The model folder to write.")] = paths.ACOUSTIC,
+    overwrite: Overwrite = False,
+) -> None:
+    """Import a Tacotron 2 of NVIDIA's. No code in the file is run."""
+    from stages.import_export import import_nvidia_tacotron2
+
+    import_nvidia_tacotron2(file, hparams, out, overwrite, console())
+
+
+@imports.command("nvidia-waveglow", epilog=examples("dtc import nvidia-waveglow waveglow_256channels.pt"))
+def import_nvidia_waveglow(
+    file: TheirCheckpoint,
+    hparams: TheirHparams = None,
+    out: Annotated[Path, typer.Option(help="The model folder to write.")] = paths.VOCODER,
+    overwrite: Overwrite = False,
+) -> None:
+    """Import a WaveGlow of NVIDIA's. No code in the file is run."""
+    from stages.import_export import import_nvidia_waveglow
+
+    import_nvidia_waveglow(file, hparams, out, overwrite, console())
+
+
+@exports.command("onnx", epilog=examples("dtc export onnx vocoder.onnx"))
+def export_onnx(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file to write.")],
+    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.VOCODER,
+    overwrite: Overwrite = False,
+) -> None:
+    """Export a vocoder for onnxruntime, which needs no PyTorch."""
+    from stages.import_export import export_onnx
+
+    export_onnx(file, model, overwrite, console())
+
+
+@exports.command("nvidia-waveglow", epilog=examples("dtc export nvidia-waveglow waveglow.pt"))
+def export_nvidia_waveglow(
+    file: NewCheckpoint,
+    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.VOCODER,
+    overwrite: Overwrite = False,
+) -> None:
+    """Export a WaveGlow as a state_dict of NVIDIA's."""
+    from stages.import_export import export_nvidia_waveglow
+
+    export_nvidia_waveglow(file, model, overwrite, console())
+
+
+@exports.command("nvidia-tacotron2", epilog=examples("dtc export nvidia-tacotron2 tacotron2.pt"))
+def export_nvidia_tacotron2(
+    file: NewCheckpoint,
+    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.ACOUSTIC,
+    overwrite: Overwrite = False,
+) -> None:
+    """Export a Tacotron 2 as a state_dict of NVIDIA's."""
+    from stages.import_export import export_nvidia_tacotron2
+
+    export_nvidia_tacotron2(file, model, overwrite, console())
