@@ -12,7 +12,7 @@ from jaxtyping import Int16, Shaped
 from dtc.audio import INT16_SCALE
 from dtc.errors import InputError, plural
 from dtc.silence import frame_powers, sounding_frames
-from pipeline.config import VerifyConfig as VerifyConfig
+from pipeline.config import VerifyConfig
 from pipeline.decoding import LARGEST_SAMPLE
 from pipeline.recording import TRIM_FRAME_S
 

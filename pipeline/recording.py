@@ -16,9 +16,7 @@ from jaxtyping import Float32, Int16, Shaped
 from dtc.audio import INT16_SCALE, AudioConfig, is_simple_ratio, rate_ratio, resample, to_int16
 from dtc.errors import InputError
 from dtc.silence import frame_powers, sounding_frames
-from pipeline.config import Channels
-from pipeline.config import Decibels as Decibels
-from pipeline.config import RecordingConfig as RecordingConfig
+from pipeline.config import Channels, RecordingConfig
 from pipeline.decoding import decode
 
 TRIM_FRAME_S, TRIM_MARGIN_S = 0.01, 0.05

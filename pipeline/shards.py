@@ -26,10 +26,10 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint, md5_of
 from dtc.text.symbols import TextConfig, symbols_of
 from pipeline.archives import plain_member
+from pipeline.config import RecordingConfig
 from pipeline.corpora import Md5
 from pipeline.features import Features, MelStatistics
 from pipeline.npy import to_npy
-from pipeline.recording import RecordingConfig
 from pipeline.split import Split
 
 INDEX, CLIPS = "index.json", "clips.jsonl"

@@ -29,11 +29,11 @@ from dtc.audio import AudioConfig
 from dtc.config import AnySection, Section, parse_section
 from dtc.errors import InputError, reason_of, refused_pickle
 from dtc.text.symbols import TextConfig
+from pipeline.config import RecordingConfig
 from pipeline.corpora import Md5
 from pipeline.corpora.base import AN_ID, LONGEST_ID_BYTES, is_id
 from pipeline.manifest import ManifestRow
 from pipeline.npy import from_npy
-from pipeline.recording import RecordingConfig
 from pipeline.split import Split
 
 CLIPS_JSON = "clips.json"  # in an .npz

@@ -16,12 +16,12 @@ from dtc.errors import InputError, plural
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, fingerprint_files, md5_of
 from dtc.text.symbols import TextConfig
+from pipeline.config import RecordingConfig
 from pipeline.corpora import CorpusConfig, prepared_format
 from pipeline.corpora.tensor_mel import ConvertedMaker
 from pipeline.engine import DistributedConfig, run
 from pipeline.features import FeatureRecipe, FeaturesConfig
 from pipeline.manifest import ManifestRow, read_manifest
-from pipeline.recording import RecordingConfig
 from pipeline.shard_folder import Unfinished
 from pipeline.shard_job import ShardJob, ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files
 from pipeline.shards import (

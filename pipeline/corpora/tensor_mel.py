@@ -16,12 +16,12 @@ from dtc.audio import AudioConfig, require_same_audio
 from dtc.errors import InputError
 from dtc.provenance import md5_of, read_chunks
 from dtc.text.symbols import TextConfig, text_to_ids
+from pipeline.config import RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.base import PreparedFormat
 from pipeline.features import FeatureRecipe, Features, FeaturesConfig
-from pipeline.limits import FACTS, VerifyConfig, measure, out_of_bounds, wrong_pace
+from pipeline.limits import FACTS, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
-from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardJob, ShardMaker
 from pipeline.split import SPLITS, Split
 from pipeline.tensor_mel_files import CONVERT_AGAIN, OpenSplit, SetFacts, in_one_line, open_split

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from dtc.audio import AudioConfig, from_int16, log_mel, stft_magnitude
 from dtc.errors import InputError
+from pipeline.config import RecordingConfig
 from pipeline.features import FeatureRecipe, Features, FeaturesConfig, MelStatistics
 from pipeline.manifest import ManifestRow
-from pipeline.recording import RecordingConfig, read_recording
+from pipeline.recording import read_recording
 
 STATISTICS_TOLERANCE = 1e-9  # relative; sums of squares in float64 against numpy's two passes
 FLOAT16 = 2**-11  # relative rounding of a float16

@@ -24,11 +24,12 @@ from tiny_features import tiny_clip, write_features
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import read_members
+from pipeline.config import RecordingConfig
 from pipeline.corpora.listing import read_rows
 from pipeline.decoding import decode
 from pipeline.loader import ShardLoader
 from pipeline.manifest import ManifestRow, read_manifest, write_manifest
-from pipeline.recording import RecordingConfig, read_recording
+from pipeline.recording import read_recording
 from stages.params import load_params
 from tests.conftest import default_params, sound_bytes
 from tests.pipeline.sounds import id3_tag, without_first_frame

@@ -11,11 +11,10 @@ import pytest
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import pack_folder
+from pipeline.config import RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
 from pipeline.engine import DistributedConfig, run
 from pipeline.features import FeatureRecipe, FeaturesConfig
-from pipeline.limits import VerifyConfig
-from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardJob, ShardMaker, contents_of, places_of, plan_jobs
 from pipeline.shards import BuiltShard
 from pipeline.verify import CorpusSettings, verify_corpus

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from dtc.audio import AudioConfig, resample
 from dtc.errors import InputError
+from pipeline.config import RecordingConfig
 from pipeline.decoding import decode
-from pipeline.recording import RecordingConfig, level, loudness, read_recording, sounding
+from pipeline.recording import level, loudness, read_recording, sounding
 from tests.pipeline.sounds import RAMP, sound_file, tone
 
 SINC = 10 ** (-90 / 20)  # of full scale: under the noise of 16 bits, above float32's and the window's -104 dB

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import pack_folder, read_members
+from pipeline.config import RecordingConfig
 from pipeline.engine import DistributedConfig, run
 from pipeline.features import FeatureRecipe, FeaturesConfig
 from pipeline.manifest import ManifestRow
-from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files
 from pipeline.shards import is_finished
 from pipeline.split import SPLITS

@@ -14,9 +14,9 @@ import webdataset
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from dtc.text.symbols import TextConfig
+from pipeline.config import RecordingConfig
 from pipeline.features import Features
 from pipeline.manifest import ManifestRow
-from pipeline.recording import RecordingConfig
 from pipeline.shards import (
     ShardIndex,
     build_shard,

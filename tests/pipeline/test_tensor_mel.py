@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from dtc.text.symbols import TextConfig
+from pipeline.config import RecordingConfig, VerifyConfig
 from pipeline.convert import WRITERS, set_facts_of
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.tensor_mel import (
@@ -30,9 +31,7 @@ from pipeline.corpora.tensor_mel import (
     verify_tensor_mel,
 )  # fmt: skip
 from pipeline.features import FeatureRecipe, Features, FeaturesConfig
-from pipeline.limits import VerifyConfig
 from pipeline.manifest import ManifestRow
-from pipeline.recording import RecordingConfig
 from pipeline.shard_job import ShardStorer, places_of, plan_jobs, shard_files
 from pipeline.shards import ShardIndex, build_shard, facts_path
 from pipeline.split import SPLITS, Split

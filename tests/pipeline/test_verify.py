@@ -17,10 +17,10 @@ from dtc.errors import InputError
 from dtc.provenance import md5_of
 from dtc.text.symbols import TextConfig
 from pipeline.archives import pack_folder
+from pipeline.config import RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
-from pipeline.limits import KINDS, VerifyConfig
+from pipeline.limits import KINDS
 from pipeline.manifest import ManifestRow, read_manifest, write_manifest
-from pipeline.recording import RecordingConfig
 from pipeline.verify import CorpusFindings, CorpusSettings, verify_corpus
 from tests.conftest import REPOSITORY, default_params
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from dtc.audio import AudioConfig
 from dtc.text.symbols import TextConfig
+from pipeline.config import RecordingConfig
 from pipeline.features import Features
 from pipeline.manifest import ManifestRow
-from pipeline.recording import RecordingConfig
 from pipeline.shards import ShardIndex, build_shard, write_index, write_places
 from pipeline.split import Split
 
