@@ -118,7 +118,7 @@ class _Survey:
         """Raise InputError where a corpus seems empty because all of it is hidden."""
         if self._hidden and not self.listings and not self.numbers:
             found = f"clips and listings in hidden folders alone, such as {self._hidden}"
-            raise InputError(self.name, found, "names without a leading dot", "pack it again under another name")
+            raise InputError(self.name, found, "names without a leading dot", "rename the folder and pack it again")
 
     def add_clip(self, member: Member) -> None:
         """Measure a clip, and note its faults."""

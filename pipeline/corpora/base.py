@@ -85,7 +85,7 @@ def is_id(name: str) -> bool:
 
 
 def is_audio(member: str) -> bool:
-    """Return whether a file in an archive is a clip, by its name."""
+    """Return whether a file in an archive is a clip, by its name; a hidden one is not."""
     return member.lower().endswith(AUDIO_SUFFIXES) and not is_hidden(member)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError, plural
-from pipeline.archives import is_hidden
 from pipeline.corpora.base import Finder, ListedFormat, ListedRow, audio_suffix, composed
 
 SPEAKERS_REMEDY = "lists of several speakers are not supported: keep one speaker's lines and remove the column"
@@ -18,7 +17,7 @@ NO_LISTING = re.compile(r"readme|licen[cs]e|copying|notice|authors|changelog", r
 def is_filelist(member: str) -> bool:
     """Return whether a file in an archive may be a filelist, by its name."""
     path = PurePosixPath(member)
-    return path.suffix.lower() == ".txt" and not NO_LISTING.match(path.name) and not is_hidden(member)
+    return path.suffix.lower() == ".txt" and not NO_LISTING.match(path.name)
 
 
 def looks_like_filelist(content: bytes) -> bool:

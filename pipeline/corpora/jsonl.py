@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError
-from pipeline.archives import is_hidden
 from pipeline.corpora.base import ListedFormat, ListedRow, composed
 from pipeline.corpora.filelist import clip_path, find_by_path
 
@@ -18,7 +17,7 @@ WHOLE_FILES = "cut the recording into one file a clip"
 
 def is_manifest(member: str) -> bool:
     """Return whether a file in an archive is a manifest, by its name."""
-    return PurePosixPath(member).suffix.lower() == ".jsonl" and not is_hidden(member)
+    return PurePosixPath(member).suffix.lower() == ".jsonl"
 
 
 def parse_manifest(lines: Mapping[str, str]) -> Iterator[ListedRow]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError
+from pipeline.archives import is_hidden
 from pipeline.corpora import AUTO, listed_formats
 from pipeline.corpora.base import Finder, ListedFormat, ListedRow, check_row, composed, read_lines
 
@@ -20,8 +21,8 @@ class Listing:
 
 
 def is_listing(member: str) -> bool:
-    """Return whether a file in an archive may list clips, in any format, by its name."""
-    return any(format.is_listing(member) for format in listed_formats().values())
+    """Return whether a file in an archive may list clips, in any format, by its name; a hidden one does not."""
+    return not is_hidden(member) and any(format.is_listing(member) for format in listed_formats().values())
 
 
 def read_rows(archive: str, listings: Mapping[str, bytes], clips: Sequence[str], format: str) -> Listing:

@@ -66,7 +66,8 @@ def check_wavs(archive: str, listing: str, clips: Sequence[str]) -> None:
     folders = Counter(posixpath.relpath(posixpath.dirname(clip) or ".", top) for clip in clips)
     places = [folder for folder, _ in folders.most_common()]
     found = f"in {named([f'{place}/' for place in places])}" if places != ["."] else f"beside {METADATA}"
-    remedy = f"rename the folder to {WAVS}" if len(places) == 1 and places != ["."] else f"move them to {WAVS}/"
+    one_folder = len(places) == 1 and len(PurePosixPath(places[0]).parts) == 1  # "." has no parts
+    remedy = f"rename the folder to {WAVS}" if one_folder else f"move them to {WAVS}/"
     raise InputError(archive, f"the clips lie {found}", f"{WAVS}/", remedy)
 
 

@@ -108,7 +108,8 @@ def verify_converted(corpus: CorpusConfig, raw: Path) -> None:
         if not (raw / name).is_file():
             raise InputError(raw / name, "no such file", "a file of corpus.checksums", "run `dtc download` first")
         _require_md5(raw / name, md5_of(raw / name), md5)
-    if others := sorted({path.name for path in raw.iterdir()} - files.keys()):
+    sets = {path.name for path in raw.iterdir() if path.suffix in (".pt", ".npz")}  # and MD5SUMS, at the source
+    if others := sorted(sets - files.keys()):
         raise InputError(raw / others[0], "is not in corpus.checksums", ", ".join(files), "run `dtc download` again")
 
 
