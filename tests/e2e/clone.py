@@ -27,10 +27,10 @@ def repro(clone: Path, *targets: str) -> tuple[list[str], str]:
     """Run `dvc repro`: the stages that it ran, and all that was printed."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(clone),  # the clone's code, not this checkout's
         "DVC_NO_ANALYTICS": "1",
         "no_proxy": "127.0.0.1",
     }
+    environment.pop("PYTHONPATH", None)  # the commands run the clone's code by themselves
     done = subprocess.run(
         ["dvc", "repro", *targets], cwd=clone, env=environment, capture_output=True, text=True, check=False
     )

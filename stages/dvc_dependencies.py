@@ -1,0 +1,117 @@
+"""The code that each stage of dvc.yaml depends on, computed from the import graph.
+
+    python -m stages.dvc_dependencies        rewrite the dependencies in dvc.yaml
+
+A stage depends on the modules that it starts from, on all that they import, and on the parts of the registries that it
+may build. Where params.yaml names the part by the name of its file, only that file is a dependency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.attention import ATTENTIONS
+from dtc.evaluation.recognisers import RECOGNISERS
+from dtc.registry import Registry
+from dtc.vocoder import VOCODERS
+from pipeline.corpora import FORMATS
+from stages.code_identity import files_of, modules_of
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("dtc", "pipeline", "stages")
+
+
+@dataclass(frozen=True)
+class Code:
+    """Where the code of a stage begins.
+
+    Args:
+        entries: the modules that it starts from.
+        chosen: registries of which params.yaml chooses the part, by the name of its file.
+        any_of: registries of which any part may be built.
+        files: files and folders beside the code that shape the result.
+    """
+
+    entries: tuple[str, ...]
+    chosen: tuple[Registry[Any], ...] = ()
+    any_of: tuple[Registry[Any], ...] = ()
+    files: tuple[str, ...] = ()
+
+
+STAGES = {
+    "download": Code(("stages.download",)),
+    "verify": Code(("stages.verify",), any_of=(FORMATS,)),
+    "preprocess": Code(("stages.preprocess",), any_of=(FORMATS,)),
+    "train_acoustic": Code(("stages.train",), chosen=(ACOUSTIC_MODELS, ATTENTIONS)),
+    "align": Code(("stages.align",), chosen=(ACOUSTIC_MODELS, ATTENTIONS)),
+    "train_vocoder": Code(("stages.train",), chosen=(VOCODERS,)),
+    "evaluate": Code(
+        ("stages.evaluate",),
+        chosen=(ACOUSTIC_MODELS, ATTENTIONS, VOCODERS),
+        any_of=(RECOGNISERS,),
+        files=("dtc/report/templates", "pipeline/corpora/numbers/numbers.jsgf"),
+    ),
+}
+
+
+def code_of(stage: str) -> list[str]:
+    """Return the paths in dvc.yaml of a stage's code, sorted; a folder stands for all the files in it."""
+    code = STAGES[stage]
+    modules = modules_of([*code.entries, *_parts_of(code.any_of)])
+    templates = set(code.files)
+    for registry in code.chosen:
+        own = {module for name in registry.names() for module in registry.modules(name) if _stem(module) == name}
+        modules |= modules_of(_parts_of([registry])) - own
+        folder = {module.rpartition(".")[0].replace(".", "/") for module in own}.pop()
+        templates.add(f"{folder}/${{{registry.key}}}.py")
+    files = {file.relative_to(ROOT) for file in files_of(modules)}
+    return sorted({path.as_posix() for path in _folded(files)} | templates)
+
+
+def _parts_of(registries: Iterable[Registry[Any]]) -> set[str]:
+    """Return the modules that define the parts of registries."""
+    return {module for each in registries for name in each.names() for module in each.modules(name)}
+
+
+def _stem(module: str) -> str:
+    return module.rpartition(".")[2]
+
+
+def _folded(files: set[Path]) -> set[Path]:
+    """Return the files, with a folder in place of those in it where they are all of its Python files."""
+    folded = set(files)
+    folders = {folder for file in files for folder in file.parents if len(folder.parts) > 1}
+    for folder in sorted(folders, key=lambda folder: len(folder.parts)):
+        inside = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.py")}
+        if len(inside) > 1 and inside <= files and folder.parent not in folded:
+            folded = {path for path in folded if not path.is_relative_to(folder)} | {folder}
+    return folded
+
+
+def rewritten(text: str) -> str:
+    """Return the text of dvc.yaml with the code dependencies of every stage replaced by the computed ones."""
+    lines, stage, in_deps = list[str](), "", False
+    for line in text.splitlines():
+        key = line.strip().removesuffix(":")
+        if line.startswith("  ") and not line.startswith("   ") and line.endswith(":"):
+            stage = key
+        was_in_deps, in_deps = in_deps, line == "    deps:" or (in_deps and line.startswith("      "))
+        if was_in_deps and not in_deps:
+            lines += [f"      - {path}" for path in code_of(stage)]
+        if not (in_deps and key.startswith(tuple(f"- {package}/" for package in PACKAGES))):
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Rewrite dvc.yaml of the project that this code belongs to."""
+    path = ROOT / "dvc.yaml"
+    path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
