@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from dtc.errors import InputError
+from dtc.errors import InputError, install_hint
 from dtc.files import write_whole
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.onnx_graph import OnnxGraph
@@ -27,8 +27,7 @@ def export_onnx(vocoder: Vocoder, file: Path) -> dict[str, tuple[str, ...]]:
     graph = vocoder.onnx_graph()
     for package in ("onnx", "onnxscript"):
         if not find_spec(package):
-            remedy = "pip install 'dueling-turing-classifier[onnx]'"
-            raise InputError("dtc export onnx", f"{package} is not installed", remedy=remedy)
+            raise InputError("dtc export onnx", f"{package} is not installed", remedy=install_hint("onnx"))
     write_whole(file, _exported(graph))
     return {**graph.inputs, "wave": ("batch", "samples")}
 
