@@ -33,10 +33,10 @@ from timing import measure_rates, seconds_of, time_in_turn
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtc.acoustic import packed_linear
-from dtc.acoustic.base import AcousticModel, build_acoustic
-from dtc.acoustic.configs import DTCConfig, Tacotron2Config
-from dtc.acoustic.inference import Speaker
+from dtc.acoustic.base import AcousticModel, InferenceOptions, build_acoustic
+from dtc.acoustic.configs import DTCConfig, Tacotron2Config, WeightFormat
+from dtc.acoustic.decoder import Decoder
+from dtc.acoustic.inference import DecoderInference
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
 from dtc.compat.nvidia_tacotron2 import their_name
@@ -186,15 +186,14 @@ def time_inference(rounds: int, device: torch.device, rates: dict[str, float]) -
     Each precision has a model of its own: as in `dtc say`, its weights are packed once, before the first text.
     """
     first = build("tacotron2", max_decoder_steps=SPOKEN_FRAMES, gate_threshold=NEVER).to(device).eval()
-    ours = {precision: deepcopy(first) for precision in get_args(packed_linear.Precision)}
-    for precision, model in ours.items():
-        model.precision = precision
+    ours = {weight_format: deepcopy(first) for weight_format in get_args(WeightFormat)}
     theirs = torchaudio_twin(first, decoder_max_step=SPOKEN_FRAMES, gate_threshold=1.0).to(device).eval()
     texts = [torch.randint(11, 60, (SPOKEN_SYMBOLS,), generator=torch.Generator().manual_seed(n)) for n in range(8)]
     rows = []
 
-    def speak(precision: str, count: int) -> Tensor:
-        return ours[precision].infer(texts[:count], seed=1)[0].mel
+    def speak(weight_format: str, count: int) -> Tensor:
+        options = InferenceOptions(step=0, weight_format=weight_format)
+        return ours[weight_format].infer(texts[:count], 1, options)[0].mel
 
     for count in (1, 8):
         ids, lengths = torch.stack(texts[:count]).to(device), torch.full((count,), SPOKEN_SYMBOLS, device=device)
@@ -212,15 +211,15 @@ def time_inference(rounds: int, device: torch.device, rates: dict[str, float]) -
                 "name": name, "texts": count, "ms_per_frame": 1e3 * seconds[name] / SPOKEN_FRAMES,
                 "share_of_torchaudio": seconds[name] / seconds["torchaudio, float32"],
                 "floor_ms": n_bytes / 1e6 / rates["gb_per_s"],
-                "packing_s": packing_seconds(ours[precision], device) if is_ours else None,
+                "packing_s": packing_seconds(ours[precision].decoder, precision, device) if is_ours else None,
                 "mel_error": float((speak(precision, 1) - exact).abs().max()) if is_ours else None,
             })  # fmt: skip
     return rows
 
 
-def packing_seconds(model: AcousticModel, device: torch.device) -> float:
-    """Of making the weights ready, once for a voice."""
-    return seconds_of(lambda: Speaker(model.decoder, model.precision, cuda_graphs=False), device)
+def packing_seconds(decoder: Decoder, weight_format: WeightFormat, device: torch.device) -> float:
+    """Return the seconds that packing the weights takes, once for a voice."""
+    return seconds_of(lambda: DecoderInference(decoder, weight_format, cuda_graphs=False), device)
 
 
 def peak_of(name: str, batch: Batch, device: torch.device) -> float:

@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from dtc.acoustic.base import AcousticModel, Utterance, build_acoustic
+from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, build_acoustic
 from dtc.batch import Batch, Clip
 from dtc.evaluation.recognisers.grammar import GrammarRecogniser
 from dtc.evaluation.word_errors import WordErrors, word_errors
@@ -102,11 +102,14 @@ class Listener:
     grammar: Path
     sampling_rate: int
 
-    def speak(self, model: AcousticModel, texts: Sequence[str], seed: int) -> tuple[list[Utterance], list[Tensor]]:
+    def speak(
+        self, model: AcousticModel, step: int, texts: Sequence[str], seed: int
+    ) -> tuple[list[Utterance], list[Tensor]]:
         """Each text in one go."""
         said: list[Utterance] = []
         for first in range(0, len(texts), 16):
-            said += model.infer([torch.tensor(text_to_ids(text)) for text in texts[first : first + 16]], seed)
+            ids = [torch.tensor(text_to_ids(text)) for text in texts[first : first + 16]]
+            said += model.infer(ids, seed, InferenceOptions(step))
         with torch.inference_mode():
             return said, [self.vocoder(utterance.mel[None])[0] for utterance in said]
 
@@ -116,17 +119,17 @@ class Listener:
         heard = [recogniser.transcribe(wave.numpy(), self.sampling_rate) for wave in waves]
         return [word_errors([words_of(text)], [words]) for text, words in zip(texts, heard, strict=True)]
 
-    def held_out(self, model: AcousticModel, seeds: Sequence[int]) -> dict[str, float]:
+    def held_out(self, model: AcousticModel, step: int, seeds: Sequence[int]) -> dict[str, float]:
         """Word errors and shares of bad utterances over the held-out texts."""
         texts = sorted((clip.spoken_text for clip in self.clips), key=len)
         errors, statuses = [], []
         for seed in seeds:
-            said, waves = self.speak(model, texts, seed)
+            said, waves = self.speak(model, step, texts, seed)
             errors += self.hear(texts, waves, self.grammar)
             statuses += [utterance.status for utterance in said]
         return {"word_error_rate": rate(errors), "stopped_share": statuses.count("stopped") / len(statuses)}
 
-    def long_texts(self, model: AcousticModel, longest: int) -> list[dict[str, object]]:
+    def long_texts(self, model: AcousticModel, step: int, longest: int) -> list[dict[str, object]]:
         """Texts of many phrases, each at least so many symbols, read in one go."""
         decoder = model.config.decoder.model_copy(update={"max_decoder_steps": 1_000_000})
         model.config = model.config.model_copy(update={"decoder": decoder})
@@ -136,7 +139,7 @@ class Listener:
             one = self.grammar.read_text(encoding="utf-8")
             grammar.write_text(one.replace("public <phrase>", "public <phrases> = <phrase>+;\n<phrase>"))
             for seed, text in zip(count(1), self._long(longest), strict=False):
-                (said,), waves = self.speak(model, [text], seed)
+                (said,), waves = self.speak(model, step, [text], seed)
                 (errors,) = self.hear([text], waves, grammar)
                 rows.append({
                     "symbols": len(text), "status": said.status, "errors": errors.errors, "words": errors.words,
@@ -196,7 +199,7 @@ def measure(name: str, seed: int) -> None:
     def listen(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
         assert isinstance(model, AcousticModel)
         was_training = model.training
-        logbook.scalars(step, "spoken", listener.held_out(model.eval(), [1]))
+        logbook.scalars(step, "spoken", listener.held_out(model.eval(), step, [1]))
         model.train(was_training)
 
     weights, steps = train(
@@ -208,7 +211,8 @@ def measure(name: str, seed: int) -> None:
     results = {
         "model": name, "seed": seed, "steps": steps, "vocoder": vocoder_card.weights[:16],
         "parameters": sum(value.numel() for value in model.parameters()),
-        "held_out": listener.held_out(model, FINAL_SEEDS), "long": listener.long_texts(model, longest),
+        "held_out": listener.held_out(model, steps, FINAL_SEEDS),
+        "long": listener.long_texts(model, steps, longest),
     }  # fmt: skip
     (run / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     console.print(f"{name} {seed}: {results['held_out']}", highlight=False)

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from dtc.acoustic.base import load_acoustic
+from dtc.acoustic.base import InferenceOptions, load_acoustic
 from dtc.batch import Clip
 from dtc.evaluation.quality import MEANINGS, mean_quality, measure_quality, opinion_scores
 from dtc.evaluation.recognisers import transcribe_all
@@ -187,7 +187,7 @@ def voice_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, float
     for seed in SEEDS:
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             symbols = [torch.tensor(text_to_ids(text)) for text in texts[first : first + TEXTS_AT_ONCE]]
-            mels += [utterance.mel for utterance in acoustic.infer(symbols, seed)]
+            mels += [utterance.mel for utterance in acoustic.infer(symbols, seed, InferenceOptions(card.steps))]
     waves = [speak(mel[None])[0] for mel in mels]
     scores = [opinion_scores(wave.numpy(), params.audio.sampling_rate) for wave in waves[: len(texts)]]
     heard = word_error_rate(waves, texts * len(SEEDS), params)

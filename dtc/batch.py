@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+Losses = dict[str, Float[Tensor, ""]]  # of a batch: "loss", which training minimises, and its named parts
+
 
 @dataclass(frozen=True)
 class Clip:

@@ -1,14 +1,10 @@
-"""A trained model as a folder: model.safetensors, and config.json, which says what it is and what it was made from.
-
-Everything is written to a sibling and moved into place, so half a file is never read as whole.
-"""
+"""A trained model as a folder: model.safetensors, and config.json (the card), which says what it was made from."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import torch
@@ -18,78 +14,120 @@ from torch import Tensor, nn
 from dtc.audio import AudioConfig
 from dtc.config import Section, parse_section
 from dtc.errors import InputError, named
-from dtc.files import write_whole
-from dtc.migrations import migrate
+from dtc.files import files_of_others, locked, remove_folder, replace_folder, settle_replacement, write_whole
+from dtc.migrations import migrate_card, migrate_weights
 from dtc.provenance import fingerprint, sha256_of
 from dtc.text.symbols import TextConfig
 
 WEIGHTS, CARD = "model.safetensors", "config.json"
 
+Kind = Literal["acoustic", "vocoder"]
+
 
 class ModelCard(Section):
-    """config.json: all that is needed to build the model again, and what it was made from."""
+    """config.json: all that is needed to build the model again, and what it was made from.
+
+    Cards of older formats are migrated when they are read, see `dtc.migrations`.
+    """
 
     format: Literal[5] = 5
-    kind: Literal["acoustic", "vocoder"]
+    kind: Kind
     config: dict[str, Any]  # the params section that built the model
     training: dict[str, Any]  # the params section that trained it
     audio: AudioConfig
     text: TextConfig  # how its texts were made
-    alphabet: tuple[str, ...]  # symbols read in training
+    alphabet: tuple[str, ...]  # symbols that the training texts have
     mel_mean: tuple[float, ...]  # of each band's natural log
-    mel_deviation: tuple[float, ...]
+    mel_deviation: tuple[float, ...]  # standard deviation of each band's natural log
     corpus: str  # MD5 of the archive
     features: str  # fingerprint of the shards
-    aligned: str = ""  # that of the predicted mels, where a vocoder has learnt from them, and
-    aligned_by: str = ""  # the fingerprint of the acoustic model that predicted them
-    steps: int
-    weights: str = ""  # SHA-256 of model.safetensors, filled in when saved
+    aligned: str = ""  # fingerprint of the shards of predicted mels that a vocoder was trained on, and
+    aligned_by: str = ""  # of the acoustic model that predicted them
+    steps: int  # that it was trained for
+    weights: str = ""  # SHA-256 of model.safetensors, filled in when it is saved
     saved_as: str = ""  # fingerprint of a card that was saved in an older format
 
     @property
     def fingerprint(self) -> str:
-        """Identity of this very model, weights included."""
+        """Return the identity of this very model, weights included."""
         return self.saved_as or fingerprint("model", self)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of each mel band."""
+        """Return mean and standard deviation of each mel band."""
         return torch.tensor(self.mel_mean), torch.tensor(self.mel_deviation)
 
 
-def save_model(folder: Path, weights: dict[str, Tensor], card: ModelCard) -> ModelCard:
-    """Write `folder` whole: model.safetensors and config.json. Returns the card with the weights' checksum."""
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    write_whole(part / WEIGHTS, save(tensors))  # save_file would let nobody else read it
-    card = card.model_copy(update={"weights": sha256_of(part / WEIGHTS)})
-    write_whole(part / CARD, json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.replace(folder)
+def save_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -> ModelCard:
+    """Write a model folder, whole or not at all, and return the card with the checksum of the weights.
+
+    An older model in `folder` is replaced. Raises InputError, and changes nothing, where the weights hold NaN or
+    infinity, where `folder` holds anything but a model, or while another process writes it.
+    """
+    _require_finite(folder, weights)
+    with locked(folder):
+        settle_replacement(folder)
+        require_replaceable(folder)
+        part = folder.with_name(folder.name + ".part")
+        remove_folder(part, _is_part_of_model, f"move {part} away")  # of a save that was killed
+        tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+        write_whole(part / WEIGHTS, save(tensors))  # `save_file` writes a file that only its owner may read
+        card = card.model_copy(update={"weights": sha256_of(part / WEIGHTS), "saved_as": ""})
+        write_whole(part / CARD, json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
+        replace_folder(part, folder)
     return card
 
 
-def read_model(folder: Path, kind: Literal["acoustic", "vocoder"]) -> tuple[ModelCard, dict[str, Tensor]]:
-    """Card and weights of a model folder. Raises InputError where it is missing, changed or of the other kind."""
-    remedy = f"run `dtc train {kind}` first"
+def _require_finite(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    if broken := [name for name, value in weights.items() if not torch.isfinite(value).all()]:
+        remedy = "the model was not saved: its training went wrong, train it again"
+        raise InputError(folder / WEIGHTS, f"NaN or infinity in {named(broken)}", "finite numbers", remedy)
+
+
+def _is_part_of_model(path: PurePosixPath) -> bool:
+    return str(path).removesuffix(".part") in (WEIGHTS, CARD)
+
+
+def require_replaceable(folder: Path) -> None:
+    """Raise InputError where `folder` is a file or a link, or holds anything but a model."""
+    another = "move it away, or choose another folder"
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(folder, "is a link or a file", "a folder of a model, or none", another)
+    if others := files_of_others(folder, _is_part_of_model):
+        raise InputError(folder, f"holds more than a model ({named(others)})", "a folder of a model, or none", another)
+
+
+def read_model(folder: Path, kind: Kind) -> tuple[ModelCard, dict[str, Tensor]]:
+    """Return card and weights of a model folder, in today's format.
+
+    Raises InputError where it is missing, was changed since it was saved, or is of the other kind.
+    """
+    card = _read_card(folder, kind)
+    if (found := sha256_of(folder / WEIGHTS)) != card.weights:
+        remedy = f"the file was changed; {_remedy(kind)}"
+        raise InputError(folder / WEIGHTS, f"SHA-256 {found}", card.weights, remedy)
+    return card, migrate_weights(kind, load_file(folder / WEIGHTS))
+
+
+def _read_card(folder: Path, kind: Kind) -> ModelCard:
     for file in (CARD, WEIGHTS):
         if not (folder / file).is_file():
-            raise InputError(folder / file, "no such file", f"a trained {kind} model", remedy)
+            raise InputError(folder / file, "no such file", f"a trained {kind} model", _remedy(kind))
     try:
         tree = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(folder / CARD, f"not JSON ({error})", remedy=remedy) from None
-    card = parse_section(migrate(tree) if isinstance(tree, dict) else tree, ModelCard, str(folder / CARD))
+        raise InputError(folder / CARD, f"not JSON ({error})", remedy=_remedy(kind)) from None
+    card = parse_section(migrate_card(tree), ModelCard, str(folder / CARD))
     if card.kind != kind:
-        raise InputError(folder / CARD, f"a model of kind {card.kind}", kind, remedy)
-    if (found := sha256_of(folder / WEIGHTS)) != card.weights:
-        raise InputError(folder / WEIGHTS, f"SHA-256 {found}", card.weights, "the file was changed; " + remedy)
-    return card, load_file(folder / WEIGHTS)
+        raise InputError(folder / CARD, f"a model of kind {card.kind}", kind, _remedy(kind))
+    return card
+
+
+def _remedy(kind: Kind) -> str:
+    return f"run `dtc train {kind}` first"
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
-    """Give a model the weights of its folder. Raises InputError where its config is not that of the weights."""
+    """Give a model the weights of its folder. Raises InputError where they do not fit the model's config."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if differing := [name for name in {**expected, **found} if found.get(name) != expected.get(name)]:

@@ -1,26 +1,33 @@
-"""The section `synthesis` of params.yaml: how a voice speaks. Reading it does not import torch."""
+"""The params section `synthesis`: how a voice speaks a text of any length. This file imports no torch."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from dtc.acoustic.configs import WeightFormat
 from dtc.config import Section
 
 
 class SynthesisConfig(Section):
-    """Define how a voice speaks a text of any length."""
+    """How a voice speaks a text of any length."""
 
-    # At most, of a phrase that went wrong, each with another dropout in the prenet. 1: no second attempt.
-    attempts: PositiveInt
-    # Iterations of `dtc.vocoder.mel_fitting.fit_mel` after the vocoder. 0: none.
-    fit_iterations: NonNegativeInt
-    # Of the decoder. float16 and int8 are half and a quarter of the bytes to read for every frame.
-    decoder_weights: Literal["float32", "float16", "int8"]
-    cuda_graphs: bool  # on a GPU, many decoder steps in one launch
-    # In symbols. A longer sentence is spoken in parts, cut at its commas or else between words.
-    longest_phrase: int = Field(ge=20)
-    # Between sentences, and between the parts of one at a mark. The silence that the voice itself makes there counts.
+    attempts: PositiveInt  # at most, at a phrase that went wrong; each draws other dropout
+    fit_iterations: NonNegativeInt  # that bring the vocoder's waveform nearer to the mel, see `fit_mel`
+    decoder_weights: WeightFormat  # float16 and int8 take a half and a quarter of the memory of float32
+    cuda_graphs: bool  # on a GPU, launch many decoder steps as one
+    longest_phrase: int = Field(ge=20)  # symbols; a longer sentence is cut at commas, or else between words
+    # Silence between sentences, and between the parts of one at a punctuation mark. The silence that the model itself
+    # makes there counts.
     sentence_pause_s: float = Field(ge=0.0, le=10.0)
     clause_pause_s: float = Field(ge=0.0, le=10.0)
+
+
+DEFAULT_SYNTHESIS = SynthesisConfig(
+    attempts=3,
+    fit_iterations=0,
+    decoder_weights="float32",
+    cuda_graphs=False,
+    longest_phrase=160,
+    sentence_pause_s=0.4,
+    clause_pause_s=0.2,
+)

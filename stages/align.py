@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -66,7 +66,7 @@ def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
     predicted = PredictedBy(acoustic=card.fingerprint, features=index.fingerprint)
     code = fingerprint_files(ROOT, CODE)
     unfinished = Unfinished(paths.GTA, [shard.file for shard in index.shards], fingerprint(predicted, code))
-    _predict_shards(model, index, unfinished, console)
+    _predict_shards(Predictor(model, card.steps), index, unfinished, console)
     aligned = index.model_copy(update={"predicted": predicted, **unfinished.summed_up(index.audio.n_mel_channels)})
     unfinished.finish(aligned)
     write_whole(paths.GTA_AND_RECORDED, f"{aligned.fingerprint}\n")
@@ -78,7 +78,7 @@ def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
     )
 
 
-def _predict_shards(model: AcousticModel, index: ShardIndex, unfinished: Unfinished, console: Console) -> None:
+def _predict_shards(predictor: Predictor, index: ShardIndex, unfinished: Unfinished, console: Console) -> None:
     finished = unfinished.finished()
     if finished:
         console.print(f"align: {len(finished)} of {len(index.shards)} shards are finished already", highlight=False)
@@ -86,29 +86,39 @@ def _predict_shards(model: AcousticModel, index: ShardIndex, unfinished: Unfinis
     clips = sum(shard.clips for shard in left)
     with unfinished.telling_how_to_go_on("align"), counted("align", "clips", clips, console) as advance:
         for shard in left:
-            predict_shard(model, index, shard).store(unfinished.part)
+            predict_shard(predictor, index, shard).store(unfinished.part)
             advance(shard.clips)
 
 
-def predict_shard(model: AcousticModel, index: ShardIndex, shard: Shard) -> BuiltShard:
-    """A shard with the same clips and waveforms, and predicted mels. A function of the model and the shard alone."""
+@dataclass(frozen=True)
+class Predictor:
+    """A trained acoustic model, and the steps that it was trained for."""
+
+    model: AcousticModel
+    steps: int
+
+    @torch.inference_mode()
+    def predict(self, clips: Sequence[Features]) -> list[Tensor]:
+        """Return the predicted natural-log mels (mels, frames), as long as the recordings'."""
+        batch = collate([_as_clip(features) for features in clips]).to(self.model.mel_mean.device)
+        mel = self.model.predict_recorded(batch, self.steps)
+        return [row[:, :frames].cpu().contiguous() for row, frames in zip(mel, batch.mel_lengths.tolist(), strict=True)]
+
+
+def predict_shard(predictor: Predictor, index: ShardIndex, shard: Shard) -> BuiltShard:
+    """Return a shard with the same clips and waveforms, and predicted mels.
+
+    It depends on the model and the shard alone.
+    """
     clips = list(clips_of(paths.FEATURES, index, shard))
     mels: dict[str, Tensor] = {}
     by_length = sorted(clips, key=lambda clip: (clip.mel.shape[1], clip.row.id))
     for first in range(0, len(clips), CLIPS_PER_BATCH):
         batch = by_length[first : first + CLIPS_PER_BATCH]
         seed_all("align", shard.file, first)  # the prenet's dropout is part of the model, also here
-        mels |= zip([clip.row.id for clip in batch], predict(model, batch), strict=True)
+        mels |= zip([clip.row.id for clip in batch], predictor.predict(batch), strict=True)
     predicted = [replace(clip, mel=mels[clip.row.id].numpy()) for clip in clips]
     return build_shard(shard.file, shard.split, predicted, index.audio.n_mel_channels)
-
-
-@torch.inference_mode()
-def predict(model: AcousticModel, clips: Sequence[Features]) -> list[Tensor]:
-    """Teacher-forced log-mels (mels, frames), as long as the recordings'."""
-    batch = collate([_as_clip(features) for features in clips]).to(model.mel_mean.device)
-    mel = model(batch).mel_postnet * model.mel_deviation[:, None] + model.mel_mean[:, None]
-    return [row[:, :frames].cpu().contiguous() for row, frames in zip(mel, batch.mel_lengths.tolist(), strict=True)]
 
 
 def _as_clip(features: Features) -> Clip:

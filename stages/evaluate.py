@@ -28,10 +28,12 @@ from dtc.evaluation.recognisers import transcribe_all
 from dtc.evaluation.word_errors import word_errors
 from dtc.files import locked, remove_folder, write_whole
 from dtc.report.page import write_report
+from dtc.speech import Speech
+from dtc.synthesis_config import SynthesisConfig
 from dtc.text.symbols import words_of
 from dtc.vocoder.configs import GriffinLimConfig
 from dtc.vocoder.griffin_lim import GriffinLim
-from dtc.voice import Speech, SynthesisConfig, Voice, load_voice
+from dtc.voice import Voice
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index
@@ -83,10 +85,10 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
     """Synthesise the held-out texts, recognise the speech, compare it with the recordings, and write the results."""
     with locked(paths.EVALUATION):
         index = read_index(paths.FEATURES)
-        voice = load_voice(paths.ACOUSTIC, paths.VOCODER, device)
+        voice = Voice.load(paths.ACOUSTIC.parent, device)
         _require_same_training_data(index, voice)
         found = _evaluate(voice, evaluate, synthesis, console)
-        _write_results(found, voice, evaluate.seed, synthesis)
+        _write_results(found)
         settings = {"synthesis": synthesis, "evaluate": evaluate}
         write_report(make_report(found, voice, index, settings, MEANINGS), paths.REPORT / "index.html")
     _print_summary(found, evaluate, console)
@@ -123,9 +125,9 @@ def _require_same_training_data(index: ShardIndex, voice: Voice) -> None:
             found = f"trained on features {card.features}"
             remedy = "train it again; which clips an imported model was trained on is unknown"
             raise InputError(f"{card.kind} model", found, f"{index.fingerprint}, of {paths.FEATURES}", remedy)
-    if voice.taught_by_another:
+    if voice.mismatch:
         expected = f"{voice.acoustic_card.fingerprint}, of {paths.ACOUSTIC}"
-        raise InputError(paths.VOCODER, voice.taught_by_another, expected, "run `dtc align`, then train it again")
+        raise InputError(paths.VOCODER, voice.mismatch, expected, "run `dtc align`, then train it again")
 
 
 def _make_trials(
@@ -208,7 +210,7 @@ def rate_name(name: str) -> str:
     return "word_error_rate" if name == SYNTHESIS else f"{name}_word_error_rate"
 
 
-def _write_results(found: Evaluation, voice: Voice, seed: int, synthesis: SynthesisConfig) -> None:
+def _write_results(found: Evaluation) -> None:
     """Write metrics, timings, one row for each utterance, and the synthesised WAVs with their sidecars."""
     tree = _rounded(found.metrics) | {"copies": {name: _rounded(values) for name, values in found.copies.items()}}
     write_whole(paths.EVALUATION, json.dumps(tree, indent=2) + "\n")
@@ -216,7 +218,7 @@ def _write_results(found: Evaluation, voice: Voice, seed: int, synthesis: Synthe
     remove_folder(paths.WAVS, _is_speech, "move the other files away")
     paths.WAVS.mkdir(parents=True)
     for number, trial in enumerate(found.trials, start=1):
-        write_speech(trial.speech, voice, seed, synthesis, paths.WAVS, number)
+        write_speech(trial.speech, paths.WAVS, number)
     write_whole(paths.UTTERANCES, _utterance_table(found))
 
 

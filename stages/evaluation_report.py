@@ -110,5 +110,5 @@ def _report_clip(number: int, trial: Trial, found: Evaluation, voice: Voice) -> 
         synthesised_log_mel=speech.mel.numpy(),
         alignment=speech.alignment.numpy(),
         symbols=symbols_of(speech.spoken_text),
-        seconds_per_step=voice.acoustic.frames_per_step / voice.audio.frames_per_s,
+        seconds_per_step=speech.seconds_per_step,
     )

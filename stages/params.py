@@ -13,7 +13,7 @@ from dtc.audio_config import AudioConfig
 from dtc.config import Section, parse_section, read_yaml
 from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EvaluateConfig
-from dtc.synthesis_config import SynthesisConfig
+from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.text.symbols import TextConfig
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.vocoder import VocoderConfig
@@ -21,8 +21,6 @@ from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, 
 from pipeline.corpora import CorpusConfig, find_grammar
 from pipeline.split import SplitConfig
 from stages import paths
-
-DEFAULTS = Path(__file__).parent / "presets/numbers.yaml"  # for `dtc say` without a params file
 
 
 class TrainingSections(Section):
@@ -102,10 +100,12 @@ def load_params(path: Path, *sections: str) -> Params:
 def load_synthesis(path: Path | None) -> SynthesisConfig:
     """Return the section `synthesis` of a params file, whatever else the file holds.
 
-    Without a path, return that of params.yaml in the working folder or, where there is none, that of the preset
-    `numbers`. Raises InputError where the file that `path` names is missing, or the section is wrong.
+    Without a path, return that of params.yaml in the working folder or, where there is none, the default. Raises
+    InputError where the file that `path` names is missing, or the section is wrong.
     """
-    chosen = path or (paths.PARAMS if paths.PARAMS.is_file() and _synthesis_in(paths.PARAMS) else DEFAULTS)
+    if path is None and not (paths.PARAMS.is_file() and _synthesis_in(paths.PARAMS)):
+        return DEFAULT_SYNTHESIS
+    chosen = path or paths.PARAMS
     return cast(Params, parse_section(_synthesis_in(chosen), _schema_of(Params, ["synthesis"]), str(chosen))).synthesis
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,12 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from dtc.acoustic.utterance_status import MEANINGS
-from dtc.audio import to_int16, write_wav
+from dtc.audio import to_int16
 from dtc.errors import InputError
-from dtc.files import write_whole
-from dtc.provenance import sha256_of
-from dtc.voice import Piece, Speech, SpokenPhrase, SynthesisConfig, Voice, load_voice
-from stages import paths
+from dtc.speech import Piece, Speech, SpokenPhrase
+from dtc.synthesis_config import SynthesisConfig
+from dtc.voice import Voice
 
 LONGEST_NAME = 40
 LONGEST_SHOWN = 80
@@ -48,7 +45,7 @@ def say(texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int,
     table = Table("file", "spoken", "seconds", "status", "attempts")
     doubtful = []
     for number, (text, speech) in enumerate(zip(texts, speeches, strict=True), start=1):
-        path = write_speech(speech, voice, seed, config, out, number)
+        path = write_speech(speech, out, number)
         duration_s = len(speech.wave) / voice.audio.sampling_rate
         shown = textwrap.shorten(speech.spoken_text, LONGEST_SHOWN, placeholder=" …")
         table.add_row(str(path), shown, f"{duration_s:.2f}", speech.status, str(speech.attempts))
@@ -94,10 +91,10 @@ def load(models: Path, device: torch.device, console: Console) -> Voice:
 
     Raises InputError where one is missing, changed, or made for another mel.
     """
-    voice = load_voice(models / paths.ACOUSTIC.name, models / paths.VOCODER.name, device)
-    if voice.taught_by_another:
+    voice = Voice.load(models, device)
+    if voice.mismatch:
         own = f"this is {voice.acoustic_card.fingerprint}: run `dtc align`, then `dtc train vocoder`, for its own"
-        console.print(f"say: {voice.taught_by_another}, {own}", highlight=False)
+        console.print(f"say: {voice.mismatch}, {own}", highlight=False)
     return voice
 
 
@@ -113,45 +110,12 @@ def _doubt(text: Text, phrase: SpokenPhrase | Piece) -> str:
     )
 
 
-def write_speech(speech: Speech, voice: Voice, seed: int, config: SynthesisConfig, out: Path, number: int) -> Path:
-    """WAV and sidecar, named by number and text."""
+def write_speech(speech: Speech, out: Path, number: int) -> Path:
+    """Write the WAV file and the sidecar of a spoken text, named by its number and its words; return the WAV's path."""
     words = re.sub(r"[^a-z0-9]+", "-", speech.raw_text.lower()).strip("-")[:LONGEST_NAME].rstrip("-")
     path = out / f"{number:03d}-{words}.wav"
-    write_wav(path, speech.wave, voice.audio.sampling_rate)
-    sidecar = {
-        "text": speech.raw_text,
-        "spoken_text": speech.spoken_text,
-        "status": speech.status,
-        "attempts": speech.attempts,
-        "phrases": _phrases(speech, voice),
-        "seed": seed,
-        "synthesis": config.model_dump(mode="json"),
-        "duration_s": round(len(speech.wave) / voice.audio.sampling_rate, 4),
-        "sampling_rate": voice.audio.sampling_rate,
-        "wav_sha256": sha256_of(path),
-        "voice": voice.fingerprint,
-        "acoustic": voice.acoustic_card.fingerprint,
-        "vocoder": voice.vocoder_card.fingerprint,
-        "features": voice.acoustic_card.features,
-        "audio": voice.audio.fingerprint,
-        "corpus_md5": voice.acoustic_card.corpus,
-    }
-    write_whole(path.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
+    speech.save(path)
     return path
-
-
-def _phrases(speech: Speech, voice: Voice) -> list[dict[str, object]]:
-    """What was spoken at once, and where it begins."""
-    starts = accumulate((phrase.samples for phrase in speech.phrases), initial=0)
-    return [
-        {
-            "spoken_text": phrase.words,
-            "start_s": round(start / voice.audio.sampling_rate, 4),
-            "status": phrase.status,
-            "attempts": phrase.attempts,
-        }
-        for phrase, start in zip(speech.phrases, starts, strict=False)
-    ]
 
 
 def read_texts(texts: Sequence[str], file: Path | None) -> list[Text]:

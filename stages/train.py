@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from rich.console import Console
@@ -14,6 +14,7 @@ from torch import nn
 
 from dtc.acoustic import AcousticConfig
 from dtc.acoustic.base import AcousticModel, build_acoustic
+from dtc.acoustic.look import attention_warning, look
 from dtc.audio import AudioConfig, log_mel, require_same_audio
 from dtc.batch import Batch
 from dtc.config import Section
@@ -21,7 +22,7 @@ from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.model_card import ModelCard, read_model, save_model
 from dtc.provenance import fingerprint, fingerprint_files
-from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
+from dtc.report.plots import rgb_array, spectrogram_figure
 from dtc.seeding import seed_all
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.logbook import CURVE, Logbook, read_curve
@@ -65,8 +66,6 @@ FOLDERS: Mapping[TrainOn, tuple[Path, ...]] = {
     "recorded": (paths.FEATURES,), "gta": (paths.GTA,), "both": (paths.FEATURES, paths.GTA),
 }  # fmt: skip
 ROOT = Path(__file__).parent.parent
-# An attention that finds its way has done so by then: on `numbers`, guided, after a tenth of all steps.
-ATTENTION_DEADLINE, DIAGONAL = 0.25, 0.8  # share of all steps; score of the validation clips
 
 
 Kind = Literal["acoustic", "vocoder"]
@@ -91,7 +90,7 @@ def train_acoustic(
     seed_all(training.seed, "weights")
     card = _card("acoustic", acoustic, training, index)
     model = build_acoustic(acoustic, index.audio, *card.statistics())
-    illustrate = partial(_illustrate_acoustic, index.audio)
+    illustrate = _illustrate_acoustic
     _train(
         model, card, [paths.FEATURES], training, how, paths.ACOUSTIC, paths.ACOUSTIC_CURVE, device, console, illustrate
     )
@@ -199,30 +198,12 @@ def _card(kind: Kind, config: Section, training: TrainingConfig, index: ShardInd
     )
 
 
-def _illustrate_acoustic(audio: AudioConfig, model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
-    """The first validation clip as the model speaks it by itself: attention and mel, beside the recording's mel."""
-    assert isinstance(model, AcousticModel)
-    _look_at_attention(logbook, step)
-    was_training = model.training
-    spoken = model.eval().infer([batch.symbol_ids[0, : batch.symbol_lengths[0]]], seed=0)[0]
-    model.train(was_training)
-    logbook.image(step, "attention", rgb_array(alignment_figure(spoken.alignment.cpu().numpy())))
-    recorded = batch.mel[0, :, : batch.mel_lengths[0]]
-    for name, mel in (("mel/recording", recorded), ("mel/synthesis", spoken.mel)):
-        picture = spectrogram_figure(mel.cpu().numpy(), audio.sampling_rate, audio.hop_length)
-        logbook.image(step, name, rgb_array(picture))
-
-
-def _look_at_attention(logbook: Logbook, step: int) -> None:
-    """Say so where a training goes on while the attention has found no way through the text."""
-    score = float(logbook.rows[-1]["diagonal_score"])  # of the validation just made
-    if step >= ATTENTION_DEADLINE * logbook.total_steps and score < DIAGONAL:
-        logbook.console.print(
-            f"{logbook.title}: step {step}, diagonal score {score:.2f}, expected {DIAGONAL} by now: the attention does "
-            "not follow the text. Do texts and clips belong together, with little silence around the words? Else raise "
-            "acoustic.loss.guided_attention_weight or acoustic.frames_per_step, or narrow acoustic.decoder.pre_net_dim",
-            highlight=False,
-        )
+def _illustrate_acoustic(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
+    """Log pictures of what the model speaks, and print a warning where its attention does not follow the text."""
+    score = {name: float(value) for name, value in logbook.rows[-1].items() if name == "diagonal_score"}
+    if warning := attention_warning(score, step / logbook.total_steps):
+        logbook.console.print(f"{logbook.title}: step {step}, {warning}", highlight=False)
+    look(cast(AcousticModel, model), batch, logbook, step)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from dtc.acoustic.attention import AttentionConfig
 from dtc.config import Odd, Section, Share
 
+WeightFormat = Literal["float32", "float16", "int8"]  # of a decoder's recurrent weights at inference
 Schedule = tuple[tuple[NonNegativeInt, PositiveInt], ...]  # (from this training step, frames per decoder step)
 
 

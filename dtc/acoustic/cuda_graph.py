@@ -1,7 +1,7 @@
-"""A decoder that speaks on a GPU: a window of its steps as one CUDA graph.
+"""A window of decoder steps as one CUDA graph, for inference on a GPU.
 
-A step is some dozens of small kernels, and launching them one by one takes longer than they do. Captured once for a
-batch, a window of steps is a single launch, which computes the same numbers.
+A step consists of some dozens of small kernels, and launching them one by one takes longer than running them. A window
+of steps that is captured once for a batch is launched as a whole, and computes the same numbers.
 """
 
 from __future__ import annotations
@@ -13,48 +13,51 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-Window = Callable[[Tensor], tuple[Tensor, ...]]  # the prenet's draws of some steps → what the steps made
+Window = Callable[[Tensor], tuple[Tensor, ...]]  # the prenet's dropout of some steps → the outputs of the steps
 
 
 @runtime_checkable
-class Loop(Protocol):
-    """Something that goes on, window by window, from the tensors that it carries."""
+class WindowLoop(Protocol):
+    """A loop that computes a window of steps from the state in `carried` and leaves the next state there."""
 
     carried: list[Tensor]
 
-    def window(self, drawn: Tensor) -> tuple[Tensor, ...]:
-        """Some steps."""
+    def window(self, dropout: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs of some steps."""
 
 
-def graphed(loop: Loop, drawn: Tensor) -> Window:
-    """`loop.window` as a graph for draws of this shape; as it is, with a warning, where it cannot be captured."""
+def capture_window(loop: WindowLoop, dropout: Tensor) -> Window:
+    """Return `loop.window` as a CUDA graph for dropout of this shape.
+
+    Where it cannot be captured, it returns `loop.window` itself, with a warning.
+    """
     start = [part.clone() for part in loop.carried]
     try:
-        return _capture(loop, drawn, start)
+        return _capture(loop, dropout, start)
     except RuntimeError as error:
-        warnings.warn(f"no CUDA graph, speaking step by step: {error}", stacklevel=2)
+        warnings.warn(f"no CUDA graph, computing step by step: {error}", stacklevel=2)
         loop.carried = start
         return loop.window
 
 
-def _capture(loop: Loop, drawn: Tensor, carried: list[Tensor]) -> Window:
-    """A graph reads and writes the same memory at every replay: `carried`, `inputs` and what the window made."""
-    inputs, carried = drawn.clone(), [part.clone() for part in carried]
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):  # what libraries set up at their first call may not be captured
+def _capture(loop: WindowLoop, dropout: Tensor, carried: list[Tensor]) -> Window:
+    """Return the replay of a captured window. Every replay uses the same memory: `carried`, `inputs` and `outputs`."""
+    inputs, carried = dropout.clone(), [part.clone() for part in carried]
+    side_stream = torch.cuda.Stream()
+    side_stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side_stream):  # what libraries set up at their first call may not be captured
         loop.window(inputs)
-    torch.cuda.current_stream().wait_stream(aside)
+    torch.cuda.current_stream().wait_stream(side_stream)
     loop.carried = carried
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        made = loop.window(inputs)
+        outputs = loop.window(inputs)
         for before, after in zip(carried, loop.carried, strict=True):
             before.copy_(after)
 
-    def replay(drawn: Tensor) -> tuple[Tensor, ...]:
-        inputs.copy_(drawn)
+    def replay(dropout: Tensor) -> tuple[Tensor, ...]:
+        inputs.copy_(dropout)
         graph.replay()
-        return tuple(part.clone() for part in made)
+        return tuple(part.clone() for part in outputs)
 
     return replay

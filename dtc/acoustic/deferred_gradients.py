@@ -1,9 +1,9 @@
-"""Products inside a loop whose weight gradients are computed once, after the loop.
+"""Matrix products inside a recurrent loop, whose weight gradients are computed once after the loop.
 
-A recurrent network multiplies the same weights at every step. Autograd would add up a gradient as large as the weights
-at each of them: for a few rows of input that is far more memory traffic than the product itself. Here a step's backward
-pass only passes the gradient on to the step before and keeps its two small factors; when all steps are through, one
-large product of the factors is the gradient. The sum is the same, in another order.
+A recurrent network multiplies by the same weights at every step, and autograd would add a gradient as large as the
+weights at each of them. For a few rows of input that moves far more memory than the product itself. Here the backward
+pass of a step only computes the gradient of its input and keeps its two small factors; after all steps, one large
+product of the factors gives the weight's gradient. It is the same sum, in another order.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ROWS_AT_ONCE = 1024  # of factors, which are then multiplied: enough for a large product, and no more memory
-CHUNK_COLUMNS = 256  # of a large weight, see `_in_chunks`
-LARGE_WEIGHT = 1 << 20  # numbers
+ROWS_AT_ONCE = 1024  # rows of factors that are kept before they are multiplied: a large product, little memory
+CHUNK_COLUMNS = 256  # columns of one block of a large weight, see `_in_chunks`
+LARGE_WEIGHT = 1 << 20  # elements from which a weight is split into blocks
 
 
-class Deferred:
-    """inputs @ weight for each of `decoders` weights; call it at every step, within one forward pass."""
+class LoopProduct:
+    """Computes inputs @ weight for each of `decoders` weights, at every step of the loop of one forward pass."""
 
     def __init__(self, weight: Float[Tensor, "decoders into out"]) -> None:
         self._factors = _Factors()
@@ -30,15 +30,15 @@ class Deferred:
         self._weights = _Weights(weight.detach())
 
     def __call__(self, inputs: Float[Tensor, "decoders rows into"]) -> Float[Tensor, "decoders rows out"]:
-        """The product, in the weight's precision."""
+        """Return the product, in the weight's dtype."""
         inputs = inputs.to(self.weight.dtype)
-        if not torch.is_grad_enabled():  # a voice that speaks: an autograd function costs a fiftieth of a step
+        if not torch.is_grad_enabled():  # at inference, where the autograd function would take 2 % of a step
             return _multiply(inputs, self._weights.forward)
         return _Product.apply(inputs, self.weight, self._weights, self._factors)
 
 
 class _Weights:
-    """One weight, laid out for the products of the forward pass and, once they are asked for, of the backward pass."""
+    """One weight in the memory layouts of the forward pass and, from its first use, of the backward pass."""
 
     def __init__(self, weight: Float[Tensor, "decoders into out"]) -> None:
         self._weight, self.forward = weight, _in_chunks(weight)
@@ -49,10 +49,10 @@ class _Weights:
 
 
 def _in_chunks(weight: Float[Tensor, "decoders into out"]) -> Float[Tensor, "decoders chunks into columns"]:
-    """A large weight in blocks of columns, each contiguous and small enough for a core's cache.
+    """Return a weight as blocks of columns, each contiguous; a large one on a CPU has several, which fit the cache.
 
-    On a CPU a product of a few rows with the whole weight would copy it first, block by block, into the order that the
-    kernel likes, which memory bounds; blocks given one by one to each of two threads take two thirds of the time.
+    On a CPU, the product of a few rows with a large weight first copies the weight into the kernel's own layout, and
+    that copy takes most of the time. Blocks that two threads take one by one need two thirds of it (measured).
     """
     _, into, out = weight.shape
     chunks = out // CHUNK_COLUMNS if weight.device.type == "cpu" and into * out >= LARGE_WEIGHT else 1
@@ -72,9 +72,10 @@ def _multiply(
 
 
 class _Factors:
-    """Inputs and gradients of the steps, multiplied as soon as there are many, and the sum of their products.
+    """Inputs and output gradients of the steps, and the sum of their products, which is the weight's gradient.
 
-    Not part of `Deferred`: the graph holds on to it, and would hold on to itself by way of the weight.
+    This is an object of its own because the autograd graph refers to it: a `LoopProduct` also refers to the weight, so
+    the graph would keep itself alive.
     """
 
     def __init__(self) -> None:
@@ -87,7 +88,7 @@ class _Factors:
             self._add()
 
     def take(self) -> Tensor | None:
-        """The sum so far, which begins anew."""
+        """Return the sum so far, and start a new one."""
         if self._factors:
             self._add()
         total, self._sum = self._sum, None
@@ -107,12 +108,12 @@ def _joined(factors: Sequence[Tensor]) -> Tensor:
 
 
 class _Collect(torch.autograd.Function):
-    """The weight as it is; its backward pass, which runs after those of all steps, hands out the collected gradient."""
+    """The identity of a weight; its backward pass, which runs after those of all steps, returns the kept gradient."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, factors: _Factors) -> Tensor:
         ctx.factors = factors
-        ctx.set_materialize_grads(False)  # the steps pass none on
+        ctx.set_materialize_grads(False)  # the steps return no gradient of the weight
         return weight.view_as(weight)
 
     @staticmethod
@@ -121,6 +122,8 @@ class _Collect(torch.autograd.Function):
 
 
 class _Product(torch.autograd.Function):
+    """The product of one step; its backward pass keeps the factors of the weight's gradient."""
+
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, weights: _Weights, factors: _Factors) -> Tensor:
         ctx.save_for_backward(inputs)
@@ -132,5 +135,5 @@ class _Product(torch.autograd.Function):
         (inputs,) = ctx.saved_tensors
         if ctx.needs_input_grad[1]:
             ctx.factors.keep(inputs, gradients[0])
-        passed_on = _multiply(gradients[0], ctx.weights.backward) if ctx.needs_input_grad[0] else None
-        return passed_on, None, None, None
+        input_gradient = _multiply(gradients[0], ctx.weights.backward) if ctx.needs_input_grad[0] else None
+        return input_gradient, None, None, None

@@ -1,13 +1,13 @@
-"""DTC: Tacotron 2 taught by a duel. A second decoder reads and speaks the same clips backwards in time.
+"""DTC: Tacotron 2 with a second decoder that reads and predicts the same clips backwards in time during training.
 
-The encoder is shared. The forward decoder learns to say what the backward one, coming from the future, has arrived at,
-and the other way round: frames and attention of the two must agree. When the model speaks, only the forward decoder is
-there, so it costs what Tacotron 2 costs. Source: Zheng et al. 2019, forward-backward decoding (arXiv:1907.09006).
+Both decoders share the encoder. Their mels and their attentions are trained to agree, so each learns from what the
+other one predicts from the opposite direction. Inference uses the forward decoder alone and costs what Tacotron 2
+costs. Source: Zheng et al. 2019, forward-backward decoding regularization (arXiv:1907.09006).
 
-The duel finds the attention; it does not finish the voice. So it may fade, until the backward decoder rests and the
-training costs what Tacotron 2's costs too.
+The backward decoder helps the attention to align; it is not needed to finish the training. `duel.fade_steps` therefore
+lets its weights fall to 0, from where on a training step costs what one of Tacotron 2 costs.
 
-Each clip is turned round by its own length. To flip a padded batch would start the backward decoder on padding.
+Each clip is reversed by its own length: reversing a padded batch would start the backward decoder on padding.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.configs import DTCConfig
-from dtc.acoustic.decoder import Decoded, teach
-from dtc.acoustic.loss import Target, Terms, decoder_terms, diagonal_score, mel_loss, summed_up
+from dtc.acoustic.decoder import DecodersOutput, teacher_forced
+from dtc.acoustic.loss import Target, decoder_losses, diagonal_score, mel_loss, with_total
+from dtc.acoustic.tacotron import Tacotron
 from dtc.audio import AudioConfig
-from dtc.batch import Batch, mask_of, masked_mean
+from dtc.batch import Batch, Losses, mask_of, masked_mean
 
 
-class DTC(AcousticModel):
-    """Tacotron 2 with a second decoder, backwards in time, while it is trained."""
+class DTC(Tacotron):
+    """Tacotron 2 with a second decoder, backwards in time, during training. Its section is `DTCConfig`."""
 
     config: DTCConfig
 
@@ -41,45 +41,51 @@ class DTC(AcousticModel):
         super().__init__(config, audio, mel_mean, mel_deviation)
         self.backward_decoder = self.build_decoder() if config.reverse_decoder else None
 
-    def training_loss(self, batch: Batch, step: int) -> Terms:
-        """Weighted terms of both decoders and of their agreement, `loss` their sum; the diagonal scores."""
-        self.step = step
-        target, weights = self.target(batch), self.config.loss
+    def training_loss(self, batch: Batch, step: int) -> Losses:
+        """Return the weighted losses of both decoders and of their agreement, `loss`, their sum, and metrics.
+
+        The metrics are `diagonal_score` and, where the backward decoder takes part, `backward_diagonal_score`.
+        """
+        target = self.target(batch, step)
         values, mask = self.encode(batch.symbol_ids, batch.symbol_lengths)
         decoders, mels = [self.decoder], [target.mel]
         share = self.config.duel.share_at(step)
         if self.backward_decoder is not None and share:
             decoders.append(self.backward_decoder)
-            mels.append(turned(target.mel, target.lengths, dim=2))
-        taught = teach(decoders, mels, values, mask, self.frames_per_step)
-        mel, alignments = taught.mel[0], taught.alignments[0]
-        terms = decoder_terms(mel, taught.gate_logits[0], alignments, target, weights, step)
-        terms |= self.refined_terms(self.refine(mel, batch.mel_lengths), target, batch)
-        metrics = {"diagonal_score": diagonal_score(alignments, target)}
+            mels.append(time_reversed(target.mel, target.lengths, dim=2))
+        output = teacher_forced(decoders, mels, values, mask, self.config.frames_per_step_at(step))
+        forward = output[0]
+        losses = decoder_losses(forward, target, self.config.loss, step)
+        losses |= self.post_net_losses(self.refine(forward.mel, batch.mel_lengths), target, batch)
+        metrics = {"diagonal_score": diagonal_score(forward.alignments, target)}
         if len(decoders) == 2:
-            duel, metrics["backward_diagonal_score"] = self._duel(taught, replace(target, mel=mels[1]), step)
-            terms |= {name: share * term for name, term in duel.items()}
-        return summed_up(terms, metrics)
+            duel, metrics["backward_diagonal_score"] = self._duel(output, replace(target, mel=mels[1]), step)
+            losses |= {name: share * loss for name, loss in duel.items()}
+        return with_total(losses, metrics)
 
-    def _duel(self, taught: Decoded, target: Target, step: int) -> tuple[Terms, Tensor]:
-        """What the backward decoder and its agreement with the forward one add, and the backward diagonal score."""
-        weights = self.config.duel
-        mel = taught.mel[1][..., : target.mel.shape[-1]]
-        alignments = turned(taught.alignments[1], target.steps, dim=1)  # in the clip's own time
-        own = decoder_terms(mel, taught.gate_logits[1], alignments, target, self.config.loss, step)
-        terms = {f"backward_{name}": weights.backward_weight * term for name, term in own.items()}
+    def _duel(self, output: DecodersOutput, target: Target, step: int) -> tuple[Losses, Tensor]:
+        """Return the losses of the backward decoder and of the agreement, and the backward diagonal score.
+
+        `target` holds the reversed mel. The backward attention is reversed into the clip's own time.
+        """
+        weights, forward, backward = self.config.duel, output[0], output[1]
+        mel = backward.mel[..., : target.mel.shape[-1]]
+        alignments = time_reversed(backward.alignments, target.steps, dim=1)
+        own = decoder_losses(replace(backward, alignments=alignments), target, self.config.loss, step)
+        losses = {f"backward_{name}": weights.backward_weight * loss for name, loss in own.items()}
         if weights.mel_agreement_weight:
-            agreement = mel_loss(turned(mel, target.lengths, dim=2), taught.mel[0][..., : mel.shape[2]], target.lengths)
-            terms["mel_agreement"] = weights.mel_agreement_weight * agreement
+            forward_mel = forward.mel[..., : mel.shape[2]]
+            agreement = mel_loss(time_reversed(mel, target.lengths, dim=2), forward_mel, target.lengths)
+            losses["mel_agreement"] = weights.mel_agreement_weight * agreement
         if weights.attention_agreement_weight:
-            apart = (alignments - taught.alignments[0]).abs().sum(dim=2)
-            agreement = masked_mean(apart, mask_of(target.steps, apart.shape[1]))
-            terms["attention_agreement"] = weights.attention_agreement_weight * agreement
-        return terms, diagonal_score(alignments, target)
+            difference = (alignments - forward.alignments).abs().sum(dim=2)
+            agreement = masked_mean(difference, mask_of(target.steps, difference.shape[1]))
+            losses["attention_agreement"] = weights.attention_agreement_weight * agreement
+        return losses, diagonal_score(alignments, target)
 
 
-def turned(values: Tensor, lengths: Int[Tensor, " batch"], dim: int) -> Tensor:
-    """Each row of a batch backwards in time, by its own length; 0 beyond it. `dim` is time."""
+def time_reversed(values: Tensor, lengths: Int[Tensor, " batch"], dim: int) -> Tensor:
+    """Return each row of a batch reversed in time by its own length, and 0 beyond it. `dim` is the axis of time."""
     size = values.shape[dim]
     mask = mask_of(lengths, size)  # (B, T)
     places = (lengths[:, None] - 1 - torch.arange(size, device=values.device)).clamp(min=0)

@@ -1,4 +1,4 @@
-"""A decoder that speaks: its own frames are the next step's input, until its gate says that they were the last."""
+"""Inference of a decoder: its own frames are the next step's input, until its gate says that they were the last."""
 
 from __future__ import annotations
 
@@ -11,137 +11,163 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dtc.acoustic.cuda_graph import Window, graphed
+from dtc.acoustic.configs import WeightFormat
+from dtc.acoustic.cuda_graph import Window, capture_window
 from dtc.acoustic.decoder import Decoder, lstm_step
-from dtc.acoustic.packed_linear import Linear, Precision, packed_linear
+from dtc.acoustic.packed_linear import Linear, packed_linear
 
-# A GPU would wait at each look; on a CPU one costs a fourteenth of a step (full size, int8). Steps in vain cost less.
-STEPS_BETWEEN_LOOKS = {"cuda": 16, "cpu": 4}
+# Decoder steps between two checks of the gates. A GPU has to wait at each check; on a CPU a check takes a fourteenth of
+# a step (full size, int8), and the steps after an utterance's end, which are computed in vain, cost more.
+STEPS_PER_WINDOW = {"cuda": 16, "cpu": 4}
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """One text as a decoder speaks it by itself; frames = steps * frames_per_step."""
+class DecodedText:
+    """What a decoder made of one text; frames = steps * frames_per_step. `mel` is normalised."""
 
     mel: Float[Tensor, "mels frames"]
     alignment: Float[Tensor, "steps symbols"]
-    stopped: bool  # by the gate, not by the cap
+    stopped: bool  # by the gate; false: by the limit of steps
 
 
-class Speaker:
-    """A decoder made ready to speak: the weights of each step's products, packed in the given precision."""
+class DecoderInference:
+    """A decoder with the recurrent weights of a step packed in one number format.
 
-    def __init__(self, decoder: Decoder, precision: Precision, cuda_graphs: bool) -> None:
+    Args:
+        decoder: the trained decoder.
+        weight_format: number format of the recurrent weights.
+        cuda_graphs: launch windows of steps as CUDA graphs; only for a decoder on a GPU.
+    """
+
+    def __init__(self, decoder: Decoder, weight_format: WeightFormat, cuda_graphs: bool) -> None:
         self.decoder, self.cuda_graphs = decoder, cuda_graphs
-        attention = decoder.attention_rnn
-        own = (attention.weight_ih, attention.weight_hh, attention.bias_ih, attention.bias_hh)
-        self.attention_rnn = _packed_lstm(own, precision)  # of [prenet, context, hidden]
-        self.decoder_rnn = _packed_lstm(decoder.decoder_rnn.all_weights[0], precision)  # of [joint, own hidden]
+        cell = decoder.attention_rnn
+        weights = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
+        self.attention_rnn = _packed_lstm(weights, weight_format)  # input: [prenet, context, hidden]
+        self.decoder_rnn = _packed_lstm(decoder.decoder_rnn.all_weights[0], weight_format)  # [hidden, context, own]
 
-    def speak(
+    def run(
         self,
         values: Float[Tensor, "batch symbols encoding"],
         mask: Bool[Tensor, "batch symbols"],
-        caps: Sequence[int],
+        most_steps: Sequence[int],
         generators: Sequence[torch.Generator],
         frames_per_step: int,
-    ) -> list[Spoken]:
-        """Each text until its gate says so or its cap of steps; one that has ended takes no further part.
+    ) -> list[DecodedText]:
+        """Decode each text until its gate stops it, or for its `most_steps`.
 
-        In a CUDA graph, whose batch is fixed, it goes on unheard until the last has ended.
+        A text that has ended leaves the batch. A CUDA graph has a fixed batch: there it stays until the last has ended,
+        and what it still computes is dropped.
         """
-        loop, rows = _SpeakingLoop(self, values, mask, frames_per_step), list(range(len(values)))
-        parts: list[list[tuple[Tensor, Tensor]]] = [[] for _ in rows]
-        stopped, going_on = [False for _ in rows], set(rows)
-        steps_at_once = STEPS_BETWEEN_LOOKS["cpu" if values.device.type == "cpu" and not self.cuda_graphs else "cuda"]
-        prenet, window = self.decoder.prenet, cast(Window, loop.window)
+        loop = _InferenceLoop(self, values, mask, frames_per_step)
+        device = "cpu" if values.device.type == "cpu" and not self.cuda_graphs else "cuda"
+        steps, prenet, window = STEPS_PER_WINDOW[device], self.decoder.prenet, cast(Window, loop.window)
         if self.cuda_graphs:
-            window = graphed(loop, values.new_zeros(steps_at_once, 2, len(rows), prenet.width))
-        for first in range(0, max(caps), steps_at_once):
-            drawn = torch.stack([prenet.draw(steps_at_once, generators[row]) for row in rows], dim=2)
-            mels, alignments, ends = window(drawn.to(values.device))
-            for number, (row, row_ends) in enumerate(zip(rows, ends.tolist(), strict=True)):
-                if row not in going_on:
-                    continue
-                steps = min(caps[row] - first, steps_at_once)
-                stopped[row] = True in row_ends[:steps]
-                steps = row_ends.index(True) + 1 if stopped[row] else steps
-                parts[row].append((mels[number, :steps], alignments[number, :steps]))
-                if stopped[row] or first + steps == caps[row]:
-                    going_on.remove(row)
-            if not going_on:
+            window = capture_window(loop, values.new_zeros(steps, 2, len(values), prenet.width))
+        texts = [_Progress(limit) for limit in most_steps]
+        rows = list(range(len(texts)))  # the texts in the loop's batch
+        for _ in range(0, max(most_steps), steps):
+            dropout = torch.stack([prenet.draw(steps, generators[row]) for row in rows], dim=2)
+            mels, alignments, stops = window(dropout.to(values.device))
+            for number, row_stops in enumerate(stops.tolist()):
+                texts[rows[number]].add(mels[number], alignments[number], row_stops)
+            left = [number for number, row in enumerate(rows) if not texts[row].ended]
+            if not left:
                 break
-            if len(going_on) < len(rows) and not self.cuda_graphs:
-                numbers = [number for number, row in enumerate(rows) if row in going_on]
-                rows = [rows[number] for number in numbers]
-                loop.keep(torch.tensor(numbers, device=values.device))
-        return [_joined(part, ended) for part, ended in zip(parts, stopped, strict=True)]
+            if len(left) < len(rows) and not self.cuda_graphs:
+                rows = [rows[number] for number in left]
+                loop.keep(torch.tensor(left, device=values.device))
+        return [text.decoded() for text in texts]
 
 
-def _packed_lstm(weights: Sequence[Tensor], precision: Precision) -> Linear:
-    """The gates of [input, hidden]."""
+class _Progress:
+    """The windows of one text so far."""
+
+    def __init__(self, most_steps: int) -> None:
+        self.steps_left, self.stopped = most_steps, False
+        self.parts: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def ended(self) -> bool:
+        return self.stopped or not self.steps_left
+
+    def add(
+        self, mel: Float[Tensor, "steps r mels"], alignment: Float[Tensor, "steps symbols"], stops: list[bool]
+    ) -> None:
+        """Keep the steps of a window up to the first that the gate calls the last; none of a text that has ended."""
+        if self.ended:
+            return
+        steps = min(self.steps_left, len(stops))
+        self.stopped = True in stops[:steps]
+        steps = stops.index(True) + 1 if self.stopped else steps
+        self.steps_left -= steps
+        self.parts.append((mel[:steps], alignment[:steps]))
+
+    def decoded(self) -> DecodedText:
+        mels, alignments = (torch.cat(part) for part in zip(*self.parts, strict=True))
+        return DecodedText(mels.flatten(0, 1).T, alignments, self.stopped)  # (steps, r, M) → (M, frames)
+
+
+def _packed_lstm(weights: Sequence[Tensor], weight_format: WeightFormat) -> Linear:
+    """Return the function [input, hidden] → gates of an LSTM."""
     weight_ih, weight_hh, bias_ih, bias_hh = weights
-    return packed_linear(torch.cat([weight_ih, weight_hh], dim=1), bias_ih + bias_hh, precision)
+    return packed_linear(torch.cat([weight_ih, weight_hh], dim=1), bias_ih + bias_hh, weight_format)
 
 
-def _joined(parts: Sequence[tuple[Tensor, Tensor]], stopped: bool) -> Spoken:
-    mels, alignments = (torch.cat(part) for part in zip(*parts, strict=True))
-    return Spoken(mels.flatten(0, 1).T, alignments, stopped)  # (steps, r, M) → (M, frames)
-
-
-class _SpeakingLoop:
-    """One decoder that hears itself: its frames are the next step's input."""
+class _InferenceLoop:
+    """The state of one decoder that gets its own last frame as input."""
 
     def __init__(
         self,
-        speaker: Speaker,
+        inference: DecoderInference,
         values: Float[Tensor, "batch symbols encoding"],
         mask: Bool[Tensor, "batch symbols"],
         frames_per_step: int,
     ) -> None:
-        self.speaker, self.values, self.frames_per_step = speaker, values, frames_per_step
-        decoder, zeros = speaker.decoder, partial(values.new_zeros, len(values))
+        self.inference, self.values, self.frames_per_step = inference, values, frames_per_step
+        decoder, zeros = inference.decoder, partial(values.new_zeros, len(values))
         attention = decoder.attention
-        self.reading = type(attention).over([attention], values, mask, values.dtype)
-        self.state = self.reading.start()
+        self.attention_pass = type(attention).begin([attention], values, mask, values.dtype)
+        self.attention_state = self.attention_pass.start()
         self.frame, self.context = zeros(decoder.n_mels), zeros(values.shape[2])
         self.hidden = self.cell = zeros(decoder.attention_rnn.hidden_size)
         self.own_hidden = self.own_cell = zeros(decoder.decoder_rnn.hidden_size)
 
     @property
     def carried(self) -> list[Tensor]:
-        """What one step hands to the next; the attention's last."""
-        return [self.frame, self.context, self.hidden, self.cell, self.own_hidden, self.own_cell, *self.state]
+        """The tensors that one step hands to the next; those of the attention come last."""
+        own = [self.frame, self.context, self.hidden, self.cell, self.own_hidden, self.own_cell]
+        return own + list(self.attention_state)
 
     @carried.setter
     def carried(self, parts: list[Tensor]) -> None:
         self.frame, self.context, self.hidden, self.cell, self.own_hidden, self.own_cell, *state = parts
-        self.state = tuple(state)
+        self.attention_state = tuple(state)
 
     def window(
-        self, drawn: Float[Tensor, "steps 2 batch width"]
+        self, dropout: Float[Tensor, "steps 2 batch width"]
     ) -> tuple[Float[Tensor, "batch steps r mels"], Float[Tensor, "batch steps symbols"], Bool[Tensor, "batch steps"]]:
-        """Some steps, each with its draw of the prenet's dropout."""
-        mels, alignments, ends = zip(*[self.step(kept) for kept in drawn], strict=True)
-        return torch.stack(mels, dim=1), torch.stack(alignments, dim=1), torch.stack(ends, dim=1)
+        """Compute some steps, each with its dropout of the prenet; return frames, attention weights and stops."""
+        mels, alignments, stops = zip(*[self.step(kept) for kept in dropout], strict=True)
+        return torch.stack(mels, dim=1), torch.stack(alignments, dim=1), torch.stack(stops, dim=1)
 
     def step(
         self, kept: Float[Tensor, "2 batch width"]
     ) -> tuple[Float[Tensor, "batch r mels"], Float[Tensor, "batch symbols"], Bool[Tensor, " batch"]]:
-        """Frames, attention weights and whether the gate says that they are the last."""
-        speaker, decoder = self.speaker, self.speaker.decoder
-        heard = torch.cat([decoder.prenet(self.frame, kept), self.context, self.hidden], dim=1)
-        self.hidden, self.cell = lstm_step(speaker.attention_rnn(heard), self.cell)
-        weights, self.state = self.reading.step(self.hidden[None], self.state)
+        """Compute a step; return its frames, its attention weights, and whether the gate says that it is the last."""
+        inference, decoder = self.inference, self.inference.decoder
+        inputs = torch.cat([decoder.prenet(self.frame, kept), self.context, self.hidden], dim=1)
+        self.hidden, self.cell = lstm_step(inference.attention_rnn(inputs), self.cell)
+        weights, self.attention_state = self.attention_pass.step(self.hidden[None], self.attention_state)
         self.context = torch.bmm(weights.transpose(0, 1), self.values)[:, 0]
         joint = torch.cat([self.hidden, self.context, self.own_hidden], dim=1)
-        self.own_hidden, self.own_cell = lstm_step(speaker.decoder_rnn(joint), self.own_cell)
+        self.own_hidden, self.own_cell = lstm_step(inference.decoder_rnn(joint), self.own_cell)
         frames, gate_logits = decoder.project(torch.cat([self.own_hidden, self.context], dim=1), self.frames_per_step)
         self.frame = frames[:, -1]
         return frames, weights[0], torch.sigmoid(gate_logits) > decoder.config.gate_threshold
 
     def keep(self, rows: Int[Tensor, " rows"]) -> None:
-        """Go on with some texts of the batch."""
-        self.values, self.reading = self.values[rows], self.reading.select(rows)
-        own = self.carried[: -len(self.state)]
-        self.carried = [part[rows] for part in own] + [part[:, rows] for part in self.state]
+        """Go on with these rows of the batch alone."""
+        self.values, self.attention_pass = self.values[rows], self.attention_pass.select(rows)
+        own = self.carried[: -len(self.attention_state)]
+        self.carried = [part[rows] for part in own] + [part[:, rows] for part in self.attention_state]

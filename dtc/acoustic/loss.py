@@ -1,4 +1,4 @@
-"""What an acoustic model is taught by. Every term is masked: padding never reaches a loss."""
+"""Losses of acoustic models. Every one is masked: padding never reaches a loss."""
 
 from __future__ import annotations
 
@@ -10,59 +10,51 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dtc.acoustic.configs import AcousticLossConfig
+from dtc.acoustic.decoder import DecoderOutput
 from dtc.audio import AudioConfig, magnitude_from_mel, stft_magnitude
-from dtc.batch import Batch, mask_of, masked_mean
+from dtc.batch import Batch, Losses, mask_of, masked_mean
 
-Terms = dict[str, Float[Tensor, ""]]
-
-DIAGONAL_SIGMA = 0.2  # of the diagonal score, whatever the loss is guided by, so that runs compare
+DIAGONAL_SIGMA = 0.2  # sigma of the diagonal score; independent of the loss's own, so that runs can be compared
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a decoder is to predict."""
+    """What a decoder is to predict of a batch; `mel` is normalised, and `steps` counts decoder steps."""
 
-    mel: Float[Tensor, "batch mels frames"]  # normalised
+    mel: Float[Tensor, "batch mels frames"]
     lengths: Int[Tensor, " batch"]  # frames
-    steps: Int[Tensor, " batch"]  # of the decoder
+    steps: Int[Tensor, " batch"]
     symbol_lengths: Int[Tensor, " batch"]
 
     @classmethod
     def of(cls, batch: Batch, mel: Float[Tensor, "batch mels frames"], frames_per_step: int) -> Target:
-        """A batch's, with its normalised mel."""
+        """Return the target of a batch whose normalised mel is `mel`."""
         return cls(mel, batch.mel_lengths, -(-batch.mel_lengths // frames_per_step), batch.symbol_lengths)
 
 
-def decoder_terms(
-    mel: Float[Tensor, "batch mels padded_frames"],
-    gate_logits: Float[Tensor, "batch steps"],
-    alignments: Float[Tensor, "batch steps symbols"],
-    target: Target,
-    weights: AcousticLossConfig,
-    training_step: int,
-) -> Terms:
-    """The weighted terms of one decoder's output."""
-    mel = mel[..., : target.mel.shape[-1]]
-    terms = {
+def decoder_losses(output: DecoderOutput, target: Target, weights: AcousticLossConfig, training_step: int) -> Losses:
+    """Return the weighted losses of one decoder's output, by name."""
+    mel = output.mel[..., : target.mel.shape[-1]]
+    losses = {
         "mel": mel_loss(mel, target.mel, target.lengths),
-        "gate": weights.gate_weight * gate_loss(gate_logits, target.steps, weights.gate_positive_weight),
+        "gate": weights.gate_weight * gate_loss(output.gate_logits, target.steps, weights.gate_positive_weight),
     }
     if weights.guided_attention_weight:
-        guided = guided_attention_loss(alignments, target.steps, target.symbol_lengths, weights.guided_attention_sigma)
-        half_life = weights.guided_attention_half_life
+        sigma, half_life = weights.guided_attention_sigma, weights.guided_attention_half_life
+        guided = guided_attention_loss(output.alignments, target.steps, target.symbol_lengths, sigma)
         share = 0.5 ** (training_step / half_life) if half_life else 1.0
-        terms["guided_attention"] = weights.guided_attention_weight * share * guided
+        losses["guided_attention"] = weights.guided_attention_weight * share * guided
     if weights.mel_difference_weight:
         difference = mel_loss(mel.diff(dim=2), target.mel.diff(dim=2), target.lengths - 1)
-        terms["mel_difference"] = weights.mel_difference_weight * difference
-    return terms
+        losses["mel_difference"] = weights.mel_difference_weight * difference
+    return losses
 
 
-def summed_up(terms: Terms, metrics: Terms) -> Terms:
-    """`loss`, the sum of the terms; the terms; and what is only measured."""
+def with_total(losses: Losses, metrics: Losses) -> Losses:
+    """Return `loss`, the sum of the losses; the losses; and the metrics, which are only measured."""
     return {
-        "loss": torch.stack(list(terms.values())).sum(),
-        **terms,
+        "loss": torch.stack(list(losses.values())).sum(),
+        **losses,
         **{name: value.detach() for name, value in metrics.items()},
     }
 
@@ -72,15 +64,15 @@ def mel_loss(
     target: Float[Tensor, "batch mels frames"],
     lengths: Int[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
-    """Mean absolute error over the true frames."""
+    """Return the mean absolute error over the true frames."""
     return masked_mean((predicted.float() - target).abs(), mask_of(lengths, target.shape[-1]))
 
 
 def stft_loss(log_mel: Float[Tensor, "batch mels frames"], batch: Batch, audio: AudioConfig) -> Float[Tensor, ""]:
-    """Error of the linear-frequency magnitudes that a log-mel stands for, as a share of the true ones' sum.
+    """Return the error of the linear-frequency magnitudes behind a natural-log mel, divided by the true ones' sum.
 
-    The map back is the pseudo-inverse of the mel filters, clipped at zero: fixed and differentiable. Frames whose
-    window reaches beyond the clip are left out, since in a padded batch they see other samples than the clip's own mel.
+    The mel is mapped back by the pseudo-inverse of the mel filters, clipped at zero, which is differentiable. Frames
+    whose window reaches beyond the clip are left out: in a padded batch they contain other samples than the clip alone.
     """
     true = stft_magnitude(batch.wave, audio)[:, :, : log_mel.shape[2]]
     predicted = magnitude_from_mel(log_mel.float()[:, :, : true.shape[2]], audio)
@@ -92,7 +84,7 @@ def stft_loss(log_mel: Float[Tensor, "batch mels frames"], batch: Batch, audio: 
 def gate_loss(
     logits: Float[Tensor, "batch steps"], step_lengths: Int[Tensor, " batch"], positive_weight: float
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of "this step is the last", over the true steps."""
+    """Return the binary cross-entropy of "this decoder step is the last one", over the true steps."""
     logits = logits.float()
     target = F.one_hot(step_lengths - 1, logits.shape[1]).to(logits.dtype)
     weight = torch.as_tensor(positive_weight, dtype=logits.dtype, device=logits.device)
@@ -106,10 +98,11 @@ def guided_attention_loss(
     symbol_lengths: Int[Tensor, " batch"],
     sigma: float,
 ) -> Float[Tensor, ""]:
-    """Attention mass far from the diagonal: mean over steps of Σ_n a(t, n) · (1 - exp(-(n/N - t/T)² / 2σ²)).
+    """Return the attention weight that lies far from the diagonal.
 
-    Source: Tachibana et al. 2018 (arXiv:1710.08969), section 4.1; summed over the text rather than averaged, so that a
-    long text is guided as firmly as a short one.
+    It is the mean over the steps of Σ_n a(t, n) · (1 - exp(-(n/N - t/T)² / 2σ²)). Source: Tachibana et al. 2018
+    (arXiv:1710.08969), section 4.1. Here it is summed over the text and not averaged, so that the loss of a long text
+    weighs as much as that of a short one.
     """
     _, steps, symbols = alignments.shape
     t = torch.arange(steps, device=alignments.device) / step_lengths[:, None]  # (B, T)
@@ -120,5 +113,5 @@ def guided_attention_loss(
 
 
 def diagonal_score(alignments: Float[Tensor, "batch steps symbols"], target: Target) -> Float[Tensor, ""]:
-    """How much of the attention lies near the diagonal: 1 all of it, about 0.5 where it looks everywhere alike."""
+    """Return the share of the attention weight near the diagonal: 1 is all of it, uniform attention has about 0.5."""
     return 1.0 - guided_attention_loss(alignments, target.steps, target.symbol_lengths, DIAGONAL_SIGMA)

@@ -1,19 +1,18 @@
-"""Tacotron 2 (Shen et al. 2018, arXiv:1712.05884): one decoder, taught by the frames that it is to predict."""
+"""Tacotron 2 (Shen et al. 2018, arXiv:1712.05884): one decoder, trained with teacher forcing."""
 
 from __future__ import annotations
 
-from dtc.acoustic.base import AcousticModel
-from dtc.acoustic.loss import Terms, decoder_terms, diagonal_score, summed_up
-from dtc.batch import Batch
+from dtc.acoustic.loss import decoder_losses, diagonal_score, with_total
+from dtc.acoustic.tacotron import Tacotron
+from dtc.batch import Batch, Losses
 
 
-class Tacotron2(AcousticModel):
-    """Tacotron 2."""
+class Tacotron2(Tacotron):
+    """Tacotron 2. Its section is `Tacotron2Config`."""
 
-    def training_loss(self, batch: Batch, step: int) -> Terms:
-        """Weighted terms of a teacher-forced pass, `loss` their sum, and the diagonal score."""
-        self.step = step
-        said, target = self(batch), self.target(batch)
-        terms = decoder_terms(said.mel, said.gate_logits, said.alignments, target, self.config.loss, step)
-        terms |= self.refined_terms(said.mel_postnet, target, batch)
-        return summed_up(terms, {"diagonal_score": diagonal_score(said.alignments, target)})
+    def training_loss(self, batch: Batch, step: int) -> Losses:
+        """Return the weighted losses of a teacher-forced pass, `loss`, their sum, and the metric `diagonal_score`."""
+        prediction, target = self(batch, step), self.target(batch, step)
+        losses = decoder_losses(prediction, target, self.config.loss, step)
+        losses |= self.post_net_losses(prediction.mel_postnet, target, batch)
+        return with_total(losses, {"diagonal_score": diagonal_score(prediction.alignments, target)})

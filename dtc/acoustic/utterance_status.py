@@ -1,4 +1,4 @@
-"""Whether an utterance can be trusted, by its gate and by where it looked."""
+"""The status of an utterance: whether it ended by itself, and whether its attention passed over the whole text."""
 
 from __future__ import annotations
 
@@ -8,54 +8,55 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor
 
-Status = Literal["stopped", "attention_stuck", "skipped_text", "hit_cap"]  # from good to bad
+Status = Literal["stopped", "attention_stuck", "skipped_text", "hit_cap"]  # from the best to the worst
 MEANINGS: Mapping[Status, str] = {
     "stopped": "ended by itself",
-    "attention_stuck": "stood still in the text, or went back in it",
+    "attention_stuck": "the attention stayed at one place of the text, or went back",
     "skipped_text": "left out part of the text",
-    "hit_cap": "cut off at the longest that its text may take",
+    "hit_cap": "cut off at the longest duration that its text may have",
 }
 
-# A trained voice of numbers, in 222 good utterances of up to 334 symbols: 0.1 s, 5 and 1 at most.
-LONGEST_WAIT_S = 1.0  # no sound and no pause inside a sentence is held longer; the last one may be
-MOST_SYMBOLS_SKIPPED = 6  # in a row: mute letters and a mark, not a word and its spaces
-MOST_SYMBOLS_UNREAD = 3  # at the end: a mute letter and two marks
+# In 222 good utterances of a trained model, of up to 334 symbols, the largest values were 0.1 s, 5 and 1.
+LONGEST_WAIT_S = 1.0  # longer than any sound or pause inside a sentence; the silence at the end may be longer
+MOST_SYMBOLS_SKIPPED = 6  # in a row: silent letters and a punctuation mark, but no word with its spaces
+MOST_SYMBOLS_UNREAD = 3  # at the end: a silent letter and two punctuation marks
 
 
 def status_of(
     alignment: Float[Tensor, "steps symbols"], stopped: bool, frames_per_step: int, frames_per_s: float
 ) -> Status:
-    """`hit_cap` where the gate never ended it; else whether the attention left text out or made no headway.
+    """Return the status of an utterance from its attention weights.
 
-    It looks at one symbol a step, that of the largest weight, however soft the attention is. What it looks at for the
-    first time is headway, so that one glance far ahead or back says nothing; a passage that is read again says much.
+    It is `hit_cap` where the gate never stopped it, and otherwise depends on the symbol with the largest weight at each
+    step. Only a symbol that has the largest weight for the first time counts as progress. So a single step far ahead or
+    back changes nothing, but a passage that is read a second time is found.
     """
     if not stopped:
         return "hit_cap"
-    looked_at, symbols = alignment.argmax(dim=1).tolist(), alignment.shape[1]
-    read = sorted(set(looked_at))
+    attended, symbols = alignment.argmax(dim=1).tolist(), alignment.shape[1]
+    read = sorted(set(attended))
     skipped = max(after - before - 1 for before, after in zip([-1, *read], read, strict=False))
     if skipped > MOST_SYMBOLS_SKIPPED or symbols - 1 - read[-1] > MOST_SYMBOLS_UNREAD:
         return "skipped_text"
-    longest_wait_s = _longest_wait(looked_at, symbols) * frames_per_step / frames_per_s
+    longest_wait_s = _longest_wait(attended, symbols) * frames_per_step / frames_per_s
     return "attention_stuck" if longest_wait_s > LONGEST_WAIT_S else "stopped"
 
 
 def worst(statuses: Sequence[Status]) -> Status:
-    """That of a whole of several utterances."""
+    """Return the worst of several statuses."""
     return max(statuses, key=badness)
 
 
 def badness(status: Status) -> int:
-    """0 for a good utterance, more for a worse one."""
+    """Return 0 for a good utterance, and a larger number for a worse status."""
     return get_args(Status).index(status)
 
 
-def _longest_wait(looked_at: Sequence[int], symbols: int) -> int:
-    """The most steps in a row that see nothing new; those that look at the text's end are its last silence."""
+def _longest_wait(attended: Sequence[int], symbols: int) -> int:
+    """Return the most steps in a row without progress; steps at the end of the text, its last silence, do not count."""
     seen: set[int] = set()
     wait = longest = 0
-    for symbol in looked_at:
+    for symbol in attended:
         wait = 0 if symbol not in seen or symbol >= symbols - MOST_SYMBOLS_UNREAD else wait + 1
         longest = max(longest, wait)
         seen.add(symbol)

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dtc.batch import Batch
+from dtc.batch import Batch, Losses
 from dtc.seeding import seed_all
 from dtc.training.checkpoints import read_resume_state, save_resume_state
 from dtc.training.config import Precision, RunConfig, TrainingConfig
@@ -33,7 +32,6 @@ from dtc.training.spikes import Spikes
 
 RESUME = "resume.pt"
 
-Losses = dict[str, Float[Tensor, ""]]
 Illustrate = Callable[[nn.Module, Batch, Logbook, int], None]  # pictures and sounds of a step, for the logbook
 
 

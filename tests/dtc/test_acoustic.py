@@ -12,11 +12,11 @@ import torchaudio
 from rich.console import Console
 from torch import Tensor
 
-from dtc.acoustic.base import build_acoustic
+from dtc.acoustic.base import InferenceOptions, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
-from dtc.acoustic.decoder import PreNet, teach
+from dtc.acoustic.decoder import DecoderOutput, PreNet, teacher_forced
 from dtc.acoustic.layers import MaskedBatchNorm
-from dtc.acoustic.loss import Target, decoder_terms, gate_loss, guided_attention_loss, mel_loss, stft_loss
+from dtc.acoustic.loss import Target, decoder_losses, gate_loss, guided_attention_loss, mel_loss, stft_loss
 from dtc.acoustic.tacotron2 import Tacotron2
 from dtc.acoustic.utterance_status import MEANINGS
 from dtc.audio import AudioConfig, log_mel
@@ -33,6 +33,7 @@ AUDIO = AudioConfig(
     sampling_rate=16000, filter_length=512, hop_length=128, win_length=512, n_mel_channels=MELS, mel_fmin=0.0,
     mel_fmax=8000.0,
 )  # fmt: skip
+OPTIONS = InferenceOptions(step=0)
 NEVER = 0.999999  # a gate threshold that no untrained model reaches
 PARITY_TOLERANCE = 1e-5  # float32, different order of summation
 
@@ -108,7 +109,7 @@ def torchaudio_twin(ours: Tacotron2) -> torchaudio.models.Tacotron2:
 def test_forward_equals_torchaudios() -> None:
     ours = model().eval()
     example = batch((9, 30))
-    prediction = ours(example)
+    prediction = ours(example, step=0)
     mel, mel_postnet, gate, alignments = torchaudio_twin(ours)(
         example.symbol_ids, example.symbol_lengths, example.mel, example.mel_lengths
     )
@@ -132,31 +133,31 @@ def test_inference_equals_the_teacher_forced_pass_over_its_own_frames() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PreNet, "draw", remember)
-        said = ours.infer([text], seed=1)[0]
+        said = ours.infer([text], seed=1, options=OPTIONS)[0]
     kept = torch.cat(drawn).transpose(0, 1)[:, :, None]  # (2, steps, 1, width)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         frames = _without_post_net(ours, text)
         forward = PreNet.forward
-        patch.setattr(PreNet, "forward", lambda prenet, frames, _: forward(prenet, frames, kept))
+        patch.setattr(PreNet, "forward", lambda prenet, frames: forward(prenet, frames, kept))
         values, mask = ours.encode(text[None], torch.tensor([len(text)]))
-        again = teach([ours.decoder], [frames], values, mask, frames_per_step=3)
+        again = teacher_forced([ours.decoder], [frames], values, mask, frames_per_step=3)[0]
     assert said.alignment.shape == (12, 9)
-    torch.testing.assert_close(again.alignments[0, 0], said.alignment, atol=1e-5, rtol=0)
-    torch.testing.assert_close(again.mel[0], frames, atol=1e-5, rtol=0)
+    torch.testing.assert_close(again.alignments[0], said.alignment, atol=1e-5, rtol=0)
+    torch.testing.assert_close(again.mel, frames, atol=1e-5, rtol=0)
 
 
 def _without_post_net(ours: Tacotron2, text: Tensor) -> Tensor:
     """The frames that the decoder itself made, which is what it saw."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ours.post_net, "forward", lambda mel, mask: torch.zeros_like(mel))
-        return ours.infer([text], seed=1)[0].mel[None]
+        return ours.infer([text], seed=1, options=OPTIONS)[0].mel[None]
 
 
 @pytest.mark.usefixtures("no_dropout")
 @pytest.mark.parametrize("frames_per_step", [1, 3])
 def test_a_clip_does_not_depend_on_its_neighbours(frames_per_step: int) -> None:
     ours = model(frames_per_step).eval()
-    alone, beside = ours(batch((7, 20))), ours(batch((7, 20), (15, 44)))
+    alone, beside = ours(batch((7, 20)), step=0), ours(batch((7, 20), (15, 44)), step=0)
     steps = -(-20 // frames_per_step)
     torch.testing.assert_close(beside.mel_postnet[:1, :, :20], alone.mel_postnet[..., :20], atol=1e-5, rtol=0)
     torch.testing.assert_close(beside.alignments[:1, :steps, :7], alone.alignments, atol=1e-5, rtol=0)
@@ -219,10 +220,10 @@ def test_learns_one_batch_by_heart() -> None:
 def test_inference_is_a_function_of_seed_and_text() -> None:
     ours = model(frames_per_step=2, gate_threshold=NEVER).eval()
     texts = [clip("a", 9, 1).symbol_ids, clip("b", 5, 1).symbol_ids]
-    together, alone = ours.infer(texts, seed=3), ours.infer(texts[1:], seed=3)
+    together, alone = ours.infer(texts, seed=3, options=OPTIONS), ours.infer(texts[1:], seed=3, options=OPTIONS)
     torch.testing.assert_close(together[1].mel, alone[0].mel, atol=1e-5, rtol=0)
-    assert torch.equal(ours.infer(texts, seed=3)[0].mel, together[0].mel)
-    assert not torch.equal(ours.infer(texts, seed=4)[0].mel, together[0].mel)
+    assert torch.equal(ours.infer(texts, seed=3, options=OPTIONS)[0].mel, together[0].mel)
+    assert not torch.equal(ours.infer(texts, seed=4, options=OPTIONS)[0].mel, together[0].mel)
 
 
 @pytest.mark.parametrize("frames_per_step", [1, 3])
@@ -233,7 +234,7 @@ def test_lengths_of_1_and_400_in_one_batch_train_and_speak(frames_per_step: int)
     assert all(torch.isfinite(value) for value in losses.values())
     assert all(torch.isfinite(parameter.grad).all() for parameter in ours.parameters())
     texts = [clip("a", symbols, 1).symbol_ids for symbols in (1, 400, 5000)]
-    for text, said in zip(texts, ours.eval().infer(texts, seed=1), strict=True):
+    for text, said in zip(texts, ours.eval().infer(texts, seed=1, options=OPTIONS), strict=True):
         steps = len(said.alignment)
         assert said.mel.shape == (MELS, steps * frames_per_step)
         assert said.alignment.shape == (steps, len(text))
@@ -244,13 +245,13 @@ def test_lengths_of_1_and_400_in_one_batch_train_and_speak(frames_per_step: int)
 def test_gate_stops_each_utterance_and_the_cap_follows_the_text() -> None:
     texts = [clip("a", 9, 1).symbol_ids, clip("b", 5, 1).symbol_ids]
     never, at_once = model(2, gate_threshold=NEVER).eval(), model(2).eval()
-    capped = never.infer(texts, seed=1)
+    capped = never.infer(texts, seed=1, options=OPTIONS)
     assert [said.status for said in capped] == ["hit_cap", "hit_cap"]
     assert [said.mel.shape[1] for said in capped] == [9 * 4, 5 * 4]  # max_frames_per_symbol = 4
     assert [tuple(said.alignment.shape) for said in capped] == [(18, 9), (10, 5)]
     with torch.no_grad():
         at_once.decoder.gate.bias.fill_(100.0)
-    assert [(said.status, said.mel.shape[1]) for said in at_once.infer(texts, seed=1)] == [
+    assert [(said.status, said.mel.shape[1]) for said in at_once.infer(texts, seed=1, options=OPTIONS)] == [
         ("skipped_text", 2), ("stopped", 2),
     ]  # fmt: skip
 
@@ -335,7 +336,7 @@ def test_differences_from_frame_to_frame() -> None:
     gates, alignments = torch.zeros(1, 4), torch.full((1, 4, 3), 1 / 3)
     jump = torch.tensor([0.0, 0.0, 2.0, 2.0])
     for error, expected in ((1.0, 0.0), (jump, 2.0 / 3.0)):
-        terms = decoder_terms(target.mel + error, gates, alignments, target, weights, 0)
+        terms = decoder_losses(DecoderOutput(target.mel + error, gates, alignments), target, weights, 0)
         assert terms["mel_difference"].item() == pytest.approx(expected, abs=1e-6)
 
 
@@ -343,7 +344,8 @@ def test_guided_attention_fades() -> None:
     target = Target(torch.zeros(1, MELS, 4), torch.tensor([4]), torch.tensor([4]), torch.tensor([3]))
     weights = config().loss.model_copy(update={"guided_attention_half_life": 100})
     gates, alignments = torch.zeros(1, 4), torch.full((1, 4, 3), 1 / 3)
-    at = [decoder_terms(target.mel, gates, alignments, target, weights, step)["guided_attention"].item()
+    output = DecoderOutput(target.mel, gates, alignments)
+    at = [decoder_losses(output, target, weights, step)["guided_attention"].item()
           for step in (0, 100, 200)]  # fmt: skip
     assert at == pytest.approx([at[0], at[0] / 2, at[0] / 4])
 
@@ -353,10 +355,10 @@ def test_frames_per_step_follow_their_schedule() -> None:
     ours = build_acoustic(Tacotron2Config.model_validate(tree), AUDIO, torch.zeros(MELS), torch.ones(MELS)).eval()
     example, text = batch((7, 24)), clip("a", 9, 1).symbol_ids
     for step, expected in ((0, 4), (9, 4), (10, 2), (19, 2), (25, 3)):
-        ours.training_loss(example, step)
-        assert ours.frames_per_step == expected
-        assert ours(example).gate_logits.shape == (1, 24 // expected)
-        assert ours.infer([text], seed=1)[0].mel.shape[1] % expected == 0
+        assert ours(example, step).gate_logits.shape == (1, 24 // expected)
+        assert ours.training_loss(example, step)["loss"].isfinite()
+        said = ours.infer([text], seed=1, options=InferenceOptions(step))[0]
+        assert said.mel.shape[1] == expected * len(said.alignment)
 
 
 @pytest.mark.parametrize("schedule", [[[1, 4]], [[0, 4], [0, 2]], [[0, 4], [20, 2], [10, 3]], [], 0, [[0, 0]]])
@@ -371,8 +373,8 @@ def test_dropped_frames_are_the_mean_and_come_in_training_only() -> None:
     forward = PreNet.forward
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PreNet, "forward", lambda prenet, frames, *kept: seen.append(frames) or forward(prenet, frames))
-        ours.train()(example)
-        ours.eval()(example)
+        ours.train()(example, step=0)
+        ours.eval()(example, step=0)
     in_training, in_evaluation = ((frames[1:] == 0).all(dim=2).float().mean().item() for frames in seen)
     assert 0.2 < in_training < 0.8
     assert in_evaluation == 0.0
@@ -383,13 +385,13 @@ def test_a_model_in_training_speaks_with_its_latest_weights() -> None:
     ours, text = model(), clip("a", 9, 1).symbol_ids
     adam = AdamWConfig(type="adamw", learning_rate=0.1, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.0)
     optimizer = build_optimizer(ours, adam)
-    before = ours.eval().infer([text], seed=1)[0]
+    before = ours.eval().infer([text], seed=1, options=OPTIONS)[0]
     ours.train().training_loss(batch((7, 20), (9, 31)), 0)["loss"].backward()
     optimizer.step()
-    after = ours.eval().infer([text], seed=1)[0]
+    after = ours.eval().infer([text], seed=1, options=OPTIONS)[0]
     fresh = model()
     fresh.load_state_dict(ours.state_dict())
-    expected = fresh.eval().infer([text], seed=1)[0]
+    expected = fresh.eval().infer([text], seed=1, options=OPTIONS)[0]
     assert torch.equal(after.mel, expected.mel)
     assert not torch.equal(after.alignment[0], before.alignment[0])
 

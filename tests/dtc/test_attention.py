@@ -14,12 +14,12 @@ from dtc.acoustic.attention.dynamic_convolution import DynamicConvolutionAttenti
 from dtc.acoustic.attention.gmm import LEAST_DEVIATION, GMMAttention
 from dtc.acoustic.base import build_acoustic
 from dtc.acoustic.configs import DTCConfig, Tacotron2Config
-from dtc.acoustic.decoder import teach
+from dtc.acoustic.decoder import teacher_forced
 from dtc.acoustic.dtc import DTC
 from dtc.acoustic.tacotron2 import Tacotron2
 from dtc.batch import mask_of
 from dtc.seeding import seed_all
-from tests.dtc.test_acoustic import AUDIO, MELS, NEVER, batch, clip, config
+from tests.dtc.test_acoustic import AUDIO, MELS, NEVER, OPTIONS, batch, clip, config
 
 ENCODING, QUERY, MIXTURES, TAPS = 6, 5, 3, 7
 EVERY = sorted(ATTENTIONS.names())
@@ -49,7 +49,7 @@ def begin(attentions: Sequence[Attention], lengths: Sequence[int], padded: int =
     for row, length in enumerate(lengths):
         generator = torch.Generator().manual_seed(length)
         values[row, :length] = torch.randn(length, ENCODING, generator=generator)
-    return type(attentions[0]).over(attentions, values, mask_of(torch.tensor(lengths), size), dtype)
+    return type(attentions[0]).begin(attentions, values, mask_of(torch.tensor(lengths), size), dtype)
 
 
 def queries(steps: int, decoders: int, rows: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -266,8 +266,8 @@ def test_every_parameter_learns(name: str) -> None:
     ours, example = voice(name, model="dtc"), batch((7, 20), (9, 31))
     values, mask = ours.encode(example.symbol_ids, example.symbol_lengths)
     decoders = [ours.decoder, ours.backward_decoder]
-    taught = teach(decoders, [example.mel, example.mel.flip(2)], values, mask, 2)
-    (taught.mel.square().sum() + taught.gate_logits.square().sum()).backward()
+    outputs = teacher_forced(decoders, [example.mel, example.mel.flip(2)], values, mask, 2)
+    sum(each.mel.square().sum() + each.gate_logits.square().sum() for each in (outputs[0], outputs[1])).backward()  # type: ignore[union-attr]
     for decoder in decoders:
         for parameter_name, parameter in decoder.named_parameters():
             assert torch.isfinite(parameter.grad).all(), parameter_name
@@ -279,19 +279,19 @@ def test_inference_equals_the_teacher_forced_pass_over_its_own_frames(name: str)
     ours = voice(name, gate_threshold=NEVER, pre_net_dropout=0.0).eval()
     ours.post_net.forward = lambda mel, mask: torch.zeros_like(mel)  # the decoder's own frames, which is what it saw
     texts = [clip("a", 9, 1).symbol_ids, clip("b", 1, 1).symbol_ids]
-    for text, said in zip(texts, ours.infer(texts, seed=1), strict=True):
+    for text, said in zip(texts, ours.infer(texts, seed=1, options=OPTIONS), strict=True):
         with torch.no_grad():
             values, mask = ours.encode(text[None], torch.tensor([len(text)]))
-            again = teach([ours.decoder], [said.mel[None]], values, mask, frames_per_step=2)
-        torch.testing.assert_close(again.alignments[0, 0], said.alignment, atol=1e-5, rtol=0)
-        torch.testing.assert_close(again.mel[0, 0], said.mel, atol=1e-5, rtol=0)
+            again = teacher_forced([ours.decoder], [said.mel[None]], values, mask, frames_per_step=2)[0]
+        torch.testing.assert_close(again.alignments[0], said.alignment, atol=1e-5, rtol=0)
+        torch.testing.assert_close(again.mel[0], said.mel, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_bfloat16_is_finite_and_its_weights_are_float32(name: str) -> None:
     ours, example = voice(name).train(), batch((7, 20), (1, 31))
     with torch.autocast("cpu", torch.bfloat16):
-        alignments, loss = ours(example).alignments, ours.training_loss(example, 0)["loss"]
+        alignments, loss = ours(example, step=0).alignments, ours.training_loss(example, 0)["loss"]
     loss.backward()
     assert alignments.dtype == torch.float32
     torch.testing.assert_close(alignments.sum(dim=2), torch.ones(2, 16))

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dtc.acoustic.base import AcousticModel, Utterance, build_acoustic
+from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
-from dtc.acoustic.inference import Speaker
-from tests.dtc.test_acoustic import AUDIO, MELS, NEVER, clip, config
+from dtc.acoustic.tacotron import Tacotron
+from tests.dtc.test_acoustic import AUDIO, MELS, NEVER, OPTIONS, clip, config
 from tests.dtc.test_attention import attention_section
 
 
@@ -78,12 +78,12 @@ def emulated_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "graph", capture)
 
 
-def speak(model: AcousticModel, cuda_graphs: bool) -> list[Utterance]:
-    model._speaker().cuda_graphs = cuda_graphs
-    return model.infer([clip("a", symbols, 1).symbol_ids for symbols in (9, 4, 13, 6)], seed=1)
+def speak(model: Tacotron, cuda_graphs: bool) -> list[Utterance]:
+    model._decoder_inference(OPTIONS).cuda_graphs = cuda_graphs
+    return model.infer([clip("a", symbols, 1).symbol_ids for symbols in (9, 4, 13, 6)], seed=1, options=OPTIONS)
 
 
-def model(attention: str, gate_threshold: float) -> AcousticModel:
+def model(attention: str, gate_threshold: float) -> Tacotron:
     torch.manual_seed(0)
     tree = config(frames_per_step=2, gate_threshold=gate_threshold).model_dump()
     tree["attention"] = attention_section(attention)
@@ -116,13 +116,11 @@ def test_where_nothing_can_be_captured_it_speaks_step_by_step() -> None:
     """Real: this torch finds no CUDA."""
     built = model("location_sensitive", NEVER)
     expected = speak(built, cuda_graphs=False)
-    with pytest.warns(UserWarning, match="no CUDA graph, speaking step by step"):
+    with pytest.warns(UserWarning, match="no CUDA graph, computing step by step"):
         said = speak(built, cuda_graphs=True)
     assert_same(said, expected)
 
 
 def test_the_switch_is_for_gpus_alone() -> None:
     built = model("location_sensitive", NEVER)
-    built.cuda_graphs = True
-    assert isinstance(built._speaker(), Speaker)
-    assert not built._speaker().cuda_graphs
+    assert not built._decoder_inference(InferenceOptions(step=0, cuda_graphs=True)).cuda_graphs

@@ -1,4 +1,4 @@
-"""Deferred products: the values and gradients of plain ones, however many steps, precisions and passes."""
+"""Products inside a loop: the values and gradients of plain ones, however many steps, precisions and passes."""
 
 import weakref
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dtc.acoustic.deferred_gradients import LARGE_WEIGHT, ROWS_AT_ONCE, Deferred
+from dtc.acoustic.deferred_gradients import LARGE_WEIGHT, ROWS_AT_ONCE, LoopProduct
 
 ROWS = 64
 
@@ -27,30 +27,30 @@ def test_gradients_are_those_of_plain_products(steps: int, decoders: int) -> Non
     weight = torch.randn(decoders, 6, 6, generator=generator, dtype=torch.float64).requires_grad_()
     start = torch.randn(decoders, ROWS, 6, generator=generator, dtype=torch.float64).requires_grad_()
     expected = torch.autograd.grad(unroll(lambda state: torch.bmm(state, weight), start, steps), (weight, start))
-    found = torch.autograd.grad(unroll(Deferred(weight), start, steps), (weight, start))
+    found = torch.autograd.grad(unroll(LoopProduct(weight), start, steps), (weight, start))
     for mine, plain in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, plain)  # float64's own tolerance: only the order of the sum differs
 
 
 def test_a_second_backward_pass_adds_nothing_of_the_first() -> None:
     weight, start = torch.randn(1, 4, 4).requires_grad_(), torch.randn(1, 2, 4)
-    loss = unroll(Deferred(weight), start, steps=5)
+    loss = unroll(LoopProduct(weight), start, steps=5)
     first = torch.autograd.grad(loss, weight, retain_graph=True)[0]
     assert torch.equal(torch.autograd.grad(loss, weight)[0], first)
 
 
 def test_an_unused_product_has_no_gradient() -> None:
     weight = torch.randn(1, 4, 4).requires_grad_()
-    Deferred(weight)
+    LoopProduct(weight)
     assert weight.grad is None
 
 
 def test_without_gradients_nothing_is_kept() -> None:
     weight = torch.randn(1, 4, 4)
-    product = Deferred(weight)
+    product = LoopProduct(weight)
     assert torch.equal(product(torch.ones(1, 2, 4)), torch.bmm(torch.ones(1, 2, 4), weight))
     with torch.no_grad():
-        assert not Deferred(weight.clone().requires_grad_())(torch.ones(1, 2, 4)).requires_grad
+        assert not LoopProduct(weight.clone().requires_grad_())(torch.ones(1, 2, 4)).requires_grad
 
 
 @pytest.mark.parametrize("decoders", [1, 2])
@@ -62,8 +62,8 @@ def test_a_large_weight_is_multiplied_in_blocks(decoders: int) -> None:
     inputs = torch.randn(decoders, 3, 1024, generator=generator).requires_grad_()
     sums = torch.randn(decoders, 3, 1024, generator=generator)
     expected = torch.autograd.grad(torch.bmm(inputs, weight), (weight, inputs), sums)
-    found = torch.autograd.grad(Deferred(weight)(inputs), (weight, inputs), sums)
-    torch.testing.assert_close(Deferred(weight)(inputs), torch.bmm(inputs, weight), atol=1e-5, rtol=1e-5)
+    found = torch.autograd.grad(LoopProduct(weight)(inputs), (weight, inputs), sums)
+    torch.testing.assert_close(LoopProduct(weight)(inputs), torch.bmm(inputs, weight), atol=1e-5, rtol=1e-5)
     for mine, plain in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, plain, atol=1e-5, rtol=1e-5)
 
@@ -71,7 +71,7 @@ def test_a_large_weight_is_multiplied_in_blocks(decoders: int) -> None:
 def test_nothing_outlives_the_pass() -> None:
     """The graph must not hold on to itself: such a cycle through autograd's nodes is never freed."""
     weight = torch.randn(1, 4, 4).requires_grad_()
-    product = Deferred(weight)
+    product = LoopProduct(weight)
     unroll(product, torch.randn(1, 2, 4), steps=3).backward()
     kept = weakref.ref(product._weights)
     del product

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from dtc.acoustic.base import build_acoustic
 from dtc.acoustic.configs import DTCConfig
-from dtc.acoustic.decoder import teach
-from dtc.acoustic.dtc import DTC, turned
+from dtc.acoustic.decoder import teacher_forced
+from dtc.acoustic.dtc import DTC, time_reversed
 from dtc.batch import Batch
 from dtc.seeding import seed_all
-from tests.dtc.test_acoustic import AUDIO, MELS, batch, clip, config
+from tests.dtc.test_acoustic import AUDIO, MELS, OPTIONS, batch, clip, config
 
 
 def model(frames_per_step: int = 1, duel: dict[str, float] | None = None, reverse_decoder: bool = True) -> DTC:
@@ -33,10 +33,13 @@ def no_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(F, "dropout", lambda values, *_, **__: values)
 
 
-def test_turned_by_each_ones_length() -> None:
+def test_each_clip_is_reversed_by_its_own_length() -> None:
     rows = torch.tensor([[[1.0, 2.0, 3.0, 4.0]], [[5.0, 6.0, 99.0, 99.0]]])
-    assert turned(rows, torch.tensor([4, 2]), dim=2).tolist() == [[[4, 3, 2, 1]], [[6, 5, 0, 0]]]
-    assert turned(rows.transpose(1, 2), torch.tensor([3, 1]), dim=1)[..., 0].tolist() == [[3, 2, 1, 0], [5, 0, 0, 0]]
+    assert time_reversed(rows, torch.tensor([4, 2]), dim=2).tolist() == [[[4, 3, 2, 1]], [[6, 5, 0, 0]]]
+    assert time_reversed(rows.transpose(1, 2), torch.tensor([3, 1]), dim=1)[..., 0].tolist() == [
+        [3, 2, 1, 0],
+        [5, 0, 0, 0],
+    ]
 
 
 @pytest.mark.parametrize("frames_per_step", [1, 3])
@@ -77,13 +80,13 @@ def test_side_by_side_is_one_after_the_other() -> None:
     ours = model(frames_per_step=2).eval()
     example = batch((7, 20), (9, 31))
     values, mask = ours.encode(example.symbol_ids, example.symbol_lengths)
-    targets = [example.mel, turned(example.mel, example.mel_lengths, dim=2)]
+    targets = [example.mel, time_reversed(example.mel, example.mel_lengths, dim=2)]
     decoders = [ours.decoder, ours.backward_decoder]
-    both = teach(decoders, targets, values, mask, 2)
+    both = teacher_forced(decoders, targets, values, mask, 2)
     for number, (decoder, target) in enumerate(zip(decoders, targets, strict=True)):
-        alone = teach([decoder], [target], values, mask, 2)
-        torch.testing.assert_close(both.mel[number], alone.mel[0], atol=1e-5, rtol=0)
-        torch.testing.assert_close(both.alignments[number], alone.alignments[0], atol=1e-6, rtol=0)
+        alone = teacher_forced([decoder], [target], values, mask, 2)[0]
+        torch.testing.assert_close(both[number].mel, alone.mel, atol=1e-5, rtol=0)
+        torch.testing.assert_close(both[number].alignments, alone.alignments, atol=1e-6, rtol=0)
 
 
 def test_decoders_that_mirror_each_other_agree() -> None:
@@ -130,11 +133,11 @@ def test_the_duel_fades_until_the_backward_decoder_rests() -> None:
 def test_the_backward_decoder_is_not_asked_when_the_model_speaks() -> None:
     ours = model(frames_per_step=2).eval()
     text = clip("a", 9, 1).symbol_ids
-    before = ours.infer([text], seed=1)[0].mel
+    before = ours.infer([text], seed=1, options=OPTIONS)[0].mel
     with torch.no_grad():
         for parameter in ours.backward_decoder.parameters():
             parameter.fill_(torch.nan)
-    assert torch.equal(ours.infer([text], seed=1)[0].mel, before)
+    assert torch.equal(ours.infer([text], seed=1, options=OPTIONS)[0].mel, before)
 
 
 def test_without_the_reverse_decoder_it_is_tacotron2() -> None:

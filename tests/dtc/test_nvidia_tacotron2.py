@@ -16,15 +16,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dtc.acoustic.base import AcousticModel, build_acoustic
+from dtc.acoustic.base import AcousticModel, InferenceOptions, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
-from dtc.acoustic.decoder import teach
+from dtc.acoustic.decoder import teacher_forced
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, mask_of
 from dtc.compat.checkpoint_files import read_checkpoint, read_hparams
-from dtc.compat.formats import Imported
-from dtc.compat.nvidia import ALPHABET
-from dtc.compat.nvidia_tacotron2 import export_tacotron2, import_tacotron2, tacotron2_from_state_dict
+from dtc.compat.nvidia import tacotron2_from_state_dict
+from dtc.compat.nvidia_tacotron2 import ALPHABET, Imported, export_tacotron2, import_tacotron2
 from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.text.symbols import SYMBOLS, TextConfig
@@ -32,6 +31,7 @@ from dtc.text.symbols import SYMBOLS, TextConfig
 GOLDEN = Path(__file__).parents[3] / "shared/golden/nvidia_tacotron2_small.safetensors"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not there: golden values of NVIDIA's code")
 PARITY_TOLERANCE = 1e-5  # float32, another order of summation; 1e-6 is seen
+OPTIONS = InferenceOptions(step=0)
 PADDED_GATE = 1e3  # what NVIDIA's code writes over the gate beyond a clip's end
 
 PUBLISHED = {
@@ -175,7 +175,7 @@ def test_a_teacher_forced_batch_equals_nvidias(golden: tuple[dict[str, Tensor], 
         torch.zeros(3, 1), torch.ones(3, dtype=torch.int64),
     )  # fmt: skip
     with torch.no_grad():
-        said = model(batch)
+        said = model(batch, step=0)
     padded = ~mask_of(lengths, tensors["in.mel"].shape[2])
     assert_equal(said.mel.masked_fill(padded[:, None], 0.0), tensors["out.mel"])
     assert_equal(said.mel_postnet.masked_fill(padded[:, None], 0.0), tensors["out.mel_postnet"])
@@ -190,15 +190,15 @@ def test_speaking_step_by_step_equals_nvidias(
     tensors, hparams = golden
     model = silenced(import_tacotron2(golden_state_dict(tensors), hparams, "golden"))
     text = tensors["in.text"][0, : tensors["in.text_lengths"][0]]
-    said = model.infer([text], seed=1)[0]
+    said = model.infer([text], seed=1, options=OPTIONS)[0]
     assert_equal(said.mel, tensors["infer.mel_postnet"][0])
     assert_equal(said.alignment, tensors["infer.alignments"][0])
     with torch.no_grad():  # the gate is not among what is said: it is heard by teaching the model its own frames
         values, mask = model.encode(text[None], torch.tensor([len(text)]))
-        again = teach([model.decoder], [tensors["infer.mel"]], values, mask, 1)
-    assert_equal(again.gate_logits[0, ..., None], tensors["infer.gate"])
+        again = teacher_forced([model.decoder], [tensors["infer.mel"]], values, mask, 1)[0]
+    assert_equal(again.gate_logits[..., None], tensors["infer.gate"])
     monkeypatch.setattr(model.post_net, "forward", lambda mel, mask: torch.zeros_like(mel))
-    assert_equal(model.infer([text], seed=1)[0].mel, tensors["infer.mel"][0])
+    assert_equal(model.infer([text], seed=1, options=OPTIONS)[0].mel, tensors["infer.mel"][0])
 
 
 @needs_golden

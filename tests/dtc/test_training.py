@@ -329,7 +329,7 @@ def test_model_folder_round_trip(tmp_path: Path) -> None:
     assert loaded == saved
     assert loaded.fingerprint == saved.fingerprint != card().fingerprint
     assert all(torch.equal(tensors[name], weights[name]) for name in weights)
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".model.lock", "model"]
 
 
 @pytest.mark.parametrize(

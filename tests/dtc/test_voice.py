@@ -11,21 +11,23 @@ import pytest
 import torch
 import yaml
 
-from dtc.acoustic.base import Utterance, build_acoustic
+from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.utterance_status import Status
 from dtc.audio import LOG_FLOOR, AudioConfig
 from dtc.errors import InputError
 from dtc.model_card import ModelCard, save_model
+from dtc.pauses import leading_silence_s
 from dtc.seeding import seed_all
+from dtc.speech import Speech
+from dtc.synthesis_config import SynthesisConfig
 from dtc.text.symbols import SYMBOLS, TextConfig, symbols_of, text_to_ids
 from dtc.vocoder.base import build_vocoder
 from dtc.vocoder.configs import VocosConfig
-from dtc.voice import Speech, SynthesisConfig, Voice, load_voice
+from dtc.voice import Voice
 
 SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml").read_text())
 ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
-CPU = torch.device("cpu")
 ONCE = SynthesisConfig(
     attempts=1, fit_iterations=0, decoder_weights="float32", cuda_graphs=False, longest_phrase=160, sentence_pause_s=0.4, clause_pause_s=0.2
 )  # fmt: skip
@@ -54,6 +56,10 @@ def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
     save_model(folder / "vocoder", vocos.state_dict(), vocoder)
 
 
+def silence_s(voice: Voice, wave: torch.Tensor) -> float:
+    return leading_silence_s(wave, voice.audio)
+
+
 def speak(voice: Voice, texts: list[str], seed: int = 1, **config: float) -> list[Speech]:
     spoken = [voice.read(text, f"text {n}") for n, text in enumerate(texts, start=1)]
     return voice.speak_words(texts, spoken, seed, ONCE.model_copy(update=config))
@@ -62,7 +68,7 @@ def speak(voice: Voice, texts: list[str], seed: int = 1, **config: float) -> lis
 @pytest.fixture
 def voice(tmp_path: Path) -> Voice:
     save_voice(tmp_path)
-    return load_voice(tmp_path / "acoustic", tmp_path / "vocoder", CPU)
+    return Voice.load(tmp_path)
 
 
 def test_texts_come_back_in_order_and_as_if_alone(voice: Voice) -> None:
@@ -95,7 +101,7 @@ def test_characters_outside_all_alphabets_are_shown(voice: Voice) -> None:
 def test_models_of_different_mels_refuse_each_other(tmp_path: Path) -> None:
     save_voice(tmp_path, hop_length=200)
     with pytest.raises(InputError, match="acoustic model and vocoder: different mels: hop_length 256 against 200"):
-        load_voice(tmp_path / "acoustic", tmp_path / "vocoder", CPU)
+        Voice.load(tmp_path)
 
 
 def test_copy_speaks_a_mel(voice: Voice) -> None:
@@ -118,7 +124,7 @@ def test_a_model_that_says_no_numbers_is_named(voice: Voice) -> None:
     for model, name in ((voice.vocoder, "vocoder"), (voice.acoustic.post_net, "acoustic model")):
         kept = weights[model].detach().clone()
         weights[model].data.fill_(math.nan)
-        with pytest.raises(InputError, match=f"^{name}: NaN or infinity in what it says, expected numbers; its train"):
+        with pytest.raises(InputError, match=f"^{name}: computed NaN or infinity, expected finite numbers; its train"):
             speak(voice, ["twenty one"])
         weights[model].data.copy_(kept)
 
@@ -126,7 +132,7 @@ def test_a_model_that_says_no_numbers_is_named(voice: Voice) -> None:
 def test_a_sentence_is_what_the_models_say_and_no_more(voice: Voice) -> None:
     (speech,) = speak(voice, ["the 21st"], seed=7, sentence_pause_s=5.0)
     ids = torch.tensor(text_to_ids("the twenty first"))
-    (said,) = voice.acoustic.infer([ids], 7)
+    (said,) = voice.acoustic.infer([ids], 7, InferenceOptions(step=0))
     assert (speech.status, speech.attempts) == (said.status, 1)
     assert torch.equal(speech.mel, said.mel)
     assert torch.equal(speech.alignment, said.alignment)
@@ -148,7 +154,7 @@ def test_a_text_of_sentences_is_its_sentences_and_pauses(voice: Voice) -> None:
     assert whole.spoken_text == "the twenty first two"
     one, other = whole.phrases
     assert (one.words, other.words) == ("the twenty first", "two")
-    hop, r = voice.audio.hop_length, voice.acoustic.frames_per_step
+    hop, r = voice.audio.hop_length, voice.acoustic.config.frames_per_step
     frames, steps = one.pause_steps * r, one.pause_steps
     # Within the two own silences, which are no longer than the phrases.
     own_s = (len(first.wave) + len(second.wave)) / voice.audio.sampling_rate
@@ -167,9 +173,9 @@ def test_a_text_of_sentences_is_its_sentences_and_pauses(voice: Voice) -> None:
 
 
 def test_silence_of_the_voice_itself_counts(voice: Voice) -> None:
-    assert voice._silence_s(torch.cat([torch.zeros(1000), torch.ones(1000)])) == 3 * 256 / 16000
-    assert voice._silence_s(torch.ones(1000)) == 0
-    assert voice._silence_s(torch.zeros(1000)) == 0
+    assert silence_s(voice, torch.cat([torch.zeros(1000), torch.ones(1000)])) == 3 * 256 / 16000
+    assert silence_s(voice, torch.ones(1000)) == 0
+    assert silence_s(voice, torch.zeros(1000)) == 0
 
 
 @pytest.mark.parametrize(
@@ -215,14 +221,12 @@ def test_a_voice_without_marks_pauses_at_them(voice: Voice) -> None:
 class Told(torch.nn.Module):
     """An acoustic model whose attempts at a text end as they are told to; by itself it would end well."""
 
-    frames_per_step = 2
-
     def __init__(self, told: dict[str, list[Status]]) -> None:
         super().__init__()
         self.told, self.seeds = told, dict[str, list[int]]()
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
-    def infer(self, texts: Sequence[torch.Tensor], seed: int) -> list[Utterance]:
+    def infer(self, texts: Sequence[torch.Tensor], seed: int, options: InferenceOptions) -> list[Utterance]:
         return [self.utter("".join(SYMBOLS[number] for number in text.tolist()), seed) for text in texts]
 
     def utter(self, text: str, seed: int) -> Utterance:
@@ -286,7 +290,7 @@ def test_pauses_are_as_long_as_the_marks_ask(voice: Voice) -> None:
     voice, _ = tell(voice, {})
     (speech,) = speak(voice, ["Two. Nine, ten " + "eleven " * 40], sentence_pause_s=0.5, clause_pause_s=0.25)
     own_s = [
-        voice._silence_s(before.wave.flip(0)) + voice._silence_s(after.wave)
+        silence_s(voice, before.wave.flip(0)) + silence_s(voice, after.wave)
         for before, after in zip(speech.phrases, speech.phrases[1:], strict=False)
     ]
     step_s = 2 * 256 / 16000

@@ -20,7 +20,7 @@ from pipeline.shards import read_index
 from pipeline.split import SPLITS
 from pipeline.stored import stored_clips
 from stages import paths
-from stages.align import predict
+from stages.align import Predictor
 from tests.conftest import Project, default_params
 from tests.stages.conftest import prepare
 
@@ -66,32 +66,33 @@ def test_the_same_clips_and_waveforms_with_predicted_mels(trained: Project) -> N
 
 
 def test_a_prediction_is_the_models_teacher_forced_mel(trained: Project) -> None:
-    model, _ = load_acoustic(paths.ACOUSTIC, torch.device("cpu"))
+    model, card = load_acoustic(paths.ACOUSTIC, torch.device("cpu"))
+    predict = Predictor(model, card.steps).predict
     clips = list(islice(stored_clips(paths.FEATURES, read_index(paths.FEATURES), "train"), 3))
     torch.manual_seed(3)
-    mels = predict(model, clips)
+    mels = predict(clips)
     loader = ShardLoader(paths.FEATURES, "train", 3)
     batch = collate([loader.read(place) for place in loader.places[:3]])
     assert batch.ids == tuple(clip.row.id for clip in clips)
     torch.manual_seed(3)
     with torch.inference_mode():
-        expected = model(batch).mel_postnet
+        expected = model(batch, card.steps).mel_postnet
     for mel, row, frames in zip(mels, expected, batch.mel_lengths.tolist(), strict=True):
         torch.testing.assert_close(model.normalise(mel[None])[0], row[:, :frames], atol=1e-5, rtol=0)
     ends_otherwise = [
         replace(clip, mel=np.concatenate([clip.mel[:, :-3], clip.mel[:, -3:] + 3.0], axis=1)) for clip in clips
     ]
     torch.manual_seed(3)
-    for mel, other in zip(mels, predict(model, ends_otherwise), strict=True):
+    for mel, other in zip(mels, predict(ends_otherwise), strict=True):
         # Two layers of the post-net see two frames each to both sides.
         assert torch.equal(mel[:, :-7], other[:, :-7]), "what is yet to come is not told"
     starts_otherwise = [
         replace(clip, mel=np.concatenate([clip.mel[:, :3] + 3.0, clip.mel[:, 3:]], axis=1)) for clip in clips
     ]
     torch.manual_seed(3)
-    for mel, other in zip(mels, predict(model, starts_otherwise), strict=True):
+    for mel, other in zip(mels, predict(starts_otherwise), strict=True):
         assert not torch.allclose(mel[:, 5:], other[:, 5:]), "what was said before is"
-    assert model.frames_per_step == 3, "which pads the prediction, but not what is kept of it"
+    assert model.config.frames_per_step == 3, "which pads the prediction, but not what is kept of it"
 
 
 def test_run_again_it_writes_equal_bytes(trained: Project) -> None:
@@ -186,7 +187,7 @@ def test_a_vocoder_that_learnt_from_another_model_says_so(trained: Project) -> N
     trained.write_params({"vocoder.train_on": "gta", "training.acoustic.seed": 2})
     trained.run("train", "acoustic", "--device", "cpu")
     own = read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint
-    line = f"the vocoder learnt from mels of acoustic model {taught_by}"
+    line = f"the vocoder was trained on mels of acoustic model {taught_by}"
     said = " ".join(trained.run("say", "one", "--device", "cpu").split())
     assert f"say: {line}, this is {own}: run `dtc align`, then `dtc train vocoder`, for its own" in said
     assert trained.run("evaluate", "--device", "cpu", code=2) == (

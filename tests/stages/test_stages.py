@@ -263,7 +263,7 @@ def test_too_few_clips_for_a_split(project: Project) -> None:
         ("download", "data/raw.part", "data/raw.part: cannot be used (File exists)"),
         ("verify", "results", "results: cannot be used (File exists)"),
         ("preprocess", "data/features", "data/features: cannot be used (Not a directory)"),
-        ("train acoustic", "models", "models/acoustic.part: cannot be used (Not a directory)"),
+        ("train acoustic", "models", "models: cannot be used (File exists)"),
     ],
 )
 def test_a_file_where_a_folder_must_be(project: Project, command: str, in_the_way: str, line: str) -> None:
@@ -478,7 +478,7 @@ def test_a_config_of_other_weights_is_refused(voice: Path, project: Project) -> 
     shutil.copytree(voice / "models", "models")
     card = Path("models/acoustic/config.json")
     tree = json.loads(card.read_text())
-    tree["config"]["attention"] |= {"attention_dim": 16, "model": "gmm"}
+    tree["config"]["attention"] = {"model": "gmm", "rnn_dim": 8, "attention_dim": 16, "num_mixtures": 5}
     card.write_text(json.dumps(tree))
     line = project.run("say", "one", code=2)
     assert line.startswith("models/acoustic/model.safetensors: decoder.attention.query_layer.weight (8, 8), ")

@@ -1,7 +1,8 @@
-"""What every attention is: weights that one decoder owns, and a pass of several decoders over the same texts.
+"""The base classes of all attentions.
 
-An `Attention` holds the weights of one decoder. `Attention.over` begins a pass of one or several decoders over the same
-texts: what no step changes is computed there, and the `Reading` it gives does the steps of all of them at once.
+An `Attention` holds the weights of one decoder. `Attention.begin` starts the pass of one or several decoders over the
+same texts: it computes what is the same in all steps. The `AttentionPass` that it returns computes the steps of all
+these decoders at once.
 """
 
 from __future__ import annotations
@@ -15,48 +16,58 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dtc.acoustic.attention.configs import AttentionSection
-from dtc.acoustic.deferred_gradients import Deferred
+from dtc.acoustic.deferred_gradients import LoopProduct
 
-State = tuple[Tensor, ...]  # what a step hands to the next; each (decoders, batch, …)
+State = tuple[Tensor, ...]  # what a step hands to the next; each tensor is (decoders, batch, …)
 
 
 class Attention(nn.Module, ABC):
-    """The weights of one decoder's attention."""
+    """The attention weights of one decoder.
+
+    A subclass is constructed with the width of the encoded text and its own section of params.yaml.
+    """
 
     def __init__(self, encoding_dim: int, config: AttentionSection) -> None:
         super().__init__()
 
     @staticmethod
     @abstractmethod
-    def over(
-        attentions: Sequence[Any],  # all of this class, one a decoder
+    def begin(
+        attentions: Sequence[Any],
         values: Float[Tensor, "batch symbols encoding"],
         mask: Bool[Tensor, "batch symbols"],
         dtype: torch.dtype,
-    ) -> Reading:
-        """Begin a pass; the products of a step are computed in `dtype`."""
+    ) -> AttentionPass:
+        """Begin a pass of several decoders over a batch of texts.
+
+        Args:
+            attentions: one attention of this class for each decoder.
+            values: the encoded texts.
+            mask: true where there is text.
+            dtype: dtype of the matrix products of a step.
+        """
 
 
-class Reading(ABC):
+class AttentionPass(ABC):
     """One pass of several decoders over a batch of texts."""
 
     @abstractmethod
     def start(self) -> State:
-        """The state before the first step."""
+        """Return the state before the first step."""
 
     @abstractmethod
     def step(
         self, query: Float[Tensor, "decoders batch query"], state: State
     ) -> tuple[Float[Tensor, "decoders batch symbols"], State]:
-        """Attention weights, which sum to one over each text and are 0 beyond it, and the next state."""
+        """Return the attention weights and the next state. Weights sum to 1 over each text and are 0 beyond it."""
 
     @abstractmethod
-    def select(self, rows: Tensor) -> Reading:
-        """The same for some texts of the batch."""
+    def select(self, rows: Tensor) -> AttentionPass:
+        """Return the pass over some texts of the batch, given by their numbers."""
 
 
-class StepLinear:
-    """A linear layer of each decoder, inside the loop: product in `dtype`, bias and sum in float32."""
+class LoopLinear:
+    """A linear layer of each decoder inside the loop: the product is computed in `dtype`, the sum in float32."""
 
     def __init__(
         self,
@@ -64,22 +75,23 @@ class StepLinear:
         biases: Sequence[Float[Tensor, " out"]],
         dtype: torch.dtype,
     ) -> None:
-        self.product = Deferred(torch.stack([weight.T for weight in weights]).to(dtype))
+        self.product = LoopProduct(torch.stack([weight.T for weight in weights]).to(dtype))
         self.bias = torch.stack(list(biases))[:, None]
 
     def __call__(self, inputs: Float[Tensor, "decoders rows into"]) -> Float[Tensor, "decoders rows out"]:
-        """One decoder's rows by its own weights."""
+        """Return each decoder's rows after its own layer."""
         return self.product(inputs) + self.bias
 
 
 def masked_softmax(
     scores: Float[Tensor, "decoders batch symbols"], mask: Bool[Tensor, "batch symbols"]
 ) -> Float[Tensor, "decoders batch symbols"]:
-    """Softmax over the text, in float32 also under autocast; finfo.min, not -inf, which makes NaN in half precision."""
+    """Return the softmax over each text, computed in float32 under autocast too."""
     scores = scores.to(at_least_float32(scores))
+    # finfo.min and not -inf, which would make NaN of a row that is masked as a whole.
     return torch.softmax(scores.masked_fill(~mask, torch.finfo(scores.dtype).min), dim=-1)
 
 
 def at_least_float32(values: Tensor) -> torch.dtype:
-    """Of what is carried from step to step, whatever autocast makes of the products."""
+    """Return the dtype of a state: that of `values`, but no half precision, even if autocast gives it to products."""
     return torch.promote_types(values.dtype, torch.float32)

@@ -1,6 +1,6 @@
-"""A mixture of Gaussians over the text whose means only move forward.
+"""Gaussian mixture attention: a mixture of Gaussians over the text, whose means only move forward.
 
-Source: Graves 2013 (arXiv:1308.0850), section 5.1; here the form V2 of Battenberg et al. 2020 (arXiv:1910.10288).
+Source: Graves 2013 (arXiv:1308.0850), section 5.1, in the version V2 of Battenberg et al. 2020 (arXiv:1910.10288).
 """
 
 from __future__ import annotations
@@ -16,28 +16,30 @@ from torch import Tensor, nn
 
 from dtc.acoustic.attention.base import (
     Attention,
-    Reading,
+    AttentionPass,
+    LoopLinear,
     State,
-    StepLinear,
     at_least_float32,
     masked_softmax,
 )
 from dtc.acoustic.attention.configs import GMMConfig
 
-FIRST_ADVANCE = 1.0  # symbols a step, before any training
-FIRST_DEVIATION = 10.0  # symbols: wide enough to find the text that belongs to a frame
-LEAST_DEVIATION = 0.1  # one symbol alone; narrower ones would look the same, and their gradient, by 1/σ², has no bound
+FIRST_ADVANCE = 1.0  # symbols a step that the means move before any training
+FIRST_DEVIATION = 10.0  # symbols, before any training: wide enough to reach the text that belongs to a frame
+# Symbols. Such a Gaussian covers one symbol alone; a narrower one would too, and its gradient, ∝ 1/σ², has no bound.
+LEAST_DEVIATION = 0.1
 
 
 class GMMAttention(Attention):
-    """α(n) ∝ Σₖ wₖ N(n; μₖ, σₖ) for n = 1 … N, with w = softmax(ŵ), μ = μ' + softplus(Δ̂), σ = softplus(σ̂) + 0.1.
+    """Computes α(n) ∝ Σₖ wₖ N(n; μₖ, σₖ) for the symbols n = 1 … N.
 
-    (ŵ, Δ̂, σ̂) = V tanh(W query + b) + c; at first c makes Δ about 1 and σ about 10. μ' are the last step's means, and 0
-    before the first step, which so looks at the first symbol.
+    w = softmax(ŵ), μ = μ' + softplus(Δ̂), σ = softplus(σ̂) + 0.1, where (ŵ, Δ̂, σ̂) = V tanh(W query + b) + c. The bias c
+    starts such that Δ is about 1 and σ about 10. μ' are the means of the last step, and 0 before the first one.
 
-    In the paper what lies outside the text is lost. Here the weights are divided by their sum over the text: a Gaussian
-    narrower than a symbol could otherwise weigh more than one, and one beyond the end would weigh nothing, which guided
-    attention and the diagonal score take for perfect. Means that have run past the end look at the last symbol.
+    In the paper, the weight that lies outside the text is lost. Here the weights are divided by their sum over the
+    text. Otherwise a Gaussian narrower than a symbol could have more than a weight of 1 in all, and one beyond the end
+    would have none, which guided attention and the diagonal score would count as perfect. Once all means are past the
+    end, the weight is on the last symbol.
     """
 
     def __init__(self, encoding_dim: int, config: GMMConfig) -> None:
@@ -51,56 +53,56 @@ class GMMAttention(Attention):
             deviations.fill_(_before_softplus(FIRST_DEVIATION - LEAST_DEVIATION))
 
     @staticmethod
-    def over(
+    def begin(
         attentions: Sequence[GMMAttention],
         values: Float[Tensor, "batch symbols encoding"],
         mask: Bool[Tensor, "batch symbols"],
         dtype: torch.dtype,
-    ) -> GMMReading:
-        """Begin a pass; the products of a step are computed in `dtype`."""
+    ) -> GMMPass:
+        """Begin a pass, as in `Attention`."""
         queries, mixtures = [each.query_layer for each in attentions], [each.mixture_layer for each in attentions]
         first = values.new_zeros(
             len(attentions), len(values), mixtures[0].out_features // 3, dtype=at_least_float32(values)
         )
-        return GMMReading(
+        return GMMPass(
             first,
             mask,
             torch.arange(1, mask.shape[1] + 1, dtype=first.dtype, device=first.device),
-            StepLinear([layer.weight for layer in queries], [layer.bias for layer in queries], dtype),
-            StepLinear([layer.weight for layer in mixtures], [layer.bias for layer in mixtures], dtype),
+            LoopLinear([layer.weight for layer in queries], [layer.bias for layer in queries], dtype),
+            LoopLinear([layer.weight for layer in mixtures], [layer.bias for layer in mixtures], dtype),
         )
 
 
 @dataclass(frozen=True)
-class GMMReading(Reading):
-    """State: the means."""
+class GMMPass(AttentionPass):
+    """A pass whose state is the means."""
 
     first: Float[Tensor, "decoders batch mixtures"]
     mask: Bool[Tensor, "batch symbols"]
     places: Float[Tensor, " symbols"]
-    query: StepLinear
-    mixture: StepLinear
+    query: LoopLinear
+    mixture: LoopLinear
 
     def start(self) -> State:
-        """Before the first symbol."""
+        """Return means before the first symbol."""
         return (self.first,)
 
     def step(
         self, query: Float[Tensor, "decoders batch query"], state: State
     ) -> tuple[Float[Tensor, "decoders batch symbols"], State]:
-        """The mixture over the text, its means moved forward."""
+        """Move the means forward; return the mixture over the text and the means."""
         (means,) = state
         weights, advances, deviations = self.mixture(torch.tanh(self.query(query))).chunk(3, dim=2)  # (D, B, K) each
         means = means + F.softplus(advances)
         deviations = F.softplus(deviations) + LEAST_DEVIATION
         distances = (self.places - means[..., None]) / deviations[..., None]  # (D, B, K, N)
         heights = torch.log_softmax(weights, dim=2) - torch.log(deviations)
-        # Logarithms: far from all means every density is 0 in float32, and so would be their sum over the text.
+        # In logarithms: far from all means every density is 0 in float32, and their sum over the text would be 0.
         scores = torch.logsumexp(heights[..., None] - 0.5 * distances.square(), dim=2)
         return masked_softmax(scores, self.mask), (means,)
 
-    def select(self, rows: Tensor) -> GMMReading:
-        """The same for some texts of the batch."""
+    def select(self, rows: Tensor) -> GMMPass:
+        """Return the pass over some texts of the batch."""
         return replace(self, first=self.first[:, rows], mask=self.mask[rows])
 
 

@@ -1,4 +1,4 @@
-"""Attention by content and by location, that of Tacotron 2. Source: Chorowski et al. 2015 (arXiv:1506.07503)."""
+"""Location-sensitive attention, that of Tacotron 2. Source: Chorowski et al. 2015 (arXiv:1506.07503)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dtc.acoustic.attention.base import Attention, Reading, State, masked_softmax
+from dtc.acoustic.attention.base import Attention, AttentionPass, State, masked_softmax
 from dtc.acoustic.attention.configs import LocationSensitiveConfig
-from dtc.acoustic.deferred_gradients import Deferred
+from dtc.acoustic.deferred_gradients import LoopProduct
 
 
 class LocationSensitiveAttention(Attention):
-    """Scores v · tanh(W query + V memory + U (filters * [previous, cumulative] weights)), then a masked softmax.
+    """Computes the softmax of v · tanh(W query + V memory + U (filters * [previous, cumulative] weights)).
 
-    The location convolution and the dense layer U behind it are both linear, so each pass folds them into one kernel;
-    the parameters stay apart, as in NVIDIA/tacotron2.
+    The location convolution and the dense layer U behind it are both linear, so each pass multiplies them into one
+    kernel. They stay separate parameters, as in NVIDIA/tacotron2.
     """
 
     def __init__(self, encoding_dim: int, config: LocationSensitiveConfig) -> None:
@@ -30,49 +30,49 @@ class LocationSensitiveAttention(Attention):
         self.v = nn.Linear(config.attention_dim, 1, bias=False)
 
     @staticmethod
-    def over(
+    def begin(
         attentions: Sequence[LocationSensitiveAttention],
         values: Float[Tensor, "batch symbols encoding"],
         mask: Bool[Tensor, "batch symbols"],
         dtype: torch.dtype,
-    ) -> LocationSensitiveReading:
-        """Begin a pass; the products of a step are computed in `dtype`."""
-        return LocationSensitiveReading(
+    ) -> LocationSensitivePass:
+        """Begin a pass, as in `Attention`."""
+        return LocationSensitivePass(
             torch.stack([each.memory_layer(values) for each in attentions]),
             mask,
-            Deferred(torch.stack([each.query_layer.weight.T for each in attentions]).to(dtype)),
-            Deferred(torch.stack([each.location_kernel() for each in attentions]).to(dtype)),
+            LoopProduct(torch.stack([each.query_layer.weight.T for each in attentions]).to(dtype)),
+            LoopProduct(torch.stack([each.location_kernel() for each in attentions]).to(dtype)),
             torch.stack([each.v.weight.T for each in attentions]),
         )
 
     def location_kernel(self) -> Float[Tensor, "taps attention"]:
-        """Filters and dense layer in one; taps = 2 * kernel_size, those over the previous weights first."""
+        """Return filters and dense layer as one kernel; taps = 2 * kernel_size, first those of the previous weights."""
         return torch.einsum("af,fck->cka", self.location_dense.weight, self.location_conv.weight).flatten(0, 1)
 
 
-class LocationSensitiveReading(Reading):
-    """State: the last step's weights and the sum of all steps', stacked."""
+class LocationSensitivePass(AttentionPass):
+    """A pass whose state is the last step's weights and the sum of the weights of all steps, stacked."""
 
     def __init__(
         self,
         keys: Float[Tensor, "decoders batch symbols attention"],
         mask: Bool[Tensor, "batch symbols"],
-        query: Deferred,
-        location: Deferred,
+        query: LoopProduct,
+        location: LoopProduct,
         v: Float[Tensor, "decoders attention 1"],
     ) -> None:
         self.keys, self.mask, self.query, self.location, self.v = keys, mask, query, location, v
-        self.taps = location.weight.shape[1] // 2  # of each of the two
+        self.taps = location.weight.shape[1] // 2  # taps over the previous weights; as many over the cumulative ones
 
     def start(self) -> State:
-        """No weights yet."""
+        """Return weights of 0."""
         decoders, batch, symbols, _ = self.keys.shape
         return (self.keys.new_zeros(decoders, batch, 2, symbols),)
 
     def step(
         self, query: Float[Tensor, "decoders batch query"], state: State
     ) -> tuple[Float[Tensor, "decoders batch symbols"], State]:
-        """Scores of all symbols, and their softmax."""
+        """Return the softmax of the scores of all symbols, and the next state."""
         (earlier,) = state
         decoders, batch, symbols, _ = self.keys.shape
         padded = F.pad(earlier, (self.taps // 2, self.taps // 2))
@@ -83,6 +83,6 @@ class LocationSensitiveReading(Reading):
         weights = masked_softmax(scores, self.mask)
         return weights, (torch.stack([weights, earlier[:, :, 1] + weights], dim=2),)
 
-    def select(self, rows: Tensor) -> LocationSensitiveReading:
-        """The same for some texts of the batch."""
-        return LocationSensitiveReading(self.keys[:, rows], self.mask[rows], self.query, self.location, self.v)
+    def select(self, rows: Tensor) -> LocationSensitivePass:
+        """Return the pass over some texts of the batch."""
+        return LocationSensitivePass(self.keys[:, rows], self.mask[rows], self.query, self.location, self.v)

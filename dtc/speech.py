@@ -1,0 +1,174 @@
+"""Spoken texts: the phrases of one, its waveform, and how it is saved."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from dtc.acoustic.utterance_status import Status, worst
+from dtc.audio import LOG_FLOOR, write_wav
+from dtc.files import write_whole
+from dtc.provenance import sha256_of
+from dtc.synthesis_config import SynthesisConfig
+
+
+@dataclass(frozen=True)
+class SpokenPhrase:
+    """The part of a text that was synthesised at once, on the CPU.
+
+    Attributes:
+        words: the spoken words.
+        wave: float32 samples in [-1, 1], without the pause that follows.
+        mel: natural-log mel of the acoustic model.
+        alignment: attention weights of each decoder step.
+        status: whether it can be trusted.
+        attempts: the number of attempts, of which the best was kept.
+        pause_steps: decoder steps of silence that follow.
+    """
+
+    words: str
+    wave: Float[Tensor, " samples"]
+    mel: Float[Tensor, "mels frames"]
+    alignment: Float[Tensor, "steps symbols"]
+    status: Status
+    attempts: int
+    pause_steps: int
+
+    @property
+    def samples_per_step(self) -> int:
+        """Return the samples of one decoder step."""
+        return len(self.wave) // len(self.alignment)
+
+    @property
+    def samples(self) -> int:
+        """Return the number of samples, the pause included."""
+        return len(self.wave) + self.samples_per_step * self.pause_steps
+
+
+@dataclass(frozen=True)
+class Speech:
+    """One text, spoken: phrases with pauses between them.
+
+    Attributes:
+        raw_text: the written text.
+        phrases: the phrases in their order; samples = frames * hop_length, frames = steps * frames_per_step.
+        sampling_rate: of the waveform, in Hz.
+        seed: the seed that it was spoken with.
+        config: the settings that it was spoken with.
+        origin: fingerprints of the models and of what they were trained on, by the names that the sidecar has.
+    """
+
+    raw_text: str
+    phrases: tuple[SpokenPhrase, ...]
+    sampling_rate: int
+    seed: int
+    config: SynthesisConfig
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def spoken_text(self) -> str:
+        """Return the spoken words, without punctuation marks that are not in the voice's alphabet."""
+        return " ".join(phrase.words for phrase in self.phrases)
+
+    @property
+    def status(self) -> Status:
+        """Return the status of the worst phrase."""
+        return worst([phrase.status for phrase in self.phrases])
+
+    @property
+    def attempts(self) -> int:
+        """Return the most attempts that a phrase took."""
+        return max(phrase.attempts for phrase in self.phrases)
+
+    @property
+    def duration_s(self) -> float:
+        """Return the duration of the waveform."""
+        return len(self.wave) / self.sampling_rate
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Return the duration of a decoder step."""
+        return self.phrases[0].samples_per_step / self.sampling_rate
+
+    @cached_property
+    def wave(self) -> Float[Tensor, " samples"]:
+        """Return the waveform, float32 in [-1, 1] on the CPU, with zeros in the pauses; `.numpy()` gives an array."""
+        return torch.cat([_with_pause(each.wave[None], each, 0.0)[0] for each in self.phrases])
+
+    @cached_property
+    def mel(self) -> Float[Tensor, "mels frames"]:
+        """Return the natural-log mel, with the mel of silence in the pauses."""
+        return torch.cat([_with_pause(each.mel, each, math.log(LOG_FLOOR)) for each in self.phrases], dim=1)
+
+    @property
+    def alignment(self) -> Float[Tensor, "steps symbols"]:
+        """Return the attention weights over the symbols of `spoken_text`.
+
+        The space between two phrases has no weight, and neither has any symbol in a pause. The size grows with the
+        square of the text's length.
+        """
+        blocks = [_with_pause(each.alignment.T, each, 0.0).T for each in self.phrases]
+        spaced = [F.pad(block, (0, 1)) for block in blocks[:-1]]
+        return torch.block_diag(*spaced, blocks[-1])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a 16-bit mono WAV file, and beside it a JSON file (the sidecar) that says what it is made from.
+
+        The sidecar has the same name with the suffix .json. Both files are replaced where they exist.
+        """
+        path = Path(path)
+        write_wav(path, self.wave, self.sampling_rate)
+        sidecar = {
+            "text": self.raw_text,
+            "spoken_text": self.spoken_text,
+            "status": self.status,
+            "attempts": self.attempts,
+            "phrases": self._phrases_of_sidecar(),
+            "seed": self.seed,
+            "synthesis": self.config.model_dump(mode="json"),
+            "duration_s": round(self.duration_s, 4),
+            "sampling_rate": self.sampling_rate,
+            "wav_sha256": sha256_of(path),
+            **self.origin,
+        }
+        write_whole(path.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
+
+    def _phrases_of_sidecar(self) -> list[dict[str, object]]:
+        starts = accumulate((phrase.samples for phrase in self.phrases), initial=0)
+        return [
+            {
+                "spoken_text": phrase.words,
+                "start_s": round(start / self.sampling_rate, 4),
+                "status": phrase.status,
+                "attempts": phrase.attempts,
+            }
+            for phrase, start in zip(self.phrases, starts, strict=False)
+        ]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The next part of a streamed text: a phrase, whose waveform begins with the pause before it."""
+
+    words: str
+    wave: Float[Tensor, " samples"]
+    status: Status
+    attempts: int
+
+
+def _with_pause(
+    values: Float[Tensor, "channels time"], phrase: SpokenPhrase, filling: float
+) -> Float[Tensor, "channels longer"]:
+    """Return values of a phrase over time, followed by `filling` for the length of its pause."""
+    return F.pad(values, (0, values.shape[1] // len(phrase.alignment) * phrase.pause_steps), value=filling)
