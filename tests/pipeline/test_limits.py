@@ -120,7 +120,7 @@ def test_a_constant_in_a_clip_is_not_heard(offset: int) -> None:
     assert (with_it["silent_share"], with_it["leading_s"], with_it["trailing_s"]) == pytest.approx((0.8, 0.3, 0.5))
 
 
-def test_a_constant_is_no_sound() -> None:
+def test_a_constant_is_reported() -> None:
     for value in (0, 7, -32768):
         samples = np.full(1000, value, np.int16)
         facts = measure(samples[:, None], samples, 16000, silence_db=-60.0)

@@ -17,6 +17,7 @@ from pipeline.split import (
     Split,
     SplitConfig,
     assign_splits,
+    describe_unknown_ids,
     require_every_split,
     split_of,
 )
@@ -46,11 +47,25 @@ def test_these_clips_stay_where_they_are_for_ever() -> None:
     """A changed hash would silently teach models what they were tested on."""
     ids = [f"clip-{n:03d}" for n in range(8)]
     assert assign_splits(ids, by_hash(0.25, 0.25)) == [
-        "test", "validation", "train", "test", "test", "train", "train", "train",
-    ]  # fmt: skip
+        "test",
+        "validation",
+        "train",
+        "test",
+        "test",
+        "train",
+        "train",
+        "train",
+    ]
     assert assign_splits(ids, by_ratio(0.25, 0.25)) == [
-        "test", "validation", "train", "test", "validation", "train", "train", "train",
-    ]  # fmt: skip
+        "test",
+        "validation",
+        "train",
+        "test",
+        "validation",
+        "train",
+        "train",
+        "train",
+    ]
 
 
 @given(st.text(), st.integers(0, 2**31), st.floats(0.01, 0.2), st.floats(0.01, 0.2))
@@ -107,7 +122,7 @@ def test_a_line_is_an_id_a_path_or_a_row_of_a_filelist(tmp_path: Path) -> None:
     assert splits == ["validation", "validation", "test", "train", "train"]
 
 
-def test_ids_that_the_corpus_lacks_are_passed_over(tmp_path: Path) -> None:
+def test_listed_ids_that_the_corpus_lacks_are_ignored(tmp_path: Path) -> None:
     assert assign(tmp_path, ["b"], validation="a\n", test="b\n", train="c\n") == ["test"]
 
 
@@ -163,13 +178,29 @@ def test_lists_that_are_not_there_or_in_another_encoding(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("config", "splits", "line"),
     [
-        (by_hash(), ["train", "test"], "hash leaves validation without one of 2 clips, expected clips in every split; for few clips set split.method to ratio, which meets the shares exactly; or record more"),
-        (by_ratio(), ["train", "validation"], "ratio leaves test without one of 2 clips, expected clips in every split; raise split.test_share, or record more"),
-        (by_ratio(), ["test"], "ratio leaves train without one of 1 clip, expected clips in every split; lower split.validation_share or split.test_share, or record more"),
-        (NVIDIA, ["train"] * 3, "lists leaves validation without one of 3 clips, expected clips in every split; list clips of this corpus in splits/nvidia-ljspeech/validation.txt, or set split.method to ratio, which needs no lists"),
+        (
+            by_hash(),
+            ["train", "test"],
+            "hash leaves validation without one of 2 clips, expected clips in every split; for few clips set split.method to ratio, which meets the shares exactly; or record more",
+        ),
+        (
+            by_ratio(),
+            ["train", "validation"],
+            "ratio leaves test without one of 2 clips, expected clips in every split; raise split.test_share, or record more",
+        ),
+        (
+            by_ratio(),
+            ["test"],
+            "ratio leaves train without one of 1 clip, expected clips in every split; lower split.validation_share or split.test_share, or record more",
+        ),
+        (
+            NVIDIA,
+            ["train"] * 3,
+            "lists leaves validation without one of 3 clips, expected clips in every split; list clips of this corpus in splits/nvidia-ljspeech/validation.txt, or set split.method to ratio, which needs no lists",
+        ),
     ],
-)  # fmt: skip
-def test_an_empty_split_names_the_way_out_of_its_method(config: SplitConfig, splits: list[Split], line: str) -> None:
+)
+def test_an_empty_split_names_the_remedy_of_its_method(config: SplitConfig, splits: list[Split], line: str) -> None:
     with pytest.raises(InputError) as error:
         require_every_split(splits, config)
     assert str(error.value) == f"split.method: {line}"
@@ -214,3 +245,25 @@ def test_section_is_strict(method: str, wrong: dict[str, object]) -> None:
 def test_a_name_of_lists_is_a_folder_in_splits(lists: str) -> None:
     with pytest.raises(ValidationError):
         ListedSplit(method="lists", lists=lists)
+
+
+def test_composed_and_decomposed_ids_are_the_same(tmp_path: Path) -> None:
+    assert assign(tmp_path, ["cafe\u0301", "b", "c"], validation="caf\u00e9\n", test="b\n") == [
+        "validation",
+        "test",
+        "train",
+    ]
+
+
+def test_listed_ids_that_the_corpus_lacks_are_described(tmp_path: Path) -> None:
+    mine = ListedSplit(method="lists", lists="mine")
+    assign(tmp_path, ["a", "b", "c"], validation="a\nx\n", test="wavs/b.wav|text\nd\n")
+    line = f"2 listed ids are not in the corpus, such as d in {tmp_path / 'mine'}"
+    assert describe_unknown_ids(["a", "b", "c"], mine, tmp_path) == line
+    assert describe_unknown_ids(["a", "b", "d", "x"], mine, tmp_path) == ""
+    assert describe_unknown_ids([], by_hash()) == ""
+
+
+def test_lists_that_name_no_clip_of_the_corpus_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"mine: none of its 2 ids is in the corpus \(such as x\)"):
+        assign(tmp_path, ["a", "b"], validation="x\n", test="y\n")

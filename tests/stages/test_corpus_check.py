@@ -61,7 +61,20 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def test_a_good_folder_is_ready(voice: Path) -> None:
     lines, errors = checked("voice")
     assert lines[0] == "voice, checked by the preset numbers at 24000 Hz, the rate of most of its clips"
-    assert lines[3].split() == ["12", "0.00", "1.00", "s", "1.00", "s", "1.00", "s", lines[3].split()[8], "24000", "Hz", "1"]  # fmt: skip
+    assert lines[3].split() == [
+        "12",
+        "0.00",
+        "1.00",
+        "s",
+        "1.00",
+        "s",
+        "1.00",
+        "s",
+        lines[3].split()[8],
+        "24000",
+        "Hz",
+        "1",
+    ]
     assert "• 0.2 minutes without faults. Tacotron 2 is usually trained on 10 to 20 hours and more" in "\n".join(lines)
     assert lines[-1] == "ready to train, but on little: 0.2 minutes of speech"
     assert errors == ""
@@ -95,7 +108,7 @@ def test_too_few_clips_for_the_split_are_told(tmp_path: Path, monkeypatch: pytes
         (b"", "an empty file, expected a tar"),
     ],
 )
-def test_nobody_is_told_to_remove_a_file_of_his_own(voice: Path, content: bytes, fault: str) -> None:
+def test_no_remedy_removes_a_file_of_the_user(voice: Path, content: bytes, fault: str) -> None:
     Path("mine").write_bytes(content)
     _, errors = checked("mine", code=2)
     assert fault in errors
@@ -208,7 +221,7 @@ def test_long_silences_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (lambda voice: shutil.rmtree(voice / "wavs"), "voice: 12 faults, 0 of 0 clips without: not ready"),
     ],
 )
-def test_what_cannot_be_a_corpus(voice: Path, prepare, line: str) -> None:
+def test_a_corpus_that_cannot_be_used(voice: Path, prepare, line: str) -> None:
     prepare(voice)
     _, errors = checked("voice", code=2)
     assert errors.startswith(f"dtc: {line}")

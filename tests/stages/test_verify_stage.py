@@ -39,10 +39,12 @@ def test_a_whole_corpus(project: Project) -> None:
         "shortest_s": 0.25,
         "median_s": pytest.approx(np.median(seconds), abs=0.005),
         "longest_s": 0.37,
-        "characters_per_s": pytest.approx(sum(len(row.spoken_text) for row in read_manifest(paths.MANIFEST)) / sum(seconds), abs=0.01),
+        "characters_per_s": pytest.approx(
+            sum(len(row.spoken_text) for row in read_manifest(paths.MANIFEST)) / sum(seconds), abs=0.01
+        ),
         "leading_silence_s": 0.0,
         "trailing_silence_s": 0.0,
-    }  # fmt: skip
+    }
     page = paths.CORPUS_SUMMARY.read_text()
     assert page.startswith("# Corpus tones\n\n| clips | hours | shortest | median | longest | characters/s |")
     assert "\n| 12 | 0.00 | 0.25 s |" in page
@@ -95,7 +97,7 @@ def test_skipped_clips_are_listed_counted_and_left_out(project: Project) -> None
     assert "| channels | 1 | more than one channel |\n| sampling_rate | 1 | another sampling rate |\n" in page
 
 
-def test_refused_as_long_as_nobody_says_skip(project: Project) -> None:
+def test_faults_are_refused_unless_they_are_to_be_skipped(project: Project) -> None:
     damage(project.corpus)
     project.run("download")
     result = CliRunner().invoke(app, ["verify"])
@@ -149,7 +151,7 @@ def test_a_row_without_a_clip_leaves_no_clip_out(project: Project) -> None:
         (b"clip-000|A|\n", "tones.tar:recordings/metadata.csv:1: empty text of clip-000"),
     ],
 )
-def test_what_concerns_all_is_never_skipped(project: Project, listing: bytes, line: str) -> None:
+def test_faults_of_the_whole_corpus_are_never_skipped(project: Project, listing: bytes, line: str) -> None:
     """A listing that cannot be read, and a corpus of which nothing would be left."""
     project.write_params({"verify.faulty_clips": "skip"})
     (project.corpus / "metadata.csv").write_bytes(listing)
@@ -205,10 +207,22 @@ def test_progress_on_a_terminal() -> None:
     [
         ([1.5], [("1.5–1.6 s", "1")]),
         ([1.0, 1.04, 1.3], [("1–1.1 s", "2"), ("1.1–1.2 s", "0"), ("1.2–1.3 s", "0"), ("1.3–1.4 s", "1")]),
-        ([0.9, 3.2, 3.9, 4.0], [("0.5–1 s", "1"), ("1–1.5 s", "0"), ("1.5–2 s", "0"), ("2–2.5 s", "0"), ("2.5–3 s", "0"), ("3–3.5 s", "1"), ("3.5–4 s", "1"), ("4–4.5 s", "1")]),
+        (
+            [0.9, 3.2, 3.9, 4.0],
+            [
+                ("0.5–1 s", "1"),
+                ("1–1.5 s", "0"),
+                ("1.5–2 s", "0"),
+                ("2–2.5 s", "0"),
+                ("2.5–3 s", "0"),
+                ("3–3.5 s", "1"),
+                ("3.5–4 s", "1"),
+                ("4–4.5 s", "1"),
+            ],
+        ),
         ([10.0, 1e6], [("0–1e+06 s", "1"), ("1e+06–2e+06 s", "1")]),
     ],
-)  # fmt: skip
+)
 def test_durations_fall_into_round_bins(seconds: list[float], rows: list[tuple[str, str]]) -> None:
     grid = corpus_summary.count_durations(np.array(seconds))
     assert [row[:2] for row in grid.rows] == rows

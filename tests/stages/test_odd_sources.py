@@ -1,0 +1,143 @@
+"""`dtc corpus check` and `dtc verify` agree on odd sources: links, hidden folders, zips, prepared features, folders that dtc writes; and on split lists."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dtc.provenance import md5_of
+from pipeline.manifest import read_manifest
+from stages import paths
+from tests.conftest import Project, write_corpus
+from tests.stages.agreement import IDS, agreed, ids_kept, verdict
+
+
+def test_links_to_folders_are_followed(project: Project) -> None:
+    shutil.move(project.corpus / "wavs", project.root / "elsewhere")
+    (project.corpus / "wavs").symlink_to("../elsewhere")
+    (project.corpus / "circle").symlink_to(".")
+    assert agreed(project)[0] == 0
+    assert ids_kept() == IDS
+
+
+def test_a_corpus_in_a_hidden_folder(project: Project) -> None:
+    hidden = project.root / ".voices/.me"
+    hidden.parent.mkdir()
+    shutil.move(project.corpus, hidden)
+    assert agreed(project, hidden)[0] == 0
+    assert ids_kept() == IDS
+    (hidden / "wavs/clip-003.wav").unlink()
+    code, lines, _ = agreed(project, hidden)
+    assert code == 2
+    assert any(line.startswith(f"  {hidden}/metadata.csv:4: no clip wavs/clip-003.*") for line in lines)
+
+
+def test_an_archive_of_a_hidden_folder_is_named_as_what_it_is(project: Project) -> None:
+    project.corpus.rename(project.root / ".me")
+    subprocess.run(["tar", "-cf", "packed.tar", ".me"], cwd=project.root, check=True)
+    code, _, error = agreed(project, project.root / "packed.tar")
+    assert code == 2
+    assert error == (
+        "packed.tar: clips and listings in hidden folders alone, such as .me/metadata.csv, "
+        "expected names without a leading dot; rename the folder and pack it again"
+    )
+
+
+def test_a_zip_of_a_corpus_is_what_its_folder_is(project: Project) -> None:
+    (project.corpus / "wavs/clip-003.wav").rename(project.corpus / "wavs/café00.wav")
+    metadata = project.corpus / "metadata.csv"
+    metadata.write_text(metadata.read_text().replace("clip-003", "café00"), encoding="utf-8")
+    subprocess.run(["zip", "-qr", "packed.zip", "recordings"], cwd=project.root, check=True)
+    assert agreed(project)[0] == 0
+    of_folder = {row.id: (row.md5, row.member) for row in read_manifest(paths.MANIFEST)}
+    assert agreed(project, project.root / "packed.zip")[0] == 0
+    assert {row.id: (row.md5, row.member) for row in read_manifest(paths.MANIFEST)} == of_folder
+
+
+def test_prepared_features_are_checked_as_they_are_verified(project: Project) -> None:
+    for command in ("download", "verify", "preprocess"):
+        project.run(command)
+    project.run("convert", "--format", "numpy", "--out", "converted")
+    checksums = {path.name: md5_of(path) for path in Path("converted").glob("*.npz")}
+    edits = {"corpus.format": "tensor_mel", "corpus.source": "converted", "corpus.checksums": checksums}
+    project.write_params(edits)
+    assert verdict("download")[0] == 0
+    assert (verdict("verify")[2], verdict("corpus", "check", "converted")[2]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "source", [".", "data/raw", "data/raw/mine", "data", "models", "results/x", "{root}", "file://{root}"]
+)
+def test_a_source_that_dtc_writes_to_is_refused(project: Project, source: str) -> None:
+    """Nothing there is touched."""
+    for folder in ("data/raw/mine", "models", "results/x"):
+        write_corpus(project.root / folder, clips=1)
+    before = project.contents(".")
+    source = source.format(root=project.root)
+    project.write_params({"corpus.source": source})
+    before["params.yaml"] = (project.root / "params.yaml").read_bytes()
+    commands = [["download"]] if "file:" in source else [["download"], ["corpus", "check", source]]
+    for command in commands:
+        code, _, error = verdict(*command)
+        assert code == 2
+        assert error.startswith(f"corpus.source: {source} ")
+        assert error.endswith(
+            ", expected a folder or an archive apart from what dtc writes; move the recordings elsewhere"
+        )
+    assert project.contents(".") == before
+
+
+def test_a_source_beside_what_dtc_writes_is_accepted(project: Project) -> None:
+    (project.root / "data").mkdir()
+    shutil.move(project.corpus, project.root / "data/recordings")
+    assert agreed(project, Path("data/recordings"))[0] == 0
+
+
+def test_hard_links_in_a_tar(project: Project) -> None:
+    os.link(project.corpus / "wavs/clip-000.wav", project.corpus / "wavs/again.flac")
+    subprocess.run(["tar", "-cf", "packed.tar", "recordings"], cwd=project.root, check=True)
+    code, _, error = agreed(project, project.root / "packed.tar")
+    assert code == 2
+    assert error.endswith(": a hard link, expected regular files only; pack it again with --hard-dereference")
+
+
+def listed_split(project: Project, **lists: str) -> None:
+    folder = project.root / "splits/mine"
+    folder.mkdir(parents=True)
+    for name, ids in lists.items():
+        (folder / f"{name}.txt").write_text("".join(f"{clip}\n" for clip in ids.split()))
+    split = {"method": "lists", "lists": "mine"}
+    tree = yaml.safe_load((project.root / "params.yaml").read_text())
+    (project.root / "params.yaml").write_text(yaml.safe_dump(tree | {"split": split}))
+
+
+@pytest.mark.parametrize(
+    ("test", "line"),
+    [
+        ("clip-002 clip-1", "1 listed id is not in the corpus, such as clip-1 in splits/mine"),
+        ("clip-002 clip-1 clip-0", "2 listed ids are not in the corpus, such as clip-0 in splits/mine"),
+    ],
+)
+def test_listed_ids_that_the_corpus_lacks_are_said_once(project: Project, test: str, line: str) -> None:
+    listed_split(project, validation="clip-001", test=test)
+    for command in ("download", "verify"):
+        project.run(command)
+    assert project.run("preprocess").splitlines().count(f"preprocess: {line}") == 1
+    assert project.run("corpus", "check", "recordings").splitlines().count(f"• {line}") == 1
+
+
+def test_lists_of_another_corpus_are_refused(project: Project) -> None:
+    listed_split(project, validation="LJ001-0001", test="LJ001-0002")
+    for command in ("download", "verify"):
+        project.run(command)
+    line = (
+        "splits/mine: none of its 2 ids is in the corpus (such as LJ001-0001), expected lists of this corpus; "
+        "list ids such as clip-000, or set split.method to ratio, which needs no lists"
+    )
+    assert project.run("preprocess", code=2) == line
+    assert f"• by these settings `dtc preprocess` will refuse them: {line}" in project.run(
+        "corpus", "check", "recordings"
+    )
