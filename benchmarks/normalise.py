@@ -1,8 +1,9 @@
-"""Measures how often a normalised LJSpeech text is word for word the published one.
+"""Measure how often a normalised LJSpeech text is word for word the published one.
 
 `python benchmarks/normalise.py [CSV] [--show N]` reads rows `id|raw|normalised` and prints the share of equal rows: of
-those that the published normalisation changed, and of those that it left alone. Equal means: the same words in lower
-case, accents folded, abbreviations expanded on both sides, and punctuation replaced by a space or removed outright.
+those that the published normalisation changed, and of those that it left alone. Two texts are equal if they have the
+same words in lower case, with accents folded and abbreviations expanded on both sides, and with punctuation replaced by
+a space or removed.
 """
 
 from __future__ import annotations
@@ -14,26 +15,44 @@ from pathlib import Path
 
 from dtc.text import normalise
 
-# What the published texts keep short; the corpus's README lists most of them.
+# The abbreviations that the published texts keep; the README of the corpus lists most of them.
 ABBREVIATIONS = {
-    "mr": "mister", "mrs": "missus", "dr": "doctor", "drs": "doctors", "messrs": "messieurs", "no": "number",
-    "st": "saint", "co": "company", "jr": "junior", "maj": "major", "gen": "general", "rev": "reverend",
-    "lt": "lieutenant", "hon": "honorable", "sgt": "sergeant", "capt": "captain", "esq": "esquire", "ltd": "limited",
-    "col": "colonel", "ft": "fort", "inc": "incorporated", "etc": "et cetera",
-}  # fmt: skip
+    "mr": "mister",
+    "mrs": "missus",
+    "dr": "doctor",
+    "drs": "doctors",
+    "messrs": "messieurs",
+    "no": "number",
+    "st": "saint",
+    "co": "company",
+    "jr": "junior",
+    "maj": "major",
+    "gen": "general",
+    "rev": "reverend",
+    "lt": "lieutenant",
+    "hon": "honorable",
+    "sgt": "sergeant",
+    "capt": "captain",
+    "esq": "esquire",
+    "ltd": "limited",
+    "col": "colonel",
+    "ft": "fort",
+    "inc": "incorporated",
+    "etc": "et cetera",
+}
 SHORT = re.compile(rf"\b({'|'.join(sorted(ABBREVIATIONS, key=len, reverse=True))})\.")
 PUNCTUATION = {"replaced by a space": " ", "removed": ""}
 
 
 def words_of(text: str, gap: str) -> list[str]:
-    """The words of a text, with `gap` in place of its punctuation."""
+    """Return the words of a text, with `gap` in place of its punctuation."""
     text = "".join(part for part in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(part))
     text = SHORT.sub(lambda match: ABBREVIATIONS[match[1]], text)
     return re.sub(r"[^\w\s]", gap, text).split()
 
 
 def read_rows(path: Path) -> list[tuple[str, str, str]]:
-    """`id|raw|normalised`, no quoting; a header has the word id in it."""
+    """Return the rows `id|raw|normalised` of a file without quoting; a header begins with the cell "id"."""
     rows = [line.split("|") for line in path.read_text(encoding="utf-8").splitlines()]
     return [(row[0], row[1], row[2]) for row in rows if row[0] != "id"]
 

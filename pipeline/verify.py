@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from html.entities import html5
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +14,7 @@ from jaxtyping import Shaped
 
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
-from dtc.text import spoken_words
+from dtc.text import html_entities, spoken_words
 from dtc.text.symbols import TextConfig, text_to_ids
 from pipeline.archives import Member, is_hidden, read_members
 from pipeline.config import RecordingConfig, VerifyConfig
@@ -206,9 +204,9 @@ class _Survey:
     def _spell_out(self, row: ListedRow) -> str:
         """Return the words of a row's text. Raises InputError for a text that cannot be spoken."""
         text = row.spoken_text or row.raw_text
-        for entity in re.findall(r"&(#\w+;|\w+;)", text):
-            if entity.startswith("#") or entity in html5:
-                raise InputError(row.where, f"the HTML entity &{entity}", "the character", "write the character itself")
+        if entities := html_entities(text):
+            found = f"the HTML {'entity' if len(entities) == 1 else 'entities'} {' '.join(entities)}"
+            raise InputError(row.where, found, "the characters", "write the character itself")
         words = spoken_words(text, self.settings.text)
         return text if words == text else words  # one string in memory, not two
 

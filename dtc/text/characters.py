@@ -1,52 +1,122 @@
 """Any text → the characters that English prose is written with here: ASCII, no quotation marks, single spaces.
 
-What has no spoken equivalent (☃, 你, =) is kept, so that the symbol table refuses it by name instead of losing it.
+A character that has no spoken equivalent, such as ☃, 你 or =, is kept, so that the symbol table refuses it by name.
+The marks of feet and inches, ′ and ″, stay behind a number for the rules that read them.
 """
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
+from html.entities import html5
+
+from dtc.text.calendar_words import NAMES
+from dtc.text.units import LENGTHS, pattern_of
 
 _REPLACEMENTS = {
-    **dict.fromkeys("‘’‚‛′´", "'"),
-    **dict.fromkeys("“”„‟«»‹›″", '"'),
+    **dict.fromkeys("‘’‚‛´", "'"),
+    **dict.fromkeys("“”„‟«»‹›", '"'),
     **dict.fromkeys("‐‑−", "-"),
     # Invisible: soft hyphen, zero-width space and joiners, byte-order mark.
     **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", ""),
     # Letters that Unicode does not decompose.
-    "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ß": "ss", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",
-    "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i",
-    "[": "(", "]": ")", "№": "No. ", "²": " squared", "³": " cubed", "⁄": "/",
-}  # fmt: skip
+    **{"æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ß": "ss", "ł": "l", "Ł": "L", "đ": "d"},
+    **{"Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"},
+    **{"[": "(", "]": ")", "№": "No. ", "⁄": "/"},
+}
+# The rules of money, factors and inches read these.
+_KEPT = frozenset("¢×µμΩ′″")
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
-_RATES = {"km/h": "kilometers per hour", "mi/h": "miles per hour", "m/s": "meters per second"}
+_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_TO_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789")
+# 5 m² → 5 sq m; W/m² → W/sq m; 5 km2
+_UNIT_POWER = re.compile(
+    rf"(?:(?<=\d)|(?<=\d[ \u00a0])|(?<=[A-Za-z]/)|(?<=\bper ))(?P<unit>{pattern_of(LENGTHS)})"
+    r"(?P<power>[²³]|(?<=[mt])[23](?!\w))"
+)
+_FOOTNOTE = re.compile(
+    rf"(?:(?<=[.,;:!?\"”’'])|(?<=[^\W\d]{{3}}))(?:[{_SUPERSCRIPTS}]+(?!\w)|(?:\[\d{{1,3}}\])+(?!\w))"
+)
+_POWER = re.compile(rf"(?<=[\w)])(?P<minus>⁻?)(?P<digits>[{_SUPERSCRIPTS}]+)")
+
+_FEET_AND_INCHES = re.compile(r"(?<=\d)['’′] ?(?P<inches>\d{1,2}(?: ?[½¼¾]|[ .]\d[\d/]{0,4})?)(?:\"|”|″|''|’’|′′)")
+_FEET = re.compile(
+    r"(?<=\d)['’](?= ?(?:x|×|by) ?\d|[ -](?!(?:s|and|or|in|of|at|to|for|was|is)\b)[a-z]|[.,;:!?)]*$|[.,;:!?)]+ )"
+)
+_OPENS_A_QUOTATION = re.compile(r"(?:^|[\s(])['‘]\w")
+_BEHIND_A_NUMBER = re.compile(r"[\d½¼¾] ?$")
+
+
+def html_entities(text: str) -> list[str]:
+    """Return the HTML entities in a text, in order, each once.
+
+    >>> html_entities("don&#39;t &amp; won&#39;t")
+    ['&#39;', '&amp;']
+    """
+    return [entity for entity in dict.fromkeys(_ENTITY.findall(text)) if entity[1] == "#" or entity[1:] in html5]
+
+
+def decode_entities(text: str) -> str:
+    """Return a text with the character itself in place of each HTML entity, decoded once: "&amp;lt;" → "&lt;"."""
+    return _ENTITY.sub(lambda match: html.unescape(match[0]), text)
 
 
 def plain_characters(text: str) -> str:
-    """Fold accents and typographic marks, drop double quotation marks, spell `&` and `/` between words.
+    """Fold accents and typographic marks, drop double quotation marks and footnote marks, read dashes as commas.
 
-    >>> plain_characters("“Café” — A/B")
-    'Cafe, A B'
+    >>> plain_characters("“Café” — done.²")
+    'Cafe, done.'
     """
     # Composed first: an accent that stands on a letter goes with it, one that stands alone is kept.
-    text = "".join(map(_plain, unicodedata.normalize("NFC", text)))
-    text = " ".join(text.split())
-    text = re.sub(r"(?<=\d)' ?(?=\d{1,2}\")", " foot ", text)  # 5'10" before its marks are lost
+    text = _read_superscripts(unicodedata.normalize("NFC", text))
+    text = _mark_feet_and_inches(text)
+    text = " ".join("".join(map(_plain, text)).split())
     text = re.sub(r'(?<=\w)"(?=\w)', " ", text).replace('"', "")
-    text = re.sub(r"(?<=\d)–(?=\d)", "-", text)
-    text = re.sub(r"(?:^| ?)[—–―]+ ?", _read_dash, text)
-    text = re.sub(r"\b(?:km/h|mi/h|m/s)\b", lambda rate: _RATES[rate[0]], text)
-    text = re.sub(r"(?<!/)/(?!/)(?:(?<!\d/)|(?!\d))", " ", text)  # and/or; 1/2 is a fraction, // an address
-    text = re.sub(r"&(?!c\.)", " and ", text)
-    return " ".join(text.split())
+    return " ".join(_read_dashes(text).split())
+
+
+def _read_superscripts(text: str) -> str:
+    text = _UNIT_POWER.sub(lambda match: ("sq " if match["power"] in "²2" else "cu ") + match["unit"], text)
+    text = _FOOTNOTE.sub("", text)
+    return _POWER.sub(_read_power, text)
+
+
+def _read_power(match: re.Match[str]) -> str:
+    digits = match["digits"].translate(_TO_DIGITS)
+    if match["minus"]:
+        return f" to the minus {digits}"
+    return {"2": " squared", "3": " cubed"}.get(digits, f" to the {digits}th")
+
+
+def _mark_feet_and_inches(text: str) -> str:
+    """Return a text with ′ and ″ where a mark behind a number means feet or inches, and other marks as they were."""
+    text = _FEET_AND_INCHES.sub(r"′ \g<inches>″", text)
+    if not _OPENS_A_QUOTATION.search(text):
+        text = _FEET.sub("′", text)
+    pieces = re.split(r"(['\"“”″′])", text)
+    opened, left = False, text.count('"')
+    for number in range(1, len(pieces), 2):
+        mark, is_measure = pieces[number], bool(_BEHIND_A_NUMBER.search(pieces[number - 1][-3:]))
+        left -= mark == '"'
+        if mark == "“" or mark == "”":
+            pieces[number] = "″" if mark == "”" and is_measure and not opened else '"'
+            opened = mark == "“"
+        elif mark == '"' and is_measure and (not opened or left % 2):
+            pieces[number] = "″"
+        elif mark == '"':
+            opened = not opened
+        elif mark in "″′" and not is_measure:
+            pieces[number] = '"' if mark == "″" else "'"
+    return "".join(pieces)
 
 
 def _plain(character: str) -> str:
-    """What stands for one character; itself where there is nothing."""
+    """Return what stands for one character; itself where there is nothing."""
     if character in _REPLACEMENTS:
         return _REPLACEMENTS[character]
-    if character.isascii():
+    if character.isascii() or character in _KEPT:
         return character
     if unicodedata.combining(character):
         return f" {character}"  # apart, or it would come to stand on the words for what is before it
@@ -58,11 +128,31 @@ def _plain(character: str) -> str:
         return f" {folded}"  # ½ decomposes to 1/2; apart from a whole number before it
     # Only a letter goes without its mark: ≠ is no =, and a lone ¨ no space.
     loses_a_mark = any(map(unicodedata.combining, parts)) and not folded.isalpha()
-    return character if loses_a_mark or not folded.isascii() else folded
+    return character if loses_a_mark or not folded.replace("°", "").isascii() else folded
+
+
+_MINUS = re.compile(r"(?<![^ (])(?<!\d )–(?=[$£€¥]?\.?\d)")
+_RANGE = re.compile(
+    r"(?:(?<=[\d%°″′])|(?<=\d[A-Za-z])|(?<=\d[A-Za-z]{2})|(?<=\d [ap]m)|(?<=[ap]\.m\.))(?:–| [–-] )(?=[$£€¥'.]?\d)"
+)
+_NAMES_RANGE = re.compile(rf"(?P<first>\b(?:{NAMES})\.?)(?: ?– ?| - )(?=(?:{NAMES})\b)")
+_JOINED_NAMES = re.compile(r"(?P<first>\b[A-Z][a-z]{0,30})–(?=[A-Z][a-z])")
+_NUMERALS = re.compile(r"(?<=[IVX])–(?=[IVX]{1,5}(?!\w))")
+_DASH = re.compile(r"(?:^| ?)[—–―]+ ?")
+
+
+def _read_dashes(text: str) -> str:
+    """Return a text with a hyphen for the dash of a minus, a range or a compound name, and a comma for every other."""
+    text = _MINUS.sub("-", text)
+    text = _RANGE.sub("-", text)
+    text = _NUMERALS.sub("-", text)
+    text = _NAMES_RANGE.sub(r"\g<first>-", text)
+    text = _JOINED_NAMES.sub(r"\g<first>-", text)
+    return _DASH.sub(_read_dash, text)
 
 
 def _read_dash(match: re.Match[str]) -> str:
-    """A comma, the pause that every voice knows; nothing beside another mark."""
+    """Return a comma, the pause that every voice knows; nothing beside another mark."""
     before, after = match.string[max(match.start() - 1, 0) : match.start()], match.string[match.end() : match.end() + 1]
     if before in ",;:.!?(-":  # or at the beginning
         return " "

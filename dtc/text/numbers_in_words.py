@@ -1,29 +1,52 @@
 """Numbers → English words: "one hundred ninety-seven", "twenty-first", "eighteen oh three", "three quarters".
 
 Compounds below one hundred are hyphenated and there is no "and", as in the published texts of LJSpeech.
-An own speller: inflect agrees with it (the tests compare them), but takes two seconds to import.
+The package inflect returns the same words (the tests compare them), but takes two seconds to import.
 """
 
 from __future__ import annotations
 
 _SMALL = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-)  # fmt: skip
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+)
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (10**3, "thousand"), (100, "hundred"))
 _ORDINALS = {
-    "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
+    "one": "first",
+    "two": "second",
+    "three": "third",
+    "five": "fifth",
+    "eight": "eighth",
+    "nine": "ninth",
     "twelve": "twelfth",
-}  # fmt: skip
-_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10}
+}
+_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 
-# A run longer than this is no quantity that somebody would say in words.
+# A longer run of digits is read digit by digit.
 LONGEST_INTEGER_DIGITS = 15
 
 
 def cardinal(number: int) -> str:
-    """197 → "one hundred ninety-seven"; 0 to 10^15 - 1."""
+    """Return a number from 0 to 10^15 - 1 in words: 197 → "one hundred ninety-seven"."""
     if number < 20:
         return _SMALL[number]
     if number < 100:
@@ -35,12 +58,12 @@ def cardinal(number: int) -> str:
 
 
 def digits_in_words(digits: str) -> str:
-    """ "902" → "nine zero two"; what is no digit is left out."""
+    """Return every digit in words, without other characters: "9-02" → "nine zero two"."""
     return " ".join(_SMALL[int(digit)] for digit in digits if digit.isdecimal())
 
 
 def integer_in_words(digits: str) -> str:
-    """ "123,456" → "one hundred twenty-three thousand four hundred fifty-six"; "007" → "zero zero seven"; "" → ""."""
+    """Return a whole number in words: "1,234" → "one thousand two hundred thirty-four"; "007" → "zero zero seven"."""
     digits = digits.replace(",", "")
     if digits != "0" and (digits[:1] in ("0", "") or len(digits) > LONGEST_INTEGER_DIGITS):
         return digits_in_words(digits)
@@ -48,13 +71,13 @@ def integer_in_words(digits: str) -> str:
 
 
 def ordinal_in_words(digits: str) -> str:
-    """ "21" → "twenty-first"."""
+    """Return the ordinal of a whole number in words: "21" → "twenty-first"."""
     head, last = _without_last_word(integer_in_words(digits.lstrip("0,") or "0"))
     return head + (_ORDINALS.get(last) or (last[:-1] + "ieth" if last.endswith("y") else last + "th"))
 
 
 def plural_in_words(words: str) -> str:
-    """ "fourteen eighty" → "fourteen eighties", "twenty-six" → "twenty-sixes"."""
+    """Return the plural of a number in words: "fourteen eighty" → "fourteen eighties", "six" → "sixes"."""
     head, last = _without_last_word(words)
     return head + (last[:-1] + "ies" if last.endswith("y") else last + ("es" if last.endswith("x") else "s"))
 
@@ -65,19 +88,19 @@ def _without_last_word(words: str) -> tuple[str, str]:
 
 
 def decimal_in_words(whole: str, fraction: str) -> str:
-    """ "3", "14" → "three point one four"; without a whole "point one four"."""
+    """Return a decimal in words: "3", "14" → "three point one four"; "", "14" → "point one four"."""
     return f"{integer_in_words(whole)} point {digits_in_words(fraction)}".strip()
 
 
 def fraction_in_words(numerator: int, denominator: int) -> str:
-    """1/2 → "one half", 3/4 → "three quarters", 5/8 → "five eighths"."""
+    """Return a fraction in words: 1/2 → "one half", 3/4 → "three quarters", 5/8 → "five eighths"."""
     part = {2: "half", 4: "quarter"}.get(denominator) or ordinal_in_words(str(denominator))
     parts = "halves" if denominator == 2 else part + "s"
     return f"{cardinal(numerator)} {part if numerator == 1 else parts}"
 
 
 def pairs_in_words(number: int) -> str:
-    """Years and other numbers said in pairs: 1984 → "nineteen eighty-four", 606 → "six oh six".
+    """Return a number that is said in pairs of digits, as years are: 1984 → "nineteen eighty-four", 606 → "six oh six".
 
     1900 → "nineteen hundred", but 2007 → "two thousand seven" and 3800 → "three thousand eight hundred".
     """
@@ -88,17 +111,17 @@ def pairs_in_words(number: int) -> str:
 
 
 def last_two_digits_in_words(number: int, zero: str) -> str:
-    """The last two digits of a time or a year: 45 → "forty-five", 5 → "oh five", 0 → `zero`."""
+    """Return the last two digits of a time or a year in words: 45 → "forty-five", 5 → "oh five", 0 → `zero`."""
     if number == 0:
         return zero
     return f"oh {cardinal(number)}" if number < 10 else cardinal(number)
 
 
 def roman_value(numeral: str) -> int:
-    """ "XIV" → 14; numerals of I, V and X."""
+    """Return the value of a Roman numeral: "XIV" → 14."""
     values = [_ROMAN_DIGITS[letter] for letter in numeral]
     return sum(-value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True))
 
 
-# A number begins with one of them.
+# The words that a number can begin with.
 NUMBER_WORDS = (*_SMALL, *_TENS[2:], *(ordinal_in_words(str(number)) for number in (*range(20), *range(20, 100, 10))))

@@ -1,8 +1,8 @@
-"""Spoken text → phrases, each as long as a voice can speak at once, and the pauses between them.
+"""Spoken text → phrases, each short enough for a voice to speak at once, and the pauses between them.
 
-A phrase is a sentence; or a part of one, where a sentence is too long, or where a voice was never taught the mark that
-should make it pause. Sentences are found in the words that will be spoken: by then the normaliser has written
-"Mr. Hill of No. 3 paid $4.50" without a single full stop.
+A phrase is a sentence. It is a part of a sentence where the sentence is too long, or where the voice was trained
+without the mark that asks for a pause. Sentences are found in the normalised text, where abbreviations have no full
+stop any more: "Mr. Hill of No. 3 paid $4" is then "Mister Hill of Number three paid four dollars".
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dtc.text.abbreviations import TITLES, TITLES_OF_NAMES
+from dtc.text.numbers_in_words import NUMBER_WORDS
 from dtc.text.symbols import symbols_of
 
 Pause = Literal["none", "clause", "sentence"]
 
-WORD = re.compile(r"(?:\{[^{}]*\}|[^\s{}])+")  # phonemes in braces are one, with all their spaces
+WORD = re.compile(r"(?:\{[^{}]*\}|[^\s{}])+")  # phonemes in braces are one word
 CLOSING, OPENING = "')", "'("
 MARKS = ".,;:!?"
-# J. R. R. Tolkien, p.m., U.S., and, in texts that nobody normalised, Mr. One of these may end a sentence all the same;
-# a pause that is missed is heard less than one inside of a name.
+# J. R. R. Tolkien, p.m., U.S., and Mr. in a text that is not normalised. One of these can end a sentence, too, but a
+# missing pause disturbs less than a pause inside a name.
 SHORT = re.compile(rf"(?:\w\.)*\w|(?i:{'|'.join([*TITLES, *TITLES_OF_NAMES])})")
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """Words to speak at once, and the pause that follows."""
+    """Words that are spoken at once, and the pause that follows them."""
 
     words: str
     pause: Pause
@@ -40,9 +41,9 @@ class _Word:
 
 
 def split_sentences(spoken_text: str, alphabet: Collection[str]) -> list[Phrase]:
-    """The sentences of a spoken text; none where it holds no word.
+    """Return the sentences of a spoken text; an empty list where it has no word.
 
-    Around a word, marks that the alphabet lacks are left out, and the phrase ends there.
+    Marks around a word that are not in the alphabet are left out, and the phrase ends there.
 
     >>> [phrase.words for phrase in split_sentences("So it ends. Or, as J. R. says: no!", set("(.,: JRSOadeinorsty!"))]
     ['So it ends.', 'Or, as J. R. says: no!']
@@ -52,9 +53,9 @@ def split_sentences(spoken_text: str, alphabet: Collection[str]) -> list[Phrase]
     phrases: list[Phrase] = []
     words: list[str] = []
     for word in _words_of(spoken_text):
-        taught = _without_untaught_marks(word.text, alphabet)
-        words += [taught] if taught else []
-        has_ended = word.pause == "sentence" or (word.pause == "clause" and taught != word.text)
+        known = _without_unknown_marks(word.text, alphabet)
+        words += [known] if known else []
+        has_ended = word.pause == "sentence" or (word.pause == "clause" and known != word.text)
         if has_ended and any(map(_is_spoken, words)):
             phrases.append(Phrase(" ".join(words), word.pause))
             words = []
@@ -66,7 +67,9 @@ def split_sentences(spoken_text: str, alphabet: Collection[str]) -> list[Phrase]
 
 
 def cut_phrase(phrase: Phrase, most_symbols: int) -> list[Phrase]:
-    """The phrase, or parts of at most so many symbols: halves of halves, cut at a clause's mark where one is near.
+    """Return a phrase as parts of at most `most_symbols` symbols.
+
+    A phrase that is too long is halved until its parts fit, at the mark of a clause where one is near the middle.
 
     >>> cut_phrase(Phrase("one two, three four five", "sentence"), 12)  # doctest: +NORMALIZE_WHITESPACE
     [Phrase(words='one two,', pause='clause'), Phrase(words='three', pause='none'),
@@ -84,7 +87,7 @@ def cut_phrase(phrase: Phrase, most_symbols: int) -> list[Phrase]:
 
 
 def _middle(words: Sequence[_Word]) -> int:
-    """How many words the first half takes."""
+    """Return the number of words in the first half."""
     ends = [0]
     for word in words:
         ends.append(ends[-1] + len(word.text) + 1)
@@ -95,17 +98,17 @@ def _middle(words: Sequence[_Word]) -> int:
 
 
 def _cut_word(phrase: Phrase, most_symbols: int) -> list[Phrase]:
-    """Parts of something that has no space in it; no word of any language."""
+    """Return the parts of a phrase that has no space to be cut at."""
     symbols = ["{" + symbol[1:] + "}" if len(symbol) > 1 else symbol for symbol in symbols_of(phrase.words)]
     parts = ["".join(symbols[first : first + most_symbols]) for first in range(0, len(symbols), most_symbols)]
     return [Phrase(part, "none") for part in parts[:-1]] + [Phrase(parts[-1], phrase.pause)]
 
 
 def _words_of(text: str) -> list[_Word]:
-    """The words of a text, each with its marks and the pause that they ask for."""
+    """Return the words of a text, each with its marks and the pause that they ask for."""
     words = WORD.findall(text)
     letters = "".join(word for word in words if "{" not in word)
-    capitals = letters != letters.lower()  # where there are any, a sentence begins with one
+    capitals = letters != letters.lower()  # then a sentence begins with a capital
     followers = [*words[1:], ""]
     return [_Word(word, _pause_after(word, after, capitals)) for word, after in zip(words, followers, strict=False)]
 
@@ -120,15 +123,17 @@ def _pause_after(word: str, follower: str, capitals: bool) -> Pause:
         return "clause"
     if mark == "." and SHORT.fullmatch(bare.lstrip(OPENING)):
         return "none"
-    goes_on = capitals and follower.lstrip(OPENING)[:1].islower()  # Stop! he cried; well... no
+    # A number that begins a sentence has no capital: "No. five people came."
+    is_number = mark == "." and re.split(r"\W", follower.lstrip(OPENING))[0] in NUMBER_WORDS
+    goes_on = capitals and follower.lstrip(OPENING)[:1].islower() and not is_number  # Stop! he cried; well... no
     return "clause" if goes_on else "sentence"
 
 
-def _without_untaught_marks(word: str, alphabet: Collection[str]) -> str:
-    untaught = "".join(mark for mark in MARKS + OPENING + CLOSING if mark not in alphabet)
-    return word.strip(untaught)
+def _without_unknown_marks(word: str, alphabet: Collection[str]) -> str:
+    unknown = "".join(mark for mark in MARKS + OPENING + CLOSING if mark not in alphabet)
+    return word.strip(unknown)
 
 
 def _is_spoken(word: str) -> bool:
-    """Whether a word has a letter or a phoneme; marks alone have no sound."""
+    """Return whether a word has a letter or a phoneme, and not marks alone."""
     return any(symbol[-1].isalnum() for symbol in symbols_of(word))

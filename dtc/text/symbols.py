@@ -12,9 +12,31 @@ from dtc.errors import InputError
 # The CMU pronouncing dictionary's phonemes; vowels carry a stress digit or none.
 _VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 _CONSONANTS = (
-    "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG", "P", "R", "S", "SH", "T", "TH", "V", "W", "Y",
-    "Z", "ZH",
-)  # fmt: skip
+    "B",
+    "CH",
+    "D",
+    "DH",
+    "F",
+    "G",
+    "HH",
+    "JH",
+    "K",
+    "L",
+    "M",
+    "N",
+    "NG",
+    "P",
+    "R",
+    "S",
+    "SH",
+    "T",
+    "TH",
+    "V",
+    "W",
+    "Y",
+    "Z",
+    "ZH",
+)
 ARPABET = tuple(sorted([*_CONSONANTS, *(vowel + stress for vowel in _VOWELS for stress in ("", "0", "1", "2"))]))
 
 PADDING = "_"
@@ -24,17 +46,17 @@ ID_OF = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 
 
 class TextConfig(Section):
-    """How spoken text becomes symbols."""
+    """Configure how a text becomes symbols."""
 
     symbols: Literal["nvidia"]  # the 148 symbols of NVIDIA/tacotron2
     normaliser: Literal["english", "none"]  # how written text becomes spoken words; none: it is spoken as it stands
 
 
 def symbols_of(text: str) -> list[str]:
-    """The text as the model reads it: lower-case characters, single spaces, none at the ends; phonemes from braces.
+    """Return a text as the model reads it: lower-case characters, single spaces, phonemes from braces.
 
-    May hold symbols that no table knows. Phonemes are joined directly: a pause between words in braces is a space
-    outside them.
+    The result can hold symbols that are not in the table. Phonemes of two pairs of braces are joined directly; write a
+    space between the braces where two words meet.
 
     >>> symbols_of("Say {HH AY1}!")
     ['s', 'a', 'y', ' ', '@HH', '@AY1', '!']
@@ -49,24 +71,24 @@ def symbols_of(text: str) -> list[str]:
 
 
 def unknown_symbols(text: str, alphabet: Iterable[str]) -> list[str]:
-    """Symbols of a text that `alphabet` lacks, each once, in order of appearance."""
+    """Return the symbols of a text that are not in `alphabet`, each once, in order of appearance."""
     known = set(alphabet)
     return [symbol for symbol in dict.fromkeys(symbols_of(text)) if symbol not in known]
 
 
 def text_to_ids(text: str, where: str = "text") -> list[int]:
-    """Symbol ids of a spoken text. Raises InputError, naming `where`, for unknown symbols and for empty text."""
+    """Return the symbol ids of a spoken text. Raises InputError at `where` for unknown symbols and for empty text."""
     symbols = symbols_of(text)
     if not symbols:
         raise InputError(where, "empty text", "words to speak")
-    # `_` is the padding: a text that holds it would read as shorter than it is.
+    # `_` is the padding: a text that held it would seem shorter than it is.
     if unknown := unknown_symbols(text, SYMBOLS[1:]):
         raise _unknown(where, unknown)
     return [ID_OF[symbol] for symbol in symbols]
 
 
 def _unknown(where: str, unknown: list[str]) -> InputError:
-    """The error for symbols that no table knows."""
+    """Return the error for symbols that are not in the table."""
     phonemes = [symbol[1:] for symbol in unknown if len(symbol) > 1]
     if phonemes:
         shown = " ".join(map(repr, phonemes))
@@ -78,7 +100,7 @@ def _unknown(where: str, unknown: list[str]) -> InputError:
 
 
 def words_of(text: str) -> str:
-    """The bare words of a spoken text, as a recogniser writes them: lower case, no punctuation but apostrophes.
+    """Return the words of a spoken text as a recogniser writes them: lower case, no punctuation but apostrophes.
 
     >>> words_of("On the twenty-seventh, Mister Day's clock struck.")
     "on the twenty seventh mister day's clock struck"

@@ -11,7 +11,7 @@ from dtc.text import normalise
 from dtc.text.sentences import Phrase, cut_phrase, split_sentences
 from dtc.text.symbols import CHARACTERS, symbols_of
 
-LETTERS = " " + string.ascii_lowercase  # a voice that was taught no mark
+LETTERS = " " + string.ascii_lowercase  # a voice that was trained without marks
 
 
 def sentences(text: str) -> list[str]:
@@ -36,32 +36,50 @@ def sentences(text: str) -> list[str]:
         ("One. ... Two. !", ["One.", "... Two. !"]),
         ("Say {HH AY1 . T}. then {AH0}.", ["Say {HH AY1 . T}. then {AH0}."]),
         ("say {HH AY1}. {AH0}. go", ["say {HH AY1}.", "{AH0}.", "go"]),
+        ("I live on Main St. It is quiet.", ["I live on Main Street.", "It is quiet."]),
+        ("12 Elm St. New York is far.", ["twelve Elm Street New York is far."]),
+        ("He said no. 5 people laughed.", ["He said no.", "five people laughed."]),
+        ("It took 15s. Then he left.", ["It took fifteen seconds.", "Then he left."]),
+        ("She joined Apple Corp. He did not.", ["She joined Apple Corporation.", "He did not."]),
+        ("Mon., Nov. 5 was cold. He froze.", ["Monday, November five was cold.", "He froze."]),
+        ("See example.com. It helps.", ["See example dot com.", "It helps."]),
+        ("It is a claim.² Next, proof.", ["It is a claim.", "Next, proof."]),
+        ("It is 6'2\". Measure it.", ["It is six foot two.", "Measure it."]),
         ("Only one", ["Only one"]),
-        ("...", []), ("?! '", []), ("", []),
+        ("...", []),
+        ("?! '", []),
+        ("", []),
     ],
-)  # fmt: skip
+)
 def test_sentences(text: str, expected: list[str]) -> None:
     assert sentences(text) == expected
 
 
-def test_names_that_nobody_normalised() -> None:
+def test_titles_in_a_text_that_is_not_normalised() -> None:
     """`text.normaliser: none` leaves Mr. as it stands."""
     assert [phrase.words for phrase in split_sentences("MR. Hill met (Gen. Lee). He left.", CHARACTERS)] == [
-        "MR. Hill met (Gen. Lee).", "He left.",
-    ]  # fmt: skip
+        "MR. Hill met (Gen. Lee).",
+        "He left.",
+    ]
 
 
 def test_pauses_are_those_of_the_marks() -> None:
     assert split_sentences("One, two (three) four. Stop! he said. A. B. end", LETTERS) == [
-        Phrase("One", "clause"), Phrase("two three", "clause"), Phrase("four", "sentence"),
-        Phrase("Stop", "clause"), Phrase("he said", "sentence"), Phrase("A B end", "sentence"),
-    ]  # fmt: skip
+        Phrase("One", "clause"),
+        Phrase("two three", "clause"),
+        Phrase("four", "sentence"),
+        Phrase("Stop", "clause"),
+        Phrase("he said", "sentence"),
+        Phrase("A B end", "sentence"),
+    ]
 
 
-def test_a_mark_that_was_taught_stays_inside_its_phrase() -> None:
+def test_a_mark_of_the_alphabet_stays_inside_its_phrase() -> None:
     assert split_sentences("One, two. Three; four", LETTERS + ",.") == [
-        Phrase("One, two.", "sentence"), Phrase("Three", "clause"), Phrase("four", "sentence"),
-    ]  # fmt: skip
+        Phrase("One, two.", "sentence"),
+        Phrase("Three", "clause"),
+        Phrase("four", "sentence"),
+    ]
 
 
 def test_a_phrase_that_fits_is_left_alone() -> None:

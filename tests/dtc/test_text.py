@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dtc.text import spoken_words
+from dtc.text import html_entities, spoken_words
 from dtc.text.numbers_in_words import cardinal, fraction_in_words, ordinal_in_words, pairs_in_words, roman_value
 from dtc.text.symbols import TextConfig
 
@@ -22,6 +22,18 @@ ENGINE = inflect.engine()
 def test_spoken_words(normaliser, spoken):
     config = TextConfig(symbols="nvidia", normaliser=normaliser)
     assert spoken_words("Mr. Hill's\t21  “cafés”\n", config) == spoken
+
+
+@pytest.mark.parametrize(
+    ("text", "entities"),
+    [
+        ("don&#39;t &amp; won&#39;t", ["&#39;", "&amp;"]),
+        ("&#x27;&nbsp;&eacute;", ["&#x27;", "&nbsp;", "&eacute;"]),
+        ("Smith & Co; AT&T; &unknown;", []),
+    ],
+)
+def test_html_entities(text, entities):
+    assert html_entities(text) == entities
 
 
 def test_cardinals_and_ordinals_are_inflects():
@@ -57,13 +69,20 @@ def test_pairs(number, words):
 
 @pytest.mark.parametrize(
     ("numerator", "denominator", "words"),
-    [(1, 2, "one half"), (3, 2, "three halves"), (1, 4, "one quarter"), (2, 3, "two thirds"), (7, 32, "seven thirty-seconds")],
-)  # fmt: skip
+    [
+        (1, 2, "one half"),
+        (3, 2, "three halves"),
+        (1, 4, "one quarter"),
+        (2, 3, "two thirds"),
+        (7, 32, "seven thirty-seconds"),
+    ],
+)
 def test_fractions(numerator, denominator, words):
     assert fraction_in_words(numerator, denominator) == words
 
 
 def test_roman_numerals():
+    assert [roman_value(numeral) for numeral in ("XL", "XC", "CD", "MCMXCIV")] == [40, 90, 400, 1994]
     numerals = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX"
     assert [roman_value(numeral) for numeral in numerals.split()] == list(range(1, 21))
 
