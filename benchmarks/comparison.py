@@ -43,6 +43,7 @@ from dtc.text.symbols import text_to_ids, words_of
 from dtc.training.logbook import CURVE, Logbook, read_curve
 from dtc.training.loop import train
 from dtc.vocoder.base import Vocoder, load_vocoder
+from pipeline.batching import Batching
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
 from pipeline.shards import read_index
@@ -188,8 +189,9 @@ def measure(name: str, seed: int) -> None:
     index, training = read_index(paths.FEATURES), params.training.acoustic
     vocoder, vocoder_card = load_vocoder(paths.VOCODER, torch.device("cpu"))
     size = (training.batch_size, training.batch_frames)
-    shuffled = ShardLoader(paths.FEATURES, "train", *size, seed=training.seed)
-    validation, test = ShardLoader(paths.FEATURES, "validation", *size), ShardLoader(paths.FEATURES, "test", 1)
+    shuffled = ShardLoader(paths.FEATURES, "train", Batching(*size, seed=training.seed))
+    validation = ShardLoader(paths.FEATURES, "validation", Batching(*size))
+    test = ShardLoader(paths.FEATURES, "test", Batching(1))
     clips = [test.read(place) for place in test.places]
     listener = Listener(clips, vocoder, find_grammar("numbers"), index.audio.sampling_rate)
     seed_all(training.seed, "weights")

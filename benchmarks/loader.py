@@ -27,10 +27,12 @@ from dtc.acoustic.base import build_acoustic
 from dtc.audio import AudioConfig
 from dtc.batch import Batch
 from dtc.training.optim import build_optimizer
+from pipeline.batching import Batching
 from pipeline.features import Features
 from pipeline.loader import ShardLoader
 from pipeline.manifest import ManifestRow
-from pipeline.shards import ShardIndex, build_shard, read_index, write_index, write_places
+from pipeline.shard_writer import build_shard, write_places
+from pipeline.shards import ShardIndex, read_index, write_index
 from stages.params import load_params
 
 ROOT = Path(__file__).parents[1]
@@ -38,10 +40,11 @@ SMOKE = ROOT / "stages/presets/smoke.yaml"
 # Not ru_maxrss, which a process inherits from the one that starts it.
 EPOCH = """
 import sys
+from pipeline.batching import Batching
 from pipeline.loader import ShardLoader
 peak_mb = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 print(peak_mb())
-for _ in ShardLoader(sys.argv[1], "train", batch_size=16, seed=1, workers=2):
+for _ in ShardLoader(sys.argv[1], "train", Batching(16, seed=1), workers=2):
     pass
 print(peak_mb())
 """
@@ -67,7 +70,7 @@ def main() -> None:
 
 def measure(features: Path, batch_size: int | None, batch_frames: int | None) -> Iterator[dict[str, object]]:
     """A row for each number of workers."""
-    loader = ShardLoader(features, "train", batch_size, batch_frames, seed=1)
+    loader = ShardLoader(features, "train", Batching(batch_size, batch_frames, seed=1))
     steps_per_s = training_rate(features, list(islice(loader.epoch(0), TRAINING_STEPS + 1)))
     for workers in (0, 1, 2):
         loader.workers = workers

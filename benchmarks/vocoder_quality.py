@@ -45,6 +45,7 @@ from dtc.vocoder.base import build_vocoder
 from dtc.vocoder.configs import GriffinLimConfig
 from dtc.vocoder.griffin_lim import GriffinLim
 from dtc.vocoder.mel_fitting import fit_mel
+from pipeline.batching import Batching
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
 from pipeline.shards import INDEX, read_index
@@ -111,7 +112,7 @@ def measure(name: str) -> None:
         "cpu_minutes": float(spent.read_text()) / 60,
         "parameters": sum(value.numel() for value in vocoder.parameters()),
     }  # fmt: skip
-    test = ShardLoader(paths.FEATURES, "test", 1)
+    test = ShardLoader(paths.FEATURES, "test", Batching(1))
     clips = [test.read(place) for place in test.places]
     facts["heard"] = [listen(vocoder, clips, params, iterations) for iterations in (0, params.evaluate.fit_iterations)]
     (run / "results.json").write_text(json.dumps(facts, indent=2) + "\n")

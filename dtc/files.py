@@ -37,6 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock, holder = (folder.with_name(f".{folder.name}.{kind}") for kind in ("lock", "holder"))
+    lock.touch()  # raises OSError where no file can be made; FileLock would take that for a lock that is held
     try:
         with FileLock(lock, timeout=0):
             holder.write_text(json.dumps(_this_process()), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which clips make which batch: a function of (seed, epoch, world size), so nothing to save and anything to resume.
+"""The clips of each batch, as a function of seed, epoch and number of ranks: nothing is saved to resume a run.
 
 A step is one batch for every rank. It is cut from clips of similar length, so no rank waits for another's long clips.
 Every rank has the same number of batches, the same in every epoch; every clip is in exactly one of them.
@@ -8,15 +8,49 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from dtc.errors import InputError
 
-# Clips of similar length share a batch: sorted within this many batches' worth, so that the order stays random.
+# Clips of similar length share a batch. They are sorted only within the clips of so many batches, as a shuffled order
+# must stay random.
 BATCHES_PER_BUCKET = 4
 
-Clips = Sequence[int]  # by their numbers in the index
+Clips = Sequence[int]  # their numbers in the index
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How the clips of a split are put together to batches: by their number, or by their frames.
+
+    Args:
+        batch_size: clips in a batch of one rank; or None, and
+        batch_frames: at most so many frames in a padded batch, (frames of the longest clip) × (clips).
+        seed: of the order; None: the clips are not shuffled.
+        rank: which rank's batches; all ranks together see every clip once an epoch.
+        world_size: number of ranks.
+    """
+
+    batch_size: int | None
+    batch_frames: int | None = None
+    seed: int | None = None
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        size, frames = self.batch_size, self.batch_frames
+        if (size is None) == (frames is None) or (size or frames or 0) < 1:
+            raise ValueError(f"batch_size {size} and batch_frames {frames}, expected one of them, positive")
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank {self.rank} of {self.world_size}")
+
+    def identity(self) -> dict[str, int | str]:
+        """Return what decides the order of the clips, for the saved position of a run."""
+        batches = f"{self.batch_size} clips" if self.batch_size else f"{self.batch_frames} frames"
+        seed = "none" if self.seed is None else self.seed
+        return {"seed": seed, "batches": batches, "world_size": self.world_size}
 
 
 class _Bucket(NamedTuple):
@@ -25,32 +59,26 @@ class _Bucket(NamedTuple):
 
 
 class Order:
-    """Order of the clips `ids`, of `frames` each.
+    """The order of the clips `ids` of a split, whose lengths are `frames`."""
 
-    Batches hold `batch_size` clips, or as many as make (frames of the longest) × (clips) at most `batch_frames`.
-    """
-
-    def __init__(
-        self, ids: Sequence[str], frames: Sequence[int], split: str, batch_size: int | None, batch_frames: int | None,
-        seed: int | None, world_size: int,
-    ) -> None:  # fmt: skip
-        self._ids, self._frames, self._split, self._seed = ids, frames, split, seed
-        self._world_size = world_size
-        self._step_clips = (batch_size or 0) * world_size
-        self._buckets = self._fixed_buckets(batch_frames) if batch_frames else []
+    def __init__(self, ids: Sequence[str], frames: Sequence[int], split: str, batching: Batching) -> None:
+        self._ids, self._frames, self._split, self._seed = ids, frames, split, batching.seed
+        self._world_size = batching.world_size
+        self._step_clips = (batching.batch_size or 0) * batching.world_size
+        self._buckets = self._fixed_buckets(batching.batch_frames) if batching.batch_frames else []
         self.steps_per_epoch = (
             sum(bucket.steps for bucket in self._buckets)
-            if batch_frames
-            else len(_cut(range(len(ids)), self._step_clips, world_size))
+            if batching.batch_frames
+            else len(_cut(range(len(ids)), self._step_clips, self._world_size))
         )
 
     def batches(self, epoch: int, rank: int) -> list[Clips]:
-        """The batches of a rank."""
+        """Return the clips of each batch of a rank in an epoch."""
         steps = self._steps_by_frames(epoch) if self._buckets else self._steps_by_count(epoch)
         return [_divide(step, self._world_size)[rank] for step in steps]
 
     def _steps_by_count(self, epoch: int) -> list[Clips]:
-        """Buckets are drawn anew each epoch. Without a seed the order is the shards'."""
+        """Return the steps of an epoch: cut from new random buckets with a seed, else in the order of the shards."""
         everyone = range(len(self._ids))
         if self._seed is None:
             return _cut(everyone, self._step_clips, self._world_size)
@@ -63,9 +91,10 @@ class Order:
         return sorted(steps, key=lambda step: self._draw(epoch, "batch", self._ids[step[0]]))
 
     def _steps_by_frames(self, epoch: int) -> list[Clips]:
-        """Clips are shuffled within their buckets, then the steps among one another. Without a seed the longest first.
+        """Return the steps of an epoch: with a seed, clips are shuffled within their buckets, then the steps.
 
-        So are they in the first epoch's first step: what does not fit into memory shows at once, not after an hour.
+        Without a seed the longest clips come first. They are in the first step of the first epoch in any case: a batch
+        that does not fit into memory fails at once, and not after an hour.
         """
         if self._seed is None:
             return [step for clips, steps in self._buckets for step in _divide(clips, steps)]
@@ -81,11 +110,12 @@ class Order:
         )
 
     def _fixed_buckets(self, batch_frames: int) -> list[_Bucket]:
-        """Neighbours by length, at least BATCHES_PER_BUCKET batches' worth; the same in every epoch.
+        """Return buckets of clips of similar length for at least BATCHES_PER_BUCKET batches, the same in every epoch.
 
-        Cutting shuffled clips at a budget would make now more batches, now fewer, and the length of the training would
-        not be known. Here each bucket is cut by its longest clip, whatever the order within. From the longest down, so
-        that a rest is of the shortest clips, of which a batch holds many: too short for a bucket, it joins the last.
+        Cutting shuffled clips at a budget of frames would give a different number of batches in each epoch, and the
+        length of the training would not be known. Here each bucket is cut by its longest clip, whatever the order
+        within. The longest clips come first, so that the rest is of the shortest, of which a batch holds many; a rest
+        that is too short for a bucket joins the last one.
         """
         rest = sorted(range(len(self._ids)), key=self._length, reverse=True)
         buckets: list[list[int]] = []
@@ -103,7 +133,7 @@ class Order:
     def _bucket(self, clips: list[int], batch_frames: int) -> _Bucket:
         longest = self._frames[clips[0]]
         steps = -(-len(clips) // (batch_frames // longest * self._world_size))
-        # Batches of two clips or more always share out; batches of one do only where the ranks divide them.
+        # Batches of two or more clips can always be divided among the ranks; batches of one clip not always.
         if len(clips) < steps * self._world_size:
             found = f"{len(clips)} clips of up to {longest} frames for {self._world_size} ranks, one at a time"
             raise InputError(
@@ -119,7 +149,7 @@ class Order:
         return self._frames[clip], self._ids[clip]
 
     def _shuffled(self, epoch: int, clips: Clips) -> list[int]:
-        """Sorted by hashes: the same on every machine and version."""
+        """Return the clips sorted by hashes: the same order on every machine and with every version of Python."""
         return sorted(clips, key=lambda clip: self._draw(epoch, self._ids[clip]))
 
     def _draw(self, *parts: object) -> bytes:
@@ -127,7 +157,7 @@ class Order:
 
 
 def _cut(clips: Clips, size: int, least: int) -> list[Clips]:
-    """Pieces of `size`, the last smaller; fewer than `least` join the piece before."""
+    """Cut into pieces of `size`, the last one smaller; fewer than `least` clips join the piece before."""
     edges = [*range(0, len(clips), size), len(clips)]
     if len(edges) > 2 and edges[-1] - edges[-2] < least:
         del edges[-2]
@@ -135,6 +165,6 @@ def _cut(clips: Clips, size: int, least: int) -> list[Clips]:
 
 
 def _divide(clips: Clips, parts: int) -> list[Clips]:
-    """Neighbouring pieces whose sizes differ by at most one."""
+    """Cut into pieces whose sizes differ by at most one."""
     edges = [len(clips) * part // parts for part in range(parts + 1)]
     return [clips[first:end] for first, end in pairwise(edges)]

@@ -1,6 +1,6 @@
-"""Shards → the formats of `dtc convert`: tensors, arrays, or a folder of WAVs. Equal clips give equal bytes.
+"""Writing clips in the formats of `dtc convert`: tensors, arrays, or a folder of WAVs. Equal clips give equal bytes.
 
-Clip by clip: what is converted may be larger than the memory.
+Clips are written one by one, as all together may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from dtc.provenance import md5_of
 from pipeline.features import Features
-from pipeline.npy import to_npy
-from pipeline.shards import ShardIndex
-from pipeline.split import Split
-from pipeline.tensor_mel_files import CLIPS_JSON, ClipFacts, SetFacts, members_of, parse_facts
+from pipeline.shard_writer import to_npy
+from pipeline.tensor_mel_files import CLIPS_JSON, SetClip, SetFacts, members_of, parse_facts
 
 WAVS, METADATA = "wavs", "metadata.csv"
 
@@ -33,16 +31,8 @@ Sums = dict[str, str]  # file name → MD5
 Writer = Callable[[Iterable[Features], SetFacts, Path], Sums]  # of one split, into a folder
 
 
-def set_facts_of(index: ShardIndex, split: Split) -> SetFacts:
-    """What a converted file says of the features that it comes from."""
-    return SetFacts(
-        split=split, corpus=index.corpus, corpus_md5=index.corpus_md5, recording=index.recording, audio=index.audio,
-        text=index.text,
-    )  # fmt: skip
-
-
 def write_tensors(clips: Iterable[Features], facts: SetFacts, folder: Path) -> str:
-    """Write the .pt of a split; its name."""
+    """Write the .pt of a split; return its name."""
     file = folder / f"{facts.split}.pt"
     mel, wave = _Flat(folder / "mel.part", torch.float32), _Flat(folder / "wave.part", torch.int16)
     rows = []
@@ -51,10 +41,14 @@ def write_tensors(clips: Iterable[Features], facts: SetFacts, folder: Path) -> s
         mel.append(features.mel)
         wave.append(features.wave)
     tree = {
-        **facts.model_dump(mode="json"), "clips": rows, "mel_first": torch.tensor(mel.first),
-        "wave_first": torch.tensor(wave.first), "mel": mel.mapped(), "wave": wave.mapped(),
-    }  # fmt: skip
-    with file.open("wb") as stream:  # opened here: given a path, torch puts its last part into the file
+        **facts.model_dump(mode="json"),
+        "clips": rows,
+        "mel_first": torch.tensor(mel.first),
+        "wave_first": torch.tensor(wave.first),
+        "mel": mel.mapped(),
+        "wave": wave.mapped(),
+    }
+    with file.open("wb") as stream:  # given a path instead, torch would write its last part into the file
         torch.save(_share_texts(tree, {}), stream)
     mel.path.unlink()
     wave.path.unlink()
@@ -62,27 +56,27 @@ def write_tensors(clips: Iterable[Features], facts: SetFacts, folder: Path) -> s
 
 
 class _Flat:
-    """Values of many clips, one behind the other, in a file that is mapped into memory rather than held there."""
+    """The values of many clips, one behind the other, in a file that is mapped into memory."""
 
     def __init__(self, path: Path, dtype: torch.dtype) -> None:
         self.path, self.dtype, self.first = path, dtype, [0]
         self._file = path.open("wb")
 
     def append(self, values: np.ndarray) -> None:
-        """Put an array's values behind the others, the last axis fastest."""
+        """Append the values of an array, in C order."""
         self._file.write(values.tobytes())
         self.first.append(self.first[-1] + values.size)
 
     def mapped(self) -> Tensor:
-        """All of them; there can be no more."""
+        """Return all values; no more can be appended."""
         self._file.close()
         return torch.from_file(str(self.path), shared=False, size=self.first[-1], dtype=self.dtype)
 
 
 def _share_texts(tree: Any, known: dict[str, str]) -> Any:
-    """The same tree, in which equal texts are one object.
+    """Return the same tree, in which equal texts are one object.
 
-    A pickle writes a text again where it is another object, so the bytes would depend on which of them are one.
+    A pickle writes a text again where it is another object, so that the bytes would depend on the objects' identity.
     """
     if isinstance(tree, str):
         return known.setdefault(tree, tree)
@@ -92,7 +86,7 @@ def _share_texts(tree: Any, known: dict[str, str]) -> Any:
 
 
 def write_arrays(clips: Iterable[Features], facts: SetFacts, folder: Path) -> str:
-    """Write the .npz of a split; its name."""
+    """Write the .npz of a split; return its name."""
     file, rows = folder / f"{facts.split}.npz", []
     with zipfile.ZipFile(file, "w") as archive:
         for features in clips:
@@ -106,7 +100,7 @@ def write_arrays(clips: Iterable[Features], facts: SetFacts, folder: Path) -> st
 
 
 def _plain_member(name: str) -> zipfile.ZipInfo:
-    """A header that says nothing of the time and the system, and compresses nothing."""
+    """Return the header of an uncompressed member, without the time and the system."""
     member = zipfile.ZipInfo(name)  # the constructor's date is 1980-01-01
     member.create_system, member.external_attr = 3, 0o644 << 16
     return member
@@ -115,14 +109,18 @@ def _plain_member(name: str) -> zipfile.ZipInfo:
 def _clip_facts(features: Features) -> dict[str, Any]:
     row = features.row
     tree = {
-        "id": row.id, "raw_text": row.raw_text, "spoken_text": row.spoken_text, "source_md5": row.md5,
-        "frames": features.mel.shape[1], "samples": len(features.wave),
-    }  # fmt: skip
-    return parse_facts(tree, ClipFacts, f"{row.member}:{row.id}").model_dump(mode="json")
+        "id": row.id,
+        "raw_text": row.raw_text,
+        "spoken_text": row.spoken_text,
+        "source_md5": row.md5,
+        "frames": features.mel.shape[1],
+        "samples": len(features.wave),
+    }
+    return parse_facts(tree, SetClip, f"{row.member}:{row.id}").model_dump(mode="json")
 
 
 def write_wavs(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums:
-    """Write a split's WAVs and the list of its ids, and go on with metadata.csv: in the end, an LJSpeech folder."""
+    """Write the WAVs of a split and the list of its ids, and append to metadata.csv, as in a folder of LJ Speech."""
     (folder / WAVS).mkdir(exist_ok=True)
     sums, ids = Sums(), list[str]()
     with (folder / METADATA).open("a", encoding="utf-8", newline="\n") as metadata:
@@ -130,7 +128,7 @@ def write_wavs(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums
             clip, where = _clip_facts(features), f"{features.row.member}:{features.row.id}"
             metadata.write("|".join(_field(clip[key], where) for key in ("id", "raw_text", "spoken_text")) + "\n")
             name, content = f"{WAVS}/{_file_name(clip['id'], where)}.wav", _wav_bytes(features, facts.audio)
-            with (folder / name).open("xb") as file:  # x: no id twice, whatever the file system takes for the same
+            with (folder / name).open("xb") as file:  # x: fails where the file system takes two ids for the same name
                 file.write(content)
             sums[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
             ids.append(clip["id"])
@@ -139,7 +137,7 @@ def write_wavs(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums
 
 
 def _field(text: str, where: str) -> str:
-    """A text as it stands in metadata.csv, which has no quotes: one that would break the row is refused."""
+    """Return a text for metadata.csv. Raises InputError where it would break the row, as there are no quotes."""
     if "|" in text or "\n" in text or text.endswith("\r"):
         remedy = "convert to torch or numpy, or change it in the corpus"
         raise InputError(where, f"{text!r}", f"no | and no end of line in {METADATA}", remedy)

@@ -19,8 +19,9 @@ from typing import TypeVar
 import torch
 
 from dtc.errors import InputError, install_hint
-from pipeline.config import DistributedConfig as DistributedConfig
+from pipeline.config import DistributedConfig
 
+IN_PROCESS = DistributedConfig(engine="local", workers=0, ray_address=None)
 WAITING_PER_WORKER = 2  # jobs handed out and not yet fetched: one at work, one behind it
 RETRIES = 3  # of a Ray task whose worker died
 REMEDY = "run it again: what is finished is kept; fewer distributed.workers need less memory"

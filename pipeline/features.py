@@ -1,4 +1,4 @@
-"""Clips → features: the samples, the log-mel and, where asked for, the STFT magnitudes, all by `dtc.audio`."""
+"""Features of a clip: its samples, its log-mel and, where asked for, its STFT magnitudes, computed by `dtc.audio`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from torch import Tensor
 
 from dtc.audio import AudioConfig, from_int16, log_mel, mel_from_magnitude, stft_magnitude
 from dtc.errors import InputError
-from pipeline.config import FeaturesConfig as FeaturesConfig
-from pipeline.config import RecordingConfig
+from pipeline.config import FeaturesConfig, RecordingConfig
 from pipeline.manifest import ManifestRow
 from pipeline.recording import read_recording
 
 
 @dataclass(frozen=True)
 class Features:
-    """All that is kept of one clip."""
+    """One clip with its row in the manifest and its arrays, as a shard holds them."""
 
     row: ManifestRow
     wave: Int16[np.ndarray, " samples"]
@@ -36,7 +35,10 @@ class FeatureRecipe:
     features: FeaturesConfig
 
     def compute(self, row: ManifestRow, content: bytes) -> Features:
-        """Features of one clip from its file's bytes. Raises InputError where they are not those of the manifest."""
+        """Compute the features of one clip from its file's bytes.
+
+        Raises InputError where the bytes are not those that the manifest was made from.
+        """
         if (found := zlib.crc32(content)) != row.crc32:
             raise InputError(row.member, f"CRC-32 {found:08x}", f"{row.crc32:08x}", "run `dtc verify` again")
         wave = read_recording(content, row.member, self.recording, self.audio).samples
@@ -55,7 +57,7 @@ class FeatureRecipe:
 
 @dataclass
 class MelStatistics:
-    """Mean and deviation of each mel band over all frames, summed up in float64."""
+    """Sums over all frames, in float64, that give the mean and the deviation of each mel band."""
 
     frames: int
     sums: Float[np.ndarray, " mels"]
@@ -63,23 +65,23 @@ class MelStatistics:
 
     @classmethod
     def none(cls, n_mel_channels: int) -> MelStatistics:
-        """Of no frames."""
+        """Return the statistics of no frames."""
         return cls(0, np.zeros(n_mel_channels), np.zeros(n_mel_channels))
 
     def add(self, mel: Float[np.ndarray, "mels frames"]) -> None:
-        """Count a clip in."""
+        """Add the frames of a clip."""
         self.frames += mel.shape[1]
         self.sums += mel.sum(axis=1, dtype=np.float64)
         self.squares += np.square(mel, dtype=np.float64).sum(axis=1)
 
     def merge(self, other: MelStatistics) -> None:
-        """Count in what another has counted. Sums of floats depend on their order: merge in the order of the shards."""
+        """Add the sums of other frames. Sums of floats depend on their order: merge in the order of the shards."""
         self.frames += other.frames
         self.sums += other.sums
         self.squares += other.squares
 
     def mean_and_deviation(self) -> tuple[Float[np.ndarray, " mels"], Float[np.ndarray, " mels"]]:
-        """Of each band; a band that never changes gets deviation 1, so that dividing by it is harmless."""
+        """Return mean and deviation of each band; the deviation is 1 for a band that never changes, to divide by it."""
         mean = self.sums / self.frames
         deviation = np.sqrt(np.maximum(self.squares / self.frames - np.square(mean), 0.0))
         return mean, np.where(deviation > 1e-4, deviation, 1.0)

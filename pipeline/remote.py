@@ -1,98 +1,130 @@
-"""Features where they lie: a local folder, or one on a web server, of which a verified copy is kept.
+"""Folders of features where they are: on this disk, or at an address that fsspec opens, with a verified copy kept here.
 
-Nothing else that looks like an address is opened. Tar readers of the field take `pipe:COMMAND` for a location, which
-makes whoever writes a params file or an index run programs on the reader's machine; here every such scheme is refused.
+Only addresses of file stores are opened. Readers of tars often accept `pipe:COMMAND` as a location, with which whoever
+writes a params file or an index would run programs on the reader's machine; fsspec has schemes that do so, and chains
+of schemes (`simplecache::pipe:`). All of them are refused before fsspec sees them.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from filelock import FileLock
 
-from dtc.config import parse_section
-from dtc.errors import InputError
-from pipeline.corpora import CorpusConfig
-from pipeline.download import PATIENCE, Advance, Patience, Tell, fetch
-from pipeline.shards import CLIPS, INDEX, ShardIndex, read_index, verify_shards
-from pipeline.split import Split
+from dtc.errors import InputError, reason_of
+from dtc.provenance import md5_of
+from pipeline.shard_reader import FeatureFolder
+from pipeline.shards import CLIPS, INDEX, ShardIndex, parse_json, read_index, verify_file
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters or more: C:\ is a drive
-REMEDY = "check the address, the network and the room on the disk, and run it again"
+OPENED = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "memory")
+PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}  # those that fsspec needs
+WAITS_S = (1.0, 2.0, 4.0, 8.0)  # between the attempts to read a file
+TIMEOUT_S = 30.0  # of a connection, and of a server that sends nothing
+REMEDY = "check the address, the network and the free space of the disk, and run it again"
+
+Result = TypeVar("Result")
 
 
-def open_features(location: str | Path, split: Split) -> tuple[Path, ShardIndex]:
-    """The folder of features, mirrored where the location is a URL, and its index; the split's shards verified."""
+def open_features(location: str | Path) -> FeatureFolder:
+    """Open a folder of features: a path, or an address such as https://host/features or s3://bucket/features.
+
+    Raises InputError where there is no index, or the address is of a kind that is not opened.
+    """
     scheme = SCHEME.match(str(location))
     if scheme is None:
-        folder = Path(location)
-        index = read_index(folder)
-        verify_shards(folder, index, split)
-        return folder, index
-    if scheme[1].lower() not in ("http", "https"):
-        remedy = "a folder whose name has a colon is ./NAME"
-        raise InputError(location, f"{scheme[1]}: is not opened", "a folder, or an http(s) address of one", remedy)
-    folder = mirror_features(str(location), default_cache(), split)
-    return folder, read_index(folder)
+        return FeatureFolder(Path(location), read_index(Path(location)))
+    if scheme[1].lower() not in OPENED or "::" in str(location):
+        expected = f"a folder, or an address that starts with one of {', '.join(OPENED)}"
+        remedy = "write a folder whose name has a colon as ./NAME"
+        raise InputError(location, f"addresses of {scheme[1]}: are not opened", expected, remedy)
+    return RemoteFeatures(str(location), default_cache())
 
 
 def default_cache() -> Path:
-    """Where mirrors are kept, for all projects of a user."""
+    """Return the folder in which copies of remote features are kept, for all projects of a user."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dtc/features"
 
 
-def mirror_features(
-    url: str, cache: Path, split: Split, advance: Advance = lambda done, total: None,
-    tell: Tell = lambda message: None, patience: Patience = PATIENCE,
-) -> Path:  # fmt: skip
-    """Folder in `cache`, named by the features' fingerprint, with index, places and the split's shards of a URL.
+class RemoteFeatures(FeatureFolder):
+    """A remote folder of features. Each file is fetched whole when it is first asked for, and kept if its MD5 is right.
 
-    What is there and right is kept, what was interrupted is gone on with. Several processes may ask at once: one
-    fetches. Raises InputError for what cannot be had, or is not what the index says.
+    The copies are in `cache`, in a folder named by the fingerprint of the features. Several processes may use it at
+    once: one fetches a file, the others wait for it.
     """
 
-    def get(name: str, folder: Path, md5: str | None) -> None:
-        _fetch_file(_address(url, name), folder / name, md5, advance, tell, patience)
+    def __init__(self, url: str, cache: Path) -> None:
+        self._url = url
+        where = _address(url, INDEX)
+        content: bytes = _attempted(where, lambda store, path: store.cat_file(path))
+        index = parse_json(content, ShardIndex, where, "publish features of this version of dtc there")
+        super().__init__(cache / index.fingerprint, index)
+        self._fetch(CLIPS, index.clips_md5)
 
-    cache.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="index-", dir=cache) as temporary:
-        incoming = Path(temporary)
-        get(INDEX, incoming, None)
-        index = _read_fetched_index(incoming, url)
-        folder = cache / index.fingerprint
-        with FileLock(cache / f"{index.fingerprint}.lock"):
-            get(CLIPS, folder, index.clips_md5)
-            for shard in index.shards:
-                if shard.split == split:
-                    get(shard.file, folder, shard.md5)
-            (incoming / INDEX).replace(folder / INDEX)  # last: a folder without an index is not read
-    return folder
+    def shard(self, file: str) -> Path:
+        """Return the path of a copy of the shard, fetched where it is not there, or not as the index says."""
+        return self._fetch(file, self._shards[file].md5)
 
-
-def _read_fetched_index(incoming: Path, url: str) -> ShardIndex:
-    """The index, whose shards' names are names, not paths. A fault is the server's: it is named by its address."""
-    try:
-        return read_index(incoming)
-    except InputError as error:
-        where = error.where.replace(str(incoming / INDEX), _address(url, INDEX))
-        raise InputError(where, error.found, error.expected, "publish features of this version of dtc there") from None
+    def _fetch(self, name: str, md5: str) -> Path:
+        path, url = self.folder / name, _address(self._url, name)
+        part = path.with_name(f"{name}.part")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder.with_name(f"{self.folder.name}.lock")):
+            try:
+                verify_file(path, md5, "", "")
+            except InputError:
+                _attempted(url, lambda store, remote: store.get_file(remote, str(part)))
+                if (found := md5_of(part)) != md5:
+                    part.unlink()
+                    raise InputError(url, f"MD5 {found}", md5, REMEDY) from None
+                part.replace(path)
+        return path
 
 
 def _address(url: str, name: str) -> str:
+    """Return the address of a file in the folder at `url`, which may have a query."""
     parts = urlsplit(url)
     return parts._replace(path=f"{parts.path.rstrip('/')}/{quote(name)}").geturl()
 
 
-def _fetch_file(url: str, target: Path, md5: str | None, advance: Advance, tell: Tell, patience: Patience) -> None:
-    """As a corpus's archive is fetched; but what is said of corpus.source would not help here."""
-    tree = {"name": "features", "source": url, "mirrors": (), "md5": md5, "sha256": None, "format": "auto"}
-    source = parse_section({**tree, "checksums": {}}, CorpusConfig, url)
-    part = target.with_name(f"{target.name}.part")
+def _attempted(url: str, read: Callable[[Any, str], Result]) -> Result:
+    """Return what `read` returns for the file store of an address and the path in it; try again where it fails."""
+    store, path = _open_store(url)
+    for wait_s in (*WAITS_S, None):
+        try:
+            return read(store, path)
+        except FileNotFoundError:
+            raise InputError(url, "no such file", "a file of features", REMEDY) from None
+        except PermissionError as error:
+            raise InputError(url, f"may not be read ({reason_of(error)})", remedy=REMEDY) from None
+        except Exception as error:  # each of fsspec's file stores has errors of its own
+            if wait_s is None:
+                attempts = len(WAITS_S) + 1
+                raise InputError(url, f"{reason_of(error)} ({attempts} attempts)", "the file", REMEDY) from None
+            time.sleep(wait_s)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _open_store(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    options: dict[str, Any] = {}
+    scheme = urlsplit(url).scheme
+    if scheme in ("http", "https"):
+        import aiohttp
+
+        # By default aiohttp gives up after five minutes, however much has come, and ignores the system's proxies.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=TIMEOUT_S)
+        options["client_kwargs"] = {"timeout": timeout, "trust_env": True}
     try:
-        fetch(source, target, part, advance, tell, patience)
-    except InputError as error:
-        raise InputError(error.where, error.found, error.expected, REMEDY) from None
+        return fsspec.core.url_to_fs(url, **options)
+    except ImportError:
+        package = PACKAGES.get(scheme, "aiohttp")
+        found = f"needs the package {package}, which is not installed"
+        raise InputError(url, found, remedy=f"pip install {package}") from None

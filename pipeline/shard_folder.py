@@ -1,40 +1,55 @@
-"""A folder of shards in the making: it appears when all is there, and finished shards outlive a kill."""
+"""A folder of features that is being made: it appears when it is complete, and finished shards are kept until then."""
 
 from __future__ import annotations
 
-import shutil
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dtc.errors import plural
-from dtc.files import write_whole
+from dtc.errors import InputError, named, plural
+from dtc.files import files_of_others, remove_folder, replace_folder, settle_replacement
 from pipeline.features import MelStatistics
-from pipeline.shards import CLIPS, INDEX, ShardIndex, is_finished, read_facts, write_index, write_places
+from pipeline.part_folder import MOVE_AWAY, discard_part, part_of, start_part
+from pipeline.shard_writer import BuiltShard, is_finished, read_facts, write_places
+from pipeline.shards import CLIPS, INDEX, SHARD_NAME, ShardIndex, write_index
 
-MADE_FROM = "made_from.txt"  # the fingerprint of what half-done work was made from
+# The files of a folder of features; none.txt stands where no mels are predicted.
+OURS = re.compile(rf"{SHARD_NAME.strip('^$')}|{re.escape(INDEX)}|{re.escape(CLIPS)}|none\.txt")
 
 
 class Unfinished:
-    """Shards on their way to `folder`, in `part` beside it; emptied where they were made from something else."""
+    """The shards `files` on their way to `folder`. Shards that were made from something else are deleted.
+
+    Whatever is killed, at any point, the next run continues: the facts of the finished shards stay in the part folder
+    until `discard` is called, also when the shards themselves are in their place.
+
+    Raises InputError where the folder, or the part folder beside it, holds something that dtc did not write.
+    """
 
     def __init__(self, folder: Path, files: Sequence[str], made_from: str) -> None:
-        self.folder, self.files = folder, tuple(files)
-        self.part = part_of(folder)
-        note = self.part / MADE_FROM
-        if not note.is_file() or note.read_text(encoding="utf-8") != made_from:
-            shutil.rmtree(self.part, ignore_errors=True)
-            self.part.mkdir(parents=True)
-            write_whole(note, made_from)
+        self.folder, self.files, self.part = folder, tuple(files), part_of(folder)
+        settle_replacement(folder)
+        require_ours(self.folder)
+        self.shards = start_part(self.part, made_from)
+        if not self.shards.exists():  # a run was killed when its shards were in place, and before it called discard
+            if folder.exists():
+                folder.replace(self.shards)
+            else:
+                self.shards.mkdir()
+
+    def store(self, shard: BuiltShard) -> None:
+        """Keep a shard until all are finished."""
+        shard.store(self.shards, self.part)
 
     def finished(self) -> frozenset[str]:
-        """Shards that need not be made again."""
-        return frozenset(file for file in self.files if is_finished(self.part, file))
+        """Return the shards that need not be made again."""
+        return frozenset(file for file in self.files if is_finished(self.shards, self.part, file))
 
     @contextmanager
     def telling_how_to_go_on(self, stage: str) -> Iterator[None]:
-        """Has an interruption say what is kept."""
+        """Raise an interruption again with a message that says how many shards are kept."""
         try:
             yield
         except KeyboardInterrupt:
@@ -43,9 +58,9 @@ class Unfinished:
             raise KeyboardInterrupt(line) from None
 
     def summed_up(self, n_mel_channels: int) -> dict[str, Any]:
-        """What an index says of the shards, once all are there; the facts of one in memory at a time."""
+        """Return what the index says of all shards together; the facts of one are in memory at a time."""
         shards, alphabet, statistics = [], set[str](), MelStatistics.none(n_mel_channels)
-        clips_md5 = write_places(self.part, (read_facts(self.part, file) for file in self.files))
+        clips_md5 = write_places(self.shards, (read_facts(self.part, file) for file in self.files))
         for file in self.files:
             facts = read_facts(self.part, file)
             shards.append(facts.shard)
@@ -54,20 +69,40 @@ class Unfinished:
                 alphabet.update(facts.alphabet)
         mean, deviation = statistics.mean_and_deviation()
         return {
-            "clips_md5": clips_md5, "alphabet": tuple(sorted(alphabet)), "mel_mean": tuple(mean.tolist()),
-            "mel_deviation": tuple(deviation.tolist()), "shards": tuple(shards),
-        }  # fmt: skip
+            "clips_md5": clips_md5,
+            "alphabet": tuple(sorted(alphabet)),
+            "mel_mean": tuple(mean.tolist()),
+            "mel_deviation": tuple(deviation.tolist()),
+            "shards": tuple(shards),
+        }
 
-    def finish(self, index: ShardIndex) -> None:
-        """Put the whole in its place."""
-        write_index(self.part, index)
-        shutil.rmtree(self.folder, ignore_errors=True)  # may take long: until then all can be found again
-        for file in self.part.iterdir():
-            if file.name not in {*self.files, CLIPS, INDEX}:
-                file.unlink()
-        self.part.replace(self.folder)
+    def put_in_place(self, index: ShardIndex) -> None:
+        """Write the index, and replace the folder. Then note elsewhere that it is finished, and call `discard`."""
+        write_index(self.shards, index)
+        for path in self.shards.iterdir():
+            if path.name not in {*self.files, CLIPS, INDEX}:
+                path.unlink()  # what a worker that was killed had begun to write
+        require_ours(self.folder)
+        replace_folder(self.shards, self.folder)
+
+    def discard(self) -> None:
+        """Delete the part folder."""
+        discard_part(self.part)
 
 
-def part_of(folder: Path) -> Path:
-    """Where the shards of a folder grow."""
-    return folder.with_name(folder.name + ".part")
+def require_ours(folder: Path) -> None:
+    """Raise InputError where a folder of features holds something that dtc did not write, and would be replaced."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(folder, "is a link or a file", "a folder that dtc makes", MOVE_AWAY)
+    if others := files_of_others(folder, _is_ours):
+        raise InputError(folder, f"holds what dtc did not write ({named(others)})", "features", MOVE_AWAY)
+
+
+def remove_features(folder: Path) -> None:
+    """Delete a folder of features and the part folder beside it. Raises InputError where they hold anything else."""
+    discard_part(part_of(folder))
+    remove_folder(folder, _is_ours, MOVE_AWAY)
+
+
+def _is_ours(path: PurePosixPath) -> bool:
+    return OURS.fullmatch(str(path)) is not None

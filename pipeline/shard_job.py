@@ -1,23 +1,26 @@
-"""The feature stage's work, cut into shards: which clips make which shard, and how one is made."""
+"""The work of the feature stage, cut into shards: the clips of each shard, and what a worker does with them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from typing import ClassVar
 
 from dtc.errors import InputError
 from pipeline.archives import read_member_at, read_members
 from pipeline.features import FeatureRecipe, Features
 from pipeline.manifest import ManifestRow
-from pipeline.shards import BuiltShard, build_shard
+from pipeline.shard_folder import Unfinished
+from pipeline.shard_writer import BuiltShard, build_shard
 from pipeline.split import SPLITS, Split
 
 
 @dataclass(frozen=True)
 class ShardJob:
-    """Clips of one shard. Without content, who does the job reads it from the archive by its place."""
+    """The clips of one shard, with the bytes of their files, or None where the worker reads these by their place."""
 
     file: str
     split: Split
@@ -26,13 +29,21 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class ShardMaker:
-    """Does a job: features of its clips, and the shard of them."""
+    """Computes the features of a job's clips, and builds their shard."""
 
     archive: Path
     recipe: FeatureRecipe
+    computes: ClassVar[bool] = True  # False: the features are there already, and no other machine is needed
+
+    def clips(self, manifest: Iterable[ManifestRow], same_disk: bool) -> Iterator[tuple[ManifestRow, bytes | None]]:
+        """Yield the clips of the manifest: with their bytes where a worker could not read them in the archive."""
+        rows = iter(manifest)
+        first = list(islice(rows, 1))
+        in_place = same_disk and all(row.first_byte is not None for row in first)
+        return places_of(chain(first, rows)) if in_place else contents_of(self.archive, chain(first, rows))
 
     def build(self, job: ShardJob) -> BuiltShard:
-        """The shard, in memory."""
+        """Build the shard in memory."""
         return build_shard(job.file, job.split, self._features(job), self.recipe.audio.n_mel_channels)
 
     def _features(self, job: ShardJob) -> Iterator[Features]:
@@ -45,19 +56,19 @@ class ShardMaker:
 
 @dataclass(frozen=True)
 class ShardStorer:
-    """Does a job where the folder of the shards can be written."""
+    """Builds the shard of a job and stores it, where a worker can write the folder of the shards."""
 
     maker: ShardMaker
-    folder: Path
+    unfinished: Unfinished
 
     def __call__(self, job: ShardJob) -> int:
-        """Number of clips stored."""
-        self.maker.build(job).store(self.folder)
+        """Return the number of clips stored."""
+        self.unfinished.store(self.maker.build(job))
         return len(job.clips)
 
 
 def shard_files(splits: Iterable[Split], clips_per_shard: int) -> list[str]:
-    """Names of all shards of clips with these splits, in the index's order."""
+    """Return the names of all shards of clips with these splits, in the index's order."""
     clips = Counter(splits)
     return [_file(split, number) for split in SPLITS for number in range(-(-clips[split] // clips_per_shard))]
 
@@ -67,10 +78,12 @@ def _file(split: Split, number: int) -> str:
 
 
 def plan_jobs(
-    clips: Iterable[tuple[ManifestRow, bytes | None]], splits: Sequence[Split], clips_per_shard: int,
+    clips: Iterable[tuple[ManifestRow, bytes | None]],
+    splits: Sequence[Split],
+    clips_per_shard: int,
     finished: frozenset[str],
-) -> Iterator[ShardJob]:  # fmt: skip
-    """The jobs that are not finished, each as soon as its last clip has come: one unfilled shard a split in memory."""
+) -> Iterator[ShardJob]:
+    """Yield the unfinished jobs, each after its last clip: one incomplete shard of each split is in memory."""
     gathered: dict[Split, list[tuple[ManifestRow, bytes | None]]] = {split: [] for split in SPLITS}
     shards = Counter[Split]()
     for (row, content), split in zip(clips, splits, strict=True):
@@ -87,12 +100,12 @@ def plan_jobs(
 
 
 def places_of(manifest: Iterable[ManifestRow]) -> Iterator[tuple[ManifestRow, None]]:
-    """The clips without their bytes, for a plain tar, where whoever wants them can find them."""
+    """Yield the clips without their bytes: those of a plain tar, in which they can be read by their place."""
     return ((row, None) for row in manifest)
 
 
 def contents_of(archive: Path, manifest: Iterable[ManifestRow]) -> Iterator[tuple[ManifestRow, bytes]]:
-    """The clips with their bytes, read as a stream; both are in the archive's order.
+    """Yield the clips with their bytes, read as a stream; manifest and archive are in the same order.
 
     Raises InputError where the archive is not the one that the manifest was made from.
     """

@@ -1,46 +1,48 @@
-"""Features in WebDataset tars: `<id>.json`, `<id>.wave.npy`, `<id>.mel.npy`, `<id>.stft.npy`, and an index beside them.
+"""The format of a folder of features: WebDataset tars (shards), `index.json` and `clips.jsonl`.
 
-Equal input gives equal bytes, whoever computes them and when. `index.json` says what the shards are and how to know
-them; `clips.jsonl` says where in them each clip lies, so that a reader can take any clip in any order without reading
-the others.
+A shard holds `<id>.json`, `<id>.wave.npy` (int16), `<id>.mel.npy` (float32) and, where it was asked for,
+`<id>.stft.npy` (float16) of each of its clips. `index.json` lists the shards with their checksums and everything that
+all clips share. `clips.jsonl` gives the place of each clip in its shard, so that any clip can be read on its own.
+
+Equal clips give equal bytes, whatever the machine, the time and the number of workers.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import tarfile
-from collections.abc import Iterable, Iterator
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
-from dtc.audio import AudioConfig
-from dtc.config import Section, parse_section
+from dtc.audio_config import AudioConfig
+from dtc.config import AnySection, Section, parse_section
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, md5_of
-from dtc.text.symbols import TextConfig, symbols_of
-from pipeline.archives import plain_member
+from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig
 from pipeline.corpora import Md5
-from pipeline.features import Features, MelStatistics
-from pipeline.npy import to_npy
 from pipeline.split import Split
 
 INDEX, CLIPS = "index.json", "clips.jsonl"
-REMEDY = "run `dtc preprocess` or, for predicted mels, `dtc align` again"  # where nobody knows which they were
+REMEDY = "run `dtc preprocess` or, for predicted mels, `dtc align` again"  # where the index does not say which
+SETTLED_NS = 100_000_000  # a file may change once more within the resolution of its time stamp: younger ones are hashed
 
-# Nothing but a name: an index from elsewhere must not lead out of its folder.
-ShardName = Annotated[str, StringConstraints(pattern=r"^(train|validation|test)-\d{5,}\.tar$")]
+# Only a file name: an index from elsewhere must not lead out of its folder.
+SHARD_NAME = r"^(train|validation|test)-\d{5,}\.tar$"
+ShardName = Annotated[str, StringConstraints(pattern=SHARD_NAME)]
+FirstByte = Annotated[int, Field(ge=tarfile.BLOCKSIZE, lt=1 << 60)]  # a member lies behind its header
+Count = Annotated[int, Field(ge=0, lt=1 << 60)]
 
 
 class Shard(Section):
-    """One tar of the folder."""
+    """One shard, as index.json lists it."""
 
     file: ShardName
     split: Split
@@ -49,25 +51,38 @@ class Shard(Section):
     frames: int
 
 
-class ClipPlace(Section):
-    """Where a clip's members lie: name → (first byte, number of bytes)."""
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One clip, as clips.jsonl lists it: its shard, its length, and the place of each of its members in the shard."""
 
     id: str
     split: Split
     shard: ShardName
-    frames: int
-    members: dict[str, tuple[int, int]]
+    frames: Annotated[int, Field(ge=1, lt=1 << 60)]
+    members: dict[str, tuple[FirstByte, Count]]  # name → (first byte, number of bytes)
+
+
+_ENTRY = TypeAdapter(IndexEntry)
+
+
+class StoredText(Section):
+    """The content of `<id>.json`: what is stored of a clip beside its arrays."""
+
+    raw_text: str
+    spoken_text: str
+    n_samples: int
+    source_md5: Md5  # of the recording's file
 
 
 class PredictedBy(Section):
-    """Which model predicted the mels, teacher-forced, and from which features; fingerprints of both."""
+    """Fingerprints of the model that predicted the mels with teacher forcing, and of the features that it was given."""
 
     acoustic: str
     features: str
 
 
 class ShardIndex(Section):
-    """index.json: all that a reader must know before it opens a shard."""
+    """The content of index.json."""
 
     format: Literal[3] = 3
     corpus: str  # name
@@ -79,190 +94,99 @@ class ShardIndex(Section):
     alphabet: tuple[str, ...]  # symbols of the training texts
     mel_mean: tuple[float, ...]  # of each band over the training frames
     mel_deviation: tuple[float, ...]
-    predicted: PredictedBy | None = None  # null: each mel is that of the clip's own samples
+    predicted: PredictedBy | None = None  # null: each mel was computed from the clip's own samples
     shards: tuple[Shard, ...]
 
     @property
     def fingerprint(self) -> str:
-        """Identity of these features: the shards' checksums and everything said of them."""
+        """Identity of these features: a hash of the whole index, the shards' checksums included."""
         return fingerprint("features", self)
 
     @property
     def remedy(self) -> str:
-        """What makes these shards again."""
+        """The command that makes these shards again, for error messages."""
         return f"run `dtc {'align' if self.predicted else 'preprocess'}` again"
 
-
-class ShardFacts(Section):
-    """What the index says of one shard; kept beside a finished one until all are finished."""
-
-    shard: Shard
-    places: tuple[ClipPlace, ...]
-    alphabet: tuple[str, ...]
-    mel_frames: int
-    mel_sums: tuple[float, ...]
-    mel_squares: tuple[float, ...]
-
-    def statistics(self) -> MelStatistics:
-        """Of this shard's frames."""
-        return MelStatistics(self.mel_frames, np.array(self.mel_sums), np.array(self.mel_squares))
-
-
-@dataclass(frozen=True)
-class BuiltShard:
-    """A shard in memory."""
-
-    content: bytes
-    facts: ShardFacts
-
-    def store(self, folder: Path) -> None:
-        """Write the tar, then the facts: a tar without facts is not finished.
-
-        Not forced to the disk, since a shard's MD5 is checked before it is taken for finished. The process's number in
-        the sibling's name keeps a worker whose master was killed out of the way of the next run's.
-        """
-        for path, content in (
-            (folder / self.facts.shard.file, self.content),
-            (facts_path(folder, self.facts.shard.file), self.facts.model_dump_json().encode()),
-        ):
-            part = path.with_name(f"{path.name}.{os.getpid()}.part")
-            part.write_bytes(content)
-            part.replace(path)
-
-
-def facts_path(folder: Path, file: str) -> Path:
-    """Where the facts of a shard wait for the index."""
-    return folder / f"{file}.facts.json"
-
-
-def build_shard(file: str, split: Split, clips: Iterable[Features], n_mel_channels: int) -> BuiltShard:
-    """The tar of these clips and what is to be said of it."""
-    tar, places, alphabet, statistics = _Tar(), [], set[str](), MelStatistics.none(n_mel_channels)
-    for features in clips:
-        members = {name: tar.append(f"{features.row.id}.{name}", body) for name, body in _members(features).items()}
-        frames = features.mel.shape[1]
-        places.append(ClipPlace(id=features.row.id, split=split, shard=file, frames=frames, members=members))
-        statistics.add(features.mel)
-        alphabet.update(symbols_of(features.row.spoken_text))
-    content = tar.close()
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    shard = Shard(file=file, split=split, md5=md5, clips=len(places), frames=statistics.frames)
-    facts = ShardFacts(
-        shard=shard, places=tuple(places), alphabet=tuple(sorted(alphabet)), mel_frames=statistics.frames,
-        mel_sums=tuple(statistics.sums.tolist()), mel_squares=tuple(statistics.squares.tolist()),
-    )  # fmt: skip
-    return BuiltShard(content, facts)
-
-
-class _Tar:
-    """A tar in pieces, joined once: a growing stream would copy what is there again and again."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size_bytes = 0
-
-    def append(self, name: str, content: bytes) -> tuple[int, int]:
-        """Add a member; where its content lies: (first byte, number of bytes)."""
-        self._add(plain_member(name, len(content)).tobuf(tarfile.USTAR_FORMAT))
-        first_byte = self._size_bytes
-        self._add(content)
-        self._add(bytes(-len(content) % tarfile.BLOCKSIZE))
-        return first_byte, len(content)
-
-    def close(self) -> bytes:
-        """The whole, with its end marker: zeros up to a whole record, at least two blocks."""
-        least = 2 * tarfile.BLOCKSIZE
-        self._add(bytes(least + -(self._size_bytes + least) % tarfile.RECORDSIZE))
-        return b"".join(self._pieces)
-
-    def _add(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._size_bytes += len(piece)
-
-
-def _members(features: Features) -> dict[str, bytes]:
-    row = features.row
-    facts = {"raw_text": row.raw_text, "spoken_text": row.spoken_text, "n_samples": row.samples, "source_md5": row.md5}
-    members = {
-        "json": json.dumps(facts, sort_keys=True).encode(),
-        "wave.npy": to_npy(features.wave),
-        "mel.npy": to_npy(features.mel),
-    }
-    return members | ({"stft.npy": to_npy(features.stft)} if features.stft is not None else {})
-
-
-def is_finished(folder: Path, file: str) -> bool:
-    """Whether a shard and its facts are there as they were stored."""
-    try:
-        return md5_of(folder / file) == read_facts(folder, file).shard.md5
-    except (FileNotFoundError, InputError):
-        return False
-
-
-def read_facts(folder: Path, file: str) -> ShardFacts:
-    """The facts of a stored shard. Raises InputError where there are none."""
-    path = facts_path(folder, file)
-    return parse_section(_read_json(path), ShardFacts, str(path))
-
-
-def write_places(folder: Path, facts: Iterable[ShardFacts]) -> str:
-    """Write clips.jsonl, a line a clip, in the order of the shards; its MD5."""
-    with (folder / CLIPS).open("w", encoding="utf-8", newline="\n") as file:
-        for shard in facts:
-            file.writelines(json.dumps(place.model_dump(mode="json")) + "\n" for place in shard.places)
-    return md5_of(folder / CLIPS)
+    def of_split(self, split: Split) -> list[Shard]:
+        """Return the shards of a split, in the index's order."""
+        return [shard for shard in self.shards if shard.split == split]
 
 
 def write_index(folder: Path, index: ShardIndex) -> None:
-    """Write index.json, last: a folder without an index is not read."""
+    """Write index.json. It is written last, as a folder without an index is not read."""
     write_whole(folder / INDEX, json.dumps(index.model_dump(mode="json"), indent=2) + "\n")
 
 
 def read_index(folder: Path) -> ShardIndex:
-    """The index of a folder of shards. Raises InputError where there is none."""
-    tree = _read_json(folder / INDEX)
-    return parse_section(tree, ShardIndex, str(folder / INDEX))
+    """Read the index of a folder of features. Raises InputError where there is none."""
+    return read_section(folder / INDEX, ShardIndex)
 
 
-def read_places(folder: Path, index: ShardIndex, split: Split) -> Iterator[ClipPlace]:
-    """Where the clips of a split lie, in the shards' order. Raises InputError where the file is not the index's."""
-    path = folder / CLIPS
-    if not path.is_file():
-        raise InputError(path, "no such file", "the places of the clips", index.remedy)
-    if (found := md5_of(path)) != index.clips_md5:
-        raise InputError(path, f"MD5 {found}", index.clips_md5, "the file was changed; " + index.remedy)
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            where = f"{path}:{number}"
-            place = parse_section(_parse_json(line, where, index.remedy), ClipPlace, where)
-            if place.split == split:
-                yield place
-
-
-def verify_shards(folder: Path, index: ShardIndex, split: Split) -> None:
-    """Raise InputError where a shard of the split is missing or not the one that was written."""
-    for shard in index.shards:
-        path = folder / shard.file
-        if shard.split != split:
-            continue
-        if not path.is_file():
-            raise InputError(path, "no such file", "a shard of the index", index.remedy)
-        if (found := md5_of(path)) != shard.md5:
-            raise InputError(path, f"MD5 {found}", shard.md5, "the shard was changed; " + index.remedy)
-
-
-def _read_json(path: Path) -> Any:
+def read_section(path: Path, schema: type[AnySection]) -> AnySection:
+    """Read one of the JSON files of a folder of features. Raises InputError where it is missing or is not `schema`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(path, "no such file", "the index of the features", "run `dtc preprocess` first") from None
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"byte {error.start} is no UTF-8", remedy=REMEDY) from None
-    return _parse_json(text, str(path), REMEDY)
+    return parse_json(content, schema, str(path), REMEDY)
 
 
-def _parse_json(text: str, where: str, remedy: str) -> Any:
+def parse_json(content: bytes, schema: type[AnySection], where: str, remedy: str) -> AnySection:
+    """Return the section whose JSON is `content`. Raises InputError, with `where`, where it is none."""
     try:
-        return json.loads(text)
+        tree = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(where, f"not JSON ({error})", remedy=remedy) from None
+    return parse_section(tree, schema, where)
+
+
+def read_places(folder: Path, index: ShardIndex, split: Split) -> Iterator[IndexEntry]:
+    """Read the entries of a split's clips, in the order of the shards.
+
+    Raises InputError where clips.jsonl is missing, is not the one of the index, or has a line that is no entry.
+    """
+    path = folder / CLIPS
+    verify_file(path, index.clips_md5, "the places of the clips", index.remedy)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            entry = _parse_entry(line, f"{path}:{number}", index.remedy)
+            if entry.split == split:
+                yield entry
+
+
+def _parse_entry(line: bytes, where: str, remedy: str) -> IndexEntry:
+    try:
+        return _ENTRY.validate_json(line, strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"])) + ": " * bool(fault["loc"])
+        raise InputError(where, f"not the entry of a clip ({key}{fault['msg']})", remedy=remedy) from None
+
+
+def verify_shards(folder: Path, index: ShardIndex) -> None:
+    """Raise InputError where a shard of the index is missing or has other bytes than the index says."""
+    for shard in index.shards:
+        verify_file(folder / shard.file, shard.md5, "a shard of the index", index.remedy)
+
+
+_verified: dict[tuple[Path, str], tuple[int, int]] = {}  # path and MD5 → size and time of the file that was hashed
+_verifying = threading.Lock()
+
+
+def verify_file(path: Path, md5: str, what: str, remedy: str) -> None:
+    """Raise InputError where a file of features is missing or has another MD5.
+
+    A file is hashed once in a process, and again only where its size or its time of change is another one.
+    """
+    with _verifying:  # so that two threads do not hash the same file
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            raise InputError(path, "no such file", what, remedy) from None
+        key, found = (path.absolute(), md5), (status.st_size, status.st_mtime_ns)
+        if _verified.get(key) == found:
+            return
+        if (computed := md5_of(path)) != md5:
+            raise InputError(path, f"MD5 {computed}", md5, f"the file was changed; {remedy}")
+        if time.time_ns() - status.st_mtime_ns > SETTLED_NS:
+            _verified[key] = found

@@ -1,10 +1,10 @@
-"""The files that `dtc convert` writes for one split, of tensors (.pt) or of arrays (.npz): what they hold, and reading.
+"""The files that `dtc convert` writes for each split, of tensors (.pt) or of arrays (.npz), and reading them.
 
-Both say the same of themselves (`SetFacts`, and `ClipFacts` of each clip). A .pt holds the log-mels of all its clips in
-one flat tensor, their samples in another, and where in them each clip begins and the last one ends. An .npz holds two
-arrays a clip. Both are read clip by clip: a set may be larger than the memory.
+Both hold the same description (`SetFacts`, and a `SetClip` for each clip). A .pt holds the log-mels of all its clips in
+one flat tensor, their samples in another, and the places in them where each clip begins and the last one ends. An .npz
+holds two arrays for each clip. Both are read clip by clip, as a set may be larger than the memory.
 
-Nothing in a file is believed: no pickle that needs code, no compressed member, no array but those that are listed.
+Nothing in a file is trusted: no pickle that needs code, no compressed member and no unlisted array is read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jaxtyping import Float32, Int16
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.config import AnySection, Section, parse_section
 from dtc.errors import InputError, reason_of, refused_pickle
 from dtc.text.symbols import TextConfig
@@ -33,14 +33,15 @@ from pipeline.config import RecordingConfig
 from pipeline.corpora import Md5
 from pipeline.corpora.base import AN_ID, LONGEST_ID_BYTES, is_id
 from pipeline.manifest import ManifestRow
-from pipeline.npy import from_npy
+from pipeline.shard_reader import MEL, WAVE, from_npy
+from pipeline.shards import ShardIndex
 from pipeline.split import Split
 
 CLIPS_JSON = "clips.json"  # in an .npz
 TENSORS = {"mel": torch.float32, "wave": torch.int16, "mel_first": torch.int64, "wave_first": torch.int64}  # in a .pt
 CONVERT_AGAIN = "run `dtc convert` again where it comes from"
 
-Clips = tuple["ClipFacts", ...]
+Clips = tuple["SetClip", ...]
 Arrays = tuple[Float32[np.ndarray, "mels frames"], Int16[np.ndarray, " samples"]]
 
 
@@ -53,8 +54,8 @@ def _check_id(name: str) -> str:
 Count = Annotated[int, Field(ge=1, lt=1 << 40)]
 
 
-class ClipFacts(Section):
-    """What is said of one clip."""
+class SetClip(Section):
+    """One clip, as a file of a converted set lists it."""
 
     id: Annotated[str, AfterValidator(_check_id)]
     raw_text: str
@@ -65,7 +66,7 @@ class ClipFacts(Section):
 
 
 class SetFacts(Section):
-    """What a file says of all its clips."""
+    """What all clips of a file of a converted set share."""
 
     format: Literal["dtc tensor_mel"] = "dtc tensor_mel"
     version: Literal[1] = 1
@@ -76,10 +77,16 @@ class SetFacts(Section):
     audio: AudioConfig
     text: TextConfig
 
+    @classmethod
+    def of(cls, index: ShardIndex, split: Split) -> SetFacts:
+        """Return the description of a split of a folder of features."""
+        shared = cls.model_fields.keys() & ShardIndex.model_fields.keys() - {"format"}
+        return cls(split=split, **{name: getattr(index, name) for name in shared})
+
 
 @dataclass(frozen=True)
 class OpenSplit:
-    """One file of a set: what it says, and a way to each clip's arrays."""
+    """One file of a converted set, open for reading: its description, its clips, and a function for their arrays."""
 
     file: Path
     facts: SetFacts
@@ -87,18 +94,26 @@ class OpenSplit:
     arrays: Callable[[int], Arrays]  # of the clip with this number
 
     def row(self, number: int) -> ManifestRow:
-        """The manifest's row of a clip."""
+        """Return the manifest's row of a clip."""
         clip, audio = self.clips[number], self.facts.audio
-        size_bytes = 4 * audio.n_mel_channels * clip.frames + 2 * clip.samples
+        size_bytes = 4 * audio.n_mel_channels * clip.frames + 2 * clip.samples  # a clip has no file of its own
         return ManifestRow(
-            id=clip.id, raw_text=clip.raw_text, spoken_text=clip.spoken_text, member=self.file.name,
-            md5=clip.source_md5, samples=clip.samples, first_byte=None, size_bytes=size_bytes,
-            source_sampling_rate=audio.sampling_rate, source_channels=1, crc32=0,  # of no file of its own
-        )  # fmt: skip
+            id=clip.id,
+            raw_text=clip.raw_text,
+            spoken_text=clip.spoken_text,
+            member=self.file.name,
+            md5=clip.source_md5,
+            samples=clip.samples,
+            first_byte=None,
+            size_bytes=size_bytes,
+            source_sampling_rate=audio.sampling_rate,
+            source_channels=1,
+            crc32=0,
+        )
 
 
 def open_split(file: Path) -> OpenSplit:
-    """A file of a set. Raises InputError where it is damaged, holds anything else or is not what its name says."""
+    """Open a file of a set. Raises InputError where it is damaged, or holds anything else than its name says."""
     with in_one_line(file):
         facts, clips, arrays = _open_tensors(file) if file.suffix == ".pt" else _open_arrays(file)
     if facts.split != file.stem:
@@ -108,7 +123,7 @@ def open_split(file: Path) -> OpenSplit:
 
 @contextmanager
 def in_one_line(file: Path) -> Iterator[None]:
-    """Whatever reading a damaged file raises, as InputError: a parser that is fed garbage may raise anything."""
+    """Raise every error of reading a file as InputError: a parser that is given garbage may raise anything."""
     try:
         yield
     except InputError:
@@ -145,7 +160,7 @@ def _open_tensors(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]
 
 
 def _require_flat(value: object, dtype: torch.dtype, file: Path, name: str) -> Tensor:
-    """A plain tensor with one axis that lies whole in its storage: a view may claim more than there is."""
+    """Return a plain tensor with one axis that lies within its storage: a view may claim more than there is."""
     where, expected = f"{file}: {name}", f"a plain tensor of {dtype} with one axis"
     if type(value) is not Tensor or value.layout is not torch.strided or value.device.type != "cpu":
         raise InputError(where, f"a {type(value).__name__}", expected, CONVERT_AGAIN)
@@ -157,7 +172,7 @@ def _require_flat(value: object, dtype: torch.dtype, file: Path, name: str) -> T
 
 
 def _require_places(first: Tensor, sizes: Iterable[int], flat: Tensor, file: Path, name: str) -> list[slice]:
-    """Where in `flat` each clip lies: one behind the other, from the first value to the last."""
+    """Return the slice of `flat` of each clip: one behind the other, from the first value to the last."""
     bounds = list(accumulate(sizes, initial=0))
     if first.tolist() != bounds:
         found = "is not where the clips begin by their lengths"
@@ -168,7 +183,7 @@ def _require_places(first: Tensor, sizes: Iterable[int], flat: Tensor, file: Pat
 
 
 def _open_arrays(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
-    archive = zipfile.ZipFile(file)  # open as long as its clips are wanted: its directory takes a while to read
+    archive = zipfile.ZipFile(file)  # stays open while its clips are read: its directory takes a while to read
     _require_stored(archive, file)
     facts, clips = _parse_all(json.loads(archive.read(CLIPS_JSON)), file, beside=())
     expected = [*(name for clip in clips for name in members_of(clip.id)), CLIPS_JSON]
@@ -183,27 +198,27 @@ def _open_arrays(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
         mel, wave = members_of(clip.id)
         with in_one_line(file):
             return (
-                from_npy(archive.read(mel), "<f4", (mels, clip.frames), f"{file}:{mel}", CONVERT_AGAIN),
-                from_npy(archive.read(wave), "<i2", (clip.samples,), f"{file}:{wave}", CONVERT_AGAIN),
+                from_npy(archive.read(mel), MEL, (mels, clip.frames), f"{file}:{mel}", CONVERT_AGAIN),
+                from_npy(archive.read(wave), WAVE, (clip.samples,), f"{file}:{wave}", CONVERT_AGAIN),
             )
 
     return facts, clips, arrays
 
 
 def members_of(clip_id: str) -> tuple[str, str]:
-    """Names of a clip's arrays in an .npz: mel, wave."""
+    """Return the names of a clip's arrays in an .npz: mel, wave."""
     return f"{clip_id}.mel.npy", f"{clip_id}.wave.npy"
 
 
 def _require_stored(archive: zipfile.ZipFile, file: Path) -> None:
-    """A compressed member could become more than the memory holds; `dtc convert` and torch compress none."""
+    """Raise InputError for a compressed member, which could fill the memory; `dtc convert` and torch compress none."""
     for member in archive.infolist():
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
             raise InputError(f"{file}:{member.filename!r}", "is compressed or encrypted", "stored", CONVERT_AGAIN)
 
 
 def _parse_all(tree: object, file: Path, beside: Iterable[str]) -> tuple[SetFacts, Clips]:
-    """What a file says, where it says just that and has the keys of `beside`."""
+    """Return the description in a file that holds it, the keys of `beside`, and nothing else."""
     tree = dict(tree) if isinstance(tree, dict) else {}
     if lacking := [name for name in ("clips", *beside) if name not in tree]:
         raise InputError(file, f"no {lacking[0]}", "what `dtc convert` writes", CONVERT_AGAIN)
@@ -212,7 +227,7 @@ def _parse_all(tree: object, file: Path, beside: Iterable[str]) -> tuple[SetFact
         raise InputError(f"{file}: clips", type(clips).__name__, "a list", CONVERT_AGAIN)
     others = {key: value for key, value in tree.items() if key not in ("clips", *beside)}
     facts = parse_facts(others, SetFacts, str(file))
-    rows = tuple(parse_facts(clip, ClipFacts, f"{file}: clips.{number}") for number, clip in enumerate(clips))
+    rows = tuple(parse_facts(clip, SetClip, f"{file}: clips.{number}") for number, clip in enumerate(clips))
     seen = set[str]()
     for number, row in enumerate(rows):
         if row.id in seen:
@@ -222,9 +237,9 @@ def _parse_all(tree: object, file: Path, beside: Iterable[str]) -> tuple[SetFact
 
 
 def parse_facts(tree: object, schema: type[AnySection], where: str) -> AnySection:
-    """A tree of texts and numbers alone as `schema`. Raises InputError for any other."""
+    """Return a tree of texts and numbers as a section. Raises InputError where it holds anything else."""
     try:
-        json.dumps(tree)  # strictly: parse_section would take any object for its description
+        json.dumps(tree)  # raises for other objects, where parse_section would take their string
         return parse_section(tree, schema, where)
     except InputError:
         raise

@@ -7,7 +7,6 @@ Source: Shen et al. 2018 (arXiv:1712.05884), section 2.3 and table 2.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,35 +20,36 @@ from dtc.acoustic.base import AcousticModel, load_acoustic
 from dtc.audio import require_same_audio
 from dtc.batch import Clip, collate
 from dtc.errors import InputError
-from dtc.files import write_whole
+from dtc.files import locked, write_whole
 from dtc.provenance import fingerprint, fingerprint_files
 from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids
 from dtc.vocoder.configs import TrainOn
 from pipeline.features import Features
-from pipeline.shard_folder import Unfinished, part_of
-from pipeline.shards import BuiltShard, PredictedBy, Shard, ShardIndex, build_shard, read_index, verify_shards
-from pipeline.split import SPLITS
-from pipeline.stored import clips_of
+from pipeline.shard_folder import Unfinished, remove_features
+from pipeline.shard_reader import FeatureFolder, stored_shards
+from pipeline.shard_writer import BuiltShard, build_shard
+from pipeline.shards import PredictedBy, Shard, ShardIndex, read_index
 from stages import paths
 from stages.progress import counted
 
 # What shapes a shard's bytes, as in dvc.yaml: an edit here makes half-done work worthless.
 CODE = (
     "dtc/acoustic/**/*.py", "dtc/audio.py", "dtc/batch.py", "dtc/seeding.py", "dtc/text/symbols.py",
-    "dtc/migrations.py", "dtc/model_card.py", "pipeline/archives.py", "pipeline/features.py", "pipeline/npy.py",
-    "pipeline/shards.py", "pipeline/stored.py", "pipeline/shard_folder.py", "stages/align.py",
+    "dtc/migrations.py", "dtc/model_card.py", "pipeline/features.py", "pipeline/shard_reader.py",
+    "pipeline/shard_writer.py", "pipeline/shards.py", "pipeline/shard_folder.py", "pipeline/part_folder.py",
+    "stages/align.py",
 )  # fmt: skip
 ROOT = Path(__file__).parent.parent
 CLIPS_PER_BATCH = 16
 NONE = "none.txt"
 
 
+@locked(paths.GTA)
 def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
     """Predict the mel of every clip of data/features, unless the vocoder learns from recordings alone."""
     if train_on == "recorded":
-        for folder in (paths.GTA, part_of(paths.GTA)):
-            shutil.rmtree(folder, ignore_errors=True)
+        remove_features(paths.GTA)
         for path in (paths.GTA / NONE, paths.GTA_AND_RECORDED):  # DVC wants its outputs
             write_whole(path, "vocoder.train_on is recorded: no mels are predicted\n")
         console.print("align: nothing to do, as vocoder.train_on is recorded", highlight=False)
@@ -61,15 +61,14 @@ def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
     if card.features != index.fingerprint:
         found = f"a model trained on features {card.features}"
         raise InputError(paths.ACOUSTIC, found, f"{index.fingerprint}, of {paths.FEATURES}", "train it again")
-    for split in SPLITS:
-        verify_shards(paths.FEATURES, index, split)
     predicted = PredictedBy(acoustic=card.fingerprint, features=index.fingerprint)
     code = fingerprint_files(ROOT, CODE)
     unfinished = Unfinished(paths.GTA, [shard.file for shard in index.shards], fingerprint(predicted, code))
     _predict_shards(Predictor(model, card.steps), index, unfinished, console)
     aligned = index.model_copy(update={"predicted": predicted, **unfinished.summed_up(index.audio.n_mel_channels)})
-    unfinished.finish(aligned)
+    unfinished.put_in_place(aligned)
     write_whole(paths.GTA_AND_RECORDED, f"{aligned.fingerprint}\n")
+    unfinished.discard()
     clips = sum(shard.clips for shard in index.shards)
     console.print(
         f"align: {clips} mels predicted in {time.monotonic() - started:.0f} s, features {aligned.fingerprint}; "
@@ -85,8 +84,9 @@ def _predict_shards(predictor: Predictor, index: ShardIndex, unfinished: Unfinis
     left = [shard for shard in index.shards if shard.file not in finished]
     clips = sum(shard.clips for shard in left)
     with unfinished.telling_how_to_go_on("align"), counted("align", "clips", clips, console) as advance:
-        for shard in left:
-            predict_shard(predictor, index, shard).store(unfinished.part)
+        features = FeatureFolder(paths.FEATURES, index)
+        for shard, recorded in stored_shards(features, {shard.file for shard in left}):
+            unfinished.store(predict_shard(predictor, shard, recorded))
             advance(shard.clips)
 
 
@@ -105,12 +105,8 @@ class Predictor:
         return [row[:, :frames].cpu().contiguous() for row, frames in zip(mel, batch.mel_lengths.tolist(), strict=True)]
 
 
-def predict_shard(predictor: Predictor, index: ShardIndex, shard: Shard) -> BuiltShard:
-    """Return a shard with the same clips and waveforms, and predicted mels.
-
-    It depends on the model and the shard alone.
-    """
-    clips = list(clips_of(paths.FEATURES, index, shard))
+def predict_shard(predictor: Predictor, shard: Shard, clips: Sequence[Features]) -> BuiltShard:
+    """Build a shard of the same clips and waveforms, with predicted mels. It depends on model and clips alone."""
     mels: dict[str, Tensor] = {}
     by_length = sorted(clips, key=lambda clip: (clip.mel.shape[1], clip.row.id))
     for first in range(0, len(clips), CLIPS_PER_BATCH):
@@ -118,7 +114,7 @@ def predict_shard(predictor: Predictor, index: ShardIndex, shard: Shard) -> Buil
         seed_all("align", shard.file, first)  # the prenet's dropout is part of the model, also here
         mels |= zip([clip.row.id for clip in batch], predictor.predict(batch), strict=True)
     predicted = [replace(clip, mel=mels[clip.row.id].numpy()) for clip in clips]
-    return build_shard(shard.file, shard.split, predicted, index.audio.n_mel_channels)
+    return build_shard(shard.file, shard.split, predicted, len(predicted[0].mel))
 
 
 def _as_clip(features: Features) -> Clip:

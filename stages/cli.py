@@ -122,19 +122,10 @@ def corpus_check(
 def preprocess(file: ParamsFile = paths.PARAMS) -> None:
     """Compute the features of every clip, and write shards."""
     from stages.params import load_params
-    from stages.preprocess import preprocess
+    from stages.preprocess import PreprocessSettings, preprocess
 
     sections = load_params(file, "corpus", "recording", "audio", "text", "features", "split", "distributed")
-    preprocess(
-        sections.corpus,
-        sections.recording,
-        sections.audio,
-        sections.text,
-        sections.features,
-        sections.split,
-        sections.distributed,
-        console(),
-    )
+    preprocess(PreprocessSettings.of(sections), console())
 
 
 @app.command(epilog=examples("dtc convert --format torch", "dtc convert --format wav --out recordings-16k"))

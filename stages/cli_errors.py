@@ -34,7 +34,7 @@ def outcome(error: BaseException) -> tuple[str, int] | None:
     A fault of dtc's own shows its traceback, which belongs into a report.
     """
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted", INTERRUPTED
+        return str(error) or "interrupted", INTERRUPTED  # a stage may say what it has kept
     if isinstance(error, InputError):
         return str(error), REFUSED
     if isinstance(error, BrokenPipeError):

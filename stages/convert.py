@@ -1,10 +1,9 @@
-"""`dtc convert`: data/features → tensors, arrays or WAVs, for other programs and for `corpus.format: tensor_mel`."""
+"""`dtc convert`: write data/features as tensors, arrays or WAVs, for other programs and for another dtc project."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +15,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dtc.errors import InputError
-from pipeline.convert import WAVS, WRITERS, Sums, set_facts_of
+from dtc.files import locked, replace_folder, settle_replacement
+from pipeline.convert import WAVS, WRITERS, Sums
 from pipeline.features import Features
-from pipeline.shards import ShardIndex, read_index, verify_shards
+from pipeline.part_folder import discard_part, part_of, start_part
+from pipeline.shard_reader import FeatureFolder, stored_clips
+from pipeline.shards import ShardIndex, read_index
 from pipeline.split import LISTS, SPLITS, Split
-from pipeline.stored import stored_clips
+from pipeline.tensor_mel_files import SetFacts
 from stages import paths
 from stages.progress import SECONDS_BETWEEN_LINES
 
@@ -28,28 +30,26 @@ MD5SUMS = "MD5SUMS"
 
 
 def convert(format: str, out: Path, console: Console) -> None:
-    """Write every split of data/features into `out`. It appears when it is whole; an older conversion is replaced."""
+    """Write every split of data/features into `out`. It replaces an older one when it is complete."""
     if format not in WRITERS:
         raise InputError("--format", f"found {format!r}", ", ".join(WRITERS))
     started = time.monotonic()
-    index = read_index(paths.FEATURES)
-    _require_clips(index)
+    features = FeatureFolder(paths.FEATURES, read_index(paths.FEATURES))
+    _require_clips(features.index)
     _require_own(out)
-    with console.status("verify the shards"):
-        for split in SPLITS:
-            verify_shards(paths.FEATURES, index, split)
     folder = Path(os.path.abspath(out))  # noqa: PTH100  # resolve() would follow a link, which is refused above
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
-    try:
-        part.mkdir(parents=True)
-        sums = _write(format, index, part, console)
-        (part / MD5SUMS).write_text("".join(f"{md5}  {name}\n" for name, md5 in sums.items()), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    _report(format, index, out, sums, time.monotonic() - started, console)
+    part = part_of(folder)
+    with locked(folder):
+        settle_replacement(folder)
+        discard_part(part)  # of a run that was killed
+        try:
+            new = start_part(part, f"dtc convert --format {format}")
+            sums = _write(format, features, new, console)
+            (new / MD5SUMS).write_text("".join(f"{md5}  {name}\n" for name, md5 in sums.items()), encoding="utf-8")
+            replace_folder(new, folder)
+        finally:
+            discard_part(part)
+    _report(format, features.index, out, sums, time.monotonic() - started, console)
 
 
 def _require_clips(index: ShardIndex) -> None:
@@ -59,11 +59,11 @@ def _require_clips(index: ShardIndex) -> None:
 
 
 def _clips(index: ShardIndex, split: Split) -> int:
-    return sum(shard.clips for shard in index.shards if shard.split == split)
+    return sum(shard.clips for shard in index.of_split(split))
 
 
 def _require_own(out: Path) -> None:
-    """Raise InputError where `out` is there and is more than an earlier conversion: it is deleted in the end."""
+    """Raise InputError where `out` holds more than an earlier conversion, as it will be replaced."""
     if not out.exists() and not out.is_symlink():
         return
     try:
@@ -80,12 +80,12 @@ def _files(folder: Path) -> Iterator[str]:
     return (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
-def _write(format: str, index: ShardIndex, part: Path, console: Console) -> Sums:
+def _write(format: str, features: FeatureFolder, new: Path, console: Console) -> Sums:
     sums = Sums()
     for split in SPLITS:
-        with _converting(_clips(index, split), console) as advance:
-            clips = _counted(stored_clips(paths.FEATURES, index, split), advance)
-            sums |= WRITERS[format](clips, set_facts_of(index, split), part)
+        with _converting(_clips(features.index, split), console) as advance:
+            clips = _counted(stored_clips(features, split), advance)
+            sums |= WRITERS[format](clips, SetFacts.of(features.index, split), new)
     return sums
 
 
@@ -97,7 +97,7 @@ def _counted(clips: Iterable[Features], advance: Callable[[], None]) -> Iterator
 
 @contextmanager
 def _converting(clips: int, console: Console) -> Iterator[Callable[[], None]]:
-    """Yields what is to be called after each clip. The last line is the same on a terminal and elsewhere."""
+    """Yield a function to call after each clip. The last line is the same on a terminal and elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     done, last_line = 0, time.monotonic()
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -123,7 +123,7 @@ def _line(done: int, clips: int) -> str:
 def _report(format: str, index: ShardIndex, out: Path, sums: Sums, seconds: float, console: Console) -> None:
     table = Table("split", "clips", "minutes")
     for split in SPLITS:
-        frames = sum(shard.frames for shard in index.shards if shard.split == split)
+        frames = sum(shard.frames for shard in index.of_split(split))
         table.add_row(split, str(_clips(index, split)), f"{frames / index.audio.frames_per_s / 60:.1f}")
     console.print(table)
     for name, md5 in sums.items():
@@ -143,7 +143,7 @@ def _report(format: str, index: ShardIndex, out: Path, sums: Sums, seconds: floa
 
 
 def _snippet(format: str, out: Path, sums: Mapping[str, str], index: ShardIndex) -> str:
-    """The keys of params.yaml that name this conversion, and what it must be used with."""
+    """Return the keys of params.yaml that name this conversion, and the sections that it must be used with."""
     corpus: dict[str, object] = {"source": str(out), "mirrors": [], "md5": None, "sha256": None}
     if format == "wav":
         corpus |= {"format": "ljspeech", "checksums": {}}

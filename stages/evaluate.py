@@ -34,6 +34,7 @@ from dtc.text.symbols import words_of
 from dtc.vocoder.configs import GriffinLimConfig
 from dtc.vocoder.griffin_lim import GriffinLim
 from dtc.voice import Voice
+from pipeline.batching import Batching
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index
@@ -95,7 +96,7 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
 
 
 def _evaluate(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig, console: Console) -> Evaluation:
-    loader = ShardLoader(paths.FEATURES, "test", batch_size=1)
+    loader = ShardLoader(paths.FEATURES, "test", Batching(1))
     clips = [loader.read(place) for place in loader.places[: evaluate.max_clips]]
     console.print(f"evaluate: synthesising {len(clips)} held-out texts", highlight=False)
     started = time.monotonic()

@@ -1,84 +1,109 @@
-"""`dtc preprocess`: data/raw and the manifest → shards of features, and their index."""
+"""`dtc preprocess`: compute the shards of features, and their index, from data/raw and the manifest."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, fields
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError, plural
-from dtc.files import write_whole
-from dtc.provenance import fingerprint, fingerprint_files, md5_of
+from dtc.files import locked, write_whole
+from dtc.provenance import fingerprint, md5_of
 from dtc.text.symbols import TextConfig
-from pipeline.config import RecordingConfig
+from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig
 from pipeline.corpora import CorpusConfig, prepared_format
-from pipeline.corpora.tensor_mel import ConvertedMaker
-from pipeline.engine import DistributedConfig, run
-from pipeline.features import FeatureRecipe, FeaturesConfig
-from pipeline.manifest import ManifestRow, read_manifest
+from pipeline.engine import IN_PROCESS, run
+from pipeline.features import FeatureRecipe
+from pipeline.manifest import read_manifest
+from pipeline.part_folder import discard_part, part_of
 from pipeline.shard_folder import Unfinished
-from pipeline.shard_job import ShardJob, ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files
-from pipeline.shards import (
-    INDEX,
-    ShardIndex,
-    read_index,
-    verify_shards,
-)
+from pipeline.shard_job import ShardJob, ShardMaker, ShardStorer, plan_jobs, shard_files
+from pipeline.shards import INDEX, ShardIndex, read_index, verify_shards
 from pipeline.split import SPLITS, Split, SplitConfig, assign_splits, describe_unknown_ids, require_every_split
 from stages import paths
+from stages.code_identity import fingerprint_code, modules_of
 from stages.progress import counted
 
-# What shapes a shard's bytes: an edit here makes half-done work worthless.
-CODE = (
-    "dtc/audio.py", "dtc/silence.py", "pipeline/compressed.py", "pipeline/wave_chunks.py", "pipeline/decoding.py",
-    "pipeline/recording.py", "dtc/text/symbols.py", "pipeline/archives.py",
-    "pipeline/corpora/tensor_mel.py", "pipeline/features.py", "pipeline/shard_job.py", "pipeline/npy.py",
-    "pipeline/shards.py", "pipeline/split.py", "pipeline/tensor_mel_files.py", "pipeline/shard_folder.py",
-)  # fmt: skip
-ROOT = Path(__file__).parent.parent
-ALONE = DistributedConfig(engine="local", workers=0, ray_address=None)
+# The code that decides the bytes of a shard: a change to it makes half-done work worthless.
+CODE = ("pipeline.shard_job", "pipeline.corpora.tensor_mel", "pipeline.split")
 
 
-def preprocess(
-    corpus: CorpusConfig, recording: RecordingConfig, audio: AudioConfig, text: TextConfig, features: FeaturesConfig,
-    split: SplitConfig, distributed: DistributedConfig, console: Console,
-) -> None:  # fmt: skip
-    """Compute the features of every clip. The folder appears when all is there; finished shards outlive a kill."""
+@dataclass(frozen=True)
+class PreprocessSettings:
+    """The sections of params.yaml that the stage reads."""
+
+    corpus: CorpusConfig
+    recording: RecordingConfig
+    audio: AudioConfig
+    text: TextConfig
+    features: FeaturesConfig
+    split: SplitConfig
+    distributed: DistributedConfig
+
+    @classmethod
+    def of(cls, params: Any) -> PreprocessSettings:
+        """Return the sections of whole params."""
+        return cls(**{section.name: getattr(params, section.name) for section in fields(cls)})
+
+
+def preprocess(params: PreprocessSettings, console: Console) -> None:
+    """Compute the features of every clip. The folder appears when it is complete; until then, shards are kept."""
+    recipe = FeatureRecipe(params.recording, params.audio, params.features)
+    source = _open_source(params.corpus, recipe, params.split, console)
+    with locked(paths.FEATURES):
+        _make_features(params, source, console)
+
+
+def _make_features(params: PreprocessSettings, source: _Source, console: Console) -> None:
     started = time.monotonic()
-    source = _open_source(corpus, FeatureRecipe(recording, audio, features), split, console)
-    # The manifest has the checksum of every clip; of a converted set only the files have one.
-    made_from = fingerprint(
-        corpus.name, corpus.checksums, recording, audio, text, features, split, md5_of(paths.MANIFEST),
-        fingerprint_files(ROOT, CODE),
-    )  # fmt: skip
+    made_from = _made_from(params)
     if _is_complete(made_from, source):
+        discard_part(part_of(paths.FEATURES))  # of a run that was killed after it had noted that it is complete
         write_whole(paths.RECORDED, f"{read_index(paths.FEATURES).fingerprint}\n")
         console.print(f"preprocess: {paths.FEATURES} is complete already", highlight=False)
         return
-    unfinished = Unfinished(paths.FEATURES, shard_files(source.splits, features.clips_per_shard), made_from)
+    files = shard_files(source.splits, params.features.clips_per_shard)
+    unfinished = Unfinished(paths.FEATURES, files, made_from)
     finished = unfinished.finished()
     if finished:
-        shards = f"{len(finished)} of {len(unfinished.files)} shards"
-        console.print(f"preprocess: {shards} are finished already", highlight=False)
-    jobs = plan_jobs(_clips(source.maker, distributed), source.splits, features.clips_per_shard, finished)
-    with ThreadPoolExecutor(1) as beside, unfinished.telling_how_to_go_on("preprocess"):  # it may be seconds of hashing
-        corpus_md5 = beside.submit(source.corpus_md5)
-        computed = _compute(source.maker, jobs, len(source.splits), distributed, unfinished.part, console)
-
+        console.print(f"preprocess: {len(finished)} of {len(files)} shards are finished already", highlight=False)
+    # A prepared set only has to be copied: no other machine takes part.
+    distributed = params.distributed if source.maker.computes else IN_PROCESS
+    clips = source.maker.clips(read_manifest(paths.MANIFEST), same_disk=distributed.engine == "local")
+    jobs = plan_jobs(clips, source.splits, params.features.clips_per_shard, finished)
+    with ThreadPoolExecutor(1) as beside, unfinished.telling_how_to_go_on("preprocess"):
+        corpus_md5 = beside.submit(source.corpus_md5)  # hashing a large archive takes seconds
+        with counted("preprocess", "clips", len(source.splits), console) as advance:
+            computed = _compute(source.maker, jobs, distributed, unfinished, advance)
     index = ShardIndex(
-        corpus=corpus.name, corpus_md5=corpus_md5.result(), recording=recording, audio=audio, text=text,
-        **unfinished.summed_up(audio.n_mel_channels),
-    )  # fmt: skip
-    unfinished.finish(index)
-    write_whole(paths.PREPROCESSED, f"{made_from} {index.fingerprint}\n")
+        corpus=params.corpus.name,
+        corpus_md5=corpus_md5.result(),
+        recording=params.recording,
+        audio=params.audio,
+        text=params.text,
+        **unfinished.summed_up(params.audio.n_mel_channels),
+    )
+    unfinished.put_in_place(index)
     write_whole(paths.RECORDED, f"{index.fingerprint}\n")
+    write_whole(paths.PREPROCESSED, f"{made_from} {index.fingerprint}\n")
+    unfinished.discard()
     _report(index, computed, time.monotonic() - started, console)
+
+
+def _made_from(params: PreprocessSettings) -> str:
+    """Return a fingerprint of everything that decides the bytes of the shards.
+
+    The manifest has the checksum of every clip of an archive. Of a converted set, only its files have checksums.
+    """
+    sections = (params.recording, params.audio, params.text, params.features, params.split)
+    code = fingerprint_code(modules_of(CODE))
+    return fingerprint(params.corpus.name, params.corpus.checksums, *sections, md5_of(paths.MANIFEST), code)
 
 
 @dataclass(frozen=True)
@@ -118,8 +143,7 @@ def _is_complete(made_from: str, source: _Source) -> bool:
         return False
     try:
         index = read_index(paths.FEATURES)
-        for name in SPLITS:
-            verify_shards(paths.FEATURES, index, name)
+        verify_shards(paths.FEATURES, index)
     except InputError:
         return False  # changed or damaged: make it again
     archive = source.maker.archive
@@ -127,46 +151,35 @@ def _is_complete(made_from: str, source: _Source) -> bool:
     return known[1:] == [index.fingerprint] and same_archive
 
 
-def _clips(maker: ShardMaker, distributed: DistributedConfig) -> Iterator[tuple[ManifestRow, bytes | None]]:
-    """The manifest's clips: with their bytes where a worker could not read them at their place in the archive."""
-    manifest = read_manifest(paths.MANIFEST)
-    if isinstance(maker, ConvertedMaker):
-        return places_of(manifest)
-    in_place = next(read_manifest(paths.MANIFEST)).first_byte is not None
-    readable = in_place and distributed.engine == "local"
-    return places_of(manifest) if readable else contents_of(maker.archive, manifest)
-
-
 def _compute(
-    maker: ShardMaker, jobs: Iterator[ShardJob], clips: int, distributed: DistributedConfig, folder: Path,
-    console: Console,
-) -> int:  # fmt: skip
-    """Do the jobs; the number of clips computed."""
+    maker: ShardMaker,
+    jobs: Iterator[ShardJob],
+    distributed: DistributedConfig,
+    unfinished: Unfinished,
+    advance: Callable[[int], None],
+) -> int:
+    """Build and store the shards of the jobs; return the number of clips in them."""
     computed = 0
-    with counted("preprocess", "clips", clips, console) as advance:
-        if distributed.engine == "local" or isinstance(maker, ConvertedMaker):  # which has nothing to compute
-            here = distributed if distributed.engine == "local" else ALONE
-            for done in run(ShardStorer(maker, folder), jobs, here):
-                computed += done
-                advance(done)
-        else:  # another machine may not see this one's disk: the shard comes back as bytes
-            for shard in run(maker.build, jobs, distributed):
-                shard.store(folder)
-                computed += shard.facts.shard.clips
-                advance(shard.facts.shard.clips)
+    if distributed.engine == "local":
+        for done in run(ShardStorer(maker, unfinished), jobs, distributed):
+            computed += done
+            advance(done)
+    else:  # another machine may not see this one's disk: the shard comes back as bytes
+        for shard in run(maker.build, jobs, distributed):
+            unfinished.store(shard)
+            computed += shard.facts.shard.clips
+            advance(shard.facts.shard.clips)
     return computed
 
 
 def _report(index: ShardIndex, computed: int, seconds: float, console: Console) -> None:
     table = Table("split", "shards", "clips", "minutes", "MB")
     for name in SPLITS:
-        shards = [shard for shard in index.shards if shard.split == name]
+        shards = index.of_split(name)
         minutes = sum(shard.frames for shard in shards) / index.audio.frames_per_s / 60
         megabytes = sum((paths.FEATURES / shard.file).stat().st_size for shard in shards) / 1e6
         clips = sum(shard.clips for shard in shards)
         table.add_row(name, str(len(shards)), str(clips), f"{minutes:.1f}", f"{megabytes:.1f}")
     console.print(table)
-    console.print(
-        f"preprocess: {plural(computed, 'clip')} computed in {seconds:.0f} s, features {index.fingerprint}",
-        highlight=False,
-    )
+    line = f"preprocess: {plural(computed, 'clip')} computed in {seconds:.0f} s, features {index.fingerprint}"
+    console.print(line, highlight=False)

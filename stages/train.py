@@ -31,6 +31,7 @@ from dtc.training.precision import has_bfloat16
 from dtc.vocoder import VocoderConfig
 from dtc.vocoder.base import build_vocoder
 from dtc.vocoder.configs import TrainOn
+from pipeline.batching import Batching
 from pipeline.loader import InTurn, ShardLoader
 from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
 from stages import paths
@@ -39,7 +40,7 @@ from stages import paths
 CODE = (
     "dtc/audio.py", "dtc/batch.py", "dtc/migrations.py", "dtc/model_card.py", "dtc/seeding.py", "dtc/text/symbols.py",
     "dtc/training/*.py", "pipeline/loader.py",
-    "pipeline/npy.py", "pipeline/batching.py", "pipeline/reader.py", "pipeline/shards.py", "stages/train.py",
+    "pipeline/batching.py", "pipeline/places.py", "pipeline/shard_reader.py", "pipeline/shards.py", "stages/train.py",
 )  # fmt: skip
 CODE_OF_KIND = {
     "acoustic": tuple(
@@ -157,7 +158,9 @@ def batches_of(folders: Sequence[Path], split: Literal["train", "validation"], t
     """Of one folder; or of several in turn, whose orders differ: with one, each batch would come twice running."""
     size = (training.batch_size, training.batch_frames)
     seeds = [training.seed + place if split == "train" else None for place in range(len(folders))]
-    loaders = [ShardLoader(folder, split, *size, seed=seed) for folder, seed in zip(folders, seeds, strict=True)]
+    loaders = [
+        ShardLoader(folder, split, Batching(*size, seed=seed)) for folder, seed in zip(folders, seeds, strict=True)
+    ]
     return loaders[0] if len(loaders) == 1 else InTurn(loaders)
 
 

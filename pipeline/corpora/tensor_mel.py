@@ -16,13 +16,13 @@ from dtc.audio import AudioConfig, require_same_audio
 from dtc.errors import InputError
 from dtc.provenance import md5_of, read_chunks
 from dtc.text.symbols import TextConfig, text_to_ids
-from pipeline.config import RecordingConfig, VerifyConfig
+from pipeline.config import FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.base import PreparedFormat
-from pipeline.features import FeatureRecipe, Features, FeaturesConfig
+from pipeline.features import FeatureRecipe, Features
 from pipeline.limits import FACTS, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
-from pipeline.shard_job import ShardJob, ShardMaker
+from pipeline.shard_job import ShardJob, ShardMaker, places_of
 from pipeline.split import SPLITS, Split
 from pipeline.tensor_mel_files import CONVERT_AGAIN, OpenSplit, SetFacts, in_one_line, open_split
 from pipeline.verify import CorpusFindings, CorpusSettings, Fault
@@ -219,7 +219,13 @@ def set_facts(corpus: CorpusConfig, raw: Path) -> SetFacts:
 
 @dataclass(frozen=True)
 class ConvertedMaker(ShardMaker):
-    """Makes shards of the clips of a set as they are; `archive` is the folder of the set."""
+    """Builds shards of the clips of a set as they are; `archive` is the folder of the set."""
+
+    computes = False
+
+    def clips(self, manifest: Iterable[ManifestRow], same_disk: bool) -> Iterator[tuple[ManifestRow, None]]:
+        """Yield the clips of the manifest without bytes: they are read from the set's files."""
+        return places_of(manifest)
 
     def _features(self, job: ShardJob) -> Iterator[Features]:
         for row, _ in job.clips:

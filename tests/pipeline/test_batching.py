@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dtc.errors import InputError
-from pipeline.batching import Order
+from pipeline.batching import Batching, Order
 
 
 def order(
@@ -23,7 +23,7 @@ def order(
     ranks: int = 1,
 ) -> Order:
     ids = [f"clip-{n:03d}" for n in range(len(frames))]
-    return Order(ids, frames, "train", batch_size, batch_frames, seed, ranks)
+    return Order(ids, frames, "train", Batching(batch_size, batch_frames, seed, world_size=ranks))
 
 
 def steps_of(made: Order, epoch: int, ranks: int) -> list[tuple[list[int], ...]]:
@@ -109,8 +109,8 @@ def test_these_orders_are_for_ever() -> None:
 def test_another_process_draws_the_same_order() -> None:
     """Python's own hashes differ from process to process."""
     program = (
-        "from pipeline.batching import Order; ids = [f'clip-{n:03d}' for n in range(40)];"
-        "print(Order(ids, [n * 7 % 11 for n in range(40)], 'train', 8, None, 5, 1).batches(9, 0))"
+        "from pipeline.batching import Batching, Order; ids = [f'clip-{n:03d}' for n in range(40)];"
+        "print(Order(ids, [n * 7 % 11 for n in range(40)], 'train', Batching(8, seed=5)).batches(9, 0))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "4242"}
     output = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout

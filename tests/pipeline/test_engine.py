@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from dtc.errors import InputError
-from pipeline.engine import DistributedConfig, run
+from pipeline.config import DistributedConfig
+from pipeline.engine import run
 
 LOCAL = DistributedConfig(engine="local", workers=0, ray_address=None)
 

@@ -24,6 +24,7 @@ from tiny_features import tiny_clip, write_features
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import read_members
+from pipeline.batching import Batching
 from pipeline.config import RecordingConfig
 from pipeline.corpora.listing import read_rows
 from pipeline.decoding import decode
@@ -248,7 +249,7 @@ def test_shards(features: Path, name: str, seed: int, strokes: int) -> None:
     shutil.copytree(features, "features", dirs_exist_ok=True)
     Path("features", name).write_bytes(damage((features / name).read_bytes(), seed, strokes))
     try:
-        loader = ShardLoader("features", "train", batch_size=4, seed=1)
+        loader = ShardLoader("features", "train", Batching(4, seed=1))
         clips = {place.id: loader.read(place) for batch in loader.plan(0) for place in batch}
     except InputError as error:
         assert "features" in str(error)

@@ -20,7 +20,9 @@ from dtc.batch import Batch
 from dtc.errors import InputError
 from dtc.training.config import TrainingConfig
 from dtc.training.loop import Batches
+from pipeline.batching import Batching
 from pipeline.loader import BATCHES_AHEAD, ShardLoader
+from pipeline.split import Split
 
 
 def ids(batches: Iterable[Batch]) -> list[tuple[str, ...]]:
@@ -68,7 +70,7 @@ def test_whatever_is_asked_for(
 
     def make(rank: int, workers: int) -> ShardLoader:
         return ShardLoader(
-            features_of(root, clips), "train", **batches, seed=seed, rank=rank, world_size=world_size, workers=workers
+            features_of(root, clips), "train", Batching(**batches, seed=seed, rank=rank, world_size=world_size), workers
         )
 
     of_rank = [ids(make(rank, workers).epoch(epoch)) for rank in range(world_size)]
@@ -94,7 +96,7 @@ def test_whatever_is_asked_for(
 
 
 def test_a_batch_holds_its_clips_own_features(forty: Path) -> None:
-    for batch in ShardLoader(forty, "train", 7, seed=3).epoch(2):
+    for batch in ShardLoader(forty, "train", Batching(7, seed=3)).epoch(2):
         for row, clip_id in enumerate(batch.ids):
             expected = tiny_clip(int(clip_id.removeprefix("clip-")))
             frames = expected.mel.shape[1]
@@ -108,20 +110,22 @@ def test_a_batch_holds_its_clips_own_features(forty: Path) -> None:
 
 def test_epochs_and_seeds_are_orders_of_their_own(forty: Path) -> None:
     orders = {
-        tuple(ids(ShardLoader(forty, "train", 8, seed=seed).epoch(epoch))) for seed in (1, 2) for epoch in range(4)
+        tuple(ids(ShardLoader(forty, "train", Batching(8, seed=seed)).epoch(epoch)))
+        for seed in (1, 2)
+        for epoch in range(4)
     }
     assert len(orders) == 8
 
 
 def test_batches_are_put_together_anew_each_epoch(forty: Path) -> None:
     """Where there are more clips than a bucket holds: 40 against 16 batches of 2."""
-    loader = ShardLoader(forty, "train", 2, seed=1)
+    loader = ShardLoader(forty, "train", Batching(2, seed=1))
     first, second = ({frozenset(place.id for place in batch) for batch in loader.plan(epoch)} for epoch in (0, 1))
     assert len(first & second) < 10
 
 
 def test_without_a_seed_the_order_is_the_shards(forty: Path) -> None:
-    loader = ShardLoader(forty, "train", 16)
+    loader = ShardLoader(forty, "train", Batching(16))
     for epoch in (0, 5):
         batches = ids(loader.epoch(epoch))
         assert [clip for batch in batches for clip in batch] == [f"clip-{n:03d}" for n in range(40)]
@@ -130,7 +134,7 @@ def test_without_a_seed_the_order_is_the_shards(forty: Path) -> None:
 def test_this_order_is_for_ever(tmp_path: Path) -> None:
     """A changed order would change every trained model without a changed parameter."""
     write_features(tmp_path, 7)
-    assert ids(ShardLoader(tmp_path, "train", 3, seed=1).epoch(0)) == [
+    assert ids(ShardLoader(tmp_path, "train", Batching(3, seed=1)).epoch(0)) == [
         ("clip-000", "clip-005", "clip-002"),
         ("clip-003",),
         ("clip-004", "clip-001", "clip-006"),
@@ -139,18 +143,18 @@ def test_this_order_is_for_ever(tmp_path: Path) -> None:
 
 def test_a_split_without_clips_is_refused(forty: Path) -> None:
     with pytest.raises(InputError, match="no clips in split test, expected at least one; change the split section"):
-        ShardLoader(forty, "test", 8)
+        ShardLoader(forty, "test", Batching(8))
 
 
 def test_fewer_clips_than_ranks_are_refused(forty: Path) -> None:
     with pytest.raises(InputError, match="7 clips in split validation, expected one for each of 8 ranks; use fewer"):
-        ShardLoader(forty, "validation", 1, world_size=8)
+        ShardLoader(forty, "validation", Batching(1, world_size=8))
 
 
 @pytest.mark.parametrize(("batch_size", "batch_frames"), [(None, None), (8, 100), (0, None)])
 def test_exactly_one_batch_setting(forty: Path, batch_size: int | None, batch_frames: int | None) -> None:
     with pytest.raises(ValueError, match=f"batch_size {batch_size} and batch_frames {batch_frames}, expected one of"):
-        ShardLoader(forty, "train", batch_size, batch_frames)
+        Batching(batch_size, batch_frames)
 
 
 @pytest.mark.parametrize(("batch_size", "batch_frames"), [(None, None), (8, 100), (8, None), (None, 100)])
@@ -171,26 +175,26 @@ def test_the_training_section_wants_exactly_one_too(batch_size: int | None, batc
 
 
 def test_it_is_what_training_takes(forty: Path) -> None:
-    assert isinstance(ShardLoader(forty, "train", 8), Batches)
+    assert isinstance(ShardLoader(forty, "train", Batching(8)), Batches)
 
 
 def test_a_changed_shard_is_refused(tmp_path: Path) -> None:
     write_features(tmp_path, 4)
     shard = tmp_path / "train-00001.tar"
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
-    with pytest.raises(InputError, match=r"train-00001\.tar: MD5 .* the shard was changed"):
-        ShardLoader(tmp_path, "train", 8)
+    with pytest.raises(InputError, match=r"train-00001\.tar: MD5 .* the file was changed"):
+        next(ShardLoader(tmp_path, "train", Batching(8)).epoch(0))
 
 
 def test_the_position_moves_when_a_batch_is_handed_out(forty: Path) -> None:
-    loader = ShardLoader(forty, "train", 16, seed=1, workers=2)  # which read ahead
+    loader = ShardLoader(forty, "train", Batching(16, seed=1), workers=2)  # which read ahead
     positions = [(loader.state_dict()["epoch"], loader.state_dict()["batch"]) for _ in loader]
     assert positions == [(0, 1), (0, 2), (1, 0)]
     assert ids(loader) == ids(loader.epoch(1))
 
 
 def test_ranks_share_a_state(forty: Path) -> None:
-    first, second = (ShardLoader(forty, "train", 4, seed=1, rank=rank, world_size=2) for rank in (0, 1))
+    first, second = (ShardLoader(forty, "train", Batching(4, seed=1, rank=rank, world_size=2)) for rank in (0, 1))
     next(iter(first))
     second.load_state_dict(first.state_dict())
     assert ids(second) == ids(second.epoch(0, 1))
@@ -199,7 +203,7 @@ def test_ranks_share_a_state(forty: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
-        ({"seed": 2}, "seed 1, expected seed 2; start this run anew, or give it what it had"),
+        ({"seed": 2}, "seed 1, expected seed 2; start this run anew, or give it the same data"),
         ({"seed": None}, "seed 1, expected seed none"),
         ({"batch_size": 7}, "batches 8 clips, expected batches 7 clips"),
         ({"batch_size": None, "batch_frames": 64}, "batches 8 clips, expected batches 64 frames"),
@@ -211,21 +215,25 @@ def test_ranks_share_a_state(forty: Path) -> None:
 )
 def test_a_position_in_another_order_is_refused(forty: Path, changed: dict[str, object], fault: str) -> None:
     settings: dict[str, object] = {"split": "train", "batch_size": 8, "seed": 1}
-    state = ShardLoader(forty, **settings).state_dict()  # type: ignore[arg-type]
+
+    def make(split: Split, **batching: object) -> ShardLoader:
+        return ShardLoader(forty, split, Batching(**batching))  # type: ignore[arg-type]
+
+    state = make(**settings).state_dict()  # type: ignore[arg-type]
     with pytest.raises(InputError) as error:
-        ShardLoader(forty, **{**settings, **changed}).load_state_dict(state)  # type: ignore[arg-type]
+        make(**{**settings, **changed}).load_state_dict(state)  # type: ignore[arg-type]
     assert str(error.value).startswith(f"position in the data: {fault}")
 
 
 def test_a_position_in_other_features_is_refused(forty: Path, tmp_path: Path) -> None:
-    ours, theirs = write_features(tmp_path, 39).fingerprint, ShardLoader(forty, "train", 8).state_dict()
+    ours, theirs = write_features(tmp_path, 39).fingerprint, ShardLoader(forty, "train", Batching(8)).state_dict()
     with pytest.raises(InputError, match=f"features {theirs['features']}, expected features {ours}; start"):
-        ShardLoader(tmp_path, "train", 8).load_state_dict(theirs)
+        ShardLoader(tmp_path, "train", Batching(8)).load_state_dict(theirs)
 
 
 @pytest.mark.parametrize("position", [{"batch": 5}, {"batch": -1}, {"epoch": -1}, {"epoch": "1"}])
 def test_a_position_that_cannot_be_is_refused(forty: Path, position: dict[str, int | str]) -> None:
-    loader = ShardLoader(forty, "train", 8)
+    loader = ShardLoader(forty, "train", Batching(8))
     with pytest.raises(InputError, match=r"position in the data: epoch .*, batch .*, expected a batch below 5"):
         loader.load_state_dict(loader.state_dict() | position)
     with pytest.raises(InputError, match="features None, split None"):
@@ -233,7 +241,7 @@ def test_a_position_that_cannot_be_is_refused(forty: Path, position: dict[str, i
 
 
 def test_threads_end_with_the_iterator(forty: Path) -> None:
-    loader = ShardLoader(forty, "train", 2, workers=3)
+    loader = ShardLoader(forty, "train", Batching(2), workers=3)
     closed = loader.epoch(0)
     next(closed)
     assert 0 < len(threads()) <= 3
@@ -251,7 +259,7 @@ def test_threads_end_with_the_iterator(forty: Path) -> None:
 
 
 def test_workers_read_a_few_batches_ahead(forty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loader, read = ShardLoader(forty, "train", 1, workers=2), list[str]()
+    loader, read = ShardLoader(forty, "train", Batching(1), workers=2), list[str]()
     collate = loader._collate
     monkeypatch.setattr(loader, "_collate", lambda reader, batch: read.append("") or collate(reader, batch))
     batches = loader.epoch(0)
@@ -264,12 +272,12 @@ def test_workers_read_a_few_batches_ahead(forty: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_a_fault_comes_in_its_batch_s_place(tmp_path: Path, workers: int) -> None:
     write_features(tmp_path, 12)
-    loader = ShardLoader(tmp_path, "train", 3, workers=workers)
-    with (tmp_path / "train-00002.tar").open("r+b") as shard:  # after the loader has verified it
+    loader = ShardLoader(tmp_path, "train", Batching(3), workers)
+    with (tmp_path / "train-00002.tar").open("r+b") as shard:
         shard.seek(loader.places[7].members["mel.npy"][0])
         shard.write(b"?")
     batches = loader.epoch(0)
     assert ids(islice(batches, 2)) == [("clip-000", "clip-001", "clip-002"), ("clip-003", "clip-004", "clip-005")]
-    with pytest.raises(InputError, match=r"train-00002.tar:clip-007.mel.npy: no npy header"):
+    with pytest.raises(InputError, match=r"train-00002.tar: MD5 "):
         next(batches)
     assert not threads()

@@ -11,12 +11,12 @@ import pytest
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import pack_folder
-from pipeline.config import RecordingConfig, VerifyConfig
+from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
-from pipeline.engine import DistributedConfig, run
-from pipeline.features import FeatureRecipe, FeaturesConfig
+from pipeline.engine import run
+from pipeline.features import FeatureRecipe
 from pipeline.shard_job import ShardJob, ShardMaker, contents_of, places_of, plan_jobs
-from pipeline.shards import BuiltShard
+from pipeline.shard_writer import BuiltShard
 from pipeline.verify import CorpusSettings, verify_corpus
 from stages.params import load_params
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import pack_folder, read_members
-from pipeline.config import RecordingConfig
-from pipeline.engine import DistributedConfig, run
-from pipeline.features import FeatureRecipe, FeaturesConfig
+from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig
+from pipeline.engine import run
+from pipeline.features import FeatureRecipe
 from pipeline.manifest import ManifestRow
+from pipeline.shard_folder import Unfinished
 from pipeline.shard_job import ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files
-from pipeline.shards import is_finished
 from pipeline.split import SPLITS
 
 AS_IT_IS = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
@@ -91,13 +91,13 @@ def test_equal_bytes_whoever_computes_and_however_it_is_read(
     splits = ["train"] * len(rows)
     expected = [maker.build(job).content for job in plan_jobs(places_of(rows), splits, 3, frozenset())]
     clips = contents_of(archive, rows) if streamed else places_of(rows)
-    (folder := tmp_path / "shards").mkdir()
-    config = DistributedConfig(engine="local", workers=workers, ray_address=None)
-    stored = list(run(ShardStorer(maker, folder), plan_jobs(clips, splits, 3, frozenset()), config))
-    assert stored == [3, 3, 1]
     files = shard_files(splits, 3)
-    assert [(folder / file).read_bytes() for file in files] == expected
-    assert all(is_finished(folder, file) for file in files)
+    unfinished = Unfinished(tmp_path / "shards", files, "these clips")
+    config = DistributedConfig(engine="local", workers=workers, ray_address=None)
+    stored = list(run(ShardStorer(maker, unfinished), plan_jobs(clips, splits, 3, frozenset()), config))
+    assert stored == [3, 3, 1]
+    assert [(unfinished.shards / file).read_bytes() for file in files] == expected
+    assert unfinished.finished() == {*files}
 
 
 def test_an_archive_changed_since_the_audit_is_refused(

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from dtc.audio import AudioConfig
 from dtc.errors import InputError
 from dtc.text.symbols import TextConfig
-from pipeline.config import RecordingConfig, VerifyConfig
-from pipeline.convert import WRITERS, set_facts_of
+from pipeline.config import FeaturesConfig, RecordingConfig
+from pipeline.convert import WRITERS
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.tensor_mel import (
     ConvertedMaker,
@@ -30,13 +30,15 @@ from pipeline.corpora.tensor_mel import (
     split_files,
     verify_tensor_mel,
 )  # fmt: skip
-from pipeline.features import FeatureRecipe, Features, FeaturesConfig
+from pipeline.features import FeatureRecipe, Features
+from pipeline.limits import VerifyConfig
 from pipeline.manifest import ManifestRow
-from pipeline.shard_job import ShardStorer, places_of, plan_jobs, shard_files
-from pipeline.shards import ShardIndex, build_shard, facts_path
+from pipeline.shard_job import places_of, plan_jobs, shard_files
+from pipeline.shard_reader import FeatureFolder, stored_clips
+from pipeline.shard_writer import build_shard, write_places
+from pipeline.shards import ShardIndex, write_index
 from pipeline.split import SPLITS, Split
-from pipeline.stored import stored_clips
-from pipeline.tensor_mel_files import open_split
+from pipeline.tensor_mel_files import SetFacts, open_split
 from pipeline.verify import CorpusFindings
 
 RECORDING = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
@@ -70,21 +72,23 @@ def write_shards(folder: Path, audio: AudioConfig) -> ShardIndex:
         for number, start in enumerate(range(first, first + clips, CLIPS_PER_SHARD)):
             chosen = [clip(n) for n in range(start, min(start + CLIPS_PER_SHARD, first + clips))]
             built = build_shard(f"{split}-{number:05d}.tar", split, chosen, 80)
-            built.store(folder)
-            facts_path(folder, built.facts.shard.file).unlink()
-            shards.append(built.facts.shard)
+            (folder / built.facts.shard.file).write_bytes(built.content)
+            shards.append(built.facts)
         first += clips
-    return ShardIndex(
+    index = ShardIndex(
         corpus="voice", corpus_md5=ARCHIVE_MD5, recording=RECORDING, audio=audio, text=TEXT, alphabet=("a",),
-        mel_mean=(0.0,) * 80, mel_deviation=(1.0,) * 80, shards=tuple(shards), clips_md5="0" * 32,
+        mel_mean=(0.0,) * 80, mel_deviation=(1.0,) * 80, shards=tuple(facts.shard for facts in shards),
+        clips_md5=write_places(folder, shards),
     )  # fmt: skip
+    write_index(folder, index)
+    return index
 
 
 def convert(format: str, shards: Path, index: ShardIndex, out: Path) -> dict[str, str]:
     out.mkdir()
     sums = {}
     for split in SPLITS:
-        sums |= WRITERS[format](stored_clips(shards, index, split), set_facts_of(index, split), out)
+        sums |= WRITERS[format](stored_clips(FeatureFolder(shards, index), split), SetFacts.of(index, split), out)
     return sums
 
 
@@ -139,15 +143,14 @@ def arrays(tmp_path: Path, audio: AudioConfig) -> Set:
 
 
 def pack(made: Set, folder: Path, finished: frozenset[str] = frozenset()) -> list[str]:
-    """What `dtc preprocess` does with a set: the shards that were not finished."""
+    """Make the shards that are not finished of a set, in `folder`, as `dtc preprocess` does."""
     manifest = made.verify().rows
     splits = converted_splits(manifest)
     maker = ConvertedMaker(
         made.folder, FeatureRecipe(RECORDING, made.index.audio, FeaturesConfig(stft=False, clips_per_shard=2))
     )
-    store = ShardStorer(maker, folder)
     for job in plan_jobs(places_of(manifest), splits, CLIPS_PER_SHARD, finished):
-        store(job)
+        (folder / job.file).write_bytes(maker.build(job).content)
     return shard_files(splits, CLIPS_PER_SHARD)
 
 
@@ -194,7 +197,7 @@ def test_texts_that_are_one_object_or_two_give_the_same_bytes(tmp_path: Path, au
             for n, (raw, spoken) in enumerate([texts[:2], texts[2:]])
         ]
         clips = [replace(clip(n), row=row) for n, row in enumerate(rows)]
-        WRITERS["torch"](clips, set_facts_of(index, "train"), tmp_path / name)
+        WRITERS["torch"](clips, SetFacts.of(index, "train"), tmp_path / name)
     assert sums(tmp_path / "first") == sums(tmp_path / "second")
 
 
@@ -260,7 +263,7 @@ def test_wavs(tmp_path: Path, audio: AudioConfig, make_corpus: Callable[..., Pat
 def test_what_a_folder_of_wavs_cannot_hold(
     tmp_path: Path, audio: AudioConfig, change: dict[str, str], fault: str
 ) -> None:
-    facts = set_facts_of(write_shards(tmp_path / "shards", audio), "train")
+    facts = SetFacts.of(write_shards(tmp_path / "shards", audio), "train")
     hostile = replace(clip(0), row=replace(clip(0).row, member="x.wav", **change))
     (tmp_path / "wavs").mkdir()
     with pytest.raises(InputError) as error:
@@ -270,7 +273,7 @@ def test_what_a_folder_of_wavs_cannot_hold(
 
 def test_memory_does_not_grow_with_the_set(tmp_path: Path, audio: AudioConfig) -> None:
     """Clips come one by one: none is asked for while more than one before it is alive."""
-    facts, alive = set_facts_of(write_shards(tmp_path / "shards", audio), "train"), list[Any]()
+    facts, alive = SetFacts.of(write_shards(tmp_path / "shards", audio), "train"), list[Any]()
 
     class Wave(np.ndarray):
         pass

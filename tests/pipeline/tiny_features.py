@@ -9,10 +9,16 @@ from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig
 from pipeline.features import Features
 from pipeline.manifest import ManifestRow
-from pipeline.shards import ShardIndex, build_shard, write_index, write_places
+from pipeline.shard_writer import build_shard, write_places
+from pipeline.shards import ShardIndex, write_index
 from pipeline.split import Split
 
 CLIPS_PER_SHARD = 3
+RECORDING = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
+TEXT = TextConfig(symbols="nvidia", normaliser="none")
+AUDIO = AudioConfig(
+    sampling_rate=16000, filter_length=16, hop_length=4, win_length=16, n_mel_channels=2, mel_fmin=0, mel_fmax=8000
+)
 
 
 def tiny_clip(number: int) -> Features:
@@ -41,12 +47,9 @@ def write_features(folder: Path, clips: int, validation: int = 0) -> ShardIndex:
         corpus="voice",
         corpus_md5="0" * 32,
         clips_md5=write_places(folder, [shard.facts for shard in built]),
-        recording=RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None),
-        audio=AudioConfig(
-            sampling_rate=16000, filter_length=16, hop_length=4, win_length=16, n_mel_channels=2, mel_fmin=0,
-            mel_fmax=8000,
-        ),
-        text=TextConfig(symbols="nvidia", normaliser="none"),
+        recording=RECORDING,
+        audio=AUDIO,
+        text=TEXT,
         alphabet=("n",),
         mel_mean=(0.0,) * 2,
         mel_deviation=(1.0,) * 2,

@@ -174,7 +174,7 @@ def test_what_is_not_its_own_is_left_alone(prepared: Any, make: Callable[[Path],
 
 def test_where_no_folder_can_be(prepared: Any) -> None:
     line = prepared.run("convert", "--format", "torch", "--out", "/proc/converted", code=2)
-    assert line == "/proc/converted.part: cannot be used (No such file or directory); mend it and run it again"
+    assert line == "/proc/.converted.lock: cannot be used (No such file or directory); mend it and run it again"
 
 
 def test_a_file_put_into_a_conversion_is_not_lost(prepared: Any) -> None:
@@ -240,7 +240,7 @@ import os, signal, sys
 from stages.cli import app
 
 def watch(event, arguments):
-    if event == "os.rename" and str(arguments[0]).endswith("converted.part"):
+    if event == "os.rename" and str(arguments[0]).endswith("converted.part/new"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(watch)
@@ -253,7 +253,7 @@ def test_a_kill_before_the_end_leaves_no_folder(prepared: Any) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not Path("converted").exists()
-    assert Path("converted.part/train.pt").exists()
+    assert Path("converted.part/new/train.pt").exists()
     prepared.run("convert", "--format", "torch")
     assert sorted(md5s("converted")) == sorted(FILES["torch"])
     assert not Path("converted.part").exists()

@@ -1,0 +1,210 @@
+"""Reading shards: any clip by its entry in the index, for training, for conversion and for predicted mels.
+
+Nothing in a shard is trusted. A shard is hashed when it is first opened, and every member must be what the index says:
+no pickle is opened, no code is evaluated, and no memory is reserved for more than a shard holds.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import tarfile
+from collections.abc import Collection, Iterator
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from pydantic import ValidationError
+
+from dtc.audio import from_int16
+from dtc.batch import Clip
+from dtc.errors import InputError
+from dtc.text.symbols import text_to_ids
+from pipeline.features import Features
+from pipeline.manifest import ManifestRow
+from pipeline.shards import IndexEntry, Shard, ShardIndex, StoredText, read_places, verify_file
+from pipeline.split import SPLITS, Split
+
+WAVE, MEL = "<i2", "<f4"  # little-endian int16 and float32
+MEMBERS = ("json", "wave.npy", "mel.npy")  # what is read of a clip; magnitudes are for other programs
+TAR_NAME_BYTES = 100
+LONGEST_NPY_HEADER_BYTES = 512
+MOST_OPEN_SHARDS = 64  # of one reader: a process may hold 1,024 files, and a large corpus has more shards
+
+
+class FeatureFolder:
+    """A folder of features, open for reading. Its shards are verified one by one, when each is first asked for."""
+
+    def __init__(self, folder: Path, index: ShardIndex) -> None:
+        self.folder, self.index = folder, index
+        self._shards = {shard.file: shard for shard in index.shards}
+
+    def places(self, split: Split) -> Iterator[IndexEntry]:
+        """Read the index entries of a split's clips. Raises InputError for one that cannot be."""
+        shards = {shard.file for shard in self.index.of_split(split)}
+        for place in read_places(self.folder, self.index, split):
+            _check_place(place, f"{self.folder / place.shard}:{place.id}", shards, self.index.remedy)
+            yield place
+
+    def shard(self, file: str) -> Path:
+        """Return the path of a shard whose bytes are those of the index. Raises InputError where they are not."""
+        path = self.folder / file
+        verify_file(path, self._shards[file].md5, "a shard of the index", self.index.remedy)
+        return path
+
+
+def _check_place(place: IndexEntry, where: str, shards: Collection[str], remedy: str) -> None:
+    """Raise InputError where an entry names a shard of another split, or lacks a member that is read."""
+    if place.shard not in shards:
+        raise InputError(where, "no such shard in this split", f"one of the {len(shards)} of the index", remedy)
+    for name in MEMBERS:
+        if name not in place.members:
+            raise InputError(where, f"no {name}", " and ".join(MEMBERS), remedy)
+
+
+def stored_clips(features: FeatureFolder, split: Split) -> Iterator[Features]:
+    """Read the clips of a split in the order of the shards, without magnitudes, one in memory at a time."""
+    with ShardReader(features) as reader:
+        yield from map(reader.read, features.places(split))
+
+
+def stored_shards(features: FeatureFolder, files: Collection[str]) -> Iterator[tuple[Shard, list[Features]]]:
+    """Read the shards whose names are in `files`, in the index's order, with all clips of one in memory at a time."""
+    shards = {shard.file: shard for shard in features.index.shards}
+    with ShardReader(features) as reader:
+        for split in SPLITS:
+            for file, places in itertools.groupby(features.places(split), key=lambda place: place.shard):
+                if file in files:
+                    yield shards[file], [reader.read(place) for place in places]
+
+
+def to_clip(features: Features, where: str) -> Clip:
+    """Return a clip for training. Raises InputError, with `where`, for a text with a symbol that no model knows."""
+    row = features.row
+    symbol_ids = torch.tensor(text_to_ids(row.spoken_text, where))
+    mel, wave = torch.from_numpy(features.mel), from_int16(features.wave)
+    return Clip(row.id, row.raw_text, row.spoken_text, symbol_ids, mel, wave)
+
+
+class ShardReader:
+    """Reads clips, each by its entry in the index; for one thread at a time, as every open file has a position.
+
+    Shards are not mapped into memory: the pages of a mapped corpus would count as memory of this process.
+    """
+
+    def __init__(self, features: FeatureFolder) -> None:
+        self.features = features
+        self._files: dict[str, tuple[FileIO, int]] = {}  # name → file, and its number of bytes
+
+    def __enter__(self) -> ShardReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all shards."""
+        while self._files:
+            self._files.popitem()[1][0].close()
+
+    def read_clip(self, place: IndexEntry) -> Clip:
+        """Read one clip for training. Raises InputError as `read` does, and for a text that no model can read."""
+        return to_clip(self.read(place), self._where(place))
+
+    def read(self, place: IndexEntry) -> Features:
+        """Read one clip. Raises InputError, with shard and clip, for whatever is not as the index says."""
+        where, index = self._where(place), self.features.index
+        text = parse_text(self._member(place, "json", where).tobytes(), f"{where}.json", index.remedy)
+        shape = (index.audio.n_mel_channels, place.frames)
+        wave, mel = (
+            from_npy(self._member(place, name, where), dtype, expected, f"{where}.{name}", index.remedy)
+            for name, dtype, expected in (("wave.npy", WAVE, (text.n_samples,)), ("mel.npy", MEL, shape))
+        )
+        row = ManifestRow(
+            id=place.id,
+            raw_text=text.raw_text,
+            spoken_text=text.spoken_text,
+            member=place.shard,
+            md5=text.source_md5,
+            samples=text.n_samples,
+            first_byte=None,
+            size_bytes=mel.nbytes + wave.nbytes,
+            source_sampling_rate=index.audio.sampling_rate,
+            source_channels=1,
+            crc32=0,  # a clip of a shard has no file of its own
+        )
+        return Features(row, wave, mel, None)
+
+    def _where(self, place: IndexEntry) -> str:
+        return f"{self.features.folder / place.shard}:{place.id}"
+
+    def _member(self, place: IndexEntry, name: str, where: str) -> UInt8[np.ndarray, " bytes"]:
+        """Return the content of a member, whose tar header must bear its name."""
+        first_byte, n_bytes = place.members[name]
+        file, size_bytes = self._open(place.shard)
+        if first_byte + n_bytes > size_bytes:
+            found, expected = f"{name} at bytes {first_byte} to {first_byte + n_bytes}", f"at most {size_bytes} bytes"
+            raise InputError(where, found, f"{expected}, as the shard has", self.features.index.remedy)
+        content = np.empty(tarfile.BLOCKSIZE + n_bytes, np.uint8)
+        file.seek(first_byte - tarfile.BLOCKSIZE)
+        read = file.readinto(content.data)
+        found = content[:TAR_NAME_BYTES].tobytes().rstrip(b"\0").decode(errors="replace")
+        if read < len(content) or found != f"{place.id}.{name}":
+            remedy = f"the shard was changed; {self.features.index.remedy}"
+            raise InputError(f"{where}.{name}", "is not where the index says", remedy=remedy)
+        return content[tarfile.BLOCKSIZE :]
+
+    def _open(self, shard: str) -> tuple[FileIO, int]:
+        if shard not in self._files:
+            if len(self._files) == MOST_OPEN_SHARDS:
+                self._files.pop(next(iter(self._files)))[0].close()
+            path = self.features.shard(shard)
+            self._files[shard] = path.open("rb", buffering=0), path.stat().st_size
+        return self._files[shard]
+
+
+def parse_text(content: bytes, where: str, remedy: str) -> StoredText:
+    """Return what a clip's JSON member holds. Raises InputError, with `where`, for any other content."""
+    try:
+        return StoredText.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise InputError(where, f"{key}: {fault['msg']}".removeprefix(": "), remedy=remedy) from None
+
+
+def from_npy(
+    content: bytes | UInt8[np.ndarray, " bytes"], dtype: str, shape: tuple[int, ...], where: str, remedy: str
+) -> np.ndarray:
+    """Return the array of an npy file that must have this type (such as "<f4") and shape, without a copy.
+
+    Raises InputError, with `where` and `remedy`, for any other content.
+    """
+    start = bytes(content[:LONGEST_NPY_HEADER_BYTES])
+    # Almost every header is the one that numpy writes today for such an array: comparing is faster than parsing.
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": False, "shape": shape})
+    first = header.tell() if start.startswith(header.getvalue()) else _parse_header(start, dtype, shape, where, remedy)
+    n_bytes = np.dtype(dtype).itemsize * math.prod(shape)
+    if len(content) - first != n_bytes:
+        raise InputError(where, f"{len(content) - first} bytes of values", f"{n_bytes}", remedy)
+    return np.frombuffer(content, dtype, offset=first).reshape(shape)
+
+
+def _parse_header(start: bytes, dtype: str, shape: tuple[int, ...], where: str, remedy: str) -> int:
+    """Return the number of bytes of another header for the same array, such as other versions of numpy write."""
+    stream = io.BytesIO(start)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError("another version of the format")
+        header = np.lib.format.read_array_header_1_0(stream, max_header_size=LONGEST_NPY_HEADER_BYTES)
+    except Exception:  # numpy's parser raises whatever Python's parser of literals and its own dtypes raise
+        raise InputError(where, "no npy header of a plain array", f"{dtype} {shape}", remedy) from None
+    found_shape, fortran_order, found = header
+    if (found.str, found_shape, fortran_order) != (dtype, shape, False):
+        order = " in Fortran order" if fortran_order else ""
+        raise InputError(where, f"{found.str} {found_shape}{order}", f"{dtype} {shape}", remedy)
+    return stream.tell()
