@@ -44,24 +44,28 @@ class Damaged(Exception):
     """The archive cannot be read as the kind of archive that its first bytes announce."""
 
 
-@dataclass
 class Allowance:
-    """The number of bytes that an archive may still unpack to, so that kilobytes cannot become terabytes."""
+    """Count the bytes that an archive unpacks to, so that kilobytes cannot become terabytes.
 
-    archive: Path
-    left: int
+    It stands between tarfile and the decompressed stream that `read` reads.
+    """
 
-    @classmethod
-    def of(cls, archive: Path) -> Allowance:
-        """Return the allowance of an archive, by its own size."""
-        return cls(archive, LARGEST_RATIO * archive.stat().st_size + SPARE_BYTES)
+    def __init__(self, archive: Path, read: Callable[[int], bytes]) -> None:
+        self._archive, self._read = archive, read
+        self._left = LARGEST_RATIO * archive.stat().st_size + SPARE_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes of the stream, b"" at its end."""
+        content = self._read(size)
+        self.spend(len(content))
+        return content
 
     def spend(self, size: int) -> None:
         """Count unpacked bytes. Raises InputError where they are too many in all."""
-        self.left -= size
-        if self.left < 0:
+        self._left -= size
+        if self._left < 0:
             expected = f"at most {LARGEST_RATIO} times its own size and {SPARE_BYTES} bytes"
-            raise InputError(self.archive, "unpacks to more bytes than recordings do", expected, DO_NOT_USE)
+            raise InputError(self._archive, "unpacks to more bytes than recordings do", expected, DO_NOT_USE)
 
 
 def clean_name(archive: Path, name: str) -> str:
@@ -98,6 +102,9 @@ EXTENDED = (
 )
 
 
+BUFFER_BYTES = 1 << 16  # read at once; what is left of them is copied at every header
+
+
 class _Header(tarfile.TarInfo):
     """A header, refused where tarfile would take a damaged one for the end of the archive, or one of any size."""
 
@@ -115,22 +122,9 @@ class _Header(tarfile.TarInfo):
         return header
 
 
-class CountedStream:
-    """A stream whose bytes are counted while they are read."""
-
-    def __init__(self, read: Callable[[int], bytes], allowance: Allowance) -> None:
-        self._read, self._allowance = read, allowance
-
-    def read(self, size: int) -> bytes:
-        """Return at most `size` bytes, b"" at the end. Raises InputError where the allowance is spent."""
-        content = self._read(size)
-        self._allowance.spend(len(content))
-        return content
-
-
-def read_tar(stream: CountedStream, archive: Path, plain: bool, wanted: Wanted) -> Iterator[Member]:
+def read_tar(stream: Allowance, archive: Path, plain: bool, wanted: Wanted) -> Iterator[Member]:
     """Yield the wanted files of an uncompressed stream, in its order. Raises InputError, Damaged or TarError."""
-    with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", tarinfo=_Header) as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=stream, mode="r|", bufsize=BUFFER_BYTES, encoding="utf-8", tarinfo=_Header) as tar:  # type: ignore[call-overload]
         while (header := tar.next()) is not None:
             tar.members.clear()  # tarfile would keep every header in memory
             name = clean_name(archive, header.name)
@@ -176,7 +170,7 @@ UNICODE_PATH = 0x7075  # Info-ZIP's extra field: version (1), CRC-32 of the plai
 
 def read_zip(file: BinaryIO, archive: Path, wanted: Wanted) -> Iterator[Member]:
     """Yield the wanted files, in the order of their places. Raises InputError or Damaged, or what zipfile does."""
-    allowance, listed = Allowance.of(archive), zipfile.ZipFile(file)
+    allowance, listed = Allowance(archive, file.read), zipfile.ZipFile(file)
     infos = sorted(listed.infolist(), key=lambda info: info.header_offset)
     places = [info.header_offset for info in infos] + [listed.start_dir]
     if places[0] != 0:
@@ -242,7 +236,7 @@ def _unpack(where: str, info: zipfile.ZipInfo, packed: bytes) -> bytes:
         raise InputError(where, found, "stored, deflate, bzip2 or LZMA", PACK_AGAIN)
     try:
         content = UNPACKERS[info.compress_type](packed, info.file_size + 1)  # one byte more would show
-    except (zlib.error, lzma.LZMAError, OSError, EOFError, struct.error) as error:
+    except Exception as error:  # each method raises others
         raise InputError(where, f"does not unpack ({error})", remedy=FETCH_AGAIN) from None
     if len(content) != info.file_size:
         found = f"{'more' if len(content) > info.file_size else len(content)} bytes"

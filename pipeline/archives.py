@@ -5,11 +5,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import struct
 import tarfile
 import unicodedata
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -21,8 +18,6 @@ from pipeline.archive_members import (
     PACK_AGAIN,
     ZIP_STARTS,
     Allowance,
-    CountedStream,
-    Damaged,
     Member,
     Wanted,
     check_wanted,
@@ -48,21 +43,6 @@ FOREIGN = {
     b"<!": "a web page",
     b"<h": "a web page",
 }
-# What tarfile, zipfile and the decompressors raise for a damaged file.
-DAMAGES = (
-    Damaged,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    ValueError,
-    NotImplementedError,
-    RecursionError,
-    OverflowError,
-    EOFError,
-    OSError,
-)
 
 
 def read_members(source: Path, wanted: Wanted = lambda name: True) -> Iterator[Member]:
@@ -117,13 +97,13 @@ def _read_archive(archive: Path, wanted: Wanted) -> Iterator[Member]:
                 return
             compressed = [decompress for magic, decompress in DECOMPRESSORS.items() if start.startswith(magic)]
             kind = "tar" if compressed else kind
-            stream = CountedStream((compressed[0](file) if compressed else file).read, Allowance.of(archive))
+            stream = Allowance(archive, (compressed[0](file) if compressed else file).read)
             yield from read_tar(stream, archive, not compressed, wanted)
     except FileNotFoundError:
         raise InputError(archive, "no such file", "the corpus's archive", "run `dtc download` first") from None
-    except InputError:  # a ValueError, too
+    except InputError:
         raise
-    except DAMAGES as error:
+    except Exception as error:  # tarfile, zipfile and the decompressors raise anything for a damaged file
         raise InputError(archive, f"does not read as a {kind} archive ({error})", READABLE, FETCH_AGAIN) from None
 
 

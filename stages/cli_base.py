@@ -64,8 +64,13 @@ def _failed(error: BaseException, arguments: Sequence[str], debug: bool) -> int:
         with contextlib.suppress(OSError, ValueError):
             close_output()
     if code != NO_READER:
-        typer.echo(f"dtc: {line}", err=True)
+        _say(line)
     return code
+
+
+def _say(line: str) -> None:
+    """Print a line on standard error. typer.echo would write UTF-8 where the stream has another encoding."""
+    sys.stderr.write(f"dtc: {line}\n")
 
 
 def console(stderr: bool = False) -> Console:
@@ -119,4 +124,4 @@ def name_other_code(folder: Path = Path("stages")) -> None:
     running = Path(__file__).parent
     if (folder / "cli.py").is_file() and folder.resolve() != running.resolve():
         here = "`python -m stages` runs this folder's code"
-        typer.echo(f"dtc: the code that runs is {running}, not {folder.resolve()}; {here}", err=True)
+        _say(f"the code that runs is {running}, not {folder.resolve()}; {here}")

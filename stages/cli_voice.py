@@ -86,9 +86,9 @@ def import_nvidia_tacotron2(
     overwrite: Overwrite = False,
 ) -> None:
     """Import a Tacotron 2 of NVIDIA's. No code in the file is run."""
-    from stages.import_export import import_nvidia_tacotron2
+    from stages.import_export import Target, import_model
 
-    import_nvidia_tacotron2(file, hparams, out, overwrite, console())
+    import_model("nvidia-tacotron2", file, hparams, Target(out, overwrite), console())
 
 
 @imports.command("nvidia-waveglow", epilog=examples("dtc import nvidia-waveglow waveglow_256channels.pt"))
@@ -99,9 +99,9 @@ def import_nvidia_waveglow(
     overwrite: Overwrite = False,
 ) -> None:
     """Import a WaveGlow of NVIDIA's. No code in the file is run."""
-    from stages.import_export import import_nvidia_waveglow
+    from stages.import_export import Target, import_model
 
-    import_nvidia_waveglow(file, hparams, out, overwrite, console())
+    import_model("nvidia-waveglow", file, hparams, Target(out, overwrite), console())
 
 
 @exports.command("onnx", epilog=examples("dtc export onnx vocoder.onnx"))
@@ -111,9 +111,9 @@ def export_onnx(
     overwrite: Overwrite = False,
 ) -> None:
     """Export a vocoder for onnxruntime, which needs no PyTorch."""
-    from stages.import_export import export_onnx
+    from stages.import_export import Target, export_model
 
-    export_onnx(file, model, overwrite, console())
+    export_model("onnx", model, Target(file, overwrite), console())
 
 
 @exports.command("nvidia-waveglow", epilog=examples("dtc export nvidia-waveglow waveglow.pt"))
@@ -123,9 +123,9 @@ def export_nvidia_waveglow(
     overwrite: Overwrite = False,
 ) -> None:
     """Export a WaveGlow as a state_dict of NVIDIA's."""
-    from stages.import_export import export_nvidia_waveglow
+    from stages.import_export import Target, export_model
 
-    export_nvidia_waveglow(file, model, overwrite, console())
+    export_model("nvidia-waveglow", model, Target(file, overwrite), console())
 
 
 @exports.command("nvidia-tacotron2", epilog=examples("dtc export nvidia-tacotron2 tacotron2.pt"))
@@ -135,6 +135,6 @@ def export_nvidia_tacotron2(
     overwrite: Overwrite = False,
 ) -> None:
     """Export a Tacotron 2 as a state_dict of NVIDIA's."""
-    from stages.import_export import export_nvidia_tacotron2
+    from stages.import_export import Target, export_model
 
-    export_nvidia_tacotron2(file, model, overwrite, console())
+    export_model("nvidia-tacotron2", model, Target(file, overwrite), console())

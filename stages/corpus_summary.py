@@ -1,4 +1,4 @@
-"""What `dtc verify` found, to be seen on one screen: on the console, as Markdown, as figures."""
+"""Summarise what `dtc verify` found: on one screen of the console, as a Markdown page, and as figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAULTS_SHOWN, FAULTS_OF_A_KIND = 20, 5
 
 @dataclass(frozen=True)
 class Grid:
-    """A table, whatever it is shown on; the first column's name is its title."""
+    """A table for the console or for Markdown; the name of the first column is its title."""
 
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -34,22 +34,22 @@ class Grid:
 
 @dataclass(frozen=True)
 class Summary:
-    """Of some of the clips of a corpus."""
+    """The summary of some of the clips of a corpus."""
 
     figures: dict[str, float]
     overview: Grid
     histogram: Grid
-    kinds: Grid  # no rows where there are no faults
+    kinds: Grid  # of faults; no rows where there are none
     worst: list[Grid]
 
     def show(self, console: Console) -> None:
-        """On one screen: side by side what fits side by side."""
+        """Print the tables on one screen, side by side where they fit."""
         for grids in ([self.overview], [self.histogram, *self._faults()], self.worst):
             console.print(Columns([_table(grid) for grid in grids], padding=(0, 3)))
             console.print()
 
     def markdown(self, title: str) -> str:
-        """The same as a page; equal for equal corpora, whenever it is written."""
+        """Return the summary as a page. Equal corpora give equal pages."""
         grids = [self.overview, self.histogram, *self._faults(), *self.worst]
         return f"# {title}\n\n" + "\n".join(_markdown(grid) for grid in grids)
 
@@ -58,16 +58,19 @@ class Summary:
 
 
 def summarise(findings: CorpusFindings, chosen: Shaped[np.ndarray, " clips"]) -> Summary:
-    """Of the clips where `chosen` is True; all of them decode, and there is at least one."""
+    """Summarise the clips where `chosen` is True. There is at least one, and all of them decode."""
     facts, characters = findings.facts[chosen], findings.characters[chosen]
     names = [findings.names[number] for number in np.flatnonzero(chosen).tolist()]
     figures = _figures(facts, characters, findings)
     header = ("clips", "hours", "shortest", "median", "longest", "characters/s", "sampling rate", "channels")
     row = (
-        f"{figures['clips']:,}", f"{figures['hours']:.2f}", f"{figures['shortest_s']:.2f} s",
-        f"{figures['median_s']:.2f} s", f"{figures['longest_s']:.2f} s", f"{figures['characters_per_s']:.1f}",
-        _counted(facts["source_sampling_rate"], " Hz"), _counted(facts["source_channels"], ""),
-    )  # fmt: skip
+        f"{figures['clips']:,}",
+        f"{figures['hours']:.2f}",
+        *(f"{figures[name]:.2f} s" for name in ("shortest_s", "median_s", "longest_s")),
+        f"{figures['characters_per_s']:.1f}",
+        _counted(facts["source_sampling_rate"], " Hz"),
+        _counted(facts["source_channels"], ""),
+    )
     overview = Grid(header, [row])
     worst = _worst(names, facts, characters)
     return Summary(figures, overview, count_durations(facts["duration_s"]), count_kinds(findings.faults), worst)
@@ -93,13 +96,13 @@ def _figures(
 
 
 def _counted(values: Shaped[np.ndarray, " clips"], unit: str) -> str:
-    """ "22050 Hz", or "22050 Hz ×310, 44100 Hz ×14"."""
+    """Return the values, the commonest first: "22050 Hz", or "22050 Hz ×310, 44100 Hz ×14"."""
     counts = Counter(values.tolist()).most_common()
     return ", ".join(f"{value}{unit}" + (f" ×{count:,}" if len(counts) > 1 else "") for value, count in counts)
 
 
 def count_durations(seconds: Shaped[np.ndarray, " clips"]) -> Grid:
-    """Clips by duration, in at most ten equal bins with round edges."""
+    """Count the clips by duration, in at most ten equal bins with round edges."""
     durations_ms = np.round(seconds * 1000).astype(np.int64)
     shortest, longest = int(durations_ms.min()), int(durations_ms.max())
     width = next((w for w in BIN_WIDTHS_MS if longest // w - shortest // w < BINS_MOST), longest)
@@ -113,19 +116,19 @@ def count_durations(seconds: Shaped[np.ndarray, " clips"]) -> Grid:
 
 
 def _bar(share: float) -> str:
-    """A bar as long as its share of the longest one; something for everything but nothing."""
+    """Return a bar as long as its share of the longest one; only a share of 0 gives none."""
     return "█" * round(share * BAR_LONGEST) or ("▏" if share else "")
 
 
 def count_kinds(faults: Iterable[Fault]) -> Grid:
-    """How many faults of each kind there are."""
+    """Count the faults of each kind."""
     counts = Counter(fault.kind for fault in faults)
     rows = [(kind, f"{counts[kind]:,}", meaning) for kind, meaning in KINDS.items() if counts[kind]]
     return Grid(("kind", "faults", ""), rows)
 
 
 def name_faults(faults: Sequence[Fault]) -> Iterator[str]:
-    """By kind, with their number: of each kind a few, as many as make twenty in all, and at least one."""
+    """Yield lines about the faults, by kind: their number, and of each kind at least one, in all about twenty."""
     by_kind = {kind: [fault for fault in faults if fault.kind == kind] for kind in KINDS}
     sizes = [len(of_kind) for of_kind in by_kind.values()]
     few = range(1, FAULTS_OF_A_KIND + 1)
@@ -141,36 +144,42 @@ def name_faults(faults: Sequence[Fault]) -> Iterator[str]:
 def _worst(
     names: Sequence[str], facts: Shaped[np.ndarray, " clips"], characters: Shaped[np.ndarray, " clips"]
 ) -> list[Grid]:
-    """The clips to listen to first."""
+    """Return tables of the clips to listen to first."""
     seconds, spoken = facts["duration_s"], characters > 0
     pace = np.divide(characters, seconds, out=np.zeros(len(seconds)), where=spoken)
     silence_s, clipped = facts["leading_s"] + facts["trailing_s"], facts["clipped_share"]
-    all_clips = np.ones(len(names), bool)
-    grids = [
-        _ranked("longest", names, seconds, True, "{:.2f} s", all_clips),
-        _ranked("shortest", names, seconds, False, "{:.2f} s", all_clips),
-        _ranked("fastest", names, pace, True, "{:.1f} characters/s", spoken),
-        _ranked("slowest", names, pace, False, "{:.1f} characters/s", spoken),
-        _ranked("quietest", names, facts["level_db"], False, "{:.1f} dB", all_clips),
-        _ranked("most silence at the ends", names, silence_s, True, "{:.2f} s", silence_s > 0),
-        _ranked("most clipped", names, clipped, True, "{:.2%}", clipped > 0),
+    pace_format, with_silence, with_clipping = "{:.1f} characters/s", silence_s > 0, clipped > 0
+    rankings = [
+        _Ranking("longest", seconds, "{:.2f} s"),
+        _Ranking("shortest", seconds, "{:.2f} s", largest=False),
+        _Ranking("fastest", pace, pace_format, among=spoken),
+        _Ranking("slowest", pace, pace_format, largest=False, among=spoken),
+        _Ranking("quietest", facts["level_db"], "{:.1f} dB", largest=False),
+        _Ranking("most silence at the ends", silence_s, "{:.2f} s", among=with_silence),
+        _Ranking("most clipped", clipped, "{:.2%}", among=with_clipping),
     ]
-    return [grid for grid in grids if grid.rows]
+    return [grid for ranking in rankings if (grid := ranking.first(names)).rows]
 
 
-def _ranked(
-    title: str, names: Sequence[str], values: Shaped[np.ndarray, " clips"], largest: bool, shown: str,
-    eligible: Shaped[np.ndarray, " clips"],
-) -> Grid:  # fmt: skip
-    """The eligible clips with the largest or smallest values; equal ones by name."""
-    sign = -1.0 if largest else 1.0
-    first = heapq.nsmallest(
-        WORST, np.flatnonzero(eligible).tolist(), lambda number: (sign * values[number], names[number])
-    )
-    return Grid((title, ""), [(names[number], shown.format(values[number])) for number in first])
+@dataclass(frozen=True)
+class _Ranking:
+    """The order of clips by one measure."""
+
+    title: str
+    values: Shaped[np.ndarray, " clips"]
+    format: str  # of a value
+    largest: bool = True  # whether the largest value comes first
+    among: Shaped[np.ndarray, " clips"] | None = None  # the clips that take part; None: all
+
+    def first(self, names: Sequence[str]) -> Grid:
+        """Return the first few clips; those with equal values are ordered by name."""
+        sign = -1.0 if self.largest else 1.0
+        among = range(len(names)) if self.among is None else np.flatnonzero(self.among).tolist()
+        numbers = heapq.nsmallest(WORST, among, lambda number: (sign * self.values[number], names[number]))
+        return Grid((self.title, ""), [(names[number], self.format.format(self.values[number])) for number in numbers])
 
 
-# ── shown ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── output ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _table(grid: Grid) -> Table:

@@ -1,104 +1,137 @@
-"""`dtc import` and `dtc export`: another project's checkpoint ⇄ a model folder."""
+"""`dtc import` and `dtc export`: a file of another project → a model folder, and a model folder → such a file."""
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Callable, Mapping
+import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import NamedTuple
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from dtc.acoustic import AcousticConfig
-from dtc.audio import AudioConfig
-from dtc.compat import nvidia_tacotron2, nvidia_waveglow, onnx
+from dtc.audio_config import AudioConfig
+from dtc.compat import FORMATS
 from dtc.compat.checkpoint_files import Checkpoint, read_checkpoint, read_hparams
-from dtc.config import Section, parse_section
+from dtc.compat.formats import Format, Imported, Kind
+from dtc.config import Section
 from dtc.errors import InputError
 from dtc.files import write_whole
-from dtc.model_card import CARD, WEIGHTS, ModelCard, read_model, save_model
+from dtc.model_card import CARD, WEIGHTS, ModelCard, save_model
 from dtc.provenance import sha256_of
-from dtc.text.symbols import TextConfig
-from dtc.vocoder import VocoderConfig
-from dtc.vocoder.base import load_vocoder
-from dtc.vocoder.configs import WaveGlowConfig
 from stages import paths
 
-NVIDIA_TACOTRON2, NVIDIA_WAVEGLOW = "nvidia-tacotron2", "nvidia-waveglow"
-
-Kind = Literal["acoustic", "vocoder"]
-Imported = nvidia_tacotron2.Imported | nvidia_waveglow.Imported
+SUFFIXES = {".pt", ".pth", ".safetensors", ".onnx"}  # a file with one of them is taken for a file of that format
+CARD_KEYS = {"format", "kind", "config", "weights"}  # in every card so far, and in no other project's config.json
 
 
-class _AcousticSection(Section):
-    config: AcousticConfig
+class Target(NamedTuple):
+    """Where a command writes, and whether it may replace what is there."""
+
+    path: Path
+    overwrite: bool
 
 
-class _VocoderSection(Section):
-    config: VocoderConfig
+def import_model(name: str, file: Path, hparams_file: Path | None, target: Target, console: Console) -> None:
+    """Write the model folder of a checkpoint in the format `name`. Nothing is written if it is refused.
 
-
-def import_nvidia_tacotron2(
-    file: Path, hparams_file: Path | None, out: Path, overwrite: bool, console: Console
-) -> None:
-    """Write the model folder of a Tacotron 2 checkpoint of NVIDIA's. Nothing is written where it is refused."""
-    _import(
-        file, hparams_file, out, overwrite, console, "acoustic", NVIDIA_TACOTRON2, nvidia_tacotron2.import_tacotron2
-    )
-
-
-def import_nvidia_waveglow(file: Path, hparams_file: Path | None, out: Path, overwrite: bool, console: Console) -> None:
-    """Write the model folder of a WaveGlow checkpoint of NVIDIA's. Nothing is written where it is refused."""
-    _import(file, hparams_file, out, overwrite, console, "vocoder", NVIDIA_WAVEGLOW, nvidia_waveglow.import_waveglow)
-
-
-def _import(
-    file: Path, hparams_file: Path | None, out: Path, overwrite: bool, console: Console, kind: Kind, source: str,
-    convert: Callable[[Mapping[str, Any], Mapping[str, Any], object], Imported],
-) -> None:  # fmt: skip
-    _require_free(out, overwrite)
+    Raises InputError if the format cannot be imported, if the checkpoint or its hyper-parameters are not usable, and if
+    something is in the way that may not be replaced.
+    """
+    format = FORMATS.get(name)
+    if format.read is None:
+        raise InputError(f"dtc import {name}", "this format can only be written", "another one")
+    _require_free(target, file)
     checkpoint = read_checkpoint(file)
     hparams = checkpoint.hparams | (read_hparams(hparams_file) if hparams_file else {})
-    imported = convert(checkpoint.state_dict, hparams, file)
-    folder = Path(os.path.abspath(out))  # noqa: PTH100  # resolve() would follow a link, which is refused above
-    card = save_model(folder, imported.weights, _card(kind, source, file, checkpoint, imported))
+    imported = format.read(checkpoint.state_dict, hparams, file)
+    card = save_model(target.path.absolute(), imported.weights, _card(name, format, file, checkpoint, imported))
     table = Table("model", "parameters", "steps", "folder", "fingerprint")
     steps = str(card.steps or "unknown")
-    table.add_row(imported.config.model, f"{imported.parameters:,}", steps, str(out), card.fingerprint)
+    table.add_row(str(card.config["model"]), f"{imported.parameters:,}", steps, str(target.path), card.fingerprint)
     console.print(table)
     if imported.assumed:
-        assumed = ", ".join(f"{name} {value:g}" for name, value in imported.assumed.items())
-        console.print(f"import: as NVIDIA published, since {file} does not say: {assumed}", highlight=False)
-    console.print(f"import: {_next(kind, imported.audio)}", highlight=False)
+        assumed = ", ".join(f"{key} {value:g}" for key, value in imported.assumed.items())
+        console.print(f"import: not in {file}, so taken from NVIDIA's published model: {assumed}", highlight=False)
+    console.print(f"import: {_next(format.kind, imported.audio)}", highlight=False)
 
 
-def _require_free(out: Path, overwrite: bool) -> None:
-    """Raise InputError where `out` is there, unless it is a model that may be replaced: it is deleted in the end."""
+def export_model(name: str, folder: Path, target: Target, console: Console) -> None:
+    """Write the model of a folder as one file in the format `name`.
+
+    Raises InputError if the folder holds no model that the format can express, and if something is in the way that may
+    not be replaced.
+    """
+    format, file = FORMATS.get(name), target.path
+    _require_new(target, format, folder)
+    exported = format.write(folder)
+    write_whole(file, exported.content)
+    table = Table("model", "steps", *exported.facts, "file", "MB", "SHA-256")
+    table.add_row(
+        str(exported.card.config["model"]),
+        str(exported.card.steps),
+        *exported.facts.values(),
+        str(file),
+        f"{len(exported.content) / 1e6:.1f}",
+        sha256_of(file)[:16],
+    )
+    console.print(table)
+    for note in exported.notes:
+        console.print(f"export: {note.replace('FILE', json.dumps(str(file)))}", highlight=False)
+
+
+def _require_free(target: Target, source: Path) -> None:
+    """Raise InputError if the target is there, unless it is a model that may be replaced and does not hold `source`."""
+    out = target.path
     if not out.exists() and not out.is_symlink():
         return
     another = "name another with --out"
-    if not overwrite:
+    if not target.overwrite:
         raise InputError(out, "is there already", "a new folder", f"replace it with --overwrite, or {another}")
-    if out.is_symlink() or not out.is_dir() or {path.name for path in out.iterdir()} - {CARD, WEIGHTS}:
-        raise InputError(out, "is there, and holds more than a model", "a folder that may be replaced", another)
+    if out.resolve() in source.resolve().parents:
+        raise InputError(out, f"holds {source}, which is read", "a folder that may be replaced", another)
+    if out.is_symlink() or not out.is_dir() or not _holds_a_model_at_most(out):
+        raise InputError(out, "is not a model folder of dtc", "a folder that may be replaced", another)
 
 
-def _card(kind: Kind, source: str, file: Path, checkpoint: Checkpoint, imported: Imported) -> ModelCard:
+def _holds_a_model_at_most(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()}
+    if not names:
+        return True
+    if CARD not in names or names - {CARD, WEIGHTS}:
+        return False
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(card, dict) and card.keys() >= CARD_KEYS
+
+
+def _require_new(target: Target, format: Format, folder: Path) -> None:
+    """Raise InputError if a file is there that may not be replaced, or its name says that it is of another format."""
+    file, suffix = target.path, target.path.suffix
+    if suffix in SUFFIXES - set(format.suffixes):
+        raise InputError(file, f"a name of another format, {suffix}", f"a name that ends in {format.suffixes[0]}")
+    if folder.resolve() in file.resolve().parents:
+        raise InputError(file, f"is in {folder}, which is read", "a file elsewhere", "name another")
+    if file.exists() and (file.is_dir() or not target.overwrite):
+        remedy = "name another" if file.is_dir() else "replace it with --overwrite, or name another"
+        raise InputError(file, "is there already", "a new file", remedy)
+
+
+def _card(name: str, format: Format, file: Path, checkpoint: Checkpoint, imported: Imported[Section]) -> ModelCard:
     sha256, bands = sha256_of(file), imported.audio.n_mel_channels
+    assert format.text is not None
     return ModelCard(
-        kind=kind,
+        kind=format.kind,
         config=imported.config.model_dump(mode="json"),
-        training={"imported_as": source, "file": file.name, "sha256": sha256},
+        training={"imported_as": name, "file": file.name, "sha256": sha256},
         audio=imported.audio,
-        text=TextConfig(symbols="nvidia", normaliser="english"),
-        alphabet=nvidia_tacotron2.ALPHABET,
+        text=format.text,
+        alphabet=format.alphabet,
         mel_mean=(0.0,) * bands,  # NVIDIA's mels are not normalised
         mel_deviation=(1.0,) * bands,
-        corpus=f"unknown: {source}",
-        features=f"unknown: {source}, SHA-256 {sha256}",  # never those of data/features
+        corpus=f"unknown: {name}",
+        features=f"unknown: {name}, SHA-256 {sha256}",  # never those of data/features
         steps=checkpoint.iteration,
     )
 
@@ -111,61 +144,3 @@ def _next(kind: Kind, audio: AudioConfig) -> str:
         else (paths.VOCODER, "an acoustic model", paths.ACOUSTIC)
     )
     return f'next, `dtc say "…"`, with {here} and {other} of the same mel ({mel}) in {there}'
-
-
-def export_nvidia_tacotron2(file: Path, folder: Path, overwrite: bool, console: Console) -> None:
-    """Write a model folder as a checkpoint that NVIDIA's code reads: torch.save of {iteration, config, state_dict}."""
-    _require_new_checkpoint(file, overwrite)
-    card, weights = read_model(folder, "acoustic")
-    config = parse_section({"config": card.config}, _AcousticSection, str(folder / CARD)).config
-    _write(file, config.model, card, *nvidia_tacotron2.export_tacotron2(config, card, weights, folder), console)
-
-
-def export_nvidia_waveglow(file: Path, folder: Path, overwrite: bool, console: Console) -> None:
-    """Write a WaveGlow's folder as {iteration, config, state_dict}: a state_dict that NVIDIA's module loads."""
-    _require_new_checkpoint(file, overwrite)
-    card, weights = read_model(folder, "vocoder")
-    config = parse_section({"config": card.config}, _VocoderSection, str(folder / CARD)).config
-    if not isinstance(config, WaveGlowConfig):
-        raise InputError(folder, f"a model {config.model}", "waveglow", "train one, or name its folder with --model")
-    _write(file, config.model, card, *nvidia_waveglow.export_waveglow(config, card, weights, folder), console)
-
-
-def export_onnx(file: Path, folder: Path, overwrite: bool, console: Console) -> None:
-    """Write a vocoder as an ONNX model, which onnxruntime speaks with."""
-    _require_new(file, overwrite)
-    vocoder, card = load_vocoder(folder, torch.device("cpu"))
-    shapes = onnx.export_onnx(vocoder, file)
-    table = Table("model", "steps", "file", "MB", "SHA-256")
-    size_mb = file.stat().st_size / 1e6
-    table.add_row(str(card.config["model"]), str(card.steps), str(file), f"{size_mb:.1f}", sha256_of(file)[:16])
-    console.print(table)
-    for name, axes in shapes.items():
-        console.print(f"export: {name} ({', '.join(axes)}), float32", highlight=False)
-
-
-def _require_new_checkpoint(file: Path, overwrite: bool) -> None:
-    """Raise InputError for a name that says it is no torch.save, too: whoever reads it would go by that."""
-    if file.suffix in (".safetensors", ".onnx"):
-        raise InputError(file, f"a name of another format, {file.suffix}", "one of a torch checkpoint", "name it .pt")
-    _require_new(file, overwrite)
-
-
-def _require_new(file: Path, overwrite: bool) -> None:
-    if file.exists() and (file.is_dir() or not overwrite):
-        remedy = "name another" if file.is_dir() else "replace it with --overwrite, or name another"
-        raise InputError(file, "is there already", "a new file", remedy)
-
-
-def _write(
-    file: Path, model: str, card: ModelCard, checkpoint: dict[str, Any], notes: list[str], console: Console
-) -> None:
-    stream = io.BytesIO()  # in memory, so that the file's name is not in its bytes
-    torch.save(checkpoint, stream)
-    write_whole(file, stream.getvalue())
-    table = Table("model", "tensors", "steps", "file", "SHA-256")
-    table.add_row(model, str(len(checkpoint["state_dict"])), str(card.steps), str(file), sha256_of(file)[:16])
-    console.print(table)
-    for note in notes:
-        console.print(f"export: {note}", highlight=False)
-    console.print(f'export: reads with torch.load("{file}", weights_only=True)["state_dict"]', highlight=False)

@@ -10,25 +10,24 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.configs import AcousticSection, Tacotron2Config, TacotronSection
 from dtc.acoustic.tacotron2 import Tacotron2
 from dtc.audio import AudioConfig
 from dtc.compat.checkpoint_files import require_agreement, require_tensors
+from dtc.compat.formats import Format, Imported, write_checkpoint
+from dtc.compat.nvidia import ALPHABET, AUDIO, TEXT
 from dtc.config import parse_section
 from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.text.symbols import SYMBOLS
-
-# What a voice of theirs reads: NVIDIA's cleaners give lower case; phonemes come from braces, as in our texts.
-ALPHABET = tuple(sorted(symbol for symbol in SYMBOLS if not re.fullmatch("[A-Z_]", symbol)))
 
 # Their hyper-parameter → where our config has it, and the published value (hparams.py of NVIDIA/tacotron2).
 HPARAMS: dict[str, tuple[str, int | float]] = {
@@ -51,10 +50,6 @@ HPARAMS: dict[str, tuple[str, int | float]] = {
     "postnet_embedding_dim": ("post_net.embedding_dim", 512),
     "postnet_kernel_size": ("post_net.kernel_size", 5),
 }
-AUDIO: dict[str, int | float] = {  # from the same file
-    "sampling_rate": 22050, "filter_length": 1024, "hop_length": 256, "win_length": 1024, "n_mel_channels": 80,
-    "mel_fmin": 0.0, "mel_fmax": 8000.0,
-}  # fmt: skip
 # What is built into their code, and what is ours alone: there it does as if it were not there.
 BUILT_IN: dict[str, Any] = {
     "model": "tacotron2",
@@ -104,18 +99,9 @@ THEIR_NAMES = {
 STATISTICS = ("mel_mean", "mel_deviation")  # ours alone
 
 
-@dataclass(frozen=True)
-class Imported:
-    """Our Tacotron 2 with their weights."""
-
-    config: Tacotron2Config
-    audio: AudioConfig
-    weights: dict[str, Tensor]
-    parameters: int
-    assumed: dict[str, int | float]  # published values of what neither the shapes nor the hyper-parameters say
-
-
-def import_tacotron2(state_dict: Mapping[str, Tensor], hparams: Mapping[str, Any], where: object) -> Imported:
+def import_tacotron2(
+    state_dict: Mapping[str, Tensor], hparams: Mapping[str, Any], where: object
+) -> Imported[Tacotron2Config]:
     """Their state_dict as our model; `hparams` by their names, as far as they are known.
 
     A text may take `max_decoder_steps`, however short it is, as in their code. `mask_convolutions` is on: a text alone
@@ -236,3 +222,13 @@ def _require_theirs(config: TacotronSection, card: ModelCard, where: object) -> 
         # log-mel of 0, ours the mean.
         remedy = "the prenet of NVIDIA's format has no bias to undo that, so only models of plain log-mels have a place"
         raise InputError(where, "mels normalised by the corpus's mean and deviation", "mean 0, deviation 1", remedy)
+
+
+FORMAT = Format(
+    kind="acoustic",
+    suffixes=(".pt", ".pth"),
+    read=import_tacotron2,
+    write=partial(write_checkpoint, "acoustic", ACOUSTIC_MODELS, export_tacotron2),
+    text=TEXT,
+    alphabet=ALPHABET,
+)

@@ -11,14 +11,22 @@ from pathlib import Path
 
 import torch
 
-from dtc.errors import InputError
-from dtc.files import write_whole
-from dtc.vocoder.base import Vocoder
+from dtc.compat.formats import Exported, Format
+from dtc.errors import InputError, install_hint
+from dtc.vocoder.base import Vocoder, load_vocoder
 from dtc.vocoder.onnx_graph import OnnxGraph
 
 
-def export_onnx(vocoder: Vocoder, file: Path) -> dict[str, tuple[str, ...]]:
-    """Write a vocoder as an ONNX model; return the names and axes of its inputs and of its output.
+def write_onnx(folder: Path) -> Exported:
+    """Return the vocoder of a model folder as an ONNX file. Raises InputError as `load_vocoder` and `onnx_model`."""
+    vocoder, card = load_vocoder(folder, torch.device("cpu"))
+    content, axes = onnx_model(vocoder)
+    notes = tuple(f"{name} ({', '.join(names)}), float32" for name, names in axes.items())
+    return Exported(content, card, {}, notes)
+
+
+def onnx_model(vocoder: Vocoder) -> tuple[bytes, dict[str, tuple[str, ...]]]:
+    """Return a vocoder as an ONNX model, and the names and axes of its inputs and of its output.
 
     Vocos has the input `mel` and the output `wave`. WaveGlow has `mel` and `noise`: the caller draws the noise with
     standard deviation σ (zeros are σ = 0), and the denoiser is not included.
@@ -27,10 +35,8 @@ def export_onnx(vocoder: Vocoder, file: Path) -> dict[str, tuple[str, ...]]:
     graph = vocoder.onnx_graph()
     for package in ("onnx", "onnxscript"):
         if not find_spec(package):
-            remedy = "pip install 'dueling-turing-classifier[onnx]'"
-            raise InputError("dtc export onnx", f"{package} is not installed", remedy=remedy)
-    write_whole(file, _exported(graph))
-    return {**graph.inputs, "wave": ("batch", "samples")}
+            raise InputError("dtc export onnx", f"{package} is not installed", remedy=install_hint("onnx"))
+    return _exported(graph), {**graph.inputs, "wave": ("batch", "samples")}
 
 
 def _exported(graph: OnnxGraph) -> bytes:
@@ -63,3 +69,6 @@ def _without_warnings() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+FORMAT = Format(kind="vocoder", suffixes=(".onnx",), read=None, write=write_onnx)

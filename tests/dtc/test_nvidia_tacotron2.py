@@ -22,8 +22,9 @@ from dtc.acoustic.decoder import teacher_forced
 from dtc.audio import AudioConfig
 from dtc.batch import Batch, mask_of
 from dtc.compat.checkpoint_files import read_checkpoint, read_hparams
-from dtc.compat.nvidia import tacotron2_from_state_dict
-from dtc.compat.nvidia_tacotron2 import ALPHABET, Imported, export_tacotron2, import_tacotron2
+from dtc.compat.formats import Imported
+from dtc.compat.nvidia import ALPHABET
+from dtc.compat.nvidia_tacotron2 import export_tacotron2, import_tacotron2, tacotron2_from_state_dict
 from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.text.symbols import SYMBOLS, TextConfig

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from dtc.audio import AudioConfig
 from dtc.compat.checkpoint_files import read_checkpoint
-from dtc.compat.nvidia import waveglow_from_state_dict
-from dtc.compat.nvidia_waveglow import Imported, export_waveglow, import_waveglow
+from dtc.compat.formats import Imported
+from dtc.compat.nvidia_waveglow import export_waveglow, import_waveglow
 from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.text.symbols import TextConfig
 from dtc.vocoder.waveglow import WaveGlow
 from tests.dtc.test_nvidia_tacotron2 import assert_same_bytes, put, without
+from tests.dtc.test_waveglow import waveglow_from_state_dict
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/nvidia_waveglow_small.safetensors"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not there: golden values of NVIDIA's code")
@@ -317,7 +318,7 @@ def test_a_hop_that_their_code_does_not_have_is_refused() -> None:
 @pytest.mark.parametrize(
     ("edit", "named"),
     [
-        ({"conditioning": "interpolated"}, "conditioning interpolated, expected upsampled, as NVIDIA's"),
+        ({"conditioning": "interpolated"}, "conditioning interpolated, expected upsampled, as in NVIDIA's code"),
         ({"pre_emphasis": 0.97}, "pre_emphasis 0.97, expected 0, as NVIDIA's"),
     ],
 )

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dtc.audio import AudioConfig, log_mel, stft_magnitude
 from dtc.batch import Batch, Clip, collate
-from dtc.compat.nvidia import waveglow_from_state_dict
+from dtc.compat.nvidia_waveglow import import_waveglow
 from dtc.config import parse_section
 from dtc.errors import InputError
 from dtc.seeding import seed_all
@@ -47,6 +47,15 @@ CONFIG: dict[str, Any] = {
 PUBLISHED = CONFIG | {
     "num_flows": 12, "early_every": 4, "wavenet": {"num_layers": 8, "num_channels": 256, "kernel_size": 3}
 }  # fmt: skip
+
+
+def waveglow_from_state_dict(state_dict: dict[str, Tensor], config: dict[str, Any]) -> WaveGlow:
+    """NVIDIA's weights in our model, in evaluation mode."""
+    imported = import_waveglow(state_dict, config, "state_dict")
+    bands = imported.audio.n_mel_channels
+    model = WaveGlow(imported.config, imported.audio, torch.zeros(bands), torch.ones(bands))
+    model.load_state_dict(imported.weights)
+    return model.eval()
 
 
 def waveglow(**edits: Any) -> WaveGlow:

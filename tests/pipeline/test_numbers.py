@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dtc.text import normalise
-from pipeline.corpora.numbers import make_numbers
+from pipeline.corpora.numbers import make_numbers, phrases
 
 CORPORA = Path(make_numbers.__file__).parent
 ARCHIVE = CORPORA / "numbers-1.0.tar"
@@ -96,11 +96,11 @@ def test_words_and_positions_are_balanced(rows):
     def rarest(words):
         return min(counts[word] for word in words)
 
-    assert rarest(["zero", *make_numbers.ONES]) >= 60
-    assert rarest(make_numbers.TEENS + make_numbers.TENS) >= 15
-    assert rarest(make_numbers.ORDINALS) >= 6
+    assert rarest(["zero", *phrases.ONES]) >= 60
+    assert rarest(phrases.TEENS + phrases.TENS) >= 15
+    assert rarest(phrases.ORDINALS) >= 6
     assert rarest(["oh", "o'clock", "hundred", "thousand", "point", "dollar", "dollars", "cent", "cents"]) >= 10
-    carriers = [*make_numbers.SUBJECTS, *make_numbers.CIRCUMSTANCES]
+    carriers = [*phrases.SUBJECTS, *phrases.CIRCUMSTANCES]
     assert min(Counter(raw.split()[0] for _, raw, _ in rows)[carrier] for carrier in carriers) >= 15
     assert min(Counter(raw.split()[-2] for _, raw, _ in rows)[carrier] for carrier in carriers) >= 15
 
@@ -197,9 +197,9 @@ def test_level_and_silence(waves):
 
 
 def test_composition_depends_on_the_seed_alone():
-    first = [make_numbers.raw(phrase) for phrase in make_numbers.compose(clips=5, seed=1)]
-    assert first == [make_numbers.raw(phrase) for phrase in make_numbers.compose(clips=5, seed=1)]
-    assert first != [make_numbers.raw(phrase) for phrase in make_numbers.compose(clips=5, seed=2)]
+    first = [phrases.raw(phrase) for phrase in phrases.compose(clips=5, seed=1)]
+    assert first == [phrases.raw(phrase) for phrase in phrases.compose(clips=5, seed=1)]
+    assert first != [phrases.raw(phrase) for phrase in phrases.compose(clips=5, seed=2)]
 
 
 def test_equal_waves_give_equal_ogg_bytes():

@@ -78,7 +78,8 @@ def test_a_folder_is_verified_as_the_archive_that_it_becomes(corpus: Path, audio
             "write what is said, or remove the row and its clip",
         ),
         (
-            "a|A|a\nb|B|b\nc|C|c don&#39;t &amp; stop\n", "text",
+            "a|A|a\nb|B|b\nc|C|c don&#39;t &amp; stop\n",
+            "text",
             "voice.tar:voice/metadata.csv:3: the HTML entities &#39; &amp;, expected the characters; "
             "write the character itself",
         ),

@@ -1,4 +1,4 @@
-"""`dtc import` and `dtc export`: a checkpoint of NVIDIA's becomes a voice that speaks, and comes back; nothing is lost."""
+"""`dtc import` and `dtc export`: NVIDIA's checkpoints become models that speak, and come back byte for byte."""
 
 import json
 from pathlib import Path
@@ -6,16 +6,20 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dtc.acoustic.base import load_acoustic
 from dtc.config import parse_section
+from dtc.errors import InputError
 from dtc.model_card import ModelCard, read_model, save_model
 from dtc.provenance import sha256_of
 from dtc.vocoder.base import load_vocoder
 from dtc.vocoder.configs import WaveGlowConfig
 from dtc.vocoder.waveglow import WaveGlow
 from dtc.voice import Voice
+from stages.import_export import Target, import_model
 from tests.conftest import Project
 from tests.dtc.test_nvidia_tacotron2 import SMALL, assert_same_bytes, random_state_dict
 
@@ -54,7 +58,7 @@ def test_a_checkpoint_comes_back_byte_for_byte(project: Project, theirs: dict[st
     assert "tacotron2" in row
     assert "1000" in row
     exported = project.run("export", COMMAND, "deep/ours.pt")
-    assert 'torch.load("deep/ours.pt", weights_only=True)' in exported
+    assert 'it is read by torch.load("deep/ours.pt", weights_only=True)["state_dict"]' in exported
     checkpoint = torch.load("deep/ours.pt", weights_only=True)
     assert checkpoint["iteration"] == 1000
     assert_same_bytes(checkpoint["state_dict"], theirs)
@@ -76,12 +80,12 @@ def test_the_card_says_where_the_weights_come_from(project: Project, theirs: dic
     assert card.audio.sampling_rate == 22050
 
 
-def test_what_nothing_says_is_printed(project: Project, theirs: dict[str, Tensor]) -> None:
+def test_assumed_hyper_parameters_are_printed(project: Project, theirs: dict[str, Tensor]) -> None:
     hparams = {"gate_threshold": 0.25, "p_attention_dropout": 0.2, "sampling_rate": 16000}
     Path("hparams.json").write_text(json.dumps(hparams))
     printed = project.run("import", COMMAND, "theirs.pt", "--hparams", "hparams.json").splitlines()
     assert (
-        "import: as NVIDIA published, since theirs.pt does not say: max_decoder_steps 1000, p_decoder_dropout 0.1, "
+        "import: not in theirs.pt, so taken from NVIDIA's published model: max_decoder_steps 1000, p_decoder_dropout 0.1, "
         "filter_length 1024, hop_length 256, win_length 1024, mel_fmin 0, mel_fmax 8000"
     ) in printed
     assert printed[-1] == (
@@ -122,7 +126,7 @@ def test_a_waveglow_goes_and_comes_byte_for_byte(project: Project, theirs: dict[
     card = audio.model_copy(update={"kind": "vocoder", "config": SMALL_WAVEGLOW, "steps": 700})
     save_model(Path("models/vocoder"), weights, card)
     printed = project.run("export", "nvidia-waveglow", "ours.pt")
-    assert "inference.py is told: --sigma 0.6 --denoiser_strength 0" in printed
+    assert "arguments of NVIDIA's inference.py: --sigma 0.6 --denoiser_strength 0" in printed
     checkpoint = torch.load("ours.pt", weights_only=True)
     assert checkpoint["config"]["waveglow_config"]["n_flows"] == 4
     printed = project.run("import", "nvidia-waveglow", "ours.pt", "--overwrite")
@@ -136,7 +140,7 @@ def test_a_waveglow_goes_and_comes_byte_for_byte(project: Project, theirs: dict[
     assert "001-call-me.wav" in project.run("say", "Call me!")
 
 
-def test_another_vocoder_is_no_waveglow(project: Project, theirs: dict[str, Tensor]) -> None:
+def test_another_vocoder_is_not_written_as_a_waveglow(project: Project, theirs: dict[str, Tensor]) -> None:
     project.run("import", COMMAND, "theirs.pt")
     save_griffin_lim(read_model(Path("models/acoustic"), "acoustic")[0])
     assert project.run("export", "nvidia-waveglow", "ours.pt", code=2) == (
@@ -154,7 +158,7 @@ def test_a_checkpoint_with_nan_is_refused(project: Project, theirs: dict[str, Te
     assert not Path("models").exists()
 
 
-def test_what_is_there_is_not_overwritten_unasked(project: Project, theirs: dict[str, Tensor]) -> None:
+def test_nothing_is_replaced_without_the_flag(project: Project, theirs: dict[str, Tensor]) -> None:
     project.run("import", COMMAND, "theirs.pt")
     project.run("export", COMMAND, "ours.pt")
     before = project.contents("models") | {"ours.pt": Path("ours.pt").read_bytes()}
@@ -165,7 +169,7 @@ def test_what_is_there_is_not_overwritten_unasked(project: Project, theirs: dict
         "ours.pt: is there already, expected a new file; replace it with --overwrite, or name another"
     )
     assert project.run("export", COMMAND, "ours.safetensors", code=2) == (
-        "ours.safetensors: a name of another format, .safetensors, expected one of a torch checkpoint; name it .pt"
+        "ours.safetensors: a name of another format, .safetensors, expected a name that ends in .pt"
     )
     project.run("import", COMMAND, "theirs.pt", "--overwrite")
     project.run("export", COMMAND, "ours.pt", "--overwrite")
@@ -173,14 +177,44 @@ def test_what_is_there_is_not_overwritten_unasked(project: Project, theirs: dict
 
 
 @pytest.mark.parametrize("out", ["recordings", ".", "linked", "params.yaml"])
-def test_what_is_no_model_is_never_deleted(project: Project, theirs: dict[str, Tensor], out: str) -> None:
+def test_a_folder_that_is_not_a_model_is_never_replaced(project: Project, theirs: dict[str, Tensor], out: str) -> None:
     Path("linked").symlink_to("recordings")
     before = project.contents(".")
     for flags in ((), ("--overwrite",)):
         line = project.run("import", COMMAND, "theirs.pt", "--out", out, *flags, code=2)
-        assert line.startswith(f"{out}: is ")
+        assert line.startswith((f"{out}: is ", ".: holds theirs.pt, which is read"))
     project.run("export", COMMAND, "recordings", "--overwrite", code=2)
     assert project.contents(".") == before
+
+
+def test_a_model_of_another_project_is_never_replaced(project: Project, theirs: dict[str, Tensor]) -> None:
+    """A folder with the same two names, as other projects publish them, or with the file that is read in it."""
+    others = Path("others")
+    others.mkdir()
+    (others / "config.json").write_text('{"architectures": ["Tacotron2"], "model_type": "tacotron2"}')
+    save_file(theirs, others / "model.safetensors")
+    before = project.contents("others")
+    line = project.run("import", COMMAND, "theirs.pt", "--out", "others", "--overwrite", code=2)
+    assert line.startswith("others: is not a model folder of dtc, expected a folder that may be replaced; name another")
+    line = project.run("import", COMMAND, "others/model.safetensors", "--out", "others", "--overwrite", code=2)
+    assert line.startswith("others: holds others/model.safetensors, which is read")
+    assert project.contents("others") == before
+
+
+def test_an_export_does_not_write_into_the_model_that_it_reads(project: Project, theirs: dict[str, Tensor]) -> None:
+    project.run("import", COMMAND, "theirs.pt")
+    before = project.contents("models")
+    for name in ("ours.pt", "config.json"):
+        line = project.run("export", COMMAND, f"models/acoustic/{name}", "--overwrite", code=2)
+        assert line == (
+            f"models/acoustic/{name}: is in models/acoustic, which is read, expected a file elsewhere; name another"
+        )
+    assert project.contents("models") == before
+
+
+def test_a_format_that_can_only_be_written_is_not_imported(project: Project, theirs: dict[str, Tensor]) -> None:
+    with pytest.raises(InputError, match=r"^dtc import onnx: this format can only be written"):
+        import_model("onnx", Path("theirs.pt"), None, Target(Path("models/vocoder"), False), Console())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,199 @@
+"""`dtc` as a real process: its exit code and its lines where the world around it is not as it should be."""
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Project
+
+DEADLINE_S = 120.0
+PROGRAM = [sys.executable, "-m", "stages"]
+
+
+def run(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    settings: dict[str, object] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run([*PROGRAM, *arguments], text=True, timeout=DEADLINE_S, **settings)  # type: ignore[call-overload]
+
+
+def without(*names: str, **others: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in names} | others
+
+
+def test_the_installed_command_is_the_one_that_is_tested() -> None:
+    assert 'dtc = "stages.__main__:main"' in Path(__file__).parents[2].joinpath("pyproject.toml").read_text()
+
+
+def test_nobody_reads_the_output(project: Project) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = run("params", stdout=write)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_output_is_closed_from_the_start(project: Project) -> None:
+    """A file that is opened then must not become standard output, and get what is printed."""
+    done = run("download", preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, "")
+    [archive] = Path("data/raw").iterdir()
+    whole = archive.read_bytes()
+    project.run("download")
+    assert archive.read_bytes() == whole
+    assert run("params", preexec_fn=lambda: (os.close(0), os.close(1), os.close(2))).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_the_output_is_on_a_full_disk(project: Project) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run("params", stdout=full)
+    expected = "dtc: a file, or standard output: cannot be used (No space left on device); make room and run it again\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_a_disk_that_is_full(project: Project) -> None:
+    done = run("download", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)))
+    assert done.returncode == 2
+    assert done.stderr.startswith("dtc: ")
+    assert done.stderr.count("\n") == 1
+    assert "File too large" in done.stderr
+
+
+def drop_right_over_files() -> None:
+    """Subject even root to the permissions of files, by taking CAP_DAC_OVERRIDE from what this process starts."""
+    if os.geteuid() == 0:
+        ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root's rights are taken away as Linux has it")
+def test_no_right_to_write(project: Project) -> None:
+    project.root.chmod(0o555)
+    done = run("download", preexec_fn=drop_right_over_files)
+    project.root.chmod(0o755)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "dtc: data: cannot be used (Permission denied); give yourself the right to it, or name another place\n"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_characters_that_a_stream_cannot_show_are_replaced(project: Project, encoding: str) -> None:
+    project.run("download")
+    Path("data/raw/tones.tar").rename("größe-λ.tar")
+    name = "größe-λ.tar".encode(encoding, "replace").decode(encoding)
+    for source, code in (("größe-λ.tar", 0), ("keine-größe-λ.tar", 2)):
+        project.write_params({"corpus.source": source})
+        done = run("download", env=without(PYTHONIOENCODING=encoding), encoding=encoding)
+        assert done.returncode == code
+        assert name in (done.stderr if code else done.stdout)
+        assert done.stderr.count("\n") == (1 if code else 0)
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "en_US.ISO-8859-1"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+def test_a_locale_without_unicode(project: Project, locale: dict[str, str]) -> None:
+    for command in ("download", "verify"):
+        done = run(command, env=without("PYTHONUTF8", "LANG", **locale))
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_home(project: Project) -> None:
+    for command in ("params", "download"):
+        assert run(command, env=without("HOME")).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        (
+            "__import__('torch').OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total of 79 GiB')",
+            "out of memory: CUDA out of memory; use smaller batches",
+        ),
+        ("MemoryError()", "out of memory: no memory is left; use smaller batches"),
+        (
+            "OSError(28, 'No space left on device', 'models')",
+            "models: cannot be used (No space left on device); make room",
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line(project: Project, fault: str, line: str) -> None:
+    program = (
+        "import stages.params\n"
+        f"def load_params(*_): raise {fault}\n"
+        "stages.params.load_params = load_params\n"
+        "from stages.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, "params"], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"dtc: {line}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_memory_that_cannot_be_had_is_one_line(project: Project) -> None:
+    """Real: torch asks the system for more than there is."""
+    program = (
+        "import torch, stages.params\n"
+        "stages.params.load_params = lambda *_: torch.empty(1 << 50)\n"
+        "from stages.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, "params"], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("dtc: out of memory: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["say", "-5 degrees"],
+            'No such option: -5; a text that begins with "-" is written behind "--": dtc say -- "-5 degrees"',
+        ),
+        (["say", "--fiel", "a"], "no such option: --fiel (Possible options: --file, --help); see dtc say --help"),
+        (["sya"], "no such command 'sya'. Did you mean 'say'?; see dtc --help"),
+        (["convert"], "missing option '--format'; see dtc convert --help"),
+        (["say", "a", "--device", "cuda:99999999999"], "--device: cuda:99999999999, of "),
+        (["say", "a", "--device", "cuda:٣"], "--device: found 'cuda:٣', expected auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(project: Project, arguments: list[str], line: str) -> None:
+    assert project.run(*arguments, code=2).startswith(line)
+
+
+def test_a_checkout_whose_code_does_not_run_is_named(project: Project) -> None:
+    Path("stages").mkdir()
+    Path("stages/cli.py").write_text("# another version\n")
+    program = "from stages.__main__ import main; main()"
+    # Not `-m stages`, which runs the folder's own code: as the installed command does it.
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, "params"], capture_output=True, text=True, timeout=DEADLINE_S
+    )
+    assert done.returncode == 0
+    assert done.stderr.startswith("dtc: the code that runs is ")
+    assert done.stderr.endswith("`python -m stages` runs this folder's code\n")
+    assert done.stderr.count("\n") == 1
+
+
+# Python names on standard error each module that it has imported: so a moment within the imports can be waited for.
+@pytest.mark.parametrize(
+    "moment", ["typer.main", "stages.params", "numpy", "torch._C", "torch.nn.functional", "torchaudio"]
+)
+def test_ctrl_c_while_modules_are_imported(project: Project, moment: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "stages", "say", "hello", "--device", "cpu"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("import time:") and line.rpartition("|")[2].strip() == moment:
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    printed, errors = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    assert [line for line in errors.splitlines() if not line.startswith("import time:")] == ["dtc: interrupted"]
+    assert printed == ""
