@@ -6,44 +6,94 @@ keys. The config inside a card was extended more often, so its steps look for th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
+from dtc.errors import InputError
 from dtc.provenance import fingerprint
 
 Tree = dict[str, Any]
 
 
-def migrate_card(tree: Any) -> Any:
+def migrate_card(tree: Any, where: object) -> Any:
     """Return the tree of a card in today's format; what is no card of an older format is returned as it is.
 
     A migrated card keeps the fingerprint that it had in its own format, as `saved_as`: a vocoder that was trained on
-    the mels of an acoustic model names that model by it.
+    the mels of an acoustic model names that model by it. Raises InputError, naming `where`, where a key is missing.
     """
     if not isinstance(tree, dict) or tree.get("format") not in STEPS:
         return tree
     card = tree
-    while (step := STEPS.get(card["format"])) is not None:
-        card = step(card) | {"format": card["format"] + 1}
+    try:
+        while (step := STEPS.get(card["format"])) is not None:
+            card = step(card) | {"format": card["format"] + 1}
+    except (AttributeError, KeyError, TypeError) as error:
+        remedy = "the file was changed: copy the model folder again"
+        raise InputError(where, f"no card of format {tree['format']} ({error!r})", remedy=remedy) from None
     return card | {"saved_as": fingerprint("model", tree)}
 
 
-def migrate_weights(kind: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a model by the names that they have today."""
-    return dict(weights)
+def migrate_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a model by the names that they have today.
+
+    For a time the decoder LSTM was an nn.LSTMCell, whose tensors have no layer in their names.
+    """
+    return {re.sub(r"(?<=decoder_rnn\.)(weight|bias)_(ih|hh)$", r"\1_\2_l0", name): weights[name] for name in weights}
 
 
-def _attention_with_its_own_keys(card: Tree) -> Tree:
-    """4 → 5: each attention has its own keys; `attention_location` and `num_mixtures` were in every section."""
-    if card["kind"] != "acoustic":
-        return card
-    config = dict(card["config"])
+def _with_text(card: Tree) -> Tree:
+    """1 → 2: the alphabet is a list, and the card says how texts were made. The first cards lack `training`."""
+    text = {"symbols": "nvidia", "normaliser": "english"}
+    return {"training": {}} | card | {"alphabet": list(card["alphabet"]), "text": text}
+
+
+def _unchanged(card: Tree) -> Tree:
+    """2 → 3 and 3 → 4: only keys with a default were added, `aligned` and `aligned_by`."""
+    return card
+
+
+def _with_own_keys(card: Tree) -> Tree:
+    """4 → 5: the config has every key of today, and each attention has its own keys."""
+    config = _with_defaults(card["config"], LATER_KEYS[card["kind"]])
+    config = _with_defaults(config, LATER_KEYS_OF_MODEL.get(config["model"], {}))
+    if card["kind"] == "acoustic":
+        config = _with_own_attention_keys(config)
+    return card | {"config": config}
+
+
+def _with_own_attention_keys(config: Tree) -> Tree:
+    """Move the filters into the attention's section; until then, every attention had filters and mixtures."""
+    config = dict(config)
     location, attention = config.pop("attention_location"), dict(config["attention"])
     mixtures = attention.pop("num_mixtures")
     attention |= {"num_mixtures": mixtures} if attention["model"] == "gmm" else location
-    return card | {"config": config | {"attention": attention}}
+    return config | {"attention": attention}
 
 
-STEPS: Mapping[int, Callable[[Tree], Tree]] = {4: _attention_with_its_own_keys}
+def _with_defaults(tree: Tree, defaults: Mapping[str, Any]) -> Tree:
+    """Return `tree` with the keys that it lacks, also in the sections inside it."""
+    inner = {
+        key: _with_defaults(tree.get(key, {}), value) for key, value in defaults.items() if isinstance(value, dict)
+    }
+    return {**defaults, **tree, **inner}
+
+
+# Keys that were added to the configs within a format, with the value that means what the code did before.
+LATER_KEYS: Mapping[str, Tree] = {
+    "acoustic": {
+        "mask_convolutions": True,
+        "attention": {"model": "location_sensitive", "num_mixtures": 5},
+        "decoder": {"pre_net_dropout": 0.5, "frame_dropout": 0.0, "gradient_checkpointing": False},
+        "loss": {"guided_attention_half_life": None, "mel_difference_weight": 0.0, "stft_weight": 0.0},
+    },
+    "vocoder": {"train_on": "recorded"},
+}
+LATER_KEYS_OF_MODEL: Mapping[str, Tree] = {
+    "dtc": {"duel": {"fade_steps": None}},
+    "vocos": {"attenuation_db": 0.0, "mel_blur": 0.0, "adversarial": None},
+    "waveglow": {"attenuation_db": 0.0, "conditioning": "upsampled", "pre_emphasis": 0.0},
+}
+STEPS: Mapping[int, Callable[[Tree], Tree]] = {1: _with_text, 2: _unchanged, 3: _unchanged, 4: _with_own_keys}

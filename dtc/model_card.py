@@ -105,7 +105,7 @@ def read_model(folder: Path, kind: Kind) -> tuple[ModelCard, dict[str, Tensor]]:
     if (found := sha256_of(folder / WEIGHTS)) != card.weights:
         remedy = f"the file was changed; {_remedy(kind)}"
         raise InputError(folder / WEIGHTS, f"SHA-256 {found}", card.weights, remedy)
-    return card, migrate_weights(kind, load_file(folder / WEIGHTS))
+    return card, migrate_weights(load_file(folder / WEIGHTS))
 
 
 def _read_card(folder: Path, kind: Kind) -> ModelCard:
@@ -116,7 +116,7 @@ def _read_card(folder: Path, kind: Kind) -> ModelCard:
         tree = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(folder / CARD, f"not JSON ({error})", remedy=_remedy(kind)) from None
-    card = parse_section(migrate_card(tree), ModelCard, str(folder / CARD))
+    card = parse_section(migrate_card(tree, folder / CARD), ModelCard, str(folder / CARD))
     if card.kind != kind:
         raise InputError(folder / CARD, f"a model of kind {card.kind}", kind, _remedy(kind))
     return card
