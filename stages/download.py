@@ -23,7 +23,8 @@ UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 def download(corpus: CorpusConfig, console: Console) -> None:
     """Put the archive that `corpus` names into data/raw; an archive that is already there and right is kept."""
-    paths.require_apart(corpus.source)
+    for source in (corpus.source, *corpus.mirrors):
+        paths.require_apart(source)
     if prepared := prepared_format(corpus.format):
         with _progress(console) as advance:
             copied = prepared.fetch(corpus, paths.RAW, PART, advance)

@@ -136,4 +136,4 @@ def test_an_html_entity_in_a_text_is_named(project: Project) -> None:
     metadata.write_text(f"clip-000|you &amp; me; AT&T; R&D\n{rows}")
     code, lines, _ = agreed(project)
     assert code == 2
-    assert faults(lines) == ["the HTML entity &amp;, expected the character; write the character itself"]
+    assert faults(lines) == ["the HTML entity &amp;, expected the characters; write the character itself"]
