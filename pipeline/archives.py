@@ -27,6 +27,7 @@ from pipeline.archive_members import (
 
 __all__ = ["Member", "is_hidden", "pack_folder", "plain_member", "read_member_at", "read_members", "top_name"]
 
+LINKED = "wavs"  # LJSpeech's folder of clips, which may be a link to one of another name
 READABLE = "a tar (plain, gzip, bzip2 or xz) or a zip"
 DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
@@ -161,25 +162,29 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the name in an archive, and the path, of each file of a folder that is not hidden; links are followed.
 
     The order is that of the names in Unicode's composed form (NFC), folder by folder: it does not depend on the system.
+    A folder that has several names, by links, is walked under one of them: a link `wavs` in the top folder, else its
+    own place, else a link.
     """
-    yield from _walk_below(folder, top_name(folder), folder.resolve(), frozenset({folder.resolve()}))
+    yield from _walk_below(folder, top_name(folder), folder, frozenset({folder.resolve()}))
 
 
 def _walk_below(folder: Path, name: str, top: Path, above: frozenset[Path]) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.iterdir(), key=lambda path: (unicodedata.normalize("NFC", path.name), path.name)):
+    with _readable(folder):
+        children = sorted(folder.iterdir(), key=lambda path: (unicodedata.normalize("NFC", path.name), path.name))
+    for path in children:
         inside = f"{name}/{path.name}"
         if is_hidden(path.name):
             continue
         if path.is_file():
             yield inside, path
-        elif path.is_dir() and not _comes_anyway(path, top, above):
+        elif path.is_dir() and path.resolve() not in above and not _has_another_name(path, top):
             yield from _walk_below(path, inside, top, above | {path.resolve()})
 
 
-def _comes_anyway(folder: Path, top: Path, above: frozenset[Path]) -> bool:
-    """Return whether a folder is a link to one that is walked at its own place, or that contains the link."""
+def _has_another_name(folder: Path, top: Path) -> bool:
+    """Return whether a folder is walked under another name, or is a link to a folder that contains all of it."""
+    target, root, link = folder.resolve(), top.resolve(), top / LINKED
     if not folder.is_symlink():
-        return False
-    target = folder.resolve()
-    inside = target.is_relative_to(top) and not is_hidden(target.relative_to(top).as_posix())
-    return inside or target in above or top.is_relative_to(target)
+        return link.is_symlink() and link.resolve() == target
+    has_own_place = target.is_relative_to(root) and not is_hidden(target.relative_to(root).as_posix())
+    return root.is_relative_to(target) or (has_own_place and folder != link)

@@ -109,3 +109,19 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
     for read in (lambda: list(read_members(folder)), lambda: pack_folder(folder, tmp_path / "packed.tar")):
         with pytest.raises(InputError, match=r"voice/a\.wav: cannot be read \(Permission denied\); allow reading it"):
             read()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"voice: cannot be read \(Permission denied\)"):
+        list(read_members(folder))
+
+
+def test_a_link_called_wavs_names_the_folder_that_it_points_to(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "voice", "audio/a.wav", "metadata.csv")
+    (folder / "wavs").symlink_to("audio")
+    (folder / "clips").symlink_to("audio")
+    assert names_in(folder) == ["voice/metadata.csv", "voice/wavs/a.wav"]
+    (folder / "wavs").unlink()
+    (folder / "wavs").symlink_to(".")
+    assert names_in(folder) == ["voice/audio/a.wav", "voice/metadata.csv"]
+    (folder / "wavs").unlink()
+    (folder / "wavs").symlink_to("nowhere")
+    assert names_in(folder) == ["voice/audio/a.wav", "voice/metadata.csv"]

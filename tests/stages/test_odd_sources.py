@@ -15,9 +15,12 @@ from tests.conftest import Project, write_corpus
 from tests.stages.agreement import IDS, agreed, ids_kept, verdict
 
 
-def test_links_to_folders_are_followed(project: Project) -> None:
-    shutil.move(project.corpus / "wavs", project.root / "elsewhere")
-    (project.corpus / "wavs").symlink_to("../elsewhere")
+@pytest.mark.parametrize("place", ["../elsewhere", "audio", ".store/clips", "{root}/elsewhere"])
+def test_links_to_folders_are_followed(project: Project, place: str) -> None:
+    place = place.format(root=project.root)
+    (project.corpus / place).parent.mkdir(exist_ok=True)
+    shutil.move(project.corpus / "wavs", project.corpus / place)
+    (project.corpus / "wavs").symlink_to(place)
     (project.corpus / "circle").symlink_to(".")
     assert agreed(project)[0] == 0
     assert ids_kept() == IDS
