@@ -74,7 +74,7 @@ Kind = Literal["acoustic", "vocoder"]
 
 def code_of(kind: Kind, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Patterns of the source files that shape a trained model."""
-    chosen = [config["model"]] + ([f"attention/{config['attention']['model']}"] if kind == "acoustic" else [])
+    chosen = [config["model"]] + ([f"attention/{config['attention']['model']}"] if "attention" in config else [])
     return (*CODE, *CODE_OF_KIND[kind], *(f"dtc/{kind}/{name}.py" for name in chosen))
 
 
