@@ -55,6 +55,42 @@ def test_frames_follow_the_formula(samples: int, hop_length: int) -> None:
     assert torch.all(mel == torch.tensor(math.log(1e-5)))  # silence is the floor, not -inf
 
 
+def oracle_mel(wave: np.ndarray, definition: AudioConfig) -> np.ndarray:
+    """NVIDIA's mel in numpy and float64, from the formulas: nothing of torch, torchaudio or dtc is in it."""
+    size, hop = definition.filter_length, definition.hop_length
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)  # periodic
+    padded = np.pad(wave, size // 2, mode="reflect")
+    frames = [padded[t * hop : t * hop + size] for t in range(1 + len(wave) // hop)]
+    magnitude = np.abs(np.fft.rfft(np.stack(frames) * window)).T  # (bins, frames)
+    # Slaney's mels: 3 for each 200 Hz below 1000 Hz, 27 for each factor of 6.4 above.
+    first, last = (
+        (f * 3 / 200 if f < 1000 else 15 + 27 * np.log(f / 1000) / np.log(6.4))
+        for f in (definition.mel_fmin, definition.mel_fmax)
+    )
+    mels = np.linspace(first, last, definition.n_mel_channels + 2)
+    edges_hz = np.where(mels < 15, mels * 200 / 3, 1000 * 6.4 ** ((mels - 15) / 27))
+    bins_hz = np.arange(size // 2 + 1) * definition.sampling_rate / size
+    rows = []
+    for low, middle, high in zip(edges_hz, edges_hz[1:], edges_hz[2:], strict=False):
+        triangle = np.minimum((bins_hz - low) / (middle - low), (high - bins_hz) / (high - middle))
+        rows.append(np.maximum(triangle, 0) * 2 / (high - low) @ magnitude)
+    return np.log(np.maximum(np.stack(rows), 1e-5))
+
+
+@pytest.mark.parametrize("changes", [{"sampling_rate": 22050}, {}, {"mel_fmin": 60, "mel_fmax": 7600}])
+def test_mel_equals_an_independent_oracle(changes: dict[str, float]) -> None:
+    """A chirp from 50 Hz to 7 kHz with noise that fades into silence: every band, and the floor."""
+    time = np.arange(16000) / 16000
+    chirp = 0.5 * scipy.signal.chirp(time, 50, 1, 7000) * (time < 0.6)
+    wave = chirp + 0.1 * noise(16000)[0].numpy() * np.linspace(1, 0, 16000).clip(0, 1) * (time < 0.8)
+    definition = config(**changes)
+    mel = audio.log_mel(torch.from_numpy(wave.astype(np.float32))[None], definition)[0].numpy()
+    expected = oracle_mel(wave.astype(np.float32).astype(np.float64), definition)
+    np.testing.assert_allclose(mel, expected, atol=GOLDEN_TOLERANCE)
+    assert expected.min() == math.log(1e-5)
+    assert expected.max() > 1
+
+
 def test_too_short_to_reflect_is_refused() -> None:
     with pytest.raises(ValueError, match="512 samples, expected more than 512"):
         audio.log_mel(torch.zeros(1, 512), config())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -23,9 +24,12 @@ from dtc.text.symbols import TextConfig
 from dtc.vocoder.waveglow import WaveGlow
 from tests.dtc.test_nvidia_tacotron2 import assert_same_bytes, put, without
 from tests.dtc.test_waveglow import waveglow_from_state_dict
+from tests.dtc.waveglow_oracle import analyse
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/nvidia_waveglow_small.safetensors"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not there: golden values of NVIDIA's code")
+ORACLE_TOLERANCE = 1e-4  # float32 against float64, of values up to 10
+INVERSE_TOLERANCE = 1e-3  # the inverse divides by scales, which enlarges rounding; 2e-4 is seen
 PRODUCT_TOLERANCE = 1e-4  # of audio about as large as 1, where the normalisation was multiplied out and is found again
 
 PUBLISHED = {
@@ -111,6 +115,37 @@ def card_of(imported: Imported, **facts: Any) -> ModelCard:
 def spoken(model: WaveGlow) -> Tensor:
     mel = torch.randn(1, 5, 6, generator=torch.Generator().manual_seed(2))
     return model.infer(mel, sigma=0.5, seed=3)
+
+
+# Numbers
+
+
+def test_noise_and_audio_equal_an_independent_oracle() -> None:
+    """Random weights, without any file of NVIDIA's: analysis, its density, and synthesis as its inverse."""
+    state_dict, generator = fused(), torch.Generator().manual_seed(4)
+    model, frames, hop = waveglow_from_state_dict(state_dict, HOP), 7, HOP["hop_length"]
+    mel, wave = torch.randn(2, 5, frames, generator=generator), torch.randn(2, frames * hop, generator=generator)
+    oracle = [
+        analyse(state_dict, SMALL, m.double().numpy(), w.double().numpy()) for m, w in zip(mel, wave, strict=True)
+    ]
+    with torch.no_grad():
+        z, log_scales, log_dets = model.noise_of(mel, wave)
+        audio = model.wave_of(mel, z.new_tensor(np.stack([clip.z for clip in oracle])))
+    np.testing.assert_allclose(z.numpy(), np.stack([clip.z for clip in oracle]), atol=ORACLE_TOLERANCE)
+    np.testing.assert_allclose(log_scales, np.sum([clip.log_scales for clip in oracle], axis=0), atol=1e-3)
+    np.testing.assert_allclose(log_dets, np.sum([clip.log_dets for clip in oracle], axis=0), atol=1e-3)
+    torch.testing.assert_close(audio, wave, atol=INVERSE_TOLERANCE, rtol=0)
+
+
+@needs_golden
+def test_the_oracle_equals_nvidias_code() -> None:
+    tensors = load_file(GOLDEN)
+    with safe_open(GOLDEN, "pt") as file:
+        sizes = json.loads(file.metadata()["config"])
+    state_dict = {name.removeprefix("state_dict."): value for name, value in tensors.items() if name[:5] == "state"}
+    for mel, wave, z in zip(tensors["in.mel"], tensors["in.audio"], tensors["out.z"], strict=True):
+        found = analyse(state_dict, sizes, mel.double().numpy(), wave.double().numpy())
+        np.testing.assert_allclose(found.z, z.numpy(), atol=ORACLE_TOLERANCE)
 
 
 # Layouts
