@@ -23,7 +23,8 @@ from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EvaluateConfig
 from dtc.evaluation.metrics import attention_diagonality, attention_focus, mel_cepstral_distortion_db, real_time_factor
-from dtc.evaluation.quality import mean_quality, measure_quality, not_measured, opinion_scores
+from dtc.evaluation.quality import mean_quality, measure_quality, opinion_scores
+from dtc.evaluation.quality_inputs import not_measured
 from dtc.evaluation.recognisers import transcribe_all
 from dtc.evaluation.word_errors import word_errors
 from dtc.files import locked, remove_folder, write_whole

@@ -1,4 +1,4 @@
-"""A checkpoint of another project: its tensors, its plain facts, and whether they fit. No code in it is ever run."""
+"""Reading checkpoints of other projects: tensors, hyper-parameters, and their checks. No code in a file is run."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from dtc.errors import InputError, named, reason_of, refused_pickle
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What such a file holds."""
+    """The content of a checkpoint."""
 
     state_dict: dict[str, Tensor]  # without the `module.` of a model that was trained on several GPUs
-    hparams: dict[str, Any]  # what it says of them itself, under `config`
-    iteration: int  # 0 where it is not known
+    hparams: dict[str, Any]  # of its key `config`
+    iteration: int  # 0 if it is not known
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
-    """A checkpoint with a `state_dict`, or that alone; safetensors by its suffix, else as torch.save writes it.
+    """Return a checkpoint with a `state_dict`, or that alone; safetensors by its suffix, else as torch.save writes it.
 
-    Raises InputError where the file is missing, damaged, no checkpoint, or a pickle that would run code, and for
+    Raises InputError if the file is missing, damaged, not a checkpoint, or a pickle that would run code, and for
     tensors with NaN or infinity.
     """
     with _in_one_line(file):
@@ -53,7 +53,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
 
 
 def read_hparams(file: Path) -> dict[str, Any]:
-    """Hyper-parameters by their project's names, from a JSON file. Raises InputError where it is none."""
+    """Return hyper-parameters by the other project's names from a JSON file. Raises InputError if it is not one."""
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def read_hparams(file: Path) -> dict[str, Any]:
 
 
 def require_agreement(sizes: Mapping[str, int], hparams: Mapping[str, Any], where: object) -> None:
-    """Raise InputError, naming `where`, unless the hyper-parameters are those that the tensors show."""
+    """Raise InputError, naming `where`, unless the hyper-parameters are those of the tensors' shapes."""
     differing = [name for name in sizes if name in hparams and hparams[name] != sizes[name]]
     if differing:
         said = named([f"{name} {hparams[name]!r}" for name in differing])
@@ -75,7 +75,7 @@ def require_agreement(sizes: Mapping[str, int], hparams: Mapping[str, Any], wher
 
 
 def require_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], model: str, where: object) -> None:
-    """Raise InputError where names differ; or else shapes, or numbers that are whole in one and not in the other."""
+    """Raise InputError if names differ, or else shapes, or integers are floating-point numbers or the reverse."""
     missing, extra = [name for name in expected if name not in found], [name for name in found if name not in expected]
     faults = [f"lacks {named(missing)}"] if missing else []
     faults += [f"has {named(extra)} besides"] if extra else []
@@ -95,7 +95,7 @@ def _form(value: Tensor) -> str:
 
 @contextmanager
 def _in_one_line(file: Path) -> Iterator[None]:
-    """Whatever reading a foreign file raises, as InputError: a parser that is fed garbage may raise anything."""
+    """Raise InputError instead of what reading a foreign file raises, which may be any exception."""
     try:
         yield
     except FileNotFoundError:
@@ -112,6 +112,6 @@ def _in_one_line(file: Path) -> Iterator[None]:
 
 
 def _is_state_dict(tree: object) -> bool:
-    return isinstance(tree, Mapping) and bool(tree) and all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in tree.items()
-    )  # fmt: skip
+    if not isinstance(tree, Mapping) or not tree:
+        return False
+    return all(isinstance(name, str) and isinstance(value, Tensor) for name, value in tree.items())

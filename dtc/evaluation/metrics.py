@@ -1,4 +1,4 @@
-"""Numbers that say how far a synthesis is from a recording, without anybody listening."""
+"""Objective measures of synthesised speech: distance of mels, shape of the attention, and speed."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import scipy.fft
 from jaxtyping import Float, Integer
 from scipy.spatial.distance import cdist
 
-# Cepstral coefficients 1 to 13: the spectrum's envelope. Coefficient 0 is loudness, those above 13 are mostly pitch.
+# Coefficients 1 to 13 describe the spectral envelope. Coefficient 0 is loudness; those above 13 are mostly pitch.
 N_CEPSTRA = 13
 
 
 def mel_cepstra(log_mel: Float[np.ndarray, "mels frames"], n_cepstra: int = N_CEPSTRA) -> Float[np.ndarray, "frames n"]:
-    """Mel cepstra 1 … n of the log power, coefficient 0 left out.
+    """Return the mel cepstra 1 … n of the log power, without coefficient 0.
 
     c[k] = 1/M Σ_m ln P[m] · cos(π k (m + ½) / M), so that ln P[m] = c[0] + 2 Σ_k c[k] cos(π k (m + ½) / M): a DCT-II,
     scaled as a Fourier cepstrum is. An orthonormal DCT-II is √(2M) times as large and would make the distortion
     depend on the number of mel bands.
 
     Args:
-        log_mel: natural log of mel *magnitudes*; twice that is taken for the log power that a cepstrum is defined on.
+        log_mel: natural log of mel *magnitudes*; the log power, on which a cepstrum is defined, is twice that.
         n_cepstra: less than the number of mel bands.
+
+    Raises ValueError for a mel without frames and for too few bands.
     """
     if log_mel.ndim != 2 or log_mel.shape[1] == 0 or log_mel.shape[0] <= n_cepstra:
         raise ValueError(f"log-mels of shape {log_mel.shape}, expected (more than {n_cepstra} mels, at least 1 frame)")
@@ -34,15 +36,15 @@ def mel_cepstral_distortion_db(
     reference_log_mel: Float[np.ndarray, "mels reference_frames"],
     synthesised_log_mel: Float[np.ndarray, "_ synthesised_frames"],
 ) -> float:
-    """Distance in dB between two spectral envelopes, whatever their loudness and timing. Lower is better, equal is 0.
+    """Return the distance of two spectral envelopes in dB, without regard to loudness and timing; 0 if they are equal.
 
     MCD = mean over the pairs (i, j) of the warping path of 10 / ln 10 · √(2 Σ_{k=1}^{13} (c[i, k] − c'[j, k])²), with
-    c as in `mel_cepstra`. It is the root mean square over the mel bands of the level difference in dB, as far as 13
-    cosines describe it: a ripple of 6 dB amplitude gives 6/√2. Frames are paired by exact dynamic time warping (steps
-    of one frame in either or both, all of weight 1); the mean is over the path, not over the reference's frames.
+    c as in `mel_cepstra`. It is the root mean square over the mel bands of the level difference in dB, after smoothing
+    to 13 cosines: a ripple with an amplitude of 6 dB gives 6/√2. Frames are paired by exact dynamic time warping (steps
+    of one frame in either or both, all with weight 1); the mean is over the path, not over the reference's frames.
 
-    The scale is that of published figures on mel cepstra of log power (SPTK's), not of those on orthonormal MFCCs,
-    which are about ten times as large. Silence counts like speech.
+    The scale is that of published figures for mel cepstra of log power (SPTK). Figures for orthonormal MFCCs are about
+    ten times as large. Silent frames have the same weight as speech.
 
     Source: Kubichek 1993, "Mel-cepstral distance measure for objective speech quality assessment".
     Raises ValueError for empty mels or a different number of bands.
@@ -55,14 +57,14 @@ def mel_cepstral_distortion_db(
 
 
 def cheapest_path(distance: Float[np.ndarray, "rows columns"]) -> tuple[float, int]:
-    """Dynamic time warping: cost and number of pairs of the cheapest path from the first pair to the last.
+    """Return cost and number of pairs of the cheapest path from the first pair to the last, by dynamic time warping.
 
-    The path goes one row, one column or one of both further at each step. Among equally cheap paths the shortest
-    counts, which makes the answer the same for the transposed matrix.
+    Each step of the path advances one row, one column, or one of both. Of equally cheap paths the shortest is taken, so
+    the result is the same for the transposed matrix.
 
-    All cells of an anti-diagonal depend on the two before only, so each is one vectorised step; as the path's length
-    is carried along there is nothing to trace back. Row r of an anti-diagonal stands at index r + 1, and index 0 is a
-    border that no path crosses.
+    The cells of an anti-diagonal depend only on the two anti-diagonals before, so each is one vectorised step. The
+    length of the path is carried along, so that no path is traced back. Row r of an anti-diagonal is at index r + 1;
+    index 0 is a border that no path crosses.
     """
     n_rows, n_columns = distance.shape
     cost, cost_before = np.full((2, n_rows + 1), np.inf)
@@ -84,27 +86,27 @@ def cheapest_path(distance: Float[np.ndarray, "rows columns"]) -> tuple[float, i
 def _cheapest_then_shortest(
     costs: Float[np.ndarray, "ways cells"], lengths: Integer[np.ndarray, "ways cells"]
 ) -> tuple[Float[np.ndarray, " cells"], Integer[np.ndarray, " cells"]]:
-    """Each cell's lowest cost, and the least length among the ways that cost as little."""
+    """Return for each cell the lowest cost, and the smallest length of the ways with that cost."""
     cheapest = costs.min(axis=0)
     longer_than_any = np.iinfo(np.int64).max
     return cheapest, np.where(costs == cheapest, lengths, longer_than_any).min(axis=0)
 
 
 def attention_focus(alignment: Float[np.ndarray, "steps symbols"]) -> float:
-    """How sure the decoder is where it reads: mean over steps of the largest weight, from 1 / symbols to 1.
+    """Return the mean over decoder steps of the largest attention weight, from 1 / symbols to 1.
 
-    Speech that is skipped or babbled shows as a low value. Source: "focus rate" of FastSpeech (arXiv:1905.09263).
+    Skipped or garbled speech gives a low value. Source: "focus rate" of FastSpeech (arXiv:1905.09263).
     """
     _require_weights(alignment)
     return float(alignment.max(axis=1).mean())
 
 
 def attention_diagonality(alignment: Float[np.ndarray, "steps symbols"], band: float = 0.2) -> float:
-    """Share of the attention's weight near the diagonal, from 0 to 1: whether the text is read in order and whole.
+    """Return the share of the attention weight near the diagonal, from 0 to 1; text read once and in order is near 1.
 
     Step t of T and symbol n of N are near where |(n + ½) / N − (t + ½) / T| ≤ band. The default is the width σ of
-    guided attention (Tachibana et al. 2017, arXiv:1710.08969). Speech does not read at an even rate, so a perfect
-    reading with a long pause may stay below 1. Uniform weights give 2·band − band², 0.36 by default.
+    guided attention (Tachibana et al. 2017, arXiv:1710.08969). The rate of speech is not constant, so a correct reading
+    with a long pause may have less than 1. Uniform weights give 2·band − band², 0.36 by default.
     """
     _require_weights(alignment)
     n_steps, n_symbols = alignment.shape
@@ -116,11 +118,11 @@ def attention_diagonality(alignment: Float[np.ndarray, "steps symbols"], band: f
 
 def _require_weights(alignment: Float[np.ndarray, "steps symbols"]) -> None:
     if alignment.ndim != 2 or not alignment.size or not alignment.sum() > 0:
-        raise ValueError(f"an alignment of shape {alignment.shape} holds no attention weight")
+        raise ValueError(f"an alignment of shape {alignment.shape} with no attention weight")
 
 
 def real_time_factor(seconds_of_work: float, seconds_of_audio: float) -> float:
-    """Seconds of work per second of audio made; below 1 is faster than it plays."""
+    """Return seconds of work for each second of audio; below 1 is faster than real time."""
     if not seconds_of_audio > 0:
-        raise ValueError(f"{seconds_of_audio} s of audio has no real-time factor")
+        raise ValueError(f"{seconds_of_audio} s of audio, expected more than 0")
     return seconds_of_work / seconds_of_audio

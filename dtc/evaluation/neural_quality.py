@@ -1,4 +1,4 @@
-"""Measures by trained networks, whose packages are optional: pitch and voicing, and what listeners would say."""
+"""Measures by trained networks in optional packages: pitch and voicing, and predicted opinion scores."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DNSMOS_OVERALL = (-0.06766283, 1.11546468, 0.04602535)  # the model's raw score 
 
 @dataclass(frozen=True)
 class PitchErrors:
-    """How far a copy's pitch and voicing are from the recording's; see `pitch_errors`."""
+    """Errors of a copy's pitch and voicing; see `pitch_errors`."""
 
     f0_rmse_cents: float
     voicing_error: float
@@ -43,16 +43,17 @@ class PitchErrors:
 
 
 def pitch_errors(reference: Wave, copy: Copy, sampling_rate: int) -> PitchErrors:
-    """Errors of a copy's pitch and voicing, frame by frame of 16 ms; 0 where equal.
+    """Return the errors of a copy's pitch and voicing over frames of 16 ms; 0 if they are equal.
 
-    swift-f0 gives each frame a pitch f between 50 and 550 Hz and a confidence c from 0 to 1; voiced is c ≥ 0.5.
-    f0_rmse_cents = √mean (1200 log₂ f'/f)² over the frames voiced in both, NaN where there is none;
+    swift-f0 gives each frame a pitch f between 50 and 550 Hz and a confidence c from 0 to 1; c ≥ 0.5 is voiced.
+    f0_rmse_cents = √mean (1200 log₂ f'/f)² over the frames voiced in both, NaN if there are none;
     voicing_error = share of all frames that are voiced in one only, 0 to 1;
-    periodicity_rmse = √mean (c − c')² over all frames, silent and unvoiced ones too, 0 to 1. That is the periodicity
-    error of CARGAN and Vocos with this tracker's confidence in the place of CREPE's: figures of two trackers do not
-    compare. Silence (peak below 1e-3) is unvoiced, c = 0. All three are NaN for less than 0.25 s.
+    periodicity_rmse = √mean (c − c')² over all frames, with silent and unvoiced ones, 0 to 1.
+    The last is the periodicity error of CARGAN and Vocos, but with this tracker's confidence instead of CREPE's, so the
+    figures cannot be compared with theirs. Silence (peak below 1e-3) is unvoiced, c = 0. All three are NaN for less
+    than 0.25 s.
     Source: Morrison et al. 2022 (arXiv:2110.10139); swift-f0: Nieradzik 2025 (arXiv:2508.18440).
-    Raises ValueError for unequal lengths and non-finite samples, InputError where swift-f0 is not installed.
+    Raises ValueError for unequal lengths and non-finite samples, InputError if swift-f0 is not installed.
     """
     require_pair(reference, copy)
     require_installed(PITCH)
@@ -71,28 +72,29 @@ def pitch_errors(reference: Wave, copy: Copy, sampling_rate: int) -> PitchErrors
 
 
 def dnsmos(wave: Wave, sampling_rate: int) -> float:
-    """Overall quality that listeners would give, by DNSMOS P.835 from the waveform alone: 1 to 5, higher is better.
+    """Return the overall opinion score that DNSMOS P.835 predicts from the waveform alone: 1 to 5, higher is better.
 
-    At 16 kHz, clipped to [-1, 1]. A clip is doubled until it fills the model's window of 9.01 s; windows start every
-    second, and their ratings are averaged. That takes seconds a clip. Made for noise suppressors: it hears noise
-    better than a voice. Silence is rated too (1.84). NaN for less than 0.25 s.
+    The waveform is resampled to 16 kHz and clipped to [-1, 1]. A clip is repeated until it fills the model's window of
+    9.01 s; windows start every second, and their scores are averaged. That takes seconds for each clip. The model was
+    made for noise suppressors and reacts to noise more than to the quality of a voice. Silence has the score 1.84. NaN
+    for less than 0.25 s.
     Source: Reddy et al. 2022 (arXiv:2110.01763), the model that ships in the package speechmos; `ovrl_mos` there.
-    Raises ValueError for non-finite samples, InputError where speechmos or onnxruntime is not installed.
+    Raises ValueError for non-finite samples, InputError if speechmos or onnxruntime is not installed.
     """
     require_wave("wave", wave)
     require_installed(DNSMOS)
     if len(wave) < SHORTEST_S * sampling_rate:
         return math.nan
-    heard = np.clip(at_model_rate(wave, sampling_rate), -1.0, 1.0)
-    while len(heard) < DNSMOS_WINDOW:
-        heard = np.concatenate([heard, heard])
-    windows = [heard[None, start : start + DNSMOS_WINDOW] for start in _dnsmos_starts(len(heard))]
+    repeated = np.clip(at_model_rate(wave, sampling_rate), -1.0, 1.0)
+    while len(repeated) < DNSMOS_WINDOW:
+        repeated = np.concatenate([repeated, repeated])
+    windows = [repeated[None, start : start + DNSMOS_WINDOW] for start in _dnsmos_starts(len(repeated))]
     raw = [_dnsmos_model().run(None, {"input_1": window})[0][0, 2] for window in windows]  # signal, background, overall
     return float(np.polyval(DNSMOS_OVERALL, np.array(raw, dtype=np.float64)).mean())
 
 
 def _dnsmos_starts(samples: int) -> list[int]:
-    """Where the published code starts windows. It loses those that its arithmetic makes a sample too short."""
+    """Return the starts of windows as in the published code, which drops those that rounding makes a sample short."""
     seconds = range(max(1, samples // MODEL_RATE_HZ - int(DNSMOS_WINDOW_S)))
     ends = [(second, int((second + DNSMOS_WINDOW_S) * MODEL_RATE_HZ)) for second in seconds]
     return [start for second, end in ends if end - (start := second * MODEL_RATE_HZ) == DNSMOS_WINDOW]
@@ -100,12 +102,12 @@ def _dnsmos_starts(samples: int) -> list[int]:
 
 @torch.inference_mode()
 def distill_mos(wave: Wave, sampling_rate: int) -> float:
-    """Quality that listeners would give, by DistillMOS from the waveform alone: 1 to 5, higher is better.
+    """Return the opinion score that DistillMOS predicts from the waveform alone: 1 to 5, higher is better.
 
-    At 16 kHz; windows of 7.68 s, a shorter clip padded with zeros, are levelled to their peak, rated and averaged.
-    Silence is rated too (1.97). NaN for less than 0.25 s.
+    The waveform is resampled to 16 kHz and cut into windows of 7.68 s, a shorter clip padded with zeros. Each window is
+    scaled to its peak, and the scores are averaged. Silence has the score 1.97. NaN for less than 0.25 s.
     Source: Stahl & Gamper 2025 (arXiv:2502.05356), the model that ships in the package distillmos.
-    Raises ValueError for non-finite samples, InputError where distillmos or xls-r-sqa is not installed.
+    Raises ValueError for non-finite samples, InputError if distillmos or xls-r-sqa is not installed.
     """
     require_wave("wave", wave)
     require_installed(DISTILL_MOS)
@@ -118,7 +120,7 @@ def _root_mean_square(values: Float[np.ndarray, " _"]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-# Loaded once. The ONNX models run on one thread: sums, and so figures, are the same whatever the machine's cores.
+# Loaded once. The ONNX models run on one thread, so that sums, and thus results, do not depend on the number of cores.
 @functools.cache
 def _pitch_tracker() -> Any:
     from swift_f0 import SwiftF0
@@ -128,7 +130,7 @@ def _pitch_tracker() -> Any:
 
 @functools.cache
 def _dnsmos_model() -> Any:
-    """The model alone: speechmos's own code imports librosa for a second model that nobody asks for here."""
+    """Return the model without the code of speechmos, which imports librosa for a second model."""
     import onnxruntime
     import speechmos
 
@@ -140,7 +142,7 @@ def _dnsmos_model() -> Any:
 
 @functools.cache
 def _distill_mos_model() -> torch.nn.Module:
-    """Its weights are read here because its own constructor prints where they lie."""
+    """Return the model with its weights; its own constructor would print their path."""
     from distillmos.sqa import DEFAULT_WEIGHTS_CHKPT, ConvTransformerSQAModel
 
     model: torch.nn.Module = ConvTransformerSQAModel(load_weights=False)

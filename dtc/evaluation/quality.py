@@ -1,7 +1,8 @@
-"""How near a vocoder's copy comes to the recording, by the measures that published vocoders are compared with.
+"""Measures of a vocoder's copy against the recording, as they are published for other vocoders.
 
-All take one channel in [-1, 1] as it is, neither clipped nor levelled. Where a measure is not defined on a clip it is
-NaN (each says when); what is no pair of waveforms at all raises ValueError. The recording with itself is the ceiling.
+All take waveforms of one channel in [-1, 1], without clipping them or changing their level. A measure that is not
+defined for a clip is NaN, as its docstring tells. Waveforms that are not a pair raise ValueError. The score of the
+recording against itself is the best possible one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dtc.audio import AudioConfig, StftSizes, log_mel, stft_magnitude
-from dtc.evaluation.neural_quality import PitchErrors, distill_mos, dnsmos, pitch_errors
+from dtc.evaluation.neural_quality import distill_mos, dnsmos, pitch_errors
 from dtc.evaluation.quality_inputs import (
     DISTILL_MOS,
     DNSMOS,
@@ -32,17 +33,11 @@ from dtc.evaluation.quality_inputs import (
     at_model_rate,
     cut_alike,
     is_installed,
-    not_measured,
     require_installed,
     require_pair,
 )
 
-__all__ = [
-    "MEANINGS", "PitchErrors", "cut_alike", "distill_mos", "dnsmos", "log_mel_l1", "mean_quality", "measure_quality",
-    "multi_resolution_stft_distance", "not_measured", "opinion_scores", "pesq_wb", "pitch_errors", "stoi",
-]  # fmt: skip
-
-# What `measure_quality` gives, in a table's order.
+# Name in the result of `measure_quality` → meaning, in the order of the tables.
 MEANINGS = {
     "multi_resolution_stft": "spectral convergence and log magnitudes at three resolutions; 0 is equal",
     "log_mel_l1": "mean difference of the log-mels, in nepers; 0 is equal",
@@ -59,8 +54,8 @@ MEANINGS = {
 RESOLUTIONS = (StftSizes(512, 50, 240), StftSizes(1024, 120, 600), StftSizes(2048, 240, 1200))
 LEAST_POWER = 1e-7
 
-# The reference code's tables hold 50 utterances, and more of them overrun it, which ends the process. An utterance
-# takes at least 50 frames of 4 ms and the pause behind it more than 50, so 20 s cannot hold 51.
+# The tables of the reference code have room for 50 utterances; more of them overrun the memory and end the process. An
+# utterance takes at least 50 frames of 4 ms and the pause after it more than 50, so 20 s cannot contain 51.
 PESQ_LONGEST_S = 20.0
 PESQ_WORST = 1.0
 
@@ -68,12 +63,13 @@ STOI_TOO_SHORT = 1e-5  # what pystoi returns, with a warning, for less than 30 f
 
 
 def multi_resolution_stft_distance(reference: Wave, copy: Copy) -> float:
-    """Distance of two waveforms' magnitudes at three resolutions, without unit: 0 where equal, no upper bound.
+    """Return the distance of the magnitudes of two waveforms at three resolutions; 0 if equal, without unit or bound.
 
-    The mean over (FFT, hop, window) = (512, 50, 240), (1024, 120, 600), (2048, 240, 1200) samples of
+    It is the mean over (FFT, hop, window) = (512, 50, 240), (1024, 120, 600), (2048, 240, 1200) samples of
     ‖|R| − |C|‖ / ‖|R|‖ (Frobenius norms) + mean |ln |R| − ln |C||, where |X| = √max(re² + im², 1e-7) of the centred,
-    reflected STFT under a periodic Hann window. The sizes are samples whatever the rate, so figures compare at one rate
-    only. Finite for silence too, but large against a silent recording. NaN for 1024 samples or fewer.
+    reflected STFT with a periodic Hann window. The sizes are in samples at any sampling rate, so only results at the
+    same rate can be compared. It is finite for silence too, but large against a silent recording. NaN for 1024 samples
+    or fewer.
     Source: Yamamoto et al. 2020 (arXiv:1910.11480), section 2.2; the floor is its published code's.
     Raises ValueError for unequal lengths and non-finite samples.
     """
@@ -91,10 +87,10 @@ def _stft_distance(waves: Float[Tensor, "2 samples"], sizes: StftSizes) -> float
 
 
 def log_mel_l1(reference: Wave, copy: Copy, audio: AudioConfig) -> float:
-    """Mean |ln M − ln M'| over bands and frames of `dtc.audio.log_mel`, in nepers: 0 where equal.
+    """Return the mean of |ln M − ln M'| over bands and frames of `dtc.audio.log_mel`, in nepers; 0 if equal.
 
-    0.1 is 0.87 dB on average. Silence, at the floor of ln 1e-5, counts like speech. NaN for filter_length // 2 samples
-    or fewer. Source: the mel error of HiFi-GAN (Kong et al. 2020, arXiv:2010.05646), on this voice's own mel.
+    0.1 is 0.87 dB on average. Silent frames, at the floor of ln 1e-5, have the same weight as speech. NaN for
+    filter_length // 2 samples or fewer. Source: the mel error of HiFi-GAN (Kong et al. 2020, arXiv:2010.05646).
     Raises ValueError for unequal lengths and non-finite samples.
     """
     require_pair(reference, copy)
@@ -105,10 +101,10 @@ def log_mel_l1(reference: Wave, copy: Copy, audio: AudioConfig) -> float:
 
 
 def stoi(reference: Wave, copy: Copy, sampling_rate: int) -> float:
-    """Short-time objective intelligibility: mean correlation of third-octave envelopes, at most 1 (equal).
+    """Return the short-time objective intelligibility: a mean correlation of third-octave envelopes; 1 if equal.
 
     Frames of 25.6 ms at 10 kHz, 15 bands from 150 Hz, segments of 30 frames; frames 40 dB below the recording's loudest
-    are left out. A silent copy has 0. NaN for a silent recording and for less than 0.4 s of speech.
+    are left out. A silent copy scores 0. NaN for a silent recording and for less than 0.4 s of speech.
     Source: Taal et al. 2011 (doi:10.1109/TASL.2011.2114881), by the package pystoi.
     Raises ValueError for unequal lengths and non-finite samples.
     """
@@ -122,12 +118,12 @@ def stoi(reference: Wave, copy: Copy, sampling_rate: int) -> float:
 
 
 def pesq_wb(reference: Wave, copy: Copy, sampling_rate: int) -> float:
-    """Wide-band PESQ at 16 kHz, as a mean opinion score (MOS-LQO): 4.64 where equal, down to 1.
+    """Return wide-band PESQ at 16 kHz as a mean opinion score (MOS-LQO), from 1 to 4.64; 4.64 if equal.
 
-    It aligns the two in time and level first, so a copy that is late or quiet loses nothing. A silent copy has 1. NaN
-    for a recording in which it finds no speech, for less than 0.25 s, and for more than 20 s, which the reference code
-    may not survive. Source: ITU-T P.862.2, by the package pesq; the licence of the code that it wraps is restrictive.
-    Raises ValueError for unequal lengths and non-finite samples, InputError where pesq is not installed.
+    PESQ aligns the two in time and level first, so delay and attenuation do not change the score. A silent copy scores
+    1. NaN for a recording in which PESQ finds no speech, for less than 0.25 s, and for more than 20 s, on which the
+    reference code may crash. Source: ITU-T P.862.2, by the package pesq; the licence of the code inside is restrictive.
+    Raises ValueError for unequal lengths and non-finite samples, InputError if pesq is not installed.
     """
     require_pair(reference, copy)
     require_installed(PESQ)
@@ -140,14 +136,14 @@ def pesq_wb(reference: Wave, copy: Copy, sampling_rate: int) -> float:
         return PESQ_WORST  # the reference code divides by its level
     waves = [at_model_rate(wave, sampling_rate) for wave in (reference, copy)]
     score = float(pesq(MODEL_RATE_HZ, *waves, "wb", on_error=PesqError.RETURN_VALUES))
-    return score if score > 0 else math.nan  # below 0 it is an error's number: no utterance
+    return score if score > 0 else math.nan  # a negative number is the code of an error: no utterance
 
 
 def measure_quality(reference: Wave, copy: Copy, audio: AudioConfig) -> dict[str, float]:
-    """All measures that are installed, by the names in `MEANINGS`; NaN where one is not defined on the clip.
+    """Return all measures that are installed, by the names in `MEANINGS`; NaN for one that is not defined for the clip.
 
-    A copy is a whole number of frames, so the two are cut to the shorter where they differ by up to a hop.
-    Raises ValueError where they differ by more, and for non-finite samples.
+    A copy has a whole number of frames, so both are cut to the shorter if they differ by at most a hop.
+    Raises ValueError if they differ by more, and for non-finite samples.
     """
     reference, copy = cut_alike(reference, copy, audio.hop_length)
     values = {
@@ -163,7 +159,7 @@ def measure_quality(reference: Wave, copy: Copy, audio: AudioConfig) -> dict[str
 
 
 def opinion_scores(wave: Wave, sampling_rate: int) -> dict[str, float]:
-    """The measures that need no recording, as far as they are installed: of a copy, or of what a voice says."""
+    """Return the measures that need no recording, as far as they are installed."""
     values = {}
     if is_installed(DNSMOS):
         values["dnsmos"] = dnsmos(wave, sampling_rate)
@@ -173,9 +169,9 @@ def opinion_scores(wave: Wave, sampling_rate: int) -> dict[str, float]:
 
 
 def mean_quality(clips: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Each measure's mean over the clips that it is defined on; a measure that is defined on none is left out.
+    """Return the mean of each measure over the clips for which it is defined, without measures defined for none.
 
-    So no value is NaN, which JSON cannot say. RMS errors are averaged as they are, as Vocos averages them.
+    So no value is NaN, which JSON does not have. RMS errors are averaged without squaring, as in Vocos.
     """
     defined = {name: [clip[name] for clip in clips if not math.isnan(clip.get(name, math.nan))] for name in MEANINGS}
     return {name: statistics.fmean(values) for name, values in defined.items() if values}

@@ -1,4 +1,4 @@
-"""What the measures of a copy stand on: finite waves of equal length, a model's sampling rate, installed packages."""
+"""Checks and conversions for the measures of a copy: finite waves, equal lengths, sampling rate, installed packages."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Wave = Float[np.ndarray, " samples"]
 Copy = Float[np.ndarray, " copy_samples"]
 
 MODEL_RATE_HZ = 16_000  # of PESQ's wide band, swift-f0, DNSMOS and DistillMOS
-SHORTEST_S = 0.25  # PESQ refuses less, and nobody hears the quality of it
+SHORTEST_S = 0.25  # PESQ refuses shorter clips, which are too short to be judged
 
-# What needs more than dtc itself: measures → modules, and how to have them.
+# Measure → the modules that it needs besides dtc, and the command that installs them.
 PITCH, PESQ, DNSMOS, DISTILL_MOS = "pitch", "PESQ", "DNSMOS", "DistillMOS"
 OPTIONAL = {
     PITCH: (("swift_f0", "onnxruntime"), install_hint("quality")),
@@ -27,13 +27,13 @@ OPTIONAL = {
 
 
 def is_installed(measure: str) -> bool:
-    """Whether all modules of a measure of `OPTIONAL` are there; none is imported."""
+    """Return whether all modules of a measure of `OPTIONAL` are installed, without importing them."""
     modules, _ = OPTIONAL[measure]
     return all(find_spec(module) for module in modules)
 
 
 def require_installed(measure: str) -> None:
-    """Raise InputError, with how to install them, where a measure's modules are not there."""
+    """Raise InputError, with the command that installs them, if modules of a measure are missing."""
     modules, remedy = OPTIONAL[measure]
     missing = [module for module in modules if not find_spec(module)]
     if missing:
@@ -41,7 +41,7 @@ def require_installed(measure: str) -> None:
 
 
 def not_measured() -> str:
-    """One line on what is not installed and how to install it; "" where nothing is missing."""
+    """Return one line that names missing measures and the commands that install them; "" if none is missing."""
     missing: dict[str, list[str]] = {}
     for measure, (_, remedy) in OPTIONAL.items():
         if not is_installed(measure):
@@ -50,9 +50,9 @@ def not_measured() -> str:
 
 
 def cut_alike(reference: Wave, copy: Copy, hop_length: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Both as long as the shorter. Raises ValueError where they differ by more than a hop: one is no copy of the other.
+    """Return both waves, cut to the length of the shorter. Raises ValueError if they differ by more than a hop.
 
-    A whole hop is allowed: a copy has 1 + S // hop frames of hop samples, which is a hop more where hop divides S.
+    The copy of a recording of S samples has 1 + S // hop frames of hop samples, which is up to one hop more.
     """
     if abs(len(reference) - len(copy)) > hop_length:
         raise ValueError(f"copy of {len(copy)} samples, expected {len(reference)} give or take {hop_length}")
@@ -61,7 +61,7 @@ def cut_alike(reference: Wave, copy: Copy, hop_length: int) -> tuple[Float[np.nd
 
 
 def require_pair(reference: Wave, copy: Copy) -> None:
-    """Raise ValueError where two waves differ in length, or one is no wave."""
+    """Raise ValueError if two waves differ in length, and as `require_wave`."""
     require_wave("reference", reference)
     require_wave("copy", copy)
     if len(reference) != len(copy):
@@ -69,7 +69,7 @@ def require_pair(reference: Wave, copy: Copy) -> None:
 
 
 def require_wave(name: str, wave: Wave) -> None:
-    """Raise ValueError for several channels and for samples that are not finite: a failed vocoder has no quality."""
+    """Raise ValueError for several channels and for samples that are not finite."""
     if wave.ndim != 1:
         raise ValueError(f"{name} of shape {wave.shape}, expected (samples,)")
     faulty = int(np.count_nonzero(~np.isfinite(wave)))
@@ -78,5 +78,5 @@ def require_wave(name: str, wave: Wave) -> None:
 
 
 def at_model_rate(wave: Wave, sampling_rate: int) -> Float32[np.ndarray, " resampled"]:
-    """A wave at 16 kHz, by the program's one resampler."""
+    """Return a wave at 16 kHz."""
     return resample(wave.astype(np.float32), sampling_rate, MODEL_RATE_HZ)

@@ -18,20 +18,17 @@ from scipy.signal.windows import hann
 from dtc.audio import log_mel
 from dtc.errors import InputError
 from dtc.evaluation import neural_quality
+from dtc.evaluation.neural_quality import distill_mos, dnsmos, pitch_errors
 from dtc.evaluation.quality import (
     MEANINGS,
-    cut_alike,
-    distill_mos,
-    dnsmos,
     log_mel_l1,
     mean_quality,
     measure_quality,
     multi_resolution_stft_distance,
-    not_measured,
     pesq_wb,
-    pitch_errors,
     stoi,
 )
+from dtc.evaluation.quality_inputs import cut_alike, not_measured
 
 REPOSITORY = Path(__file__).parents[2]
 RATE = 16_000
