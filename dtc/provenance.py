@@ -1,7 +1,7 @@
-"""Fingerprints: what was made from what, from the corpus's checksum to the last WAV.
+"""Fingerprints and checksums, which record what a file was made from: from the corpus's archive to the last WAV.
 
-A fingerprint is the first 16 hexadecimal digits of a SHA-256: short enough to read aloud, long enough that two
-different definitions never share one by accident.
+A fingerprint is the first 16 hexadecimal digits of a SHA-256. That is short enough to compare by eye, and long enough
+that two different definitions do not share one by accident.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ CHUNK_BYTES = 1 << 20
 
 
 def fingerprint(*parts: object) -> str:
-    """Fingerprint of JSON-like values and pydantic sections; the order of a mapping's keys does not count."""
+    """Return the fingerprint of JSON-like values and params sections; it ignores the order of a mapping's keys."""
     plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
     text = json.dumps(plain, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS]
 
 
 def fingerprint_files(root: Path, patterns: Iterable[str]) -> str:
-    """Fingerprint of names and contents of the files that match `patterns` under `root`; used for source code."""
+    """Return the fingerprint of the names and contents of the files that match `patterns` under `root`."""
     files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
     return fingerprint([[path.relative_to(root).as_posix(), md5_of(path)] for path in files])
 
 
 def md5_of(path: Path) -> str:
-    """MD5 of a file's bytes, as 32 hexadecimal digits."""
+    """Return the MD5 of a file, as 32 hexadecimal digits."""
     return _digest(path, "md5")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file, as 64 hexadecimal digits."""
     return _digest(path, "sha256")
 
 
 class Checksums:
-    """MD5, SHA-256 and length of bytes that come in pieces, computed in one pass."""
+    """MD5, SHA-256 and length of bytes that arrive in pieces, computed in one pass."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -49,31 +49,31 @@ class Checksums:
 
     @classmethod
     def of(cls, path: Path) -> Checksums:
-        """Those of a file."""
+        """Return the checksums of a file."""
         checksums = cls()
         for chunk in read_chunks(path):
             checksums.add(chunk)
         return checksums
 
     def add(self, chunk: bytes) -> None:
-        """Go on with the bytes that follow."""
+        """Add the bytes that follow."""
         self.bytes += len(chunk)
         self._md5.update(chunk)
         self._sha256.update(chunk)
 
     @property
     def md5(self) -> str:
-        """As 32 hexadecimal digits."""
+        """Return the MD5 as 32 hexadecimal digits."""
         return self._md5.hexdigest()
 
     @property
     def sha256(self) -> str:
-        """As 64 hexadecimal digits."""
+        """Return the SHA-256 as 64 hexadecimal digits."""
         return self._sha256.hexdigest()
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """A file's bytes in pieces."""
+    """Yield the bytes of a file in pieces."""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk

@@ -1,7 +1,7 @@
-"""What lies before and behind Tacotron 2's decoder: the encoder of the text, and the post-net over the finished mel.
+"""The encoder of the text and the post-net of the mel, before and behind the decoder of Tacotron 2.
 
-Every layer is masked, batch normalisation included: padding reaches no statistic, and a clip's result does not depend
-on its neighbours.
+Every layer is masked, batch normalisation included: padding reaches no statistic, and the result of a clip does not
+depend on the other clips of the batch.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from dtc.acoustic.configs import EncoderConfig, PostNetConfig
 
-MOMENTUM = 0.1  # of batch normalisation's running statistics, as in PyTorch
+MOMENTUM = 0.1  # of the running statistics of batch normalisation, as in PyTorch
 
 
 class Encoder(nn.Module):
-    """Symbols' neighbourhoods by convolution, then the whole text by a bidirectional LSTM."""
+    """Convolutions over the embedded symbols, then a bidirectional LSTM over the whole text."""
 
     def __init__(self, input_dim: int, config: EncoderConfig) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Encoder(nn.Module):
         lengths: Int[Tensor, " batch"],
         mask: Bool[Tensor, "batch symbols"],
     ) -> Float[Tensor, "batch symbols encoding"]:
-        """The encoded text; 0 beyond each length."""
+        """Return the encoded texts, which are 0 beyond each length."""
         hidden = embedded * mask[:, None]
         for convolution in self.convolutions:
             hidden = convolution(hidden, mask)
@@ -51,7 +51,7 @@ class Encoder(nn.Module):
 
 
 class PostNet(nn.Module):
-    """Convolutions over the finished mel; the last has no activation."""
+    """Convolutions over the decoder's mel that predict a correction; the last one has no activation."""
 
     def __init__(self, config: PostNetConfig, n_mels: int) -> None:
         super().__init__()
@@ -61,21 +61,21 @@ class PostNet(nn.Module):
             ConvolutionBlock(into, out, config.kernel_size, activation, config.dropout_rate)
             for (into, out), activation in zip(pairwise(widths), activations, strict=True)
         ]
-        # A residual that starts as nothing: by chance it would add noise of deviation 1 that has to be unlearned first.
+        # The correction starts at 0: from random weights it would be noise, which training would first have to undo.
         nn.init.zeros_(blocks[-1].normalisation.weight)
         self.convolutions = nn.ModuleList(blocks)
 
     def forward(
         self, mel: Float[Tensor, "batch mels frames"], mask: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch mels frames"]:
-        """What to add to the mel; 0 beyond each length."""
+        """Return what to add to the mel; it is 0 beyond each length."""
         for convolution in self.convolutions:
             mel = convolution(mel, mask)
         return mel
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolution, masked batch normalisation, activation, dropout; padding goes in as 0 and comes out as 0."""
+    """Convolution, masked batch normalisation, activation and dropout. Padding is 0 in the input and in the output."""
 
     def __init__(self, into: int, out: int, kernel_size: int, activation: str, dropout_rate: float) -> None:
         super().__init__()
@@ -88,13 +88,13 @@ class ConvolutionBlock(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch into time"], mask: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch out time"]:
-        """Same length as the input."""
+        """Return features of the same length."""
         hidden = self.activation(self.normalisation(self.convolution(inputs), mask))
         return F.dropout(hidden, self.dropout_rate, self.training) * mask[:, None]
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation whose statistics leave the padding out; the same as nn.BatchNorm1d where there is none."""
+    """Batch normalisation whose statistics leave the padding out; without padding it is nn.BatchNorm1d."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -103,10 +103,10 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     def forward(  # type: ignore[override]
         self, inputs: Float[Tensor, "batch channels time"], mask: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch channels time"]:
-        """Normalised values; those beyond the mask are undefined."""
+        """Return the normalised values; those beyond the mask are undefined."""
         if not self.training:
             return super().forward(inputs)
-        inputs = inputs.float()  # under autocast too: sums over thousands of frames
+        inputs = inputs.float()  # under autocast too, because the sums have thousands of terms
         weight = mask[:, None].to(inputs.dtype)
         count = weight.sum()
         mean = (inputs * weight).sum(dim=(0, 2)) / count
@@ -114,8 +114,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         variance = (centred.square() * weight).sum(dim=(0, 2)) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, MOMENTUM)
-            unbiased = variance * count / (count - 1).clamp(min=1)  # as nn.BatchNorm1d keeps it
-            # One position has no variance: the running one stays.
+            unbiased = variance * count / (count - 1).clamp(min=1)  # as in nn.BatchNorm1d
+            # A single position has no variance: the running variance stays as it is.
             self.running_var.lerp_(torch.where(count > 1, unbiased, self.running_var), MOMENTUM)
             self.num_batches_tracked += 1
         scale = self.weight * torch.rsqrt(variance + self.eps)

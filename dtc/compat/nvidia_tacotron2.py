@@ -1,8 +1,8 @@
-"""NVIDIA's Tacotron 2 checkpoints, in and out, byte for byte.
+"""Import and export of NVIDIA's Tacotron 2 checkpoints; the tensors keep every byte.
 
 NVIDIA/tacotron2 writes {iteration, state_dict, …}, DeepLearningExamples {epoch, config, state_dict, …}. The tensors are
-those of our Tacotron 2 under other names, so sizes are read off their shapes; what shapes do not show is looked up in
-the hyper-parameters that go with the file, and else is what NVIDIA published.
+those of our Tacotron 2 under other names, so the sizes are read from their shapes. What shapes do not show is read from
+the hyper-parameters that come with the file, and is NVIDIA's published value where there are none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.text.symbols import SYMBOLS
 
-# Their hyper-parameter → where our config has it, and the published value (hparams.py of NVIDIA/tacotron2).
+# NVIDIA's hyper-parameter → the key of our config, and the published value (hparams.py of NVIDIA/tacotron2).
 HPARAMS: dict[str, tuple[str, int | float]] = {
     "symbols_embedding_dim": ("symbols_embedding_dim", 512),
     "n_frames_per_step": ("frames_per_step", 1),
@@ -50,7 +50,7 @@ HPARAMS: dict[str, tuple[str, int | float]] = {
     "postnet_embedding_dim": ("post_net.embedding_dim", 512),
     "postnet_kernel_size": ("post_net.kernel_size", 5),
 }
-# What is built into their code, and what is ours alone: there it does as if it were not there.
+# What is fixed in NVIDIA's code; and keys that only our config has, with values that switch their features off.
 BUILT_IN: dict[str, Any] = {
     "model": "tacotron2",
     "mask_convolutions": True,
@@ -59,11 +59,16 @@ BUILT_IN: dict[str, Any] = {
     "decoder": {"pre_net_dropout": 0.5, "frame_dropout": 0.0, "gradient_checkpointing": False},
     "post_net": {"dropout_rate": 0.5},
     "loss": {
-        "gate_weight": 1.0, "gate_positive_weight": 1.0, "guided_attention_weight": 0.0, "guided_attention_sigma": 0.4,
-        "guided_attention_half_life": None, "mel_difference_weight": 0.0, "stft_weight": 0.0,
+        "gate_weight": 1.0,
+        "gate_positive_weight": 1.0,
+        "guided_attention_weight": 0.0,
+        "guided_attention_sigma": 0.4,
+        "guided_attention_half_life": None,
+        "mel_difference_weight": 0.0,
+        "stft_weight": 0.0,
     },
-}  # fmt: skip
-# Their hyper-parameter → the tensor and the axis that show it.
+}
+# NVIDIA's hyper-parameter → the tensor and the axis whose size is its value.
 SHOWN_BY = {
     "n_symbols": ("embedding.weight", 0),
     "symbols_embedding_dim": ("embedding.weight", 1),
@@ -80,7 +85,7 @@ SHOWN_BY = {
     "postnet_kernel_size": ("postnet.convolutions.0.0.conv.weight", 2),
 }
 PROJECTION = "decoder.linear_projection.linear_layer.weight"
-# Part of our name → of theirs; no two of them apply to the same place.
+# Part of our tensor's name → part of NVIDIA's; no two of them apply to the same part of a name.
 THEIR_NAMES = {
     ".convolution.": ".0.conv.",
     ".normalisation.": ".1.",
@@ -96,28 +101,34 @@ THEIR_NAMES = {
     "decoder.gate.": "decoder.gate_layer.linear_layer.",
     **{f"decoder_rnn.{part}_l0": f"decoder_rnn.{part}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")},
 }
-STATISTICS = ("mel_mean", "mel_deviation")  # ours alone
+STATISTICS = ("mel_mean", "mel_deviation")  # tensors that NVIDIA's model does not have
 
 
 def import_tacotron2(
     state_dict: Mapping[str, Tensor], hparams: Mapping[str, Any], where: object
 ) -> Imported[Tacotron2Config]:
-    """Their state_dict as our model; `hparams` by their names, as far as they are known.
+    """Return NVIDIA's state_dict as the config and the weights of our model.
 
-    A text may take `max_decoder_steps`, however short it is, as in their code. `mask_convolutions` is on: a text alone
-    sounds the same, and one in a batch no longer hears the padding. The weights are copies, of the same dtypes.
-    Raises InputError, naming `where`, for tensors that are missing, too many, misshapen or at odds with `hparams`, and
-    for a model that ours cannot be: other symbols, or several frames a step.
+    Every text may take `max_decoder_steps`, as in NVIDIA's code. `mask_convolutions` is on: a single text gives the
+    same mel as there, and a text in a batch does not depend on the padding. The weights are copies of the same dtypes.
+
+    Args:
+        state_dict: tensors by NVIDIA's names.
+        hparams: hyper-parameters by NVIDIA's names, as far as they are known.
+        where: the source, for messages.
+
+    Raises InputError for tensors that are missing, unknown, of other shapes or in contradiction to `hparams`, and for a
+    model that ours cannot represent: other symbols, or several frames in a decoder step.
     """
     sizes = sizes_of(state_dict)
     require_agreement(sizes, hparams, where)
-    _require_place(sizes, where)
+    _require_importable(sizes, where)
     published = {name: value for name, (_, value) in HPARAMS.items()} | AUDIO
     facts = {**published, **hparams, **sizes}
     config = parse_section(_config_tree(facts), Tacotron2Config, str(where))
     audio = parse_section({name: facts[name] for name in AUDIO}, AudioConfig, str(where))
     mel_mean, mel_deviation = torch.zeros(audio.n_mel_channels), torch.ones(audio.n_mel_channels)
-    with torch.device("meta"):  # names and shapes, no numbers
+    with torch.device("meta"):  # names and shapes without values
         model: AcousticModel = Tacotron2(config, audio, mel_mean, mel_deviation)
     names = {their_name(name): name for name in model.state_dict() if name not in STATISTICS}
     expected = {name: model.state_dict()[ours] for name, ours in names.items()}
@@ -134,7 +145,7 @@ def import_tacotron2(
 
 
 def tacotron2_from_state_dict(state_dict: Mapping[str, Tensor], hparams: Mapping[str, Any]) -> AcousticModel:
-    """Their weights in our Tacotron 2, in evaluation mode. Raises InputError as `import_tacotron2` does."""
+    """Return our Tacotron 2 with NVIDIA's weights, in evaluation mode. Raises InputError as `import_tacotron2` does."""
     imported = import_tacotron2(state_dict, hparams, "state_dict")
     mel_mean, mel_deviation = (imported.weights[name] for name in STATISTICS)
     model = Tacotron2(imported.config, imported.audio, mel_mean, mel_deviation)
@@ -143,7 +154,7 @@ def tacotron2_from_state_dict(state_dict: Mapping[str, Tensor], hparams: Mapping
 
 
 def sizes_of(state_dict: Mapping[str, Tensor]) -> dict[str, int]:
-    """Hyper-parameters that the shapes show, by their names; without those whose tensor is missing."""
+    """Return the hyper-parameters that the shapes show, by NVIDIA's names, except those whose tensor is missing."""
     shapes = {name: tuple(value.shape) for name, value in state_dict.items()}
     sizes = {
         name: shapes[tensor][axis] for name, (tensor, axis) in SHOWN_BY.items() if len(shapes.get(tensor, ())) > axis
@@ -158,7 +169,7 @@ def sizes_of(state_dict: Mapping[str, Tensor]) -> dict[str, int]:
 
 
 def their_name(name: str) -> str:
-    """NVIDIA's name of one of our tensors.
+    """Return NVIDIA's name of one of our tensors.
 
     >>> their_name("decoder.attention.location_conv.weight")
     'decoder.attention_layer.location_layer.location_conv.conv.weight'
@@ -169,25 +180,25 @@ def their_name(name: str) -> str:
 def export_tacotron2(
     config: AcousticSection, card: ModelCard, weights: Mapping[str, Tensor], where: object
 ) -> tuple[dict[str, Any], list[str]]:
-    """Our model as {iteration, config, state_dict}, and what of it is not there, a line each.
+    """Return our model as {iteration, config, state_dict}, and a line on each part that the checkpoint lacks.
 
     `config` is as in DeepLearningExamples; NVIDIA/tacotron2 does not read it. Raises InputError, naming `where`, for a
-    model that has no place in their format: normalised mels, another attention, several frames a step.
+    model that NVIDIA's format cannot hold: normalised mels, another attention, several frames in a decoder step.
     """
     if not isinstance(config, TacotronSection):
         raise InputError(where, f"a model {config.model}", "tacotron2 or dtc, the only ones in NVIDIA's format")
-    _require_theirs(config, card, where)
+    _require_exportable(config, card, where)
     ours = config.model_dump(mode="json") | {"frames_per_step": 1}
     hparams = {name: reduce(lambda tree, key: tree[key], path.split("."), ours) for name, (path, _) in HPARAMS.items()}
     hparams |= {"n_symbols": len(SYMBOLS)} | card.audio.model_dump(mode="json")
-    taught = {name: value for name, value in weights.items() if not name.startswith("backward_decoder.")}
-    state_dict = {their_name(name): value for name, value in taught.items() if name not in STATISTICS}
+    kept = {name: value for name, value in weights.items() if not name.startswith("backward_decoder.")}
+    state_dict = {their_name(name): value for name, value in kept.items() if name not in STATISTICS}
     notes = []
-    if backward := len(weights) - len(taught):
-        notes.append(f"left out: the backward decoder ({backward} tensors), which is there for training alone")
+    if backward := len(weights) - len(kept):
+        notes.append(f"left out: the backward decoder ({backward} tensors), which only training uses")
     if (dropout := config.decoder.pre_net_dropout) != BUILT_IN["decoder"]["pre_net_dropout"]:
         notes.append(
-            f"decoder.pre_net_dropout is {dropout:g}; NVIDIA's code has 0.5 built in, so it sounds different there"
+            f"decoder.pre_net_dropout is {dropout:g}; NVIDIA's code always uses 0.5, so it sounds different there"
         )
     return {"iteration": card.steps, "config": hparams, "state_dict": state_dict}, notes
 
@@ -202,25 +213,27 @@ def _config_tree(facts: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _require_place(sizes: Mapping[str, int], where: object) -> None:
+def _require_importable(sizes: Mapping[str, int], where: object) -> None:
     if (symbols := sizes.get("n_symbols", len(SYMBOLS))) != len(SYMBOLS):
         remedy = "a model of other symbols cannot read our texts"
         raise InputError(where, f"{symbols} symbols", f"the {len(SYMBOLS)} of NVIDIA/tacotron2", remedy)
     if (frames := sizes.get("n_frames_per_step", 1)) != 1:
-        remedy = "their prenet hears all frames of a step, ours the last, so no weights are the same model"
+        remedy = (
+            "NVIDIA's prenet has all frames of a step as input and ours the last one, so the weights cannot be used"
+        )
         raise InputError(where, f"n_frames_per_step {frames}", "1", remedy)
 
 
-def _require_theirs(config: TacotronSection, card: ModelCard, where: object) -> None:
+def _require_exportable(config: TacotronSection, card: ModelCard, where: object) -> None:
     if (attention := config.attention.model) != "location_sensitive":
         raise InputError(where, f"attention {attention}", "location_sensitive, the only one in NVIDIA's format")
     if (frames := config.most_frames_per_step) != 1:
-        remedy = "NVIDIA's code knows no other, and its prenet hears all frames of a step, ours the last"
+        remedy = "NVIDIA's code has no other, and its prenet has all frames of a step as input, ours the last one"
         raise InputError(where, f"frames_per_step {frames}", "1", remedy)
     if any(card.mel_mean) or any(deviation != 1.0 for deviation in card.mel_deviation):
-        # Not foldable: their prenet has no bias to take the mean in; their first frame and the post-net's edges are a
-        # log-mel of 0, ours the mean.
-        remedy = "the prenet of NVIDIA's format has no bias to undo that, so only models of plain log-mels have a place"
+        # The weights cannot absorb it: NVIDIA's prenet has no bias for the mean, and the first input frame and the
+        # padding of the post-net are a log-mel of 0 there and the mean here.
+        remedy = "NVIDIA's format cannot undo that: only models of log-mels without normalisation can be exported"
         raise InputError(where, "mels normalised by the corpus's mean and deviation", "mean 0, deviation 1", remedy)
 
 

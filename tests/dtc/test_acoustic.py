@@ -120,6 +120,34 @@ def test_forward_equals_torchaudios() -> None:
         torch.testing.assert_close(mine, expected, atol=PARITY_TOLERANCE, rtol=0)
 
 
+@pytest.mark.usefixtures("no_dropout")
+def test_a_padded_batch_equals_torchaudios_where_the_convolutions_are_not_masked() -> None:
+    """torchaudio's convolutions see the padding of a batch, as NVIDIA's do."""
+    tree = config().model_dump() | {"mask_convolutions": False}
+    ours = build_acoustic(Tacotron2Config.model_validate(tree), AUDIO, torch.zeros(MELS), torch.ones(MELS)).eval()
+    with torch.no_grad():
+        for parameter in ours.post_net.parameters():
+            parameter.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
+    sizes = [(9, 30), (7, 21), (4, 13)]
+    example = batch(*sizes)
+    prediction = ours(example, step=0)
+    mel, mel_postnet, gate, alignments = torchaudio_twin(ours)(
+        example.symbol_ids, example.symbol_lengths, example.mel, example.mel_lengths
+    )
+    masked = build_acoustic(config(), AUDIO, torch.zeros(MELS), torch.ones(MELS)).eval()
+    masked.load_state_dict(ours.state_dict())
+    for row, (symbols, frames) in enumerate(sizes):
+        for mine, expected in (
+            (prediction.mel[row, :, :frames], mel[row, :, :frames]),
+            (prediction.mel_postnet[row, :, :frames], mel_postnet[row, :, :frames]),
+            (prediction.gate_logits[row, :frames], gate[row, :frames]),
+            (prediction.alignments[row, :frames, :symbols], alignments[row, :frames, :symbols]),
+        ):
+            torch.testing.assert_close(mine, expected, atol=PARITY_TOLERANCE, rtol=0)
+    differing = masked(example, step=0).mel_postnet[2, :, :13] - prediction.mel_postnet[2, :, :13]
+    assert differing.abs().max() > 100 * PARITY_TOLERANCE, "the padding can be seen"
+
+
 def test_inference_equals_the_teacher_forced_pass_over_its_own_frames() -> None:
     """Step by step and all at once are two codes for one model; fed the same frames and dropout, they agree."""
     ours = model(frames_per_step=3, gate_threshold=NEVER).eval()

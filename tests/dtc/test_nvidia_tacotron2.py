@@ -332,8 +332,8 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], object]:
         ),
         (
             lambda state_dict: state_dict.update(random_state_dict(SMALL | {"n_frames_per_step": 2})), {},
-            "there: n_frames_per_step 2, expected 1; their prenet hears all frames of a step, ours the last, so no "
-            "weights are the same model",
+            "there: n_frames_per_step 2, expected 1; NVIDIA's prenet has all frames of a step as "
+            "input and ours the last one, so the weights cannot be used",
         ),
         (
             put("encoder.convolutions.0.0.conv.weight", torch.zeros(8, 6, 4)), {},
@@ -356,7 +356,7 @@ def test_what_is_no_such_model_is_refused(
     [
         ({}, {"mel_mean": (-5.0,) * 80}, "there: mels normalised by the corpus's mean and deviation, expected mean 0"),
         ({}, {"mel_deviation": (2.0,) * 80}, "there: mels normalised by the corpus's mean and deviation, expected"),
-        ({"frames_per_step": 2}, {}, "there: frames_per_step 2, expected 1; NVIDIA's code knows no other"),
+        ({"frames_per_step": 2}, {}, "there: frames_per_step 2, expected 1; NVIDIA's code has no other"),
         ({"frames_per_step": ((0, 3), (5, 1))}, {}, "there: frames_per_step 3, expected 1"),
     ],
 )
@@ -387,8 +387,8 @@ def test_what_their_format_leaves_out_is_said() -> None:
     )
     assert exported["state_dict"].keys() == shapes_of(SMALL).keys()
     assert notes == [
-        "left out: the backward decoder (1 tensors), which is there for training alone",
-        "decoder.pre_net_dropout is 0.2; NVIDIA's code has 0.5 built in, so it sounds different there",
+        "left out: the backward decoder (1 tensors), which only training uses",
+        "decoder.pre_net_dropout is 0.2; NVIDIA's code always uses 0.5, so it sounds different there",
     ]
 
 
