@@ -57,7 +57,7 @@ from stages.train import FOLDERS, batches_of
 ROOT = Path(__file__).parents[1]
 RUNS = paths.RUNS / "vocoder-quality"
 # Few: with three periods and two FFT sizes a step on a CPU takes eleven times as long as without.
-CRITICS = {
+DISCRIMINATORS = {
     "start_step": 952, "adversarial_weight": 1.0, "feature_matching_weight": 1.0,
     "discriminators": {
         "periods": [3], "period_channels": [8, 32, 64], "fft_sizes": [512], "spectrum_channels": 4,
@@ -69,7 +69,7 @@ VOCODERS: Mapping[str, tuple[str, Mapping]] = {
     "vocos": ("params.yaml", {}),
     "vocos_gta": ("params.yaml", {"vocoder": {"train_on": "gta", "mel_blur": 0.0}}),
     "vocos_both": ("params.yaml", {"vocoder": {"train_on": "both"}}),
-    "vocos_critics": ("params.yaml", {"vocoder": {"adversarial": CRITICS}}),
+    "vocos_critics": ("params.yaml", {"vocoder": {"adversarial": DISCRIMINATORS}}),
     "waveglow": ("stages/presets/numbers-waveglow.yaml", {}),
 }
 Speak = Callable[[Tensor], Tensor]  # mels → waveforms

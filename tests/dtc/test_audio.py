@@ -26,9 +26,14 @@ FLOAT32 = 1e-4  # relative, of an FFT in float32 against scipy's in float64
 
 def config(**changes: float) -> AudioConfig:
     values = dict(
-        sampling_rate=16000, filter_length=1024, hop_length=256, win_length=1024, n_mel_channels=80, mel_fmin=0,
+        sampling_rate=16000,
+        filter_length=1024,
+        hop_length=256,
+        win_length=1024,
+        n_mel_channels=80,
+        mel_fmin=0,
         mel_fmax=8000,
-    )  # fmt: skip
+    )
     return AudioConfig.model_validate(values | changes)
 
 

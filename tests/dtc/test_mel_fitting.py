@@ -10,8 +10,14 @@ from dtc.audio import AudioConfig, log_mel
 from dtc.vocoder.mel_fitting import fit_mel
 
 AUDIO = AudioConfig(
-    sampling_rate=16_000, filter_length=256, hop_length=64, win_length=256, n_mel_channels=20, mel_fmin=0.0, mel_fmax=8_000.0
-)  # fmt: skip
+    sampling_rate=16_000,
+    filter_length=256,
+    hop_length=64,
+    win_length=256,
+    n_mel_channels=20,
+    mel_fmin=0.0,
+    mel_fmax=8_000.0,
+)
 TIME_S = torch.arange(64 * 64) / AUDIO.sampling_rate
 NOISE = 0.1 * torch.randn(1, 64 * 64, generator=torch.Generator().manual_seed(0))
 

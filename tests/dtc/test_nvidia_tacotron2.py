@@ -341,7 +341,7 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], object]:
         ),
     ],
 )  # fmt: skip
-def test_what_is_no_such_model_is_refused(
+def test_tensors_of_another_model_are_refused(
     change: Callable[[dict[str, Tensor]], object], hparams: dict[str, object], line: str
 ) -> None:
     state_dict = random_state_dict(SMALL)

@@ -1,4 +1,4 @@
-"""NVIDIA's WaveGlow: every layout of its weights is our model, goes back byte for byte, and what does not fit is named."""
+"""NVIDIA's WaveGlow: numbers, layouts of the weights, imports, exports, and refusals of other models."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from dtc.model_card import ModelCard
 from dtc.text.symbols import TextConfig
 from dtc.vocoder.waveglow import WaveGlow
 from tests.dtc.test_nvidia_tacotron2 import assert_same_bytes, put, without
-from tests.dtc.test_waveglow import waveglow_from_state_dict
+from tests.dtc.tiny_waveglow import waveglow_from_state_dict
 from tests.dtc.waveglow_oracle import analyse
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/nvidia_waveglow_small.safetensors"
@@ -33,13 +33,21 @@ INVERSE_TOLERANCE = 1e-3  # the inverse divides by scales, which enlarges roundi
 PRODUCT_TOLERANCE = 1e-4  # of audio about as large as 1, where the normalisation was multiplied out and is found again
 
 PUBLISHED = {
-    "n_mel_channels": 80, "n_flows": 12, "n_group": 8, "n_early_every": 4, "n_early_size": 2,
+    "n_mel_channels": 80,
+    "n_flows": 12,
+    "n_group": 8,
+    "n_early_every": 4,
+    "n_early_size": 2,
     "WN_config": {"n_layers": 8, "n_channels": 256, "kernel_size": 3},
-}  # fmt: skip
+}
 SMALL: dict[str, Any] = {
-    "n_mel_channels": 5, "n_flows": 4, "n_group": 6, "n_early_every": 3, "n_early_size": 2,
+    "n_mel_channels": 5,
+    "n_flows": 4,
+    "n_group": 6,
+    "n_early_every": 3,
+    "n_early_size": 2,
     "WN_config": {"n_layers": 2, "n_channels": 4, "kernel_size": 5},
-}  # fmt: skip
+}
 HOP = {"hop_length": 24, "filter_length": 96, "win_length": 96}  # a small upsampling
 NORMED = re.compile(r"(WN\.\d+\.(?:start|cond_layer|in_layers\.\d+|res_skip_layers\.\d+))\.weight")
 
@@ -53,9 +61,10 @@ def shapes_of(sizes: dict[str, Any], hop: int) -> dict[str, tuple[int, ...]]:
         channels = sizes["n_group"] - flow // sizes["n_early_every"] * sizes["n_early_size"]
         shapes[f"convinv.{flow}.conv.weight"] = (channels, channels, 1)
         convolutions = {
-            "start": (width, channels // 2, 1), "end": (channels, width, 1),
+            "start": (width, channels // 2, 1),
+            "end": (channels, width, 1),
             "cond_layer": (2 * width * layers, mels * sizes["n_group"], 1),
-        }  # fmt: skip
+        }
         for layer in range(layers):
             convolutions[f"in_layers.{layer}"] = (2 * width, width, net["kernel_size"])
             convolutions[f"res_skip_layers.{layer}"] = (width if layer == layers - 1 else 2 * width, width, 1)
@@ -105,11 +114,20 @@ def card_of(imported: Imported, **facts: Any) -> ModelCard:
     bands = imported.audio.n_mel_channels
     return ModelCard(
         **{
-            "kind": "vocoder", "config": imported.config.model_dump(mode="json"), "training": {}, "audio": imported.audio,
-            "text": TextConfig(symbols="nvidia", normaliser="english"), "alphabet": (), "mel_mean": (0.0,) * bands,
-            "mel_deviation": (1.0,) * bands, "corpus": "", "features": "", "steps": 7, **facts,
+            "kind": "vocoder",
+            "config": imported.config.model_dump(mode="json"),
+            "training": {},
+            "audio": imported.audio,
+            "text": TextConfig(symbols="nvidia", normaliser="english"),
+            "alphabet": (),
+            "mel_mean": (0.0,) * bands,
+            "mel_deviation": (1.0,) * bands,
+            "corpus": "",
+            "features": "",
+            "steps": 7,
+            **facts,
         }
-    )  # fmt: skip
+    )
 
 
 def spoken(model: WaveGlow) -> Tensor:
@@ -152,7 +170,7 @@ def test_the_oracle_equals_nvidias_code() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_is_the_same_model(layout: str) -> None:
+def test_every_layout_gives_the_same_model(layout: str) -> None:
     reference, model = waveglow_from_state_dict(fused(), HOP), waveglow_from_state_dict(LAYOUTS[layout](), HOP)
     assert not model.training
     assert model.config == reference.config
@@ -182,7 +200,7 @@ def test_the_golden_model_comes_back_byte_for_byte() -> None:
     assert plain == {name: tuple(value.shape) for name, value in theirs.items() if not name.endswith("weight_g")}
 
 
-def test_a_model_trained_here_is_theirs_and_comes_back() -> None:
+def test_a_model_trained_here_is_exported_and_imported_again() -> None:
     imported = import_waveglow(fused(), HOP, "here")
     audio = imported.audio.model_copy(update={"hop_length": 256, "filter_length": 512, "win_length": 512})
     config = imported.config.model_copy(update={"group_size": 8, "sigma": 0.7, "segment_frames": 9})
@@ -209,7 +227,7 @@ def test_weights_are_copies() -> None:
     assert torch.isfinite(imported.weights["upsample.bias"]).all()
 
 
-def test_a_row_of_zeros_stays_one() -> None:
+def test_a_row_of_zeros_stays_zero() -> None:
     theirs = fused("none")
     theirs["WN.0.start.weight"][1] = 0.0
     model = waveglow_from_state_dict(theirs, HOP)
@@ -227,14 +245,32 @@ def test_a_model_of_the_published_sizes() -> None:
     imported = import_waveglow(theirs, {}, "here")
     assert imported.parameters == 87_879_272  # each row of a normalised weight has a size besides
     assert imported.assumed == {
-        "sampling_rate": 22050, "filter_length": 1024, "win_length": 1024, "mel_fmin": 0.0, "mel_fmax": 8000.0,
-        "segment_length": 16000, "sigma": 1.0, "infer_sigma": 0.6, "denoiser_strength": 0.0,
-    }  # fmt: skip
+        "sampling_rate": 22050,
+        "filter_length": 1024,
+        "win_length": 1024,
+        "mel_fmin": 0.0,
+        "mel_fmax": 8000.0,
+        "segment_length": 16000,
+        "sigma": 1.0,
+        "infer_sigma": 0.6,
+        "denoiser_strength": 0.0,
+    }
     assert imported.config.model_dump() == {
-        "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0,
-        "wavenet": {"num_layers": 8, "num_channels": 256, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 63, "sigma": 1.0,
-        "infer_sigma": 0.6, "denoiser_strength": 0.0,
-    }  # fmt: skip
+        "model": "waveglow",
+        "num_flows": 12,
+        "group_size": 8,
+        "early_every": 4,
+        "early_size": 2,
+        "conditioning": "upsampled",
+        "pre_emphasis": 0.0,
+        "wavenet": {"num_layers": 8, "num_channels": 256, "kernel_size": 3},
+        "train_on": "recorded",
+        "attenuation_db": 0.0,
+        "segment_frames": 63,
+        "sigma": 1.0,
+        "infer_sigma": 0.6,
+        "denoiser_strength": 0.0,
+    }
 
 
 def test_sizes_come_from_the_shapes_and_the_rest_from_the_config() -> None:
@@ -249,18 +285,34 @@ def test_sizes_come_from_the_shapes_and_the_rest_from_the_config() -> None:
     for config in (whole, {**data, **SMALL, "sigma": 0.8}):
         imported = import_waveglow(fused(), config, "here")
         assert imported.config.model_dump() == {
-            "model": "waveglow", "num_flows": 4, "group_size": 6, "early_every": 3, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0,
-            "wavenet": {"num_layers": 2, "num_channels": 4, "kernel_size": 5}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 10, "sigma": 0.8,
-            "infer_sigma": 0.6, "denoiser_strength": 0.0,
-        }  # fmt: skip
+            "model": "waveglow",
+            "num_flows": 4,
+            "group_size": 6,
+            "early_every": 3,
+            "early_size": 2,
+            "conditioning": "upsampled",
+            "pre_emphasis": 0.0,
+            "wavenet": {"num_layers": 2, "num_channels": 4, "kernel_size": 5},
+            "train_on": "recorded",
+            "attenuation_db": 0.0,
+            "segment_frames": 10,
+            "sigma": 0.8,
+            "infer_sigma": 0.6,
+            "denoiser_strength": 0.0,
+        }
         assert imported.audio == AudioConfig(
-            sampling_rate=16000, filter_length=96, hop_length=24, win_length=96, n_mel_channels=5, mel_fmin=0.0,
+            sampling_rate=16000,
+            filter_length=96,
+            hop_length=24,
+            win_length=96,
+            n_mel_channels=5,
+            mel_fmin=0.0,
             mel_fmax=7000.0,
-        )  # fmt: skip
+        )
         assert imported.assumed == {"mel_fmin": 0.0, "infer_sigma": 0.6, "denoiser_strength": 0.0}
 
 
-def test_channels_that_never_leave_early_are_as_the_config_says() -> None:
+def test_early_channels_come_from_the_config_if_no_shape_shows_them() -> None:
     shapes = shapes_of(SMALL | {"n_flows": 3}, 24)
     theirs = {name: torch.zeros(shape) for name, shape in shapes.items()}
     assert import_waveglow(theirs, HOP, "here").config.early_every == 4
@@ -278,58 +330,82 @@ def also(*changes: Callable[[dict[str, Tensor]], object]) -> Callable[[dict[str,
     ("layout", "change", "config", "line"),
     [
         (
-            "old, fused", without("upsample.bias"), {},
+            "old, fused",
+            without("upsample.bias"),
+            {},
             "there: lacks upsample.bias, expected the 86 tensors of NVIDIA's WaveGlow",
         ),
         (
-            "new, fused", without("WN.1.start.parametrizations.weight.original0"), {},
+            "new, fused",
+            without("WN.1.start.parametrizations.weight.original0"),
+            {},
             "there: lacks WN.1.start.parametrizations.weight.original0, expected the 86 tensors of NVIDIA's WaveGlow",
         ),
         (
-            "old, by layer", also(without("WN.0.cond_layers.1.weight_v"), without("convinv.0.conv.weight")),
+            "old, by layer",
+            also(without("WN.0.cond_layers.1.weight_v"), without("convinv.0.conv.weight")),
             {"n_group": 6, "n_early_every": 3},
             "there: lacks convinv.0.conv.weight, WN.0.cond_layers.1.weight_v, expected the 98 tensors of NVIDIA's "
             "WaveGlow",
         ),
         (
-            "none, fused", also(without("WN.3.end.bias"), put("WN.3.speaker", torch.zeros(1))), {},
+            "none, fused",
+            also(without("WN.3.end.bias"), put("WN.3.speaker", torch.zeros(1))),
+            {},
             "there: lacks WN.3.end.bias, and has WN.3.speaker besides, expected the 62 tensors of NVIDIA's WaveGlow",
         ),
         (
-            "old, fused", put("WN.2.in_layers.1.weight_g", torch.zeros(8)), {},
+            "old, fused",
+            put("WN.2.in_layers.1.weight_g", torch.zeros(8)),
+            {},
             "there: WN.2.in_layers.1.weight_g (8), expected (8, 1, 1), as the other tensors show",
         ),
         (
-            "old, by layer", put("WN.2.cond_layers.1.bias", torch.zeros(7)), {},
+            "old, by layer",
+            put("WN.2.cond_layers.1.bias", torch.zeros(7)),
+            {},
             "there: WN.2.cond_layers.1.bias (7), expected (8), as the other tensors show",
         ),
         (
-            "old, fused", put("WN.1.end.bias", torch.zeros(6, dtype=torch.int64)), {},
+            "old, fused",
+            put("WN.1.end.bias", torch.zeros(6, dtype=torch.int64)),
+            {},
             "there: WN.1.end.bias (6) of whole numbers, expected (6), as the other tensors show",
         ),
         (
-            "old, fused", lambda _: None, {"waveglow_config": PUBLISHED},
+            "old, fused",
+            lambda _: None,
+            {"waveglow_config": PUBLISHED},
             "there: hyper-parameters n_mel_channels 80, n_group 8, n_channels 256, kernel_size 3 and 3 more, expected 5, "
             "6, 4, 5 and 3 more, as the tensors show; they are another model's",
         ),
         (
-            "old, fused", lambda _: None, {"hop_length": 256},
+            "old, fused",
+            lambda _: None,
+            {"hop_length": 256},
             "there: hyper-parameters hop_length 256, expected 24, as the tensors show; they are another model's",
         ),
         (
-            "old, fused", put("convinv.3.conv.weight", torch.zeros(5, 5, 1)), {},
+            "old, fused",
+            put("convinv.3.conv.weight", torch.zeros(5, 5, 1)),
+            {},
             "there: early_size: found 1, expected a multiple of 2",
         ),
         (
-            "old, fused", put("upsample.weight", torch.zeros(5, 5, 100)), {"hop_length": 25},
+            "old, fused",
+            put("upsample.weight", torch.zeros(5, 5, 100)),
+            {"hop_length": 25},
             "there: group_size 6, expected a divisor of hop_length 25",
         ),
         (
-            "old, fused", lambda _: None, {"sigma": "loud"}, "there: sigma: found 'loud', expected a valid number",
+            "old, fused",
+            lambda _: None,
+            {"sigma": "loud"},
+            "there: sigma: found 'loud', expected a valid number",
         ),
     ],
-)  # fmt: skip
-def test_what_is_no_such_model_is_refused(
+)
+def test_tensors_of_another_model_are_refused(
     layout: str, change: Callable[[dict[str, Tensor]], object], config: dict[str, Any], line: str
 ) -> None:
     state_dict = LAYOUTS[layout]()
@@ -339,12 +415,12 @@ def test_what_is_no_such_model_is_refused(
     assert str(refused.value) == line
 
 
-def test_nothing_is_no_such_model() -> None:
+def test_an_empty_state_dict_is_refused() -> None:
     with pytest.raises(InputError, match=r"^state_dict: lacks upsample.weight, upsample.bias, "):
         waveglow_from_state_dict({}, {})
 
 
-def test_a_hop_that_their_code_does_not_have_is_refused() -> None:
+def test_another_hop_than_in_nvidias_code_is_refused() -> None:
     imported = import_waveglow(fused(), HOP, "here")
     with pytest.raises(InputError, match=r"^there: hop_length 24, expected 256, which is built into NVIDIA's code$"):
         export_waveglow(imported.config, card_of(imported), imported.weights, "there")
@@ -357,7 +433,7 @@ def test_a_hop_that_their_code_does_not_have_is_refused() -> None:
         ({"pre_emphasis": 0.97}, "pre_emphasis 0.97, expected 0, as NVIDIA's"),
     ],
 )
-def test_what_their_code_does_not_have_is_refused(edit: dict[str, object], named: str) -> None:
+def test_settings_that_nvidias_code_lacks_are_refused(edit: dict[str, object], named: str) -> None:
     imported = import_waveglow(fused(), HOP, "here")
     card = card_of(imported).model_copy(update={"audio": imported.audio.model_copy(update={"hop_length": 256})})
     config = imported.config.model_copy(update=edit)

@@ -12,7 +12,7 @@ from dtc.vocoder.configs import GriffinLimConfig
 from dtc.vocoder.griffin_lim import GriffinLim
 from dtc.vocoder.onnx_graph import InverseStft
 from tests.dtc.test_vocoder import AUDIO, vocos
-from tests.dtc.test_waveglow import mel_of, waveglow
+from tests.dtc.tiny_waveglow import mel_of, waveglow
 
 TOLERANCE = 1e-5  # float32 in another order; 2e-7 is seen
 
@@ -54,9 +54,14 @@ def test_waveglow(conditioning: str) -> None:
 @pytest.mark.parametrize("win_length", [64, 48])
 def test_the_inverse_stft_is_that_of_dtc_audio(win_length: int) -> None:
     audio = AudioConfig(
-        sampling_rate=16000, filter_length=64, hop_length=16, win_length=win_length, n_mel_channels=5, mel_fmin=0,
+        sampling_rate=16000,
+        filter_length=64,
+        hop_length=16,
+        win_length=win_length,
+        n_mel_channels=5,
+        mel_fmin=0,
         mel_fmax=8000,
-    )  # fmt: skip
+    )
     spectrum = stft(torch.randn(2, 640, generator=torch.Generator().manual_seed(0)), audio)
     expected = istft(spectrum, audio, 640)
     torch.testing.assert_close(

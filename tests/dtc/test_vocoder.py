@@ -209,7 +209,7 @@ ADVERSARIAL = AdversarialConfig(
 
 
 def adversarial() -> tuple[Adversarial, Batch]:
-    seed_all("critics")
+    seed_all("discriminators")
     return Adversarial(vocos(), ADVERSARIAL).train(), collate([clip("a", 64 * 40), clip("b", 64 * 30)])
 
 

@@ -26,10 +26,21 @@ from tests.dtc.test_nvidia_tacotron2 import SMALL, assert_same_bytes, random_sta
 CPU = torch.device("cpu")
 COMMAND = "nvidia-tacotron2"
 SMALL_WAVEGLOW = {
-    "model": "waveglow", "num_flows": 4, "group_size": 8, "early_every": 2, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0,
-    "wavenet": {"num_layers": 2, "num_channels": 4, "kernel_size": 3}, "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 4, "sigma": 1.0,
-    "infer_sigma": 0.6, "denoiser_strength": 0.0,
-}  # fmt: skip
+    "model": "waveglow",
+    "num_flows": 4,
+    "group_size": 8,
+    "early_every": 2,
+    "early_size": 2,
+    "conditioning": "upsampled",
+    "pre_emphasis": 0.0,
+    "wavenet": {"num_layers": 2, "num_channels": 4, "kernel_size": 3},
+    "train_on": "recorded",
+    "attenuation_db": 0.0,
+    "segment_frames": 4,
+    "sigma": 1.0,
+    "infer_sigma": 0.6,
+    "denoiser_strength": 0.0,
+}
 
 
 @pytest.fixture

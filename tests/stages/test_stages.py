@@ -575,12 +575,12 @@ def test_waveglow_is_trained_and_speaks(voice: Path, project: Project) -> None:
     assert {"z", "log_s", "log_det"} <= curve[0].keys()
 
 
-def test_critics_teach_vocos_and_do_not_ship(voice: Path, project: Project) -> None:
+def test_discriminators_train_vocos_and_are_not_saved(voice: Path, project: Project) -> None:
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
-    critics = {"periods": [2], "period_channels": [2, 4], "fft_sizes": [128], "spectrum_channels": 2}
+    discriminators = {"periods": [2], "period_channels": [2, 4], "fft_sizes": [128], "spectrum_channels": 2}
     project.write_params({"vocoder.adversarial": {
-        "start_step": 0, "adversarial_weight": 1.0, "feature_matching_weight": 1.0, "discriminators": critics,
+        "start_step": 0, "adversarial_weight": 1.0, "feature_matching_weight": 1.0, "discriminators": discriminators,
     }})  # fmt: skip
     before = load_file(paths.VOCODER / "model.safetensors")
     project.run("train", "vocoder", "--device", "cpu")
