@@ -120,7 +120,7 @@ def make_project(sample: dict[str, tuple[np.ndarray, str]], clips: int, workers:
     project = folder / f"project-{clips}"
     params = yaml.safe_load((ROOT / "stages/presets/ljspeech-tacotron2.yaml").read_text(encoding="utf-8"))
     params["corpus"] |= {"source": "voice.tar", "mirrors": [], "md5": None, "sha256": None}
-    if (archive := project / "data/raw/voice.tar").exists():
+    if (archive := project / "data/archive/voice.tar").exists():
         params["corpus"]["md5"] = md5_of(archive)
     params["split"] = {"method": "ratio", "validation_share": 0.05, "test_share": 0.05, "seed": 1}
     params["features"]["stft"] = stft

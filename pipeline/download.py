@@ -57,17 +57,38 @@ PATIENCE = Patience()
 def fetch(
     corpus: CorpusConfig, archive: Path, part: Path, advance: Advance, tell: Tell, patience: Patience = PATIENCE
 ) -> Fetched:
-    """Put the corpus's archive at `archive`.
+    """Put the corpus's archive at `archive`, growing in `part`. An archive that is there and right is kept.
 
-    An archive that is there and right is kept. Else the sources are tried in turn. A download grows in `part`, which
-    outlives an interruption and is gone on with. Raises InputError with what each source said; `archive` is written
-    only when it is right.
+    Raises InputError with the fault of each source; `archive` is written only when it is right.
     """
+    if there := kept(corpus, archive):
+        return there
+    growing, source = gather(corpus, part, advance, tell, patience)
+    return place(growing, archive, source)
+
+
+def kept(corpus: CorpusConfig, archive: Path) -> Fetched | None:
+    """Return the archive where it is there and its checksums are the corpus's, else None."""
     verifiable = corpus.md5 is not None or corpus.sha256 is not None
-    if verifiable and archive.is_file() and not _fault(sums := Checksums.of(archive), corpus):
-        return Fetched(archive, sums.md5, sums.sha256, sums.bytes, str(archive), reused=True)
-    growing = Part(part, verifiable, advance)
-    source = _first_that_gives(corpus, growing, tell, patience)
+    if not verifiable or not archive.is_file() or _fault(sums := Checksums.of(archive), corpus):
+        return None
+    return Fetched(archive, sums.md5, sums.sha256, sums.bytes, str(archive), reused=True)
+
+
+def gather(
+    corpus: CorpusConfig, part: Path, advance: Advance, tell: Tell, patience: Patience = PATIENCE
+) -> tuple[Part, str]:
+    """Return the whole archive as a part, and the source that gave it.
+
+    The sources are tried in turn. The part outlives an interruption, and a later call goes on with it. Raises
+    InputError with the fault of each source.
+    """
+    growing = Part(part, corpus.md5 is not None or corpus.sha256 is not None, advance)
+    return growing, _first_that_gives(corpus, growing, tell, patience)
+
+
+def place(growing: Part, archive: Path, source: str) -> Fetched:
+    """Move a whole part to the archive's place, and return the archive."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     growing.move(archive)
     sums = growing.sums

@@ -1,20 +1,23 @@
-"""`dtc download`: the corpus's archive → data/raw, its checksums verified."""
+"""`dtc download`: fetch the corpus's archive into data/archive, and verify its checksums."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from dtc.files import locked
+from dtc.provenance import md5_of
 from pipeline.corpora import CorpusConfig, prepared_format
-from pipeline.download import Advance, Fetched, archive_name, fetch
+from pipeline.corpora.base import PreparedFormat
+from pipeline.download import Advance, Fetched, archive_name, gather, kept, place
 from stages import paths
+from stages.archive_folder import Note, Placed
 
-PART = paths.RAW.with_name("raw.part")  # beside it: one file system, and DVC deletes data/raw
 SHARE_BETWEEN_LINES = 0.1
 SECONDS_BETWEEN_LINES = (1.0, 30.0)  # a tenth sooner than the first says nothing; after the second, a line in any case
 LONGEST_IN_SECONDS_S = 120.0  # what takes longer is told in minutes
@@ -22,23 +25,58 @@ UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
 def download(corpus: CorpusConfig, console: Console) -> None:
-    """Put the archive that `corpus` names into data/raw; an archive that is already there and right is kept."""
+    """Put the archive, or the files, that `corpus` names into data/archive. What is there and right is kept.
+
+    Deletes what an earlier `dtc download` put there, and nothing else. Raises InputError, before anything is fetched,
+    where other files are there, and for a source inside or around a folder that dtc writes.
+    """
     for source in (corpus.source, *corpus.mirrors):
         paths.require_apart(source)
-    if prepared := prepared_format(corpus.format):
+    with locked(paths.ARCHIVE):
+        if prepared := prepared_format(corpus.format):
+            _download_prepared(prepared, corpus, console)
+        else:
+            _download_archive(corpus, console)
+
+
+def _download_archive(corpus: CorpusConfig, console: Console) -> None:
+    archive, note = paths.ARCHIVE / archive_name(corpus), Note.read()
+    fetched = kept(corpus, archive)
+    note.require_no_others(*[archive.name] * (fetched is not None))
+    if fetched is None:
+        part = paths.ARCHIVE_PART / archive.name
+        note = note.begin(part)
         with _progress(console) as advance:
-            copied = prepared.fetch(corpus, paths.RAW, PART, advance)
-        _print(console, f"{', '.join(corpus.checksums)} in {paths.RAW}{'' if copied else ' already'}, MD5s as declared")
-        return
-    archive = paths.RAW / archive_name(corpus)
-    part = PART / archive.name
-    with _progress(console) as advance:
-        fetched = fetch(corpus, archive, part, advance, lambda said: _print(console, said))
-    shutil.rmtree(part.parent, ignore_errors=True)
-    for other in paths.RAW.iterdir():
-        if other != archive:  # of another corpus
-            shutil.rmtree(other) if other.is_dir() else other.unlink()
+            growing, source = gather(corpus, part, advance, lambda line: _print(console, line))
+        note = note.add(Placed(name=archive.name, bytes=growing.sums.bytes, md5=growing.sums.md5))
+        fetched = place(growing, archive, source)
+    note.tidy(Placed(name=archive.name, bytes=fetched.bytes, md5=fetched.md5))
     _report(fetched, corpus, console)
+
+
+def _download_prepared(prepared: PreparedFormat, corpus: CorpusConfig, console: Console) -> None:
+    files, note = prepared.files(corpus), Note.read()
+    right = {name for name, md5 in files.items() if _md5_if_there(paths.ARCHIVE / name) == md5}
+    note.require_no_others(*right)
+    if missing := files.keys() - right:
+        for name in files:
+            note = note.begin(paths.ARCHIVE_PART / name)
+        with _progress(console) as advance:
+            prepared.fetch(corpus, paths.ARCHIVE_PART, advance)
+        note = note.add(*(_placed(paths.ARCHIVE_PART / name, md5) for name, md5 in files.items()))
+        paths.ARCHIVE.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            (paths.ARCHIVE_PART / name).replace(paths.ARCHIVE / name)
+    note.tidy(*(_placed(paths.ARCHIVE / name, md5) for name, md5 in files.items()))
+    _print(console, f"{', '.join(files)} in {paths.ARCHIVE}{'' if missing else ' already'}, MD5s as declared")
+
+
+def _md5_if_there(path: Path) -> str | None:
+    return md5_of(path) if path.is_file() else None
+
+
+def _placed(path: Path, md5: str) -> Placed:
+    return Placed(name=path.name, bytes=path.stat().st_size, md5=md5)
 
 
 def _report(fetched: Fetched, corpus: CorpusConfig, console: Console) -> None:

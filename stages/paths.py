@@ -8,7 +8,10 @@ from urllib.parse import unquote, urlparse
 from dtc.errors import InputError
 
 PARAMS = Path("params.yaml")
-RAW = Path("data/raw")  # the corpus's archive, alone
+# The corpus's archive, alone. DVC empties this folder before `dtc download` runs, so it is none that people put their
+# recordings into, as they do with data/raw.
+ARCHIVE = Path("data/archive")
+ARCHIVE_PART = Path("data/archive.part")  # downloads that have begun
 MANIFEST = Path("data/manifest.jsonl")
 SKIPPED = Path("data/skipped.jsonl")  # clips that `dtc verify` left out, and why
 FEATURES = Path("data/features")
@@ -21,6 +24,7 @@ MODELS = Path("models")
 ACOUSTIC = MODELS / "acoustic"
 VOCODER = MODELS / "vocoder"
 RUNS = Path("runs")  # resume state and TensorBoard logs; git-ignored, unknown to DVC
+DOWNLOADED = RUNS / "download.json"  # what `dtc download` has put into data/archive
 PREPROCESSED = RUNS / "preprocess.txt"  # what the features were made from, and their fingerprint
 SPOKEN = Path("spoken")
 RESULTS = Path("results")
@@ -35,12 +39,12 @@ ACOUSTIC_CURVE = RESULTS / "curves/acoustic.csv"
 VOCODER_CURVE = RESULTS / "curves/vocoder.csv"
 
 
-def raw_archive() -> Path:
+def corpus_archive() -> Path:
     """The one archive in data/raw."""
-    found = sorted(path for path in RAW.glob("*") if path.is_file()) if RAW.is_dir() else []
+    found = sorted(path for path in ARCHIVE.glob("*") if path.is_file()) if ARCHIVE.is_dir() else []
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "nothing"
-        raise InputError(RAW, f"{names} there", "the corpus's archive, alone", "run `dtc download` first")
+        raise InputError(ARCHIVE, f"{names} there", "the corpus's archive, alone", "run `dtc download` first")
     return found[0]
 
 
@@ -55,7 +59,7 @@ def require_apart(source: str) -> None:
         return
     given = Path(unquote(urlparse(source).path)) if scheme else Path(source).expanduser()
     real = given.resolve()
-    for written in (RAW, FEATURES, RECORDED.parent, ACOUSTIC, VOCODER, RUNS, RESULTS):
+    for written in (ARCHIVE, FEATURES, RECORDED.parent, ACOUSTIC, VOCODER, RUNS, RESULTS):
         folder = written.resolve()
         if real.is_relative_to(folder) or folder.is_relative_to(real):
             place = "lies in" if real.is_relative_to(folder) else "contains"

@@ -1,4 +1,4 @@
-"""`dtc preprocess`: compute the shards of features, and their index, from data/raw and the manifest."""
+"""`dtc preprocess`: compute the shards of features, and their index, from data/archive and the manifest."""
 
 from __future__ import annotations
 
@@ -117,10 +117,10 @@ class _Source:
 
 def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig, console: Console) -> _Source:
     if prepared := prepared_format(corpus.format):
-        maker, splits, corpus_md5 = prepared.open(paths.RAW, corpus, recipe, read_manifest(paths.MANIFEST))
+        maker, splits, corpus_md5 = prepared.open(paths.ARCHIVE, corpus, recipe, read_manifest(paths.MANIFEST))
         _require_clips_of_every_file(splits)
         return _Source(maker, splits, corpus_md5)
-    archive = paths.raw_archive()
+    archive = paths.corpus_archive()
     ids = [row.id for row in read_manifest(paths.MANIFEST)]
     splits = assign_splits(ids, split)
     require_every_split(splits, split)

@@ -1,4 +1,4 @@
-"""`dtc verify`: check data/raw and write data/manifest.jsonl, or name every fault of the corpus by file and line."""
+"""`dtc verify`: check data/archive and write data/manifest.jsonl, or name every fault by file and line."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def verify(settings: CorpusSettings, console: Console) -> None:
     paths.MANIFEST.unlink(missing_ok=True)  # of an earlier run, which `dtc preprocess` must not use
     corpus = settings.corpus
     if prepared_format(corpus.format):
-        source = paths.RAW
+        source = paths.ARCHIVE
     else:
-        source = paths.raw_archive()
+        source = paths.corpus_archive()
         _check_sums(source, corpus)
     with clip_counter("verify", console) as advance:
         found = verify_corpus(source, settings, advance)

@@ -61,8 +61,12 @@ class PreparedFormat(ABC):
     """A corpus format of features that were computed before, in a folder of its own instead of an archive."""
 
     @abstractmethod
-    def fetch(self, corpus: Any, raw: Path, part: Path, advance: Callable[[int, int], None]) -> bool:
-        """Put the files that `corpus` names into `raw`. Return whether they had to be copied."""
+    def files(self, corpus: Any) -> dict[str, str]:
+        """Return name → MD5 of the files that make up a corpus. Raises InputError where `corpus` names none."""
+
+    @abstractmethod
+    def fetch(self, corpus: Any, folder: Path, advance: Callable[[int, int], None]) -> None:
+        """Copy the files that `corpus` names into `folder`. Raises InputError for one that is missing or wrong."""
 
     @abstractmethod
     def verify(self, raw: Path, settings: Any, advance: Callable[[str], None]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,38 +46,25 @@ def split_files(corpus: CorpusConfig) -> dict[str, str]:
     raise InputError("corpus.checksums", found, expected, remedy)
 
 
-def fetch_converted(corpus: CorpusConfig, raw: Path, part: Path, advance: Advance) -> bool:
-    """Put the three files that `corpus` names at `raw`, a folder. Returns whether they had to be copied.
+def fetch_converted(corpus: CorpusConfig, folder: Path, advance: Advance) -> None:
+    """Copy the three files that `corpus` names into a folder, and check their MD5s.
 
-    A set that is there and right is kept. Copied, not linked: DVC makes the files that it keeps read-only, and an edit
-    of the source would go through a link. Raises InputError for a file that is missing, wrong or one too many; `raw` is
-    written only when all are right.
+    They are copied, not linked: DVC makes the files that it keeps read-only, and an edit of the source would go through
+    a link. Raises InputError for a file that is missing, wrong or one too many.
     """
     files = split_files(corpus)
-    if _holds(raw, files):
-        return False
     source = _source_folder(corpus, files)
     total, done = sum((source / name).stat().st_size for name in files), 0
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, expected in files.items():
         md5 = hashlib.md5(usedforsecurity=False)
-        with (part / name).open("wb") as copy:
+        with (folder / name).open("wb") as copy:
             for chunk in read_chunks(source / name):
                 copy.write(chunk)
                 md5.update(chunk)
                 done += len(chunk)
                 advance(done, total)
         _require_md5(source / name, md5.hexdigest(), expected)
-    if raw.is_dir():
-        shutil.rmtree(raw)
-    part.replace(raw)
-    return True
-
-
-def _holds(raw: Path, files: Mapping[str, str]) -> bool:
-    there = sorted(path.name for path in raw.iterdir()) if raw.is_dir() else []
-    return there == sorted(files) and all(md5_of(raw / name) == md5 for name, md5 in files.items())
 
 
 def _source_folder(corpus: CorpusConfig, files: Mapping[str, str]) -> Path:
@@ -258,9 +244,13 @@ def _opened(file: Path, mtime_ns: int, size_bytes: int) -> tuple[OpenSplit, dict
 class TensorMel(PreparedFormat):
     """The format of what `dtc convert` wrote, as `pipeline.corpora.FORMATS` offers it to the stages."""
 
-    def fetch(self, corpus: CorpusConfig, raw: Path, part: Path, advance: Advance) -> bool:
-        """Put the files that `corpus` names into `raw`. Return whether they had to be copied."""
-        return fetch_converted(corpus, raw, part, advance)
+    def files(self, corpus: CorpusConfig) -> dict[str, str]:
+        """Return name → MD5 of the three files."""
+        return split_files(corpus)
+
+    def fetch(self, corpus: CorpusConfig, folder: Path, advance: Advance) -> None:
+        """Copy the three files into `folder`."""
+        fetch_converted(corpus, folder, advance)
 
     def verify(self, raw: Path, settings: CorpusSettings, advance: Callable[[str], None]) -> CorpusFindings:
         """Check every clip of the files in `raw`."""

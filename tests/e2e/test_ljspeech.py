@@ -39,7 +39,7 @@ def test_from_a_web_server_to_shards(tmp_path: Path) -> None:
         assert ran == ["download", "verify", "preprocess"]
         assert f"{SAMPLE.stat().st_size:,} bytes, MD5 {md5_of(SAMPLE)}, SHA-256 {sha256_of(SAMPLE)}, from http" in said
         assert server.ranges == [None, "bytes=3000000-"]
-        assert md5_of(clone / "data/raw/LJSpeech-1.1.tar.bz2") == md5_of(SAMPLE)
+        assert md5_of(clone / "data/archive/LJSpeech-1.1.tar.bz2") == md5_of(SAMPLE)
         assert [path.name for path in (clone / "data").iterdir() if path.name.endswith(".part")] == []
 
         assert repro(clone, "preprocess")[0] == []

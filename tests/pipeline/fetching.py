@@ -40,7 +40,7 @@ class Target:
     """Where a test's archive goes, and what was said on the way."""
 
     def __init__(self, folder: Path) -> None:
-        self.archive, self.part = folder / "data/raw/voice.tar", folder / "runs/voice.tar.part"
+        self.archive, self.part = folder / "data/archive/voice.tar", folder / "runs/voice.tar.part"
         self.advances: list[tuple[int, int]] = []
         self.said: list[str] = []
         self.waits: list[float] = []

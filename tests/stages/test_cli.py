@@ -33,7 +33,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert not imported_by("--help") & {"torch", "numpy", "pydantic", "soundfile", "yaml", "rich", "requests"}
 
 
-@pytest.mark.parametrize("command", [["--version"]])
+@pytest.mark.parametrize("command", [["params"], ["download"], ["--version"]])
 def test_no_command_imports_torch_that_does_not_compute(project: Project, command: list[str]) -> None:
     assert not imported_by(*command) & {"torch", "scipy", "soundfile"}
 
@@ -209,8 +209,8 @@ def test_outside_a_project(project: Project, command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["verify"], "data/raw: nothing there, expected the corpus's archive, alone; run `dtc download` first"),
-        (["preprocess"], "data/raw: nothing there, expected the corpus's archive, alone; run `dtc download` first"),
+        (["verify"], "data/archive: nothing there, expected the corpus's archive, alone; run `dtc download` first"),
+        (["preprocess"], "data/archive: nothing there, expected the corpus's archive, alone; run `dtc download` first"),
         (
             ["train", "acoustic"],
             "data/features/index.json: no such file, expected the index of the features; run `dtc ",

@@ -41,7 +41,7 @@ def test_the_output_is_closed_from_the_start(project: Project) -> None:
     """A file that is opened then must not become standard output, and get what is printed."""
     done = run("download", preexec_fn=lambda: os.close(1))
     assert (done.returncode, done.stderr) == (0, "")
-    [archive] = Path("data/raw").iterdir()
+    [archive] = Path("data/archive").iterdir()
     whole = archive.read_bytes()
     project.run("download")
     assert archive.read_bytes() == whole
@@ -84,7 +84,7 @@ def test_no_right_to_write(project: Project) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_characters_that_a_stream_cannot_show_are_replaced(project: Project, encoding: str) -> None:
     project.run("download")
-    Path("data/raw/tones.tar").rename("größe-λ.tar")
+    Path("data/archive/tones.tar").rename("größe-λ.tar")
     name = "größe-λ.tar".encode(encoding, "replace").decode(encoding)
     for source, code in (("größe-λ.tar", 0), ("keine-größe-λ.tar", 2)):
         project.write_params({"corpus.source": source})

@@ -33,7 +33,7 @@ KILLED = Path(__file__).with_name("killed.py")
 
 def test_the_data_stages(project: Project) -> None:
     printed = project.run("download")
-    archive = Path("data/raw/tones.tar")
+    archive = Path("data/archive/tones.tar")
     assert f"MD5 {md5_of(archive)}" in printed
     assert f"corpus.md5 is null; set it to {md5_of(archive)}" in printed
     assert "12" in project.run("verify")
@@ -53,7 +53,7 @@ def test_the_data_stages(project: Project) -> None:
     assert "".join(index.alphabet) == " aceghilnorstvwx"
     assert sum(shard.clips for shard in index.shards) == 12
     assert sorted(path.name for path in Path("data").glob("[!.]*")) == [
-        "features", "manifest.jsonl", "raw", "skipped.jsonl", "train_on",
+        "archive", "features", "manifest.jsonl", "skipped.jsonl", "train_on",
     ]  # fmt: skip
 
 
@@ -178,12 +178,12 @@ def test_a_wrong_md5(project: Project) -> None:
     project.run("download")
     before = project.contents("data")
     project.write_params({"corpus.md5": "0" * 32})
-    found = md5_of(Path("data/raw/tones.tar"))
+    found = md5_of(Path("data/archive/tones.tar"))
     line = project.run("download", code=2)
     assert line.startswith(f"{project.corpus}: MD5 {found}, expected {'0' * 32}; set corpus.md5 to the MD5")
     assert project.contents("data") == before
     assert project.run("verify", code=2) == (
-        f"data/raw/tones.tar: MD5 {found}, expected {'0' * 32}; run `dtc download` again, or set corpus.md5 to "
+        f"data/archive/tones.tar: MD5 {found}, expected {'0' * 32}; run `dtc download` again, or set corpus.md5 to "
         "null where it is unknown"
     )
     project.write_params({"corpus.md5": found})
@@ -192,18 +192,18 @@ def test_a_wrong_md5(project: Project) -> None:
 
 def test_another_corpus_replaces_the_one_before(project: Project, tmp_path: Path) -> None:
     project.run("download")
-    shutil.copy("data/raw/tones.tar", tmp_path / "other.tar")
+    shutil.copy("data/archive/tones.tar", tmp_path / "other.tar")
     project.write_params({"corpus.source": str(tmp_path / "other.tar")})
     project.run("download")
-    assert [path.name for path in paths.RAW.iterdir()] == ["other.tar"]
+    assert [path.name for path in paths.ARCHIVE.iterdir()] == ["other.tar"]
 
 
 def test_a_cut_archive(project: Project) -> None:
     project.run("download")
-    archive = Path("data/raw/tones.tar")
+    archive = Path("data/archive/tones.tar")
     archive.write_bytes(archive.read_bytes()[:20000])
     assert project.run("verify", code=2).startswith(
-        "data/raw/tones.tar: does not read as a tar or zip archive (unexpected end of data)"
+        "data/archive/tones.tar: does not read as a tar or zip archive (unexpected end of data)"
     )
     archive.unlink()
     prepare(project)
@@ -258,9 +258,9 @@ def test_too_few_clips_for_a_split(project: Project) -> None:
 @pytest.mark.parametrize(
     ("command", "in_the_way", "line"),
     [
-        ("download", "data", "data/raw.part: cannot be used (Not a directory); mend it and run it again"),
-        ("download", "data/raw", "data/raw: cannot be used (File exists); mend it and run it again"),
-        ("download", "data/raw.part", "data/raw.part: cannot be used (File exists)"),
+        ("download", "data", "data/archive.part: cannot be used (Not a directory); mend it and run it again"),
+        ("download", "data/archive", "data/archive: cannot be used (File exists); mend it and run it again"),
+        ("download", "data/archive.part", "data/archive.part: cannot be used (File exists)"),
         ("verify", "results", "results: cannot be used (File exists)"),
         ("preprocess", "data/features", "data/features: is a link or a file, expected a folder that dtc makes"),
         ("train acoustic", "models", "models: cannot be used (File exists)"),
@@ -290,7 +290,8 @@ def largest_file(size_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("command", "made"), [("download", "data/raw"), ("verify", "data/manifest.jsonl"), ("preprocess", "data/features")]
+    ("command", "made"),
+    [("download", "data/archive"), ("verify", "data/manifest.jsonl"), ("preprocess", "data/features")],
 )
 def test_no_room(project: Project, command: str, made: str) -> None:
     commands = ["download", "verify", "preprocess"]
@@ -379,7 +380,7 @@ def test_say(voice: Path, project: Project) -> None:
         assert (info.samplerate, info.channels, info.subtype) == (16000, 1, "PCM_16")
         assert (sidecar["text"], sidecar["spoken_text"], sidecar["sampling_rate"]) == (text, text, 16000)
         assert sidecar["duration_s"] == round(info.frames / 16000, 4)
-        assert sidecar["corpus_md5"] == md5_of(voice / "data/raw/tones.tar")
+        assert sidecar["corpus_md5"] == md5_of(voice / "data/archive/tones.tar")
         assert sidecar["features"] == read_index(voice / "data/features").fingerprint
 
 

@@ -177,10 +177,10 @@ def test_one_of_two_lists_that_cannot_be_read_is_never_skipped(project: Project)
 
 def test_a_wrong_sha_256(project: Project) -> None:
     project.run("download")
-    found = sha256_of(Path("data/raw/tones.tar"))
+    found = sha256_of(Path("data/archive/tones.tar"))
     project.write_params({"corpus.sha256": "0" * 64})
     assert project.run("verify", code=2) == (
-        f"data/raw/tones.tar: SHA-256 {found}, expected {'0' * 64}; run `dtc download` again, or set "
+        f"data/archive/tones.tar: SHA-256 {found}, expected {'0' * 64}; run `dtc download` again, or set "
         "corpus.sha256 to null where it is unknown"
     )
     project.write_params({"corpus.sha256": found})
@@ -258,4 +258,4 @@ def test_killed_between_its_outputs_nothing_is_taken_for_whole(
     monkeypatch.setattr(verify, "write_manifest", lambda rows, path: (_ for _ in ()).throw(KeyboardInterrupt))
     assert CliRunner().invoke(app, ["verify"]).exit_code == 130
     assert not paths.MANIFEST.exists()
-    shutil.rmtree("data/raw")
+    shutil.rmtree("data/archive")
