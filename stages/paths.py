@@ -40,7 +40,7 @@ VOCODER_CURVE = RESULTS / "curves/vocoder.csv"
 
 
 def corpus_archive() -> Path:
-    """The one archive in data/raw."""
+    """Return the one archive in data/archive. Raises InputError where there is none, or several."""
     found = sorted(path for path in ARCHIVE.glob("*") if path.is_file()) if ARCHIVE.is_dir() else []
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "nothing"

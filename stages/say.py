@@ -1,4 +1,4 @@
-"""`dtc say`: texts → WAVs, each with a JSON beside it that says what it is."""
+"""`dtc say`: speak texts, and write a WAV file for each with a JSON file beside it that tells how it was made."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from dtc.speech import Piece, Speech, SpokenPhrase
 from dtc.synthesis_config import SynthesisConfig
 from dtc.voice import Voice
 
+LINE_END = re.compile(r"\r\n|\r|\n")  # not what else Unicode takes for one, such as \x85
+NUMBERED = re.compile(r"(\d+)-.*\.(wav|json)$", re.ASCII)
 LONGEST_NAME = 40
 LONGEST_SHOWN = 80
 REMEDY = "try another --seed, shorter sentences or other words; a voice that often does so wants more training"
@@ -29,14 +31,17 @@ REMEDY = "try another --seed, shorter sentences or other words; a voice that oft
 
 @dataclass(frozen=True)
 class Text:
-    """Something to say, and where it stands: `text 2` of the command line, or `file:line`."""
+    """A text to speak, and its place for messages: `text 2` of the command line, or `file:line`."""
 
     raw_text: str
     where: str
 
 
 def say(texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int, out: Path, console: Console) -> None:
-    """Speak every text, and write a WAV file for each into `out`. Nothing is written if one cannot be read."""
+    """Speak every text, and write a WAV file for each into `out`, beside those that are there.
+
+    Raises InputError, before anything is spoken or written, for a text that the voice cannot read.
+    """
     spoken = [voice.read(text.raw_text, text.where) for text in texts]
     started = time.monotonic()
     speeches = voice.speak_words([text.raw_text for text in texts], spoken, seed, config)
@@ -44,8 +49,8 @@ def say(texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int,
     out.mkdir(parents=True, exist_ok=True)
     table = Table("file", "spoken", "seconds", "status", "attempts")
     doubtful = []
-    for number, (text, speech) in enumerate(zip(texts, speeches, strict=True), start=1):
-        path = write_speech(speech, out, number)
+    for text, speech in zip(texts, speeches, strict=True):
+        path = write_speech(speech, out, next_number(out))
         duration_s = len(speech.wave) / voice.audio.sampling_rate
         shown = textwrap.shorten(speech.spoken_text, LONGEST_SHOWN, placeholder=" …")
         table.add_row(str(path), shown, f"{duration_s:.2f}", speech.status, str(speech.attempts))
@@ -99,7 +104,7 @@ def load(models: Path, device: torch.device, console: Console) -> Voice:
 
 
 def _doubts(text: Text, speech: Speech, path: Path) -> list[str]:
-    """A line for every phrase that went wrong at every attempt."""
+    """Return a line for every phrase that went wrong at every attempt."""
     return [f"{_doubt(text, phrase)} in {path}" for phrase in speech.phrases if phrase.status != "stopped"]
 
 
@@ -118,18 +123,38 @@ def write_speech(speech: Speech, out: Path, number: int) -> Path:
     return path
 
 
+def next_number(out: Path) -> int:
+    """Return the number after the highest of the spoken files in a folder; 1 where there are none."""
+    matches = [NUMBERED.match(path.name) for path in out.iterdir()]
+    return 1 + max((int(match[1]) for match in matches if match), default=0)
+
+
 def read_texts(texts: Sequence[str], file: Path | None) -> list[Text]:
-    """Texts of the command line, then the file's lines; empty ones are left out."""
+    """Return the texts of the command line and then those of the file, one in each line, without the empty ones.
+
+    Raises InputError where there are none, and where the file or a text cannot be read.
+    """
     found = [Text(text.strip(), f"text {number}") for number, text in enumerate(texts, start=1)]
-    if file is not None:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            raise InputError(file, "no such file", "one text a line") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(file, f"cannot be read ({error})", "text in UTF-8, one text a line") from None
-        found += [Text(line.strip(), f"{file}:{number}") for number, line in enumerate(lines, start=1)]
+    found += [] if file is None else _lines_of(file)
     found = [text for text in found if text.raw_text]
     if not found:
         raise InputError("say", "nothing to say", "a text or --file", 'try `dtc say "call 90210 at 7:45"`')
+    for text in found:
+        if any("\ud800" <= character <= "\udfff" for character in text.raw_text):  # how Python keeps odd bytes
+            raise InputError(text.where, "is not UTF-8", "text in UTF-8")
     return found
+
+
+def _lines_of(file: Path) -> list[Text]:
+    """Return the lines of a file. Only line feeds and carriage returns end a line, not what Unicode has beside them."""
+    try:
+        lines = LINE_END.split(file.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError(file, "no such file", "a file with one text in each line") from None
+    except UnicodeDecodeError as error:
+        line = len(LINE_END.split(error.object[: error.start].decode("utf-8", "replace")))
+        found = f"byte {error.object[error.start]:#04x} is not UTF-8"
+        raise InputError(f"{file}:{line}", found, "text in UTF-8") from None
+    except OSError as error:
+        raise InputError(file, f"cannot be read ({error.strerror})", "a file with one text in each line") from None
+    return [Text(line.strip(), f"{file}:{number}") for number, line in enumerate(lines, start=1)]

@@ -224,7 +224,7 @@ def test_outside_a_project(project: Project, command: list[str]) -> None:
             "models/acoustic/config.json: no such file, expected a trained acoustic model; run `dtc tra",
         ),
         (["say"], "say: nothing to say, expected a text or --file; try `dtc say"),
-        (["say", "--file", "none.txt"], "none.txt: no such file, expected one text a line"),
+        (["say", "--file", "none.txt"], "none.txt: no such file, expected a file with one text in each line"),
         (["say", "call 7", "--device", "abacus"], "--device: found 'abacus', expected auto, cpu, cuda or cuda:N"),
     ],
 )

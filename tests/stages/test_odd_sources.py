@@ -72,11 +72,11 @@ def test_prepared_features_are_checked_as_they_are_verified(project: Project) ->
 
 
 @pytest.mark.parametrize(
-    "source", [".", "data/raw", "data/raw/mine", "data", "models", "results/x", "{root}", "file://{root}"]
+    "source", [".", "data/archive", "data/archive/mine", "data", "models", "results/x", "{root}", "file://{root}"]
 )
 def test_a_source_that_dtc_writes_to_is_refused(project: Project, source: str) -> None:
     """Nothing there is touched."""
-    for folder in ("data/raw/mine", "models", "results/x"):
+    for folder in ("data/archive/mine", "models", "results/x"):
         write_corpus(project.root / folder, clips=1)
     before = project.contents(".")
     source = source.format(root=project.root)

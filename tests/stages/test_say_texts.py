@@ -1,11 +1,14 @@
-"""stages.say.read_texts: what the command line and a file give `dtc say` to speak."""
+"""`dtc say`: the texts that it reads, the models that it needs, and the files that it writes and keeps."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from dtc.errors import InputError
 from stages.say import read_texts
+from tests.conftest import Project
 
 
 @pytest.mark.parametrize(
@@ -15,6 +18,13 @@ from stages.say import read_texts
         (["  call 7\t", "", "call 8"], None, ["call 7", "call 8"]),
         ([], "one\n\n  two \r\n", ["one", "two"]),
         (["first"], "then\nthese\n", ["first", "then", "these"]),
+        (
+            [],
+            "one\x85two three\nfour\u2028five\u2029six\x0bseven\x0ceight\x1cnine\n",
+            ["one\x85two three", "four\u2028five\u2029six\x0bseven\x0ceight\x1cnine"],
+        ),
+        ([], "one\rtwo\r\nthree", ["one", "two", "three"]),
+        ([], "\ufeffone\n", ["one"]),
     ],
 )
 def test_read_texts(tmp_path: Path, texts: list[str], content: str | None, expected: list[str]) -> None:
@@ -34,8 +44,9 @@ def test_every_text_knows_where_it_stands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (None, "{}: no such file, expected one text a line"),
-        (b"caf\xe9\n", "{}: cannot be read ("),
+        (None, "{}: no such file, expected a file with one text in each line"),
+        (b"one\ncaf\xe9\n", "{}:2: byte 0xe9 is not UTF-8, expected text in UTF-8"),
+        (b"\xef\xbb\xbfone\r\rtwo\xff", "{}:3: byte 0xff is not UTF-8"),
         (b"\n \n", 'say: nothing to say, expected a text or --file; try `dtc say "call 90210 at 7:45"`'),
     ],
 )
@@ -51,3 +62,62 @@ def test_a_file_that_says_nothing(tmp_path: Path, content: bytes | None, line: s
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_texts([], tmp_path)
+
+
+def test_odd_bytes_of_the_command_line_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^text 2: is not UTF-8"):
+        read_texts(["one", b"caf\xe9".decode("utf-8", "surrogateescape")], None)
+
+
+@pytest.fixture
+def speaking(voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A folder with nothing in it but the two model folders, and not even by the name models."""
+    shutil.copytree(voice / "models", tmp_path / "my-voice")
+    monkeypatch.chdir(tmp_path)
+    return Project(tmp_path, tmp_path)
+
+
+SAY = ("say", "--models", "my-voice", "--device", "cpu")
+
+
+def test_two_model_folders_are_enough(speaking: Project) -> None:
+    speaking.run(*SAY, "call one", "call two")
+    assert sorted(speaking.contents("spoken")) == [
+        "spoken/001-call-one.json", "spoken/001-call-one.wav", "spoken/002-call-two.json", "spoken/002-call-two.wav",
+    ]  # fmt: skip
+    assert json.loads(Path("spoken/001-call-one.json").read_text())["synthesis"]["attempts"] == 3
+    Path("params.yaml").write_text("acoustic: nonsense\nsynthesis: {attempts: 1, fit_iterations: 0, decoder_weights: "
+        "float32, cuda_graphs: false, longest_phrase: 160, sentence_pause_s: 0.4, clause_pause_s: 0.2}\n")  # fmt: skip
+    speaking.run(*SAY, "call one", "--out", "again")
+    assert json.loads(Path("again/001-call-one.json").read_text())["synthesis"]["attempts"] == 1
+
+
+def test_without_models_it_says_where_it_looked(project: Project) -> None:
+    assert project.run("say", "--models", "nowhere", "one", code=2).startswith("nowhere/acoustic/config.json: ")
+
+
+def test_earlier_files_are_kept(speaking: Project) -> None:
+    speaking.run(*SAY, "call one")
+    Path("spoken/017-mine.wav").write_bytes(b"recorded by me")
+    Path("spoken/notes.txt").write_bytes(b"written by me")
+    before = speaking.contents("spoken")
+    speaking.run(*SAY, "call one", "call two")
+    after = speaking.contents("spoken")
+    assert after.items() >= before.items()
+    assert sorted(path for path in after.keys() - before.keys() if path.endswith(".wav")) == [
+        "spoken/018-call-one.wav", "spoken/019-call-two.wav",
+    ]  # fmt: skip
+    assert after["spoken/018-call-one.wav"] == before["spoken/001-call-one.wav"]
+
+
+def test_an_error_names_the_line_of_the_file(speaking: Project) -> None:
+    Path("texts.txt").write_bytes("one\x85two three\nfour Ж five\n".encode())
+    assert speaking.run(*SAY, "--file", "texts.txt", code=2).startswith("texts.txt:2: ")
+    assert not Path("spoken").exists()
+
+
+def test_a_very_long_text_without_a_space(speaking: Project) -> None:
+    Path("texts.txt").write_text("one" * 2000)
+    speaking.run(*SAY, "--file", "texts.txt")
+    [wav] = Path("spoken").glob("*.wav")
+    assert wav.stem == "001-" + ("one" * 14)[:40]

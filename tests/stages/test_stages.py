@@ -258,7 +258,7 @@ def test_too_few_clips_for_a_split(project: Project) -> None:
 @pytest.mark.parametrize(
     ("command", "in_the_way", "line"),
     [
-        ("download", "data", "data/archive.part: cannot be used (Not a directory); mend it and run it again"),
+        ("download", "data", "data: cannot be used (File exists); mend it and run it again"),
         ("download", "data/archive", "data/archive: cannot be used (File exists); mend it and run it again"),
         ("download", "data/archive.part", "data/archive.part: cannot be used (File exists)"),
         ("verify", "results", "results: cannot be used (File exists)"),
