@@ -115,9 +115,7 @@ class _ShardTar:
 
 
 def _members(features: Features) -> Iterator[tuple[str, bytes]]:
-    row = features.row
-    text = StoredText(raw_text=row.raw_text, spoken_text=row.spoken_text, n_samples=row.samples, source_md5=row.md5)
-    yield "json", json.dumps(text.model_dump(), sort_keys=True).encode()
+    yield "json", json.dumps(StoredText.of(features.row).model_dump(), sort_keys=True).encode()
     yield "wave.npy", to_npy(features.wave)
     yield "mel.npy", to_npy(features.mel)
     if features.stft is not None:

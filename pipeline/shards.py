@@ -28,6 +28,7 @@ from dtc.provenance import fingerprint, md5_of
 from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig
 from pipeline.corpora import Md5
+from pipeline.manifest import ManifestRow
 from pipeline.split import Split
 
 INDEX, CLIPS = "index.json", "clips.jsonl"
@@ -72,6 +73,11 @@ class StoredText(Section):
     spoken_text: str
     n_samples: int
     source_md5: Md5  # of the recording's file
+
+    @classmethod
+    def of(cls, row: ManifestRow) -> StoredText:
+        """Return what is stored of a row of the manifest."""
+        return cls(raw_text=row.raw_text, spoken_text=row.spoken_text, n_samples=row.samples, source_md5=row.md5)
 
 
 class PredictedBy(Section):
