@@ -1,10 +1,11 @@
-"""Who computes: this process, processes beside it, or a Ray cluster. The results are the same, in the same order."""
+"""Run jobs in this process, in worker processes, or on a Ray cluster; the results and their order are the same."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections import deque
@@ -22,8 +23,10 @@ from dtc.errors import InputError, install_hint
 from pipeline.config import DistributedConfig
 
 IN_PROCESS = DistributedConfig(engine="local", workers=0, ray_address=None)
-WAITING_PER_WORKER = 2  # jobs handed out and not yet fetched: one at work, one behind it
+WAITING_PER_WORKER = 2  # jobs that were given out and whose results were not taken: one at work, one behind it
 RETRIES = 3  # of a Ray task whose worker died
+CONNECTION_S = 45.0  # for a process to import ray and to connect to a cluster
+CONNECT = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
 REMEDY = "run it again: what is finished is kept; fewer distributed.workers need less memory"
 
 Job = TypeVar("Job")
@@ -31,9 +34,9 @@ Result = TypeVar("Result")
 
 
 def run(work: Callable[[Job], Result], jobs: Iterable[Job], config: DistributedConfig) -> Iterator[Result]:
-    """`work` of every job, in the jobs' order. Jobs are drawn as they are needed: few are in memory at a time.
+    """Yield the result of `work` for every job, in the jobs' order. Jobs are drawn as they are needed.
 
-    Raises what `work` raises, and InputError where a process died.
+    Raises what `work` raises, and InputError where a process died or the Ray cluster cannot be reached.
     """
     if config.engine == "ray":
         return _run_on_ray(work, jobs, config)
@@ -48,7 +51,7 @@ def _run_here(work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Re
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """A sum's rounding may depend on how many threads share it; in a worker process it is one."""
+    """Compute with one thread, as worker processes do: the rounding of a sum may depend on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -67,7 +70,7 @@ def _run_in_pool(work: Callable[[Job], Result], jobs: Iterable[Job], workers: in
     waiting: deque[Future[Result]] = deque()
     try:
         for job in jobs:
-            with _ctrl_c_held():  # until the worker that may be started for it has
+            with _ctrl_c_held():  # until the worker that may be started for the job has started
                 waiting.append(pool.submit(work, job))
             if len(waiting) == workers * WAITING_PER_WORKER:
                 yield waiting.popleft().result()
@@ -80,14 +83,14 @@ def _run_in_pool(work: Callable[[Job], Result], jobs: Iterable[Job], workers: in
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    """Processes forked from one that has imported what they need and has no threads yet; elsewhere, spawned ones."""
-    if sys.platform == "win32":
+    """Return how workers start: forked from a process that has imported what they need, or spawned outside Linux."""
+    if sys.platform != "linux":  # Windows cannot fork, and the libraries of macOS may crash in a forked process
         return multiprocessing.get_context("spawn")
-    # A clip's arrays come and go by megabytes: in pages of two megabytes, where the system has them, that costs an
-    # eighth less of the whole stage. glibc reads this when a process starts.
+    # Arrays of megabytes are made and freed for every clip: with pages of two megabytes, where the system has them, the
+    # whole stage takes an eighth less time. glibc reads this when a process starts; other libraries ignore it.
     os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.features", "pipeline.shards"])
+    context.set_forkserver_preload(["pipeline.shard_job", "webdataset"])
     return context
 
 
@@ -97,7 +100,7 @@ def _takes_signals() -> bool:
 
 @contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt too: a master that dies of it leaves semaphores, which Python complains of."""
+    """Raise KeyboardInterrupt at SIGTERM too: a process that it kills leaves semaphores, of which Python warns."""
     if not _takes_signals():
         yield
         return
@@ -110,21 +113,21 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _ctrl_c_held() -> Iterator[None]:
-    """Raises KeyboardInterrupt at its end where Ctrl-C, or SIGTERM, came meanwhile.
+    """Hold Ctrl-C and SIGTERM back; raise KeyboardInterrupt at the end where one came meanwhile.
 
-    A terminal sends it to all processes. The one that workers are forked from would die of it while it imports, and a
-    worker that starts after the master has gone finds nothing of what it was promised: both are loud about it.
+    A terminal sends Ctrl-C to all processes. It would kill the process that workers are forked from while that imports,
+    and a worker that starts after its parent has ended cannot find what it needs: both would print tracebacks.
     """
     if not _takes_signals():
         yield
         return
     came: list[int] = []
-    resource_tracker.ensure_running()  # would otherwise be started within, and unblocks the signal
+    resource_tracker.ensure_running()  # it would be started below otherwise, and unblock the signal
     handlers = {
         number: signal.signal(number, lambda number, frame: came.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
-    # Processes started within inherit it. Not SIGTERM, by which a broken pool ends those that are left.
+    # Processes that are started meanwhile inherit this. SIGTERM is not blocked: a broken pool ends its workers by it.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -137,24 +140,26 @@ def _ctrl_c_held() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """One thread to compute, no Ctrl-C of its own (the master ends it), and no life after the master's."""
+    """Compute with one thread, leave Ctrl-C to the parent process, and end when the parent ends."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_master, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _die_with_master() -> None:
-    master = multiprocessing.parent_process()
-    assert master is not None
-    wait([master.sentinel])
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
     os._exit(1)
 
 
 def _run_on_ray(work: Callable[[Job], Result], jobs: Iterable[Job], config: DistributedConfig) -> Iterator[Result]:
-    """The same as tasks of a Ray cluster; a task whose worker died is given to another."""
+    """Run the jobs as tasks of a Ray cluster; a task whose worker died is given to another worker."""
     ray = _import_ray()
     started_here = not ray.is_initialized()
     if started_here:
+        if config.ray_address:
+            _require_cluster(config.ray_address)
         local = {} if config.ray_address else {"num_cpus": config.workers or None, "include_dashboard": False}
         ray.init(address=config.ray_address or "local", log_to_driver=False, logging_level="ERROR", **local)
     task = ray.remote(max_retries=RETRIES, num_cpus=1)(_compute)
@@ -177,13 +182,32 @@ def _run_on_ray(work: Callable[[Job], Result], jobs: Iterable[Job], config: Dist
             ray.shutdown()
 
 
+def _require_cluster(address: str) -> None:
+    """Raise InputError where no Ray cluster answers at an address.
+
+    Another process connects first: at a wrong address `ray.init` waits for minutes in native code, which neither a
+    signal nor a thread can stop.
+    """
+    expected, remedy = "the address of a running cluster", "correct it, or set it to null for a cluster on this machine"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", CONNECT, address], capture_output=True, text=True, timeout=CONNECTION_S
+        )
+    except subprocess.TimeoutExpired:
+        found = f"{address}: no answer in {CONNECTION_S:.0f} s"
+        raise InputError("distributed.ray_address", found, expected, remedy) from None
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise InputError("distributed.ray_address", f"{address}: {reason}", expected, remedy)
+
+
 def _compute(work: Callable[[Job], Result], job: Job) -> Result:
     torch.set_num_threads(1)
     return work(job)
 
 
 def _import_ray():  # type: ignore[no-untyped-def]
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would call home
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise it sends usage reports
     try:
         import ray
     except ModuleNotFoundError:

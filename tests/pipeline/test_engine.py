@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -121,3 +122,34 @@ def test_workers_do_not_outlive_a_killed_master(tmp_path: Path) -> None:
     for worker in workers:
         while Path("/proc", worker.name).exists():
             time.sleep(0.01)
+
+
+@pytest.fixture
+def deaf_address() -> Iterator[str]:
+    """The address of a port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_ray_address_where_nothing_answers(deaf_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setattr("pipeline.engine.CONNECTION_S", 1.0)
+    with pytest.raises(InputError) as error:
+        list(run(square, [1], config(0, "ray").model_copy(update={"ray_address": deaf_address})))
+    assert str(error.value) == (
+        f"distributed.ray_address: {deaf_address}: no answer in 1 s, expected the address of a running cluster; "
+        "correct it, or set it to null for a cluster on this machine"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("no address", "ValueError: Invalid address format: no address"), ("auto", "ConnectionError: Could not find any")],
+)
+def test_a_wrong_ray_address_is_one_line(address: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(InputError) as error:
+        list(run(square, [1], config(0, "ray").model_copy(update={"ray_address": address})))
+    assert str(error.value).startswith(f"distributed.ray_address: {address}: {reason}")
+    assert "\n" not in str(error.value)

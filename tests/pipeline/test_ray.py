@@ -13,7 +13,7 @@ from dtc.errors import InputError
 from pipeline.archives import pack_folder
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
-from pipeline.engine import run
+from pipeline.engine import _require_cluster, run
 from pipeline.features import FeatureRecipe
 from pipeline.shard_job import ShardJob, ShardMaker, contents_of, places_of, plan_jobs
 from pipeline.shard_writer import BuiltShard
@@ -82,6 +82,12 @@ def test_errors_arrive_whole() -> None:
     with pytest.raises(InputError) as error:
         list(run(refuse_seven, range(10), RAY))
     assert str(error.value) == "job 7: a seven, expected another number; take it out"
+
+
+def test_a_running_cluster_is_found() -> None:
+    import ray
+
+    _require_cluster(ray.get_runtime_context().gcs_address)
 
 
 def test_a_shard_that_kills_every_worker_is_told() -> None:
