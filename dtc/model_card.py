@@ -88,12 +88,25 @@ def _is_part_of_model(path: PurePosixPath) -> bool:
 
 
 def require_replaceable(folder: Path) -> None:
-    """Raise InputError where `folder` is a file or a link, or holds anything but a model."""
-    another = "move it away, or choose another folder"
+    """Raise InputError where `folder` is a file or a link, or holds anything but a model that dtc saved.
+
+    Other projects use the same names of files, so the card is looked at too.
+    """
+    expected, remedy = "a model folder of dtc, an empty folder or none", "move it away, or choose another folder"
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InputError(folder, "is a link or a file", "a folder of a model, or none", another)
+        raise InputError(folder, "is a link or a file", expected, remedy)
     if others := files_of_others(folder, _is_part_of_model):
-        raise InputError(folder, f"holds more than a model ({named(others)})", "a folder of a model, or none", another)
+        raise InputError(folder, f"holds more than a model ({named(others)})", expected, remedy)
+    if folder.exists() and any(folder.iterdir()) and not _is_card(folder / CARD):
+        raise InputError(folder, "is not a model folder of dtc", expected, remedy)
+
+
+def _is_card(file: Path) -> bool:
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return isinstance(card, dict) and card.keys() >= {"format", "kind", "config", "weights"}
 
 
 def read_model(folder: Path, kind: Kind) -> tuple[ModelCard, dict[str, Tensor]]:

@@ -16,12 +16,11 @@ from dtc.compat.formats import Format, Imported, Kind
 from dtc.config import Section
 from dtc.errors import InputError
 from dtc.files import write_whole
-from dtc.model_card import CARD, WEIGHTS, ModelCard, save_model
+from dtc.model_card import ModelCard, require_replaceable, save_model
 from dtc.provenance import sha256_of
 from stages import paths
 
 SUFFIXES = {".pt", ".pth", ".safetensors", ".onnx"}  # a file with one of them is taken for a file of that format
-CARD_KEYS = {"format", "kind", "config", "weights"}  # in every card so far, and in no other project's config.json
 
 
 class Target(NamedTuple):
@@ -89,21 +88,7 @@ def _require_free(target: Target, source: Path) -> None:
         raise InputError(out, "is there already", "a new folder", f"replace it with --overwrite, or {another}")
     if out.resolve() in source.resolve().parents:
         raise InputError(out, f"holds {source}, which is read", "a folder that may be replaced", another)
-    if out.is_symlink() or not out.is_dir() or not _holds_a_model_at_most(out):
-        raise InputError(out, "is not a model folder of dtc", "a folder that may be replaced", another)
-
-
-def _holds_a_model_at_most(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()}
-    if not names:
-        return True
-    if CARD not in names or names - {CARD, WEIGHTS}:
-        return False
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return isinstance(card, dict) and card.keys() >= CARD_KEYS
+    require_replaceable(out)
 
 
 def _require_new(target: Target, format: Format, folder: Path) -> None:

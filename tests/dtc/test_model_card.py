@@ -90,10 +90,14 @@ def test_a_folder_that_holds_more_than_a_model_is_not_replaced(model: tuple, tmp
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(
-        InputError, match=r"vocoder: holds more than a model \(notes.txt\), expected a folder of a model"
+        InputError, match=r"vocoder: holds more than a model \(notes.txt\), expected a model folder of dtc"
     ):
         save_model(folder, weights, card)
     assert (folder / "notes.txt").read_text() == "mine"
+    (folder / "notes.txt").unlink()
+    (folder / CARD).write_text('{"architectures": ["Vocos"]}')  # another project's, under the same name
+    with pytest.raises(InputError, match="vocoder: is not a model folder of dtc"):
+        save_model(folder, weights, card)
     link = tmp_path / "link"
     link.symlink_to(folder)
     with pytest.raises(InputError, match="link: is a link or a file"):

@@ -193,7 +193,7 @@ def test_a_folder_that_is_not_a_model_is_never_replaced(project: Project, theirs
     before = project.contents(".")
     for flags in ((), ("--overwrite",)):
         line = project.run("import", COMMAND, "theirs.pt", "--out", out, *flags, code=2)
-        assert line.startswith((f"{out}: is ", ".: holds theirs.pt, which is read"))
+        assert line.startswith((f"{out}: is ", f"{out}: holds more than a model", ".: holds theirs.pt, which is read"))
     project.run("export", COMMAND, "recordings", "--overwrite", code=2)
     assert project.contents(".") == before
 
@@ -206,7 +206,9 @@ def test_a_model_of_another_project_is_never_replaced(project: Project, theirs: 
     save_file(theirs, others / "model.safetensors")
     before = project.contents("others")
     line = project.run("import", COMMAND, "theirs.pt", "--out", "others", "--overwrite", code=2)
-    assert line.startswith("others: is not a model folder of dtc, expected a folder that may be replaced; name another")
+    assert line.startswith(
+        "others: is not a model folder of dtc, expected a model folder of dtc, an empty folder or none; move it away"
+    )
     line = project.run("import", COMMAND, "others/model.safetensors", "--out", "others", "--overwrite", code=2)
     assert line.startswith("others: holds others/model.safetensors, which is read")
     assert project.contents("others") == before
