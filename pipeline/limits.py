@@ -95,7 +95,7 @@ def wrong_pace(characters: int, duration_s: float, where: str, config: VerifyCon
     if pace > most:
         expected = f"at most {most:g} (verify.max_characters_per_s {most:g})"
     found = f"{characters} characters in {duration_s:.2f} s, {pace:.1f} a second"
-    return InputError(where, found, expected, "listen whether this is its clip")
+    return InputError(where, found, expected, "check that the text belongs to the clip")
 
 
 SPEECH_DB = -40.0  # relative to a clip's loudest 10 ms; below it, the ends of a clip count as silence

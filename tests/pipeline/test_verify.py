@@ -98,7 +98,7 @@ def test_a_folder_is_verified_as_the_archive_that_it_becomes(corpus: Path, audio
             f"a|A|a\nb|B|b\nc|C|{'c' * 53}\n",
             "characters_per_s",
             "voice.tar:voice/metadata.csv:3: 53 characters in 0.26 s, 203.8 a second, "
-            "expected at most 200 (verify.max_characters_per_s 200); listen whether this is its clip",
+            "expected at most 200 (verify.max_characters_per_s 200); check that the text belongs to the clip",
         ),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_clip_that_is_long_for_its_text(corpus: Path, audio: AudioConfig) -> N
     assert (found.kind, found.id) == ("characters_per_s", "b")
     assert str(found.error) == (
         "voice.tar:voice/metadata.csv:2: 3 characters in 0.32 s, 9.4 a second, "
-        "expected at least 10 (verify.min_characters_per_s 10); listen whether this is its clip"
+        "expected at least 10 (verify.min_characters_per_s 10); check that the text belongs to the clip"
     )
 
 

@@ -47,6 +47,9 @@ def test_an_archive_of_a_hidden_folder_is_named_as_what_it_is(project: Project) 
         "packed.tar: clips and listings in hidden folders alone, such as .me/metadata.csv, "
         "expected names without a leading dot; rename the folder and pack it again"
     )
+    (project.root / ".me").rename(project.root / "me")
+    subprocess.run(["tar", "-cf", "packed.tar", "me"], cwd=project.root, check=True)
+    assert agreed(project, project.root / "packed.tar")[0] == 0
 
 
 def test_a_zip_of_a_corpus_is_what_its_folder_is(project: Project) -> None:
