@@ -107,13 +107,24 @@ def contestants(device: torch.device) -> list[Contestant]:
 
 def waveglow(channels: int, conditioning: str) -> WaveGlowConfig:
     """NVIDIA's sizes but for the channels of its networks and what they hear, without the denoiser."""
-    return WaveGlowConfig.model_validate({
-        "model": "waveglow", "num_flows": 12, "group_size": 8, "early_every": 4, "early_size": 2,
-        "conditioning": conditioning, "pre_emphasis": 0.0, "train_on": "recorded", "segment_frames": 62,
-        "attenuation_db": 0.0,
-        "wavenet": {"num_layers": 8, "num_channels": channels, "kernel_size": 3}, "sigma": 1.0, "infer_sigma": 0.6,
-        "denoiser_strength": 0.0,
-    })  # fmt: skip
+    return WaveGlowConfig.model_validate(
+        {
+            "model": "waveglow",
+            "num_flows": 12,
+            "group_size": 8,
+            "early_every": 4,
+            "early_size": 2,
+            "conditioning": conditioning,
+            "pre_emphasis": 0.0,
+            "train_on": "recorded",
+            "segment_frames": 62,
+            "attenuation_db": 0.0,
+            "wavenet": {"num_layers": 8, "num_channels": channels, "kernel_size": 3},
+            "sigma": 1.0,
+            "infer_sigma": 0.6,
+            "denoiser_strength": 0.0,
+        }
+    )
 
 
 @torch.inference_mode()
@@ -125,9 +136,12 @@ def facts_of(contestant: Contestant, device: torch.device) -> dict:
     seconds = wave.shape[1] / model.audio.sampling_rate
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return {
-        "name": contestant.name, "sampling_rate": model.audio.sampling_rate, "parameters": parameters,
-        "weights_mb": 4 * parameters / 1e6, "gflop_per_s": counter.get_total_flops() / 1e9 / seconds,
-    }  # fmt: skip
+        "name": contestant.name,
+        "sampling_rate": model.audio.sampling_rate,
+        "parameters": parameters,
+        "weights_mb": 4 * parameters / 1e6,
+        "gflop_per_s": counter.get_total_flops() / 1e9 / seconds,
+    }
 
 
 def _fft_operations(transforms: int, size: int) -> int:
@@ -208,10 +222,14 @@ def time_stream(contestant: Contestant, chunk: int, rounds: int, device: torch.d
         wholes.append(first + seconds_of(partial(list, waves), device))
     factor = median(wholes[1:]) / (mel.shape[1] * frame_ms / 1e3)
     return {
-        "name": contestant.name, "chunk_frames": chunk, "chunk_ms": chunk * frame_ms,
-        "look_ahead_ms": model.look_ahead_frames * frame_ms, "first_samples_ms": 1e3 * median(firsts[1:]),
-        "real_time_factor": factor, "times_real_time": 1.0 / factor,
-    }  # fmt: skip
+        "name": contestant.name,
+        "chunk_frames": chunk,
+        "chunk_ms": chunk * frame_ms,
+        "look_ahead_ms": model.look_ahead_frames * frame_ms,
+        "first_samples_ms": 1e3 * median(firsts[1:]),
+        "real_time_factor": factor,
+        "times_real_time": 1.0 / factor,
+    }
 
 
 def report(results: dict) -> None:
@@ -220,12 +238,25 @@ def report(results: dict) -> None:
     table = Table("vocoder", "Hz", "parameters, M", "weights, MB", "GFLOP a second of audio", title="what they are")
     for row in results["vocoders"]:
         table.add_row(
-            row["name"], str(row["sampling_rate"]), f"{row['parameters'] / 1e6:.2f}", f"{row['weights_mb']:.1f}",
+            row["name"],
+            str(row["sampling_rate"]),
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['weights_mb']:.1f}",
             f"{row['gflop_per_s']:.2f}",
-        )  # fmt: skip
+        )
     console.print(table)
-    table = Table("vocoder", "precision", "threads", "clips", "s for a second", "× real time", "processor, s",
-                  "floor, s", "of the floor", title="speaking")  # fmt: skip
+    table = Table(
+        "vocoder",
+        "precision",
+        "threads",
+        "clips",
+        "s for a second",
+        "× real time",
+        "processor, s",
+        "floor, s",
+        "of the floor",
+        title="speaking",
+    )
     for row in results["speaking"]:
         head = [row["name"], row["precision"], str(row["threads"])]
         if "note" in row:
@@ -233,17 +264,35 @@ def report(results: dict) -> None:
             continue
         floor = max(row["operations_floor_s"], row["weights_floor_s"])
         table.add_row(
-            *head, str(row["clips"]), f"{row['real_time_factor']:.3g}", f"{row['times_real_time']:.3g}",
-            f"{row['processor_s']:.3g}", f"{floor:.3g}", f"{row['share_of_floor']:.2f}",
-        )  # fmt: skip
+            *head,
+            str(row["clips"]),
+            f"{row['real_time_factor']:.3g}",
+            f"{row['times_real_time']:.3g}",
+            f"{row['processor_s']:.3g}",
+            f"{floor:.3g}",
+            f"{row['share_of_floor']:.2f}",
+        )
     console.print(table)
-    table = Table("vocoder", "threads", "chunk, ms", "looks ahead, ms", "first samples after, ms", "s for a second",
-                  "× real time", title="streaming")  # fmt: skip
+    table = Table(
+        "vocoder",
+        "threads",
+        "chunk, ms",
+        "looks ahead, ms",
+        "first samples after, ms",
+        "s for a second",
+        "× real time",
+        title="streaming",
+    )
     for row in results["streaming"]:
         table.add_row(
-            row["name"], str(row["threads"]), f"{row['chunk_ms']:.0f}", f"{row['look_ahead_ms']:.0f}",
-            f"{row['first_samples_ms']:.1f}", f"{row['real_time_factor']:.3g}", f"{row['times_real_time']:.3g}",
-        )  # fmt: skip
+            row["name"],
+            str(row["threads"]),
+            f"{row['chunk_ms']:.0f}",
+            f"{row['look_ahead_ms']:.0f}",
+            f"{row['first_samples_ms']:.1f}",
+            f"{row['real_time_factor']:.3g}",
+            f"{row['times_real_time']:.3g}",
+        )
     console.print(table)
     for threads, rates in results["rates"].items():
         console.print(f"rates, {threads} threads:", {name: round(rate, 1) for name, rate in rates.items()})

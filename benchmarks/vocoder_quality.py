@@ -58,11 +58,16 @@ ROOT = Path(__file__).parents[1]
 RUNS = paths.RUNS / "vocoder-quality"
 # Few: with three periods and two FFT sizes a step on a CPU takes eleven times as long as without.
 DISCRIMINATORS = {
-    "start_step": 952, "adversarial_weight": 1.0, "feature_matching_weight": 1.0,
+    "start_step": 952,
+    "adversarial_weight": 1.0,
+    "feature_matching_weight": 1.0,
     "discriminators": {
-        "periods": [3], "period_channels": [8, 32, 64], "fft_sizes": [512], "spectrum_channels": 4,
+        "periods": [3],
+        "period_channels": [8, 32, 64],
+        "fft_sizes": [512],
+        "spectrum_channels": 4,
     },
-}  # fmt: skip
+}
 # Name → the params it starts from, and what differs.
 VOCODERS: Mapping[str, tuple[str, Mapping]] = {
     "griffin_lim": ("params.yaml", {}),
@@ -107,11 +112,13 @@ def measure(name: str) -> None:
         griffin_lim = name == "griffin_lim"
         vocoder, steps = build_griffin_lim(params) if griffin_lim else trained_vocoder(params, run, name, console)
     facts = {
-        "name": name, "vocoder": params.model_dump(mode="json")["vocoder"], "steps": steps,
+        "name": name,
+        "vocoder": params.model_dump(mode="json")["vocoder"],
+        "steps": steps,
         "training": params.model_dump(mode="json")["training"]["vocoder"],
         "cpu_minutes": float(spent.read_text()) / 60,
         "parameters": sum(value.numel() for value in vocoder.parameters()),
-    }  # fmt: skip
+    }
     test = ShardLoader(paths.FEATURES, "test", Batching(1))
     clips = [test.read(place) for place in test.places]
     facts["heard"] = [listen(vocoder, clips, params, iterations) for iterations in (0, params.evaluate.fit_iterations)]
@@ -210,16 +217,21 @@ def report() -> None:
     write_results("vocoder_quality", trials)
     table = Table(
         "vocoder", "fitted", "steps", "CPU minutes", *SHOWN, "word errors", "s per s", "voice: opinion", "word errors"
-    )  # fmt: skip
+    )
     for trial in trials:
         for heard in trial["heard"]:
             copies, voice = heard["copies"], heard["voice"]
             table.add_row(
-                trial["name"], str(heard["fit_iterations"]), f"{trial['steps']:,}", f"{trial['cpu_minutes']:.1f}",
+                trial["name"],
+                str(heard["fit_iterations"]),
+                f"{trial['steps']:,}",
+                f"{trial['cpu_minutes']:.1f}",
                 *(f"{copies[name]:.3g}" if name in copies else "–" for name in SHOWN),
-                f"{copies['word_error_rate']:.1%}", f"{copies['real_time_factor']:.3f}",
-                f"{voice['distill_mos']:.3g}" if "distill_mos" in voice else "–", f"{voice['word_error_rate']:.1%}",
-            )  # fmt: skip
+                f"{copies['word_error_rate']:.1%}",
+                f"{copies['real_time_factor']:.3f}",
+                f"{voice['distill_mos']:.3g}" if "distill_mos" in voice else "–",
+                f"{voice['word_error_rate']:.1%}",
+            )
     Console(width=180).print(table)
     for name in SHOWN:
         print(f"{name}: {MEANINGS[name]}")

@@ -20,9 +20,12 @@ from dtc.vocoder.onnx_graph import OnnxGraph
 class Vocoder(nn.Module):
     """Converts natural-log mels to waveforms.
 
-    A subclass has the constructor `(config, audio, mel_mean, mel_deviation)`, where `config` is its section of
-    params.yaml and the last two are the statistics of each mel band over the corpus, and defines `forward`. One that
-    can be trained has `training_loss(batch, step)` too, or returns another module that has it from `for_training`.
+    A subclass defines `forward` and has the constructor `(config, audio, mel_mean, mel_deviation)`: its section of
+    params.yaml, the audio section, and the mean and standard deviation of each mel band over the corpus. What the
+    section requires of the audio section is checked by `config.check(audio)`.
+
+    A vocoder that can be trained has `training_loss(batch, step) -> {"loss": …, parts}` too, or returns another module
+    that has it from `for_training`. One that can be exported to ONNX defines `onnx_graph`.
     """
 
     config: VocoderSection

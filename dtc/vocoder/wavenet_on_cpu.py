@@ -172,11 +172,24 @@ def add_convolved(
     """
     blocks = len(sums) // (OUTPUTS * dilation)
     x = rows[: (OUTPUTS * blocks + 2) * dilation].unfold(0, PRODUCTS * dilation, OUTPUTS * dilation).mT
-    x = x.unflatten(1, (PRODUCTS, dilation)).unbind(1)  # six times (blocks, dilation, into)
-    # Inputs at the points 0, 1, -1, 2, -2 and infinity:
-    #   t0 = 4 x0 - 5 x2 + x4            t1, t2 = (x4 - 4 x2) ± (x3 - 4 x1)
-    #   t5 = 4 x1 - 5 x3 + x5            t3, t4 = (x4 - x2) ± 2 (x3 - x1)
-    *t, a, b = workspace.tiles[:, : blocks * dilation].unflatten(1, (blocks, dilation))
+    tiles = workspace.tiles[:, : blocks * dilation]
+    _set_inputs_at_points(x.unflatten(1, (PRODUCTS, dilation)), tiles.unflatten(1, (blocks, dilation)))
+    outputs = _outputs(tiles, kernels, workspace.products[:, : blocks * dilation])
+    places = sums.unflatten(0, (blocks, OUTPUTS, dilation))
+    for number, output in enumerate(outputs):
+        places[:, number].add_(output.unflatten(0, (blocks, dilation)))
+
+
+def _set_inputs_at_points(
+    inputs: Float[Tensor, "blocks 6 dilation into"], tiles: Float[Tensor, "8 blocks dilation into"]
+) -> None:
+    """Set the first six tiles to the inputs at the points 0, 1, -1, 2, -2 and infinity; the last two are memory.
+
+    t0 = 4 x0 - 5 x2 + x4            t1, t2 = (x4 - 4 x2) ± (x3 - 4 x1)
+    t5 = 4 x1 - 5 x3 + x5            t3, t4 = (x4 - x2) ± 2 (x3 - x1)
+    """
+    x = inputs.unbind(1)
+    *t, a, b = tiles
     torch.sub(x[4], x[2], alpha=4, out=a)
     torch.sub(x[3], x[1], alpha=4, out=b)
     torch.add(a, b, out=t[1])
@@ -188,23 +201,25 @@ def add_convolved(
     torch.add(a, torch.sub(x[0], x[2], out=t[0]), alpha=4, out=t[0])
     torch.sub(x[5], x[3], out=t[5]).sub_(b, alpha=4)
 
-    # The products m = t · kernel, and from them the four outputs:
-    #   y0 = m0 + (m1 + m2) + (m3 + m4)      y2 = (m1 + m2) + 4 (m3 + m4)
-    #   y1 = (m1 - m2) + 2 (m3 - m4)         y3 = (m1 - m2) + 8 (m3 - m4) + m5
-    t = [each.flatten(0, 1) for each in t]
-    p = workspace.products[:, : blocks * dilation].unbind()
+
+def _outputs(
+    tiles: Float[Tensor, "8 rows into"], kernels: Float[Tensor, "6 into out"], products: Float[Tensor, "6 rows out"]
+) -> tuple[Tensor, ...]:
+    """Return the four outputs (rows, out) of the products m = t · kernel at the six points.
+
+    y0 = m0 + (m1 + m2) + (m3 + m4)      y2 = (m1 + m2) + 4 (m3 + m4)
+    y1 = (m1 - m2) + 2 (m3 - m4)         y3 = (m1 - m2) + 8 (m3 - m4) + m5
+    """
+    t, p = tiles.unbind(), products.unbind()
     for number in (1, 2, 3, 4):
         torch.mm(t[number], kernels[number], out=p[number])
     torch.add(p[1], p[2], out=p[0])
     p[1].sub_(p[2])
     torch.add(p[3], p[4], out=p[2])
     p[3].sub_(p[4])
-    outputs = (
+    return (
         torch.add(p[0], p[2], out=p[4]).addmm_(t[0], kernels[0]),
         torch.add(p[1], p[3], alpha=2, out=p[5]),
         p[0].add_(p[2], alpha=4),
         p[1].add_(p[3], alpha=8).addmm_(t[5], kernels[5]),
     )
-    places = sums.unflatten(0, (blocks, OUTPUTS, dilation))
-    for number, output in enumerate(outputs):
-        places[:, number].add_(output.unflatten(0, (blocks, dilation)))

@@ -1,6 +1,8 @@
 """Vocoders: lengths, alignment with the mel, streaming, losses and discriminators."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -63,6 +65,12 @@ def vocoders() -> list[Vocos | GriffinLim]:
         vocos().eval(),
         GriffinLim(GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=2, momentum=0.9), AUDIO),
     ]
+
+
+def test_params_of_vocoders_are_read_without_torch() -> None:
+    program = "import sys, dtc.vocoder, dtc.audio_config; dtc.vocoder.VOCODERS.configs(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 50, 20_000])
