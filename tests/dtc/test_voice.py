@@ -1,68 +1,18 @@
-"""A voice of two untrained models: what it reads, what it refuses, and that texts do not disturb one another.
-
-Where it matters how an utterance went, a model that speaks as it is told stands in for the acoustic one.
-"""
+"""A voice of two untrained models: what it reads, what it refuses, and that texts do not disturb one another."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
-from dtc.acoustic.configs import Tacotron2Config
-from dtc.acoustic.utterance_status import Status
-from dtc.audio import LOG_FLOOR, AudioConfig
+from dtc.acoustic.base import InferenceOptions
+from dtc.audio import LOG_FLOOR
 from dtc.errors import InputError
-from dtc.model_card import ModelCard, save_model
-from dtc.pauses import leading_silence_s
-from dtc.seeding import seed_all
 from dtc.speech import Speech
-from dtc.synthesis_config import SynthesisConfig
-from dtc.text.symbols import SYMBOLS, TextConfig, symbols_of, text_to_ids
-from dtc.vocoder.base import build_vocoder
-from dtc.vocoder.configs import VocosConfig
+from dtc.text.symbols import symbols_of, text_to_ids
 from dtc.voice import Voice
-
-SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml").read_text())
-ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
-ONCE = SynthesisConfig(
-    attempts=1, fit_iterations=0, decoder_weights="float32", cuda_graphs=False, longest_phrase=160, sentence_pause_s=0.4, clause_pause_s=0.2
-)  # fmt: skip
-
-
-def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
-    """Both models with random weights, as a training would leave them."""
-    audio = AudioConfig.model_validate(SMOKE["audio"])
-    mels = dict(mel_mean=(-5.0,) * 80, mel_deviation=(2.0,) * 80)
-    facts = dict(
-        training={},
-        text=TextConfig(symbols="nvidia", normaliser="english"),
-        alphabet=tuple(ALPHABET),
-        corpus="0" * 32,
-        features="f" * 16,
-        steps=0,
-        **mels,
-    )
-    seed_all("voice")
-    acoustic = ModelCard(kind="acoustic", config=SMOKE["acoustic"], audio=audio, **facts)
-    model = build_acoustic(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, *acoustic.statistics())
-    save_model(folder / "acoustic", model.state_dict(), acoustic)
-    other = AudioConfig.model_validate(SMOKE["audio"] | audio_of_vocoder)
-    vocoder = ModelCard(kind="vocoder", config=SMOKE["vocoder"], audio=other, **facts)
-    vocos = build_vocoder(VocosConfig.model_validate(SMOKE["vocoder"]), other, *vocoder.statistics())
-    save_model(folder / "vocoder", vocos.state_dict(), vocoder)
-
-
-def silence_s(voice: Voice, wave: torch.Tensor) -> float:
-    return leading_silence_s(wave, voice.audio)
-
-
-def speak(voice: Voice, texts: list[str], seed: int = 1, **config: float) -> list[Speech]:
-    spoken = [voice.read(text, f"text {n}") for n, text in enumerate(texts, start=1)]
-    return voice.speak_words(texts, spoken, seed, ONCE.model_copy(update=config))
+from tests.dtc.tiny_voice import ONCE, save_voice, silence_s, speak
 
 
 @pytest.fixture
@@ -216,88 +166,6 @@ def test_a_voice_without_marks_pauses_at_them(voice: Voice) -> None:
     """The alphabet of the demo has no mark at all."""
     (speech,) = speak(voice, ["Two! Nine, (ten) eleven...\u201d"])
     assert [phrase.words for phrase in speech.phrases] == ["Two", "Nine", "ten", "eleven"]
-
-
-class Told(torch.nn.Module):
-    """An acoustic model whose attempts at a text end as they are told to; by itself it would end well."""
-
-    def __init__(self, told: dict[str, list[Status]]) -> None:
-        super().__init__()
-        self.told, self.seeds = told, dict[str, list[int]]()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-
-    def infer(self, texts: Sequence[torch.Tensor], seed: int, options: InferenceOptions) -> list[Utterance]:
-        return [self.utter("".join(SYMBOLS[number] for number in text.tolist()), seed) for text in texts]
-
-    def utter(self, text: str, seed: int) -> Utterance:
-        self.seeds.setdefault(text, []).append(seed)
-        attempt = len(self.seeds[text])
-        status = self.told.get(text, [])[attempt - 1 : attempt] or ["stopped"]
-        # The attempt can be told from the mel.
-        return Utterance(torch.full((80, 2 * len(text)), -float(attempt)), torch.eye(len(text)), status[0])
-
-
-def tell(voice: Voice, told: dict[str, list[Status]]) -> tuple[Voice, Told]:
-    acoustic = Told(told)
-    voice.acoustic = acoustic  # type: ignore[assignment]
-    return voice, acoustic
-
-
-@pytest.mark.parametrize(
-    ("told", "attempts", "kept"),
-    [
-        (["stopped"], 1, 1),
-        (["hit_cap", "stopped"], 2, 2),
-        (["skipped_text", "attention_stuck", "stopped"], 3, 3),
-        (["skipped_text", "attention_stuck", "hit_cap"], 3, 2),
-        (["attention_stuck", "skipped_text", "attention_stuck"], 3, 1),  # of equals the earlier
-        (["hit_cap", "hit_cap", "hit_cap", "stopped"], 3, 1),
-    ],
-)
-def test_what_went_wrong_is_spoken_again_and_the_best_is_kept(
-    voice: Voice, told: list[Status], attempts: int, kept: int
-) -> None:
-    voice, acoustic = tell(voice, {"two": told})
-    (speech,) = speak(voice, ["two"], seed=5, attempts=3)
-    assert (speech.attempts, speech.status, -speech.mel[0, 0]) == (attempts, told[kept - 1], kept)
-    seeds = acoustic.seeds["two"]
-    assert seeds[0] == 5
-    assert len(set(seeds)) == len(seeds) == attempts
-
-
-def test_what_went_well_is_not_touched_by_what_went_wrong_beside_it(voice: Voice) -> None:
-    voice, acoustic = tell(voice, {"two": ["hit_cap", "attention_stuck", "hit_cap"]})
-    whole, well = speak(voice, ["nine. two. nine", "ten"], attempts=3)
-    assert [(each.words, each.status, each.attempts) for each in whole.phrases] == [
-        ("nine", "stopped", 1), ("two", "attention_stuck", 3), ("nine", "stopped", 1),
-    ]  # fmt: skip
-    assert (whole.status, whole.attempts) == ("attention_stuck", 3)
-    assert (well.status, well.attempts) == ("stopped", 1)
-    assert {text: len(seeds) for text, seeds in acoustic.seeds.items()} == {"nine": 1, "two": 3, "ten": 1}
-
-
-@pytest.mark.parametrize("text", ["x" * 5000, "two " * 1250, "the ninth, " * 454, "Two. " * 1000])
-def test_five_thousand_symbols(voice: Voice, text: str) -> None:
-    voice, acoustic = tell(voice, {})
-    (speech,) = speak(voice, [text])
-    assert max(map(len, acoustic.seeds)) <= 160
-    assert "".join(speech.spoken_text.split()) == "".join(text.split()).replace(".", "").replace(",", "")
-    assert len(speech.wave) == speech.mel.shape[1] * 256 == sum(phrase.samples for phrase in speech.phrases)
-    assert speech.alignment.shape == (speech.mel.shape[1] // 2, len(symbols_of(speech.spoken_text)))
-
-
-def test_pauses_are_as_long_as_the_marks_ask(voice: Voice) -> None:
-    voice, _ = tell(voice, {})
-    (speech,) = speak(voice, ["Two. Nine, ten " + "eleven " * 40], sentence_pause_s=0.5, clause_pause_s=0.25)
-    own_s = [
-        silence_s(voice, before.wave.flip(0)) + silence_s(voice, after.wave)
-        for before, after in zip(speech.phrases, speech.phrases[1:], strict=False)
-    ]
-    step_s = 2 * 256 / 16000
-    wanted_s = [0.5, 0.25] + [0.0] * (len(own_s) - 2)
-    expected = [max(0, round((wanted - own) / step_s)) for wanted, own in zip(wanted_s, own_s, strict=True)]
-    assert [phrase.pause_steps for phrase in speech.phrases] == [*expected, 0]
-    assert expected[0] > expected[1] > 0
 
 
 @pytest.mark.parametrize(("weights", "tolerance"), [("float16", 1e-3), ("int8", 5e-2)])

@@ -1,0 +1,73 @@
+"""Attempts at a phrase, texts of many phrases, and the pauses between them."""
+
+from pathlib import Path
+
+import pytest
+
+from dtc.acoustic.utterance_status import Status
+from dtc.text.symbols import symbols_of
+from dtc.voice import Voice
+from tests.dtc.tiny_voice import save_voice, silence_s, speak, tell
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Voice:
+    save_voice(tmp_path)
+    return Voice.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("told", "attempts", "kept"),
+    [
+        (["stopped"], 1, 1),
+        (["hit_cap", "stopped"], 2, 2),
+        (["skipped_text", "attention_stuck", "stopped"], 3, 3),
+        (["skipped_text", "attention_stuck", "hit_cap"], 3, 2),
+        (["attention_stuck", "skipped_text", "attention_stuck"], 3, 1),  # of equals the earlier
+        (["hit_cap", "hit_cap", "hit_cap", "stopped"], 3, 1),
+    ],
+)
+def test_what_went_wrong_is_spoken_again_and_the_best_is_kept(
+    voice: Voice, told: list[Status], attempts: int, kept: int
+) -> None:
+    voice, acoustic = tell(voice, {"two": told})
+    (speech,) = speak(voice, ["two"], seed=5, attempts=3)
+    assert (speech.attempts, speech.status, -speech.mel[0, 0]) == (attempts, told[kept - 1], kept)
+    seeds = acoustic.seeds["two"]
+    assert seeds[0] == 5
+    assert len(set(seeds)) == len(seeds) == attempts
+
+
+def test_what_went_well_is_not_touched_by_what_went_wrong_beside_it(voice: Voice) -> None:
+    voice, acoustic = tell(voice, {"two": ["hit_cap", "attention_stuck", "hit_cap"]})
+    whole, well = speak(voice, ["nine. two. nine", "ten"], attempts=3)
+    assert [(each.words, each.status, each.attempts) for each in whole.phrases] == [
+        ("nine", "stopped", 1), ("two", "attention_stuck", 3), ("nine", "stopped", 1),
+    ]  # fmt: skip
+    assert (whole.status, whole.attempts) == ("attention_stuck", 3)
+    assert (well.status, well.attempts) == ("stopped", 1)
+    assert {text: len(seeds) for text, seeds in acoustic.seeds.items()} == {"nine": 1, "two": 3, "ten": 1}
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "two " * 1250, "the ninth, " * 454, "Two. " * 1000])
+def test_five_thousand_symbols(voice: Voice, text: str) -> None:
+    voice, acoustic = tell(voice, {})
+    (speech,) = speak(voice, [text])
+    assert max(map(len, acoustic.seeds)) <= 160
+    assert "".join(speech.spoken_text.split()) == "".join(text.split()).replace(".", "").replace(",", "")
+    assert len(speech.wave) == speech.mel.shape[1] * 256 == sum(phrase.samples for phrase in speech.phrases)
+    assert speech.alignment.shape == (speech.mel.shape[1] // 2, len(symbols_of(speech.spoken_text)))
+
+
+def test_pauses_are_as_long_as_the_marks_ask(voice: Voice) -> None:
+    voice, _ = tell(voice, {})
+    (speech,) = speak(voice, ["Two. Nine, ten " + "eleven " * 40], sentence_pause_s=0.5, clause_pause_s=0.25)
+    own_s = [
+        silence_s(voice, before.wave.flip(0)) + silence_s(voice, after.wave)
+        for before, after in zip(speech.phrases, speech.phrases[1:], strict=False)
+    ]
+    step_s = 2 * 256 / 16000
+    wanted_s = [0.5, 0.25] + [0.0] * (len(own_s) - 2)
+    expected = [max(0, round((wanted - own) / step_s)) for wanted, own in zip(wanted_s, own_s, strict=True)]
+    assert [phrase.pause_steps for phrase in speech.phrases] == [*expected, 0]
+    assert expected[0] > expected[1] > 0

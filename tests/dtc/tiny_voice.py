@@ -1,0 +1,84 @@
+"""A voice of two untrained models, and an acoustic model that computes what a test tells it to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import yaml
+
+from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
+from dtc.acoustic.configs import Tacotron2Config
+from dtc.acoustic.utterance_status import Status
+from dtc.audio import AudioConfig
+from dtc.model_card import ModelCard, save_model
+from dtc.pauses import leading_silence_s
+from dtc.seeding import seed_all
+from dtc.speech import Speech
+from dtc.synthesis_config import SynthesisConfig
+from dtc.text.symbols import SYMBOLS, TextConfig
+from dtc.vocoder.base import build_vocoder
+from dtc.vocoder.configs import VocosConfig
+from dtc.voice import Voice
+
+SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml").read_text())
+ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
+ONCE = SynthesisConfig(
+    attempts=1, fit_iterations=0, decoder_weights="float32", cuda_graphs=False, longest_phrase=160, sentence_pause_s=0.4, clause_pause_s=0.2
+)  # fmt: skip
+
+
+def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
+    """Both models with random weights, as a training would leave them."""
+    audio = AudioConfig.model_validate(SMOKE["audio"])
+    mels = dict(mel_mean=(-5.0,) * 80, mel_deviation=(2.0,) * 80)
+    facts = dict(
+        training={},
+        text=TextConfig(symbols="nvidia", normaliser="english"),
+        alphabet=tuple(ALPHABET),
+        corpus="0" * 32,
+        features="f" * 16,
+        steps=0,
+        **mels,
+    )
+    seed_all("voice")
+    acoustic = ModelCard(kind="acoustic", config=SMOKE["acoustic"], audio=audio, **facts)
+    model = build_acoustic(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, *acoustic.statistics())
+    save_model(folder / "acoustic", model.state_dict(), acoustic)
+    other = AudioConfig.model_validate(SMOKE["audio"] | audio_of_vocoder)
+    vocoder = ModelCard(kind="vocoder", config=SMOKE["vocoder"], audio=other, **facts)
+    vocos = build_vocoder(VocosConfig.model_validate(SMOKE["vocoder"]), other, *vocoder.statistics())
+    save_model(folder / "vocoder", vocos.state_dict(), vocoder)
+
+
+def silence_s(voice: Voice, wave: torch.Tensor) -> float:
+    return leading_silence_s(wave, voice.audio)
+
+
+def speak(voice: Voice, texts: list[str], seed: int = 1, **config: float) -> list[Speech]:
+    spoken = [voice.read(text, f"text {n}") for n, text in enumerate(texts, start=1)]
+    return voice.speak_words(texts, spoken, seed, ONCE.model_copy(update=config))
+
+
+class Told(torch.nn.Module):
+    """An acoustic model whose attempts at a text end as they are told to; by itself it would end well."""
+
+    def __init__(self, told: dict[str, list[Status]]) -> None:
+        super().__init__()
+        self.told, self.seeds = told, dict[str, list[int]]()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def infer(self, texts: Sequence[torch.Tensor], seed: int, options: InferenceOptions) -> list[Utterance]:
+        return [self.utter("".join(SYMBOLS[number] for number in text.tolist()), seed) for text in texts]
+
+    def utter(self, text: str, seed: int) -> Utterance:
+        self.seeds.setdefault(text, []).append(seed)
+        attempt = len(self.seeds[text])
+        status = self.told.get(text, [])[attempt - 1 : attempt] or ["stopped"]
+        # The attempt can be told from the mel.
+        return Utterance(torch.full((80, 2 * len(text)), -float(attempt)), torch.eye(len(text)), status[0])
+
+
+def tell(voice: Voice, told: dict[str, list[Status]]) -> tuple[Voice, Told]:
+    acoustic = Told(told)
+    voice.acoustic = acoustic  # type: ignore[assignment]
+    return voice, acoustic
