@@ -40,8 +40,10 @@ from dtc.files import write_whole
 from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
 from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids, words_of
-from dtc.training.logbook import CURVE, Logbook, read_curve
+from dtc.training.curve import read_curve
+from dtc.training.logbook import CURVE, Logbook
 from dtc.training.loop import train
+from dtc.training.task import Task
 from dtc.vocoder.base import Vocoder, load_vocoder
 from pipeline.batching import Batching
 from pipeline.corpora import find_grammar
@@ -204,9 +206,8 @@ def measure(name: str, seed: int) -> None:
         logbook.scalars(step, "spoken", listener.held_out(model.eval(), step, [1]))
         model.train(was_training)
 
-    weights, steps = train(
-        model, shuffled, validation, training, params.run.acoustic, run, f"{name} {seed}", console, listen
-    )
+    task = Task(model, shuffled, validation, listen)
+    weights, steps = train(task, training, params.run.acoustic, run, Logbook(run, f"{name} {seed}", console))
     model.load_state_dict(weights)
     model.eval()
     longest = TIMES_LONGER * max(int(batch.symbol_lengths.max()) for batch in shuffled.epoch(0))

@@ -37,22 +37,23 @@ from dtc.evaluation.recognisers import transcribe_all
 from dtc.evaluation.word_errors import word_errors
 from dtc.files import write_whole
 from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
-from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids, words_of
-from dtc.training.logbook import CURVE, read_curve
+from dtc.training.curve import read_curve
+from dtc.training.logbook import CURVE, Logbook
 from dtc.training.loop import train
-from dtc.vocoder.base import build_vocoder
+from dtc.training.task import Task, shipped
 from dtc.vocoder.configs import GriffinLimConfig
 from dtc.vocoder.griffin_lim import GriffinLim
 from dtc.vocoder.mel_fitting import fit_mel
 from pipeline.batching import Batching
 from pipeline.corpora import find_grammar
 from pipeline.loader import ShardLoader
-from pipeline.shards import INDEX, read_index
+from pipeline.shards import INDEX
 from stages import paths
 from stages.align import align
+from stages.kinds import KINDS
 from stages.params import Params, load_params
-from stages.train import FOLDERS, batches_of
+from stages.training_recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
 RUNS = paths.RUNS / "vocoder-quality"
@@ -160,14 +161,11 @@ def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> t
     """As `dtc train vocoder` trains it."""
     if params.vocoder.train_on != "recorded" and not (paths.GTA / INDEX).is_file():
         align("gta", torch.device("cpu"), console)
-    index, training = read_index(paths.FEATURES), params.training.vocoder
-    seed_all(training.seed, "weights")
-    statistics = (torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
-    vocoder = build_vocoder(params.vocoder, index.audio, *statistics)
-    folders = FOLDERS[params.vocoder.train_on]
-    shuffled, validation = (batches_of(folders, split, training) for split in ("train", "validation"))
-    how, taught = params.run.vocoder, vocoder.for_training()
-    weights, steps = train(taught, shuffled, validation, training, how, run, name, console, lambda *_: None)
+    recipe = read_recipe(KINDS["vocoder"], params)
+    taught = recipe.model()
+    task = Task(taught, recipe.batches("train"), recipe.batches("validation"), lambda *_: None)
+    weights, steps = train(task, recipe.training, params.run.vocoder, run, Logbook(run, name, console))
+    vocoder = shipped(taught)
     vocoder.load_state_dict(weights)
     return vocoder.eval(), steps
 

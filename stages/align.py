@@ -1,8 +1,8 @@
-"""`dtc align`: the mels that the trained acoustic model predicts of the recordings, as shards for the vocoder.
+"""`dtc align`: predict the mels of the recordings with the trained acoustic model, as shards to train the vocoder on.
 
-Ground-truth aligned (GTA): the model is told the recording's last frames and says the next, so what it predicts runs
-beside the waveform, frame by frame, and has the model's faults. A vocoder that learns from it learns to mend them.
-Source: Shen et al. 2018 (arXiv:1712.05884), section 2.3 and table 2.
+The mels are ground-truth aligned (GTA): the decoder gets the recording's frames and predicts the next ones, so the mel
+has as many frames as the recording, and the faults of the model. A vocoder that is trained on such mels learns to
+correct these faults. Source: Shen et al. 2018 (arXiv:1712.05884), section 2.3 and table 2.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
+from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.base import AcousticModel, load_acoustic
 from dtc.audio import require_same_audio
 from dtc.batch import Clip, collate
 from dtc.errors import InputError
 from dtc.files import locked, write_whole
-from dtc.provenance import fingerprint, fingerprint_files
+from dtc.provenance import fingerprint
 from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids
 from dtc.vocoder.configs import TrainOn
@@ -31,26 +31,19 @@ from pipeline.shard_reader import FeatureFolder, stored_shards
 from pipeline.shard_writer import BuiltShard, build_shard
 from pipeline.shards import PredictedBy, Shard, ShardIndex, read_index
 from stages import paths
+from stages.code_identity import chosen_modules, fingerprint_code, modules_of
 from stages.progress import counted
 
-# What shapes a shard's bytes, as in dvc.yaml: an edit here makes half-done work worthless.
-CODE = (
-    "dtc/acoustic/**/*.py", "dtc/audio.py", "dtc/batch.py", "dtc/seeding.py", "dtc/text/symbols.py",
-    "dtc/migrations.py", "dtc/model_card.py", "pipeline/features.py", "pipeline/shard_reader.py",
-    "pipeline/shard_writer.py", "pipeline/shards.py", "pipeline/shard_folder.py", "pipeline/part_folder.py",
-    "stages/align.py",
-)  # fmt: skip
-ROOT = Path(__file__).parent.parent
 CLIPS_PER_BATCH = 16
 NONE = "none.txt"
 
 
 @locked(paths.GTA)
 def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
-    """Predict the mel of every clip of data/features, unless the vocoder learns from recordings alone."""
+    """Predict the mel of every clip of data/features, unless the vocoder is trained on recordings alone."""
     if train_on == "recorded":
         remove_features(paths.GTA)
-        for path in (paths.GTA / NONE, paths.GTA_AND_RECORDED):  # DVC wants its outputs
+        for path in (paths.GTA / NONE, paths.GTA_AND_RECORDED):  # DVC expects its outputs
             write_whole(path, "vocoder.train_on is recorded: no mels are predicted\n")
         console.print("align: nothing to do, as vocoder.train_on is recorded", highlight=False)
         return
@@ -62,7 +55,7 @@ def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
         found = f"a model trained on features {card.features}"
         raise InputError(paths.ACOUSTIC, found, f"{index.fingerprint}, of {paths.FEATURES}", "train it again")
     predicted = PredictedBy(acoustic=card.fingerprint, features=index.fingerprint)
-    code = fingerprint_files(ROOT, CODE)
+    code = fingerprint_code(code_of(model))
     unfinished = Unfinished(paths.GTA, [shard.file for shard in index.shards], fingerprint(predicted, code))
     _predict_shards(Predictor(model, card.steps), index, unfinished, console)
     aligned = index.model_copy(update={"predicted": predicted, **unfinished.summed_up(index.audio.n_mel_channels)})
@@ -75,6 +68,12 @@ def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
         f"now train the vocoder on them, as vocoder.train_on {train_on} says",
         highlight=False,
     )
+
+
+def code_of(model: AcousticModel) -> frozenset[str]:
+    """Return the modules that decide the bytes of the shards, those of the model and its parts among them."""
+    parts = ACOUSTIC_MODELS.modules(model.config.model) | chosen_modules(model.config)
+    return modules_of(["stages.align", *parts])
 
 
 def _predict_shards(predictor: Predictor, index: ShardIndex, unfinished: Unfinished, console: Console) -> None:
@@ -111,7 +110,7 @@ def predict_shard(predictor: Predictor, shard: Shard, clips: Sequence[Features])
     by_length = sorted(clips, key=lambda clip: (clip.mel.shape[1], clip.row.id))
     for first in range(0, len(clips), CLIPS_PER_BATCH):
         batch = by_length[first : first + CLIPS_PER_BATCH]
-        seed_all("align", shard.file, first)  # the prenet's dropout is part of the model, also here
+        seed_all("align", shard.file, first)  # the pre-net's dropout is active here too
         mels |= zip([clip.row.id for clip in batch], predictor.predict(batch), strict=True)
     predicted = [replace(clip, mel=mels[clip.row.id].numpy()) for clip in clips]
     return build_shard(shard.file, shard.split, predicted, len(predicted[0].mel))

@@ -146,11 +146,10 @@ def train_acoustic(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> 
     Ctrl-C saves the state, and the same command goes on from it.
     """
     from stages.params import load_params
-    from stages.train import train_acoustic
+    from stages.train import train
 
     sections = load_params(file, "audio", "acoustic", "training.acoustic", "run.acoustic")
-    training, run = sections.training.acoustic, sections.run.acoustic
-    train_acoustic(sections.acoustic, training, run, sections.audio, device_of(device), console())
+    train("acoustic", sections, device_of(device), console())
 
 
 @app.command(epilog=examples("dtc align"))
@@ -172,11 +171,36 @@ def train_vocoder(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> N
     Ctrl-C saves the state, and the same command goes on from it.
     """
     from stages.params import load_params
-    from stages.train import train_vocoder
+    from stages.train import train
 
     sections = load_params(file, "audio", "vocoder", "training.vocoder", "run.vocoder")
-    training, run = sections.training.vocoder, sections.run.vocoder
-    train_vocoder(sections.vocoder, training, run, sections.audio, device_of(device), console())
+    train("vocoder", sections, device_of(device), console())
+
+
+@app.command(
+    epilog=examples(
+        "dtc runs                               list all runs",
+        "dtc runs --prune                       delete all that are not needed",
+        "dtc runs --prune vocoder-0123456789abcdef",
+    )
+)
+def runs(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAMES", help="Runs; without names, all.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete the runs instead of listing them.")] = False,
+    file: ParamsFile = paths.PARAMS,
+) -> None:
+    """List the runs of trainings, or delete them.
+
+    A run is a folder in runs/. It is unfinished, and `dtc train` goes on with it, or finished, and `dtc train` restores
+    its model; both only while nothing that decides its weights has changed. --prune without names keeps those runs that
+    params.yaml as it is would use, and asks nothing.
+    """
+    from stages.params import load_params
+    from stages.runs import list_runs, prune_runs
+
+    (prune_runs if prune else list_runs)(
+        names or [], lambda kind: load_params(file, "audio", kind.name, f"training.{kind.name}"), console()
+    )
 
 
 @app.command(epilog=examples("dtc evaluate"))

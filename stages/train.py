@@ -1,226 +1,131 @@
-"""`dtc train acoustic` and `dtc train vocoder`: shards → a model folder and its curve."""
+"""`dtc train acoustic` and `dtc train vocoder`: shards → a model folder and its curve.
+
+An unfinished run goes on, and a finished one is restored, where nothing that decides the weights has changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any, Literal, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import nn
+from torch import Tensor
 
-from dtc.acoustic import AcousticConfig
-from dtc.acoustic.base import AcousticModel, build_acoustic
-from dtc.acoustic.look import attention_warning, look
-from dtc.audio import AudioConfig, log_mel, require_same_audio
-from dtc.batch import Batch
-from dtc.config import Section
-from dtc.errors import InputError
-from dtc.files import write_whole
-from dtc.model_card import ModelCard, read_model, save_model
-from dtc.provenance import fingerprint, fingerprint_files
-from dtc.report.plots import rgb_array, spectrogram_figure
-from dtc.seeding import seed_all
-from dtc.training.config import RunConfig, TrainingConfig
-from dtc.training.logbook import CURVE, Logbook, read_curve
-from dtc.training.loop import RESUME, Batches, Illustrate, train, trained
+from dtc.errors import InputError, named
+from dtc.files import locked, write_whole
+from dtc.model_card import ModelCard, read_model, require_replaceable, save_model
+from dtc.training.config import RunConfig
+from dtc.training.curve import read_curve
+from dtc.training.logbook import Logbook
+from dtc.training.loop import train as train_model
 from dtc.training.precision import has_bfloat16
-from dtc.vocoder import VocoderConfig
-from dtc.vocoder.base import build_vocoder
-from dtc.vocoder.configs import TrainOn
-from pipeline.batching import Batching
-from pipeline.loader import InTurn, ShardLoader
-from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
-from stages import paths
+from dtc.training.task import Task, shipped
+from stages.kinds import KINDS, Kind, KindName
+from stages.run_folders import CURVE, MODEL, RESUME, Identity, Run, differences, identity_of, read_run, runs
+from stages.training_recipe import Recipe, read_recipe
 
-# What shapes a trained model, as in dvc.yaml: an edit here starts a run anew instead of going on with the old state.
-CODE = (
-    "dtc/audio.py", "dtc/batch.py", "dtc/migrations.py", "dtc/model_card.py", "dtc/seeding.py", "dtc/text/symbols.py",
-    "dtc/training/*.py", "pipeline/loader.py",
-    "pipeline/batching.py", "pipeline/places.py", "pipeline/shard_reader.py", "pipeline/shards.py", "stages/train.py",
-)  # fmt: skip
-CODE_OF_KIND = {
-    "acoustic": tuple(
-        f"dtc/acoustic/{name}.py"
-        for name in (
-            "attention/__init__",
-            "attention/base",
-            "attention/configs",
-            "base",
-            "configs",
-            "decoder",
-            "deferred_gradients",
-            "layers",
-            "loss",
-        )
-    ),
-    "vocoder": tuple(
-        f"dtc/vocoder/{name}.py"
-        for name in ("adversarial", "discriminators", "flows", "loss", "training_segments", "wavenet")
-    ),
-}
-# vocoder.train_on → where the shards are.
-FOLDERS: Mapping[TrainOn, tuple[Path, ...]] = {
-    "recorded": (paths.FEATURES,), "gta": (paths.GTA,), "both": (paths.FEATURES, paths.GTA),
-}  # fmt: skip
-ROOT = Path(__file__).parent.parent
+if TYPE_CHECKING:
+    from stages.params import Params
+
+EMPTY_CURVE = "step,split,loss\n"  # of a model with nothing to train
 
 
-Kind = Literal["acoustic", "vocoder"]
+def train(name: KindName, params: Params, device: torch.device, console: Console) -> None:
+    """Train the model that params.yaml names on data/features, or restore it from its finished run.
+
+    Args:
+        name: acoustic or vocoder.
+        params: with the sections `audio`, of the model, of its training, and of how that is run.
+        device: where to train.
+        console: where lines and a table are printed.
+
+    Raises InputError, where the input is not usable; what `dtc.training.loop.train` raises.
+    """
+    kind = KINDS[name]
+    recipe = read_recipe(kind, params)
+    identity = identity_of(recipe)
+    kind.model.parent.mkdir(parents=True, exist_ok=True)
+    require_replaceable(kind.model)  # before hours of training, not after
+    with locked(identity.folder):
+        run = read_run(identity.folder)
+        if run.finished:
+            again = f"`dtc runs --prune {run.name}` or another seed trains it anew"
+            _say(console, kind, f"is complete already, restored from {run.folder}; {again}")
+        else:
+            _tell_of_other_run(kind, identity, run, console)
+            identity.write()
+            how: RunConfig = getattr(params.run, name)
+            _save(recipe, identity, *_trained(recipe, identity, how, device, console))
+        card = _publish(kind, identity)
+    _report(recipe, card, console)
 
 
-def code_of(kind: Kind, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Patterns of the source files that shape a trained model."""
-    chosen = [config["model"]] + ([f"attention/{config['attention']['model']}"] if "attention" in config else [])
-    return (*CODE, *CODE_OF_KIND[kind], *(f"dtc/{kind}/{name}.py" for name in chosen))
-
-
-def train_acoustic(
-    acoustic: AcousticConfig,
-    training: TrainingConfig,
-    how: RunConfig,
-    audio: AudioConfig,
-    device: torch.device,
-    console: Console,
-) -> None:
-    """Train the model that `acoustic.model` names on data/features."""
-    index = _read_index(audio)
-    seed_all(training.seed, "weights")
-    card = _card("acoustic", acoustic, training, index)
-    model = build_acoustic(acoustic, index.audio, *card.statistics())
-    illustrate = _illustrate_acoustic
-    _train(
-        model, card, [paths.FEATURES], training, how, paths.ACOUSTIC, paths.ACOUSTIC_CURVE, device, console, illustrate
-    )
-
-
-def train_vocoder(
-    vocoder: VocoderConfig,
-    training: TrainingConfig,
-    how: RunConfig,
-    audio: AudioConfig,
-    device: torch.device,
-    console: Console,
-) -> None:
-    """Train the vocoder that `vocoder.model` names on `vocoder.train_on`'s mels. Griffin-Lim has nothing to learn."""
-    index = _read_index(audio)
-    seed_all(training.seed, "weights")
-    card = _card("vocoder", vocoder, training, index)
-    folders = FOLDERS[vocoder.train_on]
-    if paths.GTA in folders:
-        aligned, acoustic = _read_aligned(index)
-        card = card.model_copy(update={"aligned": aligned.fingerprint, "aligned_by": acoustic})
-    model = build_vocoder(vocoder, index.audio, *card.statistics()).for_training()
-    illustrate = partial(_illustrate_vocoder, index.audio)
-    _train(model, card, folders, training, how, paths.VOCODER, paths.VOCODER_CURVE, device, console, illustrate)
-
-
-def _train(
-    model: nn.Module,
-    card: ModelCard,
-    folders: Sequence[Path],
-    training: TrainingConfig,
-    how: RunConfig,
-    folder: Path,
-    curve: Path,
-    device: torch.device,
-    console: Console,
-    illustrate: Illustrate,
-) -> None:
-    code = fingerprint_files(ROOT, code_of(card.kind, card.config))
-    run = paths.RUNS / f"{card.kind}-{fingerprint(card, code)}"
-    weights, steps = trained(model).state_dict(), 0
-    run.mkdir(parents=True, exist_ok=True)
+def _trained(
+    recipe: Recipe, identity: Identity, how: RunConfig, device: torch.device, console: Console
+) -> tuple[dict[str, Tensor], int]:
+    """Return the weights of the trained model and the number of steps; 0 for a model with nothing to train."""
+    kind, training = recipe.kind, recipe.training
+    model = recipe.model()
+    if not any(True for _ in model.parameters()):
+        return shipped(model).state_dict(), 0
     if training.precision == "bfloat16" and not has_bfloat16(device):
-        console.print(f"{card.kind}: this {device.type} has no arithmetic in bfloat16; float32 is faster here")
-    if any(True for _ in model.parameters()):
-        shuffled, validation = (batches_of(folders, split, training) for split in ("train", "validation"))
-        weights, steps = train(
-            model.to(device), shuffled, validation, training, how, run, card.kind, console, illustrate
-        )
-    card = save_model(folder, weights, card.model_copy(update={"steps": steps}))
-    _copy_curve(run / CURVE, curve)
-    (run / RESUME).unlink(missing_ok=True)  # the model is in place: a forced run starts over
+        _say(console, kind, f"this {device.type} has no arithmetic in bfloat16; float32 is faster here")
+    task = Task(
+        model.to(device), recipe.batches("train"), recipe.batches("validation"), kind.look, f"training.{kind.name}"
+    )
+    logbook = Logbook(identity.folder, kind.name, console)
+    return train_model(task, training, how, identity.folder, logbook)
+
+
+def _save(recipe: Recipe, identity: Identity, weights: dict[str, Tensor], steps: int) -> None:
+    """Keep the trained model in the run's folder; then the state to resume from is not needed any more."""
+    save_model(identity.folder / MODEL, weights, recipe.card().model_copy(update={"steps": steps}))
+    (identity.folder / RESUME).unlink(missing_ok=True)
+
+
+def _publish(kind: Kind, identity: Identity) -> ModelCard:
+    """Copy model and curve of a finished run to where the other stages read them; return the model's card."""
+    try:
+        card, weights = read_model(identity.folder / MODEL, kind.name)
+    except InputError as error:
+        remedy = f"run `dtc runs --prune {identity.folder.name}`, then train again"
+        raise InputError(error.where, error.found, error.expected, remedy) from None
+    card = save_model(kind.model, weights, card)
+    curve = identity.folder / CURVE
+    write_whole(kind.curve, curve.read_bytes() if curve.is_file() else EMPTY_CURVE)
+    return card
+
+
+def _tell_of_other_run(kind: Kind, identity: Identity, run: Run, console: Console) -> None:
+    """Where this starts over although an unfinished run is there, print why, and how to go on with that one."""
+    if run.unfinished:
+        return
+    others = [other for other in runs() if other.kind == kind.name and other.unfinished and other.name != run.name]
+    if not others:
+        return
+    other = max(others, key=lambda each: each.changed)
+    changed = differences(other.tree, identity.tree) if other.tree else ["the version of dtc"]
+    _say(console, kind, f"starts over, as this changed: {_listed(changed)}")
+    back = f"stop this, change it back and run `dtc train {kind.name}` again"
+    _say(console, kind, f"{other.folder} stays at {other.progress}; to go on with it, {back}")
+
+
+def _listed(changed: Sequence[str]) -> str:
+    return named(changed) if changed else "nothing that it notes"
+
+
+def _report(recipe: Recipe, card: ModelCard, console: Console) -> None:
+    """Print a table with the model's facts."""
+    kind = recipe.kind
     table = Table("model", "parameters", "steps", "validation loss", "folder", "fingerprint")
-    parameters = sum(value.numel() for value in trained(model).parameters())
-    losses = [row["loss"] for row in read_curve(curve) if row["split"] == "validation"]
-    table.add_row(
-        str(card.config["model"]), f"{parameters:,}", str(steps), losses[-1] if losses else "–", str(folder),
-        card.fingerprint,
-    )  # fmt: skip
+    losses = [row["loss"] for row in read_curve(kind.curve) if row["split"] == "validation"]
+    parameters = sum(value.numel() for value in shipped(recipe.model()).parameters())
+    facts: tuple[Any, ...] = (card.config[kind.parts.field], f"{parameters:,}", card.steps)
+    table.add_row(*map(str, facts), losses[-1] if losses else "–", str(kind.model), card.fingerprint)
     console.print(table)
 
 
-def batches_of(folders: Sequence[Path], split: Literal["train", "validation"], training: TrainingConfig) -> Batches:
-    """Of one folder; or of several in turn, whose orders differ: with one, each batch would come twice running."""
-    size = (training.batch_size, training.batch_frames)
-    seeds = [training.seed + place if split == "train" else None for place in range(len(folders))]
-    loaders = [
-        ShardLoader(folder, split, Batching(*size, seed=seed)) for folder, seed in zip(folders, seeds, strict=True)
-    ]
-    return loaders[0] if len(loaders) == 1 else InTurn(loaders)
-
-
-def _read_aligned(features: ShardIndex) -> tuple[ShardIndex, str]:
-    """Of the predicted mels, and the model's fingerprint, where they are models/acoustic's of data/features by now."""
-    if not (paths.GTA / INDEX).is_file():
-        raise InputError(paths.GTA, "no predicted mels", "some, as vocoder.train_on says", "run `dtc align` first")
-    index = read_index(paths.GTA)
-    acoustic = read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint
-    expected = PredictedBy(acoustic=acoustic, features=features.fingerprint)
-    if index.predicted != expected:
-        by, of = (index.predicted.acoustic, index.predicted.features) if index.predicted else ("none", "none")
-        found = f"mels predicted by model {by} of features {of}"
-        raise InputError(paths.GTA, found, f"by {acoustic} of {features.fingerprint}", index.remedy)
-    return index, acoustic
-
-
-def _read_index(audio: AudioConfig) -> ShardIndex:
-    """Of data/features, where they are what params.yaml says by now."""
-    index = read_index(paths.FEATURES)
-    require_same_audio(index.audio, str(paths.FEATURES), audio, "params.yaml", "run `dtc preprocess` again")
-    return index
-
-
-def _card(kind: Kind, config: Section, training: TrainingConfig, index: ShardIndex) -> ModelCard:
-    return ModelCard(
-        kind=kind,
-        config=config.model_dump(mode="json"),
-        training=training.model_dump(mode="json"),
-        audio=index.audio,
-        text=index.text,
-        alphabet=index.alphabet,
-        mel_mean=index.mel_mean,
-        mel_deviation=index.mel_deviation,
-        corpus=index.corpus_md5,
-        features=index.fingerprint,
-        steps=0,
-    )
-
-
-def _illustrate_acoustic(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
-    """Log pictures of what the model speaks, and print a warning where its attention does not follow the text."""
-    score = {name: float(value) for name, value in logbook.rows[-1].items() if name == "diagonal_score"}
-    if warning := attention_warning(score, step / logbook.total_steps):
-        logbook.console.print(f"{logbook.title}: step {step}, {warning}", highlight=False)
-    look(cast(AcousticModel, model), batch, logbook, step)
-
-
-@torch.no_grad()
-def _illustrate_vocoder(audio: AudioConfig, model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
-    """The first validation clip from its mel, beside the recording."""
-    length = int(batch.wave_lengths[0])
-    wave = model(batch.mel[:1, :, : batch.mel_lengths[0]])[0, :length]
-    for name, sound in (("recording", batch.wave[0, :length]), ("copy", wave)):
-        logbook.audio(step, name, sound.cpu().numpy(), audio.sampling_rate)
-        picture = spectrogram_figure(
-            log_mel(sound[None], audio)[0].cpu().numpy(), audio.sampling_rate, audio.hop_length
-        )
-        logbook.image(step, f"mel/{name}", rgb_array(picture))
-
-
-def _copy_curve(source: Path, target: Path) -> None:
-    write_whole(target, source.read_bytes() if source.is_file() else "step,split,loss\n")
+def _say(console: Console, kind: Kind, message: str) -> None:
+    console.print(f"{kind.name}: {message}", highlight=False)

@@ -67,6 +67,10 @@ class AcousticModel(nn.Module, ABC):
         self.register_buffer("mel_mean", mel_mean.clone())
         self.register_buffer("mel_deviation", mel_deviation.clone())
 
+    def for_training(self) -> nn.Module:
+        """Return the module to train: the model itself."""
+        return self
+
     @abstractmethod
     def training_loss(self, batch: Batch, step: int) -> Losses:
         """Return the losses of a batch at a training step: `loss`, their weighted sum, and its named terms."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from dtc.acoustic.base import AcousticModel, InferenceOptions
 from dtc.batch import Batch
 from dtc.report.plots import alignment_figure, rgb_array, spectrogram_figure
+from dtc.training.logbook import Logbook
 
 # On the corpus `numbers` with guided attention, the attention aligns within a tenth of all steps.
 ALIGNED_BY, ALIGNED_SCORE = 0.25, 0.8  # share of all steps; diagonal score of the validation clips
@@ -23,6 +24,16 @@ class ImageLog(Protocol):
 
     def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
         """Keep a picture of a training step."""
+
+
+def log_step(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
+    """Log the pictures of `look` after a validation, and print a warning where the attention does not follow the text.
+
+    It is the `look` of a `dtc.training.task.Task`.
+    """
+    if warning := attention_warning(logbook.last("validation"), step / logbook.total_steps):
+        logbook.say(f"step {step}, {warning}")
+    look(cast(AcousticModel, model), batch, logbook, step)
 
 
 def look(model: AcousticModel, batch: Batch, log: ImageLog, step: int) -> None:

@@ -7,7 +7,6 @@ and on their own dark ground: readable on a phone, and the same on a light and a
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from dtc.training.curve import read_curve
 
 GROUND = "#0f161d"
 INK = "#c3ccd6"
@@ -134,10 +135,7 @@ def read_curves(path: Path) -> list[Curve]:
     The header is `step,split,<names …>`, the total loss before all others. A cell that is empty or not a
     finite number is left out.
     """
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if _number(row.get("step")) is not None]
+    rows = [row for row in read_curve(path) if _number(row.get("step")) is not None]
     names = [name for name in (rows[0] if rows else {}) if name not in ("step", "split", None)]
     splits = sorted({row["split"] for row in rows})
     curves = [_curve(rows, name, split) for name in names for split in splits]

@@ -1,1 +1,4 @@
-"""One trainer for every model: exact when resumed, its state on disk, its losses in a logbook."""
+"""The trainer, one for every model. A run that is resumed gives the same bytes as an unbroken one.
+
+`loop.py` reads from top to bottom; `task.py` has what a model offers and `config.py` the sections of params.yaml.
+"""

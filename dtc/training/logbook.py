@@ -1,13 +1,11 @@
-"""What a run says while it works: a progress line, a CSV of curves, TensorBoard."""
+"""The record of a training: a progress bar, plain lines, the curve as CSV, and TensorBoard."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -15,81 +13,102 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from dtc.files import write_whole
+from dtc.training.curve import CurveWriter
 
-CURVE = "curve.csv"
+CURVE, TENSORBOARD = "curve.csv", "tensorboard"
 
 
 class Logbook:
-    """Writes under `run`; rows after `step`, which a killed run left behind, are forgotten first."""
+    """Writes the record of one run; use it inside `opened`.
 
-    def __init__(self, run: Path, title: str, step: int, total_steps: int, console: Console) -> None:
-        self.console, self.title, self.total_steps = console, title, total_steps
-        self.curve = run / CURVE
-        self.rows = [row for row in read_curve(self.curve) if int(row["step"]) <= step]
-        self._write_curve()
-        self.tensorboard = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
-        self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
-            TextColumn("loss {task.fields[loss]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-            console=console, disable=not console.is_terminal,
-        )  # fmt: skip
-        self.bar = self.progress.add_task(title, total=total_steps, completed=step, speed="", loss="–")
-        self.first_step = step
+    Args:
+        folder: where curve.csv and tensorboard/ are written.
+        title: the first word of each line, as "acoustic".
+        console: where lines and the progress bar are printed.
+    """
 
-    def __enter__(self) -> Logbook:
-        self.progress.start()
-        return self
+    def __init__(self, folder: Path, title: str, console: Console) -> None:
+        self.folder, self.title, self.console = folder, title, console
+        self.total_steps = 0
+        self._last: dict[str, Mapping[str, float]] = {}
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.progress.stop()
-        self.tensorboard.close()
+    @contextmanager
+    def opened(self, step: int, total_steps: int, unvalidated: bool = False) -> Iterator[None]:
+        """Record from behind `step`: rows of later steps, which a killed process has left, are removed first.
 
-    def advance(self, step: int, loss: float, seconds: float) -> None:
-        """One training step is done; `seconds` since this process began to train."""
-        speed = f"{(step - self.first_step) / max(seconds, 1e-9):.1f} steps/s"
-        self.progress.update(self.bar, completed=step, speed=speed, loss=f"{loss:.3f}")
+        Args:
+            step: the step that the training goes on from.
+            total_steps: number of steps of the whole training.
+            unvalidated: whether the validation of `step` itself is still to come.
+        """
+        self.total_steps, self._first_step, self._started = total_steps, step, time.monotonic()
+        last_of = {"train": step}
+        before = step - 1 if unvalidated else step  # of all other splits
+        self._curve = CurveWriter(
+            self.folder / CURVE, lambda row: int(row["step"]) <= last_of.get(row["split"], before)
+        )
+        self._tensorboard = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=step + 1)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._bar = self._progress.add_task(self.title, total=total_steps, completed=step, speed="", loss="–")
+        try:
+            with self._progress:
+                yield
+        finally:
+            self._tensorboard.close()
+
+    def advance(self, step: int, loss: float) -> None:
+        """Move the progress bar to a step that is done."""
+        pace = (step - self._first_step) / max(self._seconds(), 1e-9)
+        self._progress.update(self._bar, completed=step, speed=f"{pace:.1f} steps/s", loss=f"{loss:.3f}")
 
     def scalars(self, step: int, split: str, values: Mapping[str, float]) -> None:
-        """A row of the curve, and the same in TensorBoard, which also knows when it was."""
-        row = {"step": str(step), "split": split}
-        self.rows.append(row | {name: f"{value:.6g}" for name, value in values.items()})
-        self._write_curve()
+        """Write a row of the curve, and the same values to TensorBoard."""
+        self._last[split] = values
+        cells = {name: f"{value:.6g}" for name, value in values.items()}
+        self._curve.append({"step": str(step), "split": split} | cells)
         for name, value in values.items():
-            self.tensorboard.add_scalar(f"{name}/{split}", value, step)
+            self._tensorboard.add_scalar(f"{name}/{split}", value, step)
 
-    def say(self, step: int, seconds: float, training: Mapping[str, float], validation: Mapping[str, float]) -> None:
-        """A plain line, for logs and for those who scroll back."""
-        pace, left = step - self.first_step, self.total_steps - step
+    def last(self, split: str) -> Mapping[str, float]:
+        """Return the values of the last row that this process wrote for a split; nothing where there is none."""
+        return self._last.get(split, {})
+
+    def sync(self) -> None:
+        """Force the curve to disk; called before a checkpoint is written."""
+        self._curve.sync()
+
+    def summarise(self, step: int) -> None:
+        """Print a line with the last training and validation losses and the time."""
+        pace, left = step - self._first_step, self.total_steps - step
+        seconds = self._seconds()
         eta = f", {seconds / pace * left:.0f} s left" if pace and left else ""
-        losses = f"loss {training.get('loss', float('nan')):.3f}, validation {validation['loss']:.3f}"
-        self.console.print(
-            f"{self.title}: step {step}/{self.total_steps}, {losses}, {seconds:.0f} s{eta}", highlight=False
-        )
+        training, validation = (self.last(split).get("loss", float("nan")) for split in ("train", "validation"))
+        losses = f"loss {training:.3f}, validation {validation:.3f}"
+        self.say(f"step {step}/{self.total_steps}, {losses}, {seconds:.0f} s{eta}")
+
+    def say(self, message: str) -> None:
+        """Print a line that starts with the title."""
+        self.console.print(f"{self.title}: {message}", highlight=False)
 
     def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
-        """A picture in TensorBoard."""
-        self.tensorboard.add_image(name, picture, step, dataformats="HWC")
+        """Write a picture to TensorBoard."""
+        self._tensorboard.add_image(name, picture, step, dataformats="HWC")
 
     def audio(self, step: int, name: str, wave: Float[np.ndarray, " samples"], sampling_rate: int) -> None:
-        """A sound in TensorBoard."""
-        self.tensorboard.add_audio(name, wave[None], step, sample_rate=sampling_rate)
+        """Write a waveform to TensorBoard."""
+        self._tensorboard.add_audio(name, wave[None], step, sample_rate=sampling_rate)
 
-    def _write_curve(self) -> None:
-        # Rewritten whole each time: a few hundred rows, and then the file is never half a row long.
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        table = io.StringIO()
-        writer = csv.DictWriter(table, names or ["step", "split", "loss"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_whole(self.curve, table.getvalue())
-
-
-def read_curve(path: Path) -> list[dict[str, Any]]:
-    """Rows of a curve's CSV; none where there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    def _seconds(self) -> float:
+        """Return the seconds since this process began to train."""
+        return time.monotonic() - self._started

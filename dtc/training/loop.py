@@ -1,249 +1,208 @@
-"""The training loop: one for every model, exact when resumed.
+"""The training loop, one for every model.
 
-Nothing random is kept between steps. Step k reads batch k of an order fixed by the seed, and everything drawn in it
-(dropout, segments) comes from a stream seeded with (seed, k). So the state is the weights, the optimizer and k, and a
-run that was killed and goes on computes what it would have computed.
+A run that was killed and goes on computes what it would have computed, because nothing random is kept between steps:
+step k reads batch k of an order fixed by the seed, and everything drawn in it (dropout, segments) comes from a stream
+seeded with (seed, k). So the state is the weights, the optimizers and k.
 """
 
 from __future__ import annotations
 
-import math
-import signal
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import NamedTuple
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dtc.batch import Batch, Losses
 from dtc.seeding import seed_all
-from dtc.training.checkpoints import read_resume_state, save_resume_state
-from dtc.training.config import Precision, RunConfig, TrainingConfig
+from dtc.training.checkpoints import TrainingState
+from dtc.training.config import RunConfig, TrainingConfig
+from dtc.training.guards import Buffers, Diverged, NonFiniteLoss, out_of_memory_explained, require_finite
+from dtc.training.interrupts import Interrupted, StopRequest, stop_requests
+from dtc.training.learner import Learner
 from dtc.training.logbook import Logbook
-from dtc.training.optim import build_optimizer
 from dtc.training.precision import autocast
-from dtc.training.schedule import rate_share
-from dtc.training.spikes import Spikes
-
-RESUME = "resume.pt"
-
-Illustrate = Callable[[nn.Module, Batch, Logbook, int], None]  # pictures and sounds of a step, for the logbook
+from dtc.training.task import Batches, Task, WithAdversary, device_of, losses_of
 
 
-@runtime_checkable
-class Batches(Protocol):
-    """Data in an order that is a function of (seed, epoch)."""
+class Trained(NamedTuple):
+    """What a training ends with."""
 
-    @property
-    def batches_per_epoch(self) -> int:
-        """Same for every epoch."""
-
-    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """Batches first, first + 1, … of an epoch."""
+    weights: dict[str, Tensor]
+    steps: int
 
 
-@runtime_checkable
-class WithAdversary(Protocol):
-    """A model with an adversary that learns in turn with it. `model` is what the training is for; the rest stays."""
+def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logbook: Logbook) -> Trained:
+    """Train a model to the end, from the state in the run's folder if there is one; return its final weights.
 
-    model: nn.Module
-    adversary: nn.Module
+    Args:
+        task: the model and its data.
+        config: what is trained; the same config, data and code give the same weights.
+        run: how often to log, validate and save, which changes no weight.
+        folder: the run's folder, for the state to resume from.
+        logbook: where losses, pictures and lines are recorded.
 
-    def adversary_loss(self) -> Losses | None:
-        """On what the model has just made in `training_loss`; None while the adversary does not play."""
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss or its gradient is NaN or infinite; the last checkpoint is intact."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """Stopped by Ctrl-C or SIGTERM; the state is saved, and the same command goes on from here."""
-
-
-def train(
-    model: nn.Module,
-    training: Batches,
-    validation: Batches,
-    config: TrainingConfig,
-    how: RunConfig,
-    run: Path,
-    title: str,
-    console: Console,
-    illustrate: Illustrate,
-) -> tuple[dict[str, Tensor], int]:
-    """Train `model`, which offers `training_loss(batch, step) -> {"loss": …, parts}`; its final weights and step count.
-
-    Of one that is `WithAdversary`, those of the model inside.
-
-    Goes on from `run`/resume.pt where there is one. Raises NonFiniteLoss and Diverged; Interrupted once the state is
-    saved.
+    Raises NonFiniteLoss and Diverged, where the training went wrong; Interrupted, where Ctrl-C or SIGTERM stopped it
+    and the state is saved; InputError, where the saved state is damaged or a GPU's memory too small.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    state = _State(model, config, run / RESUME)
-    total_steps = config.epochs * training.batches_per_epoch
+    folder.mkdir(parents=True, exist_ok=True)
+    state = TrainingState(task.model, config, config.epochs * task.training.batches_per_epoch, folder)
     if state.step:
-        console.print(f"{title}: going on from step {state.step} of {total_steps}", highlight=False)
-    with Logbook(run, title, state.step, total_steps, console) as logbook, _stop_requests() as stop:
-        started = time.monotonic()
-        shown: dict[str, float] = {}
-        for batch in _batches_from(training, state.step, total_steps):
-            state.window.append(_step(model, batch, state, config, total_steps))
-            if state.spikes.in_a_row:
-                loss = state.window[-1]["loss"]
-                console.print(f"{title}: step {state.step}, loss {loss:.3f}, a spike: left out", highlight=False)
-            elapsed = time.monotonic() - started
-            logbook.advance(state.step, state.window[-1]["loss"], elapsed)
-            last = state.step == total_steps
-            if state.step % how.log_every == 0 or last:
-                shown = _means(state.window)
-                logbook.scalars(state.step, "train", shown)
-                state.window.clear()
-            if state.step % how.validate_every == 0 or last:
-                losses = validate(state.best_model(), validation, config, state.step)
-                logbook.scalars(state.step, "validation", losses)
-                logbook.say(state.step, elapsed, shown, losses)
-                illustrate(
-                    trained(state.best_model()), next(validation.epoch(0)).to(_device(model)), logbook, state.step
-                )
-            if state.step % how.checkpoint_every == 0 or last or stop.requested:
-                state.save()
-            if stop.requested and not last:
-                raise Interrupted(
-                    f"{title}: stopped at step {state.step} of {total_steps}, saved; run it again to go on"
-                )
-    return trained(state.best_model()).state_dict(), state.step
+        logbook.say(f"going on from step {state.step} of {state.total_steps}")
+    with logbook.opened(state.step, state.total_steps, state.unvalidated), stop_requests(logbook.say) as stop:
+        _Training(task, config, run, state, logbook, stop).run_to_the_end()
+    state.require_finite()
+    return Trained(state.best_model.state_dict(), state.step)
 
 
-def trained(model: nn.Module) -> nn.Module:
-    """What a training is for."""
-    return model.model if isinstance(model, WithAdversary) else model
+class _Training:
+    """The steps of a training, from the state's step to the last."""
+
+    def __init__(
+        self,
+        task: Task,
+        config: TrainingConfig,
+        run: RunConfig,
+        state: TrainingState,
+        logbook: Logbook,
+        stop: StopRequest,
+    ) -> None:
+        self.task, self.config, self.run, self.state, self.logbook, self.stop = task, config, run, state, logbook, stop
+        self.buffers = Buffers(task.model)
+
+    def run_to_the_end(self) -> None:
+        """Do all steps that are left, with what is due after each."""
+        state = self.state
+        if state.unvalidated:
+            self.validate()
+            self.save()
+        for batch in batches_from(self.task.training, state.step, state.total_steps):
+            with out_of_memory_explained(batch, self.config, self.task.section):
+                values = self.do_step(batch)
+            state.window.append(values)
+            self.logbook.advance(state.step, values["loss"])
+            if self.is_due(self.run.log_every):
+                self.log()
+            if self.is_due(self.run.validate_every):
+                self.validate()
+            if self.is_due(self.run.checkpoint_every) or self.stop.requested:
+                self.save()
+            if self.stop.requested and state.step < state.total_steps:
+                raise self.interrupted()
+
+    def do_step(self, batch: Batch) -> dict[str, float]:
+        """Change the weights once; return losses, norms of gradients and learning rate.
+
+        A step that is left out or fails leaves weights, running statistics, optimizers and average as they were.
+        """
+        state = self.state
+        seed_all(self.config.seed, "step", state.step)
+        self.task.model.train()
+        self.buffers.copy()
+        try:
+            losses = losses_of(self.task.model, batch, state.step, self.config.precision)
+            is_spike = state.spikes.strikes(losses, f"step {state.step}")
+            values, learners = (_numbers(losses), ()) if is_spike else self.backward(losses, batch)
+        except (NonFiniteLoss, Diverged):
+            self.buffers.restore()
+            raise
+        if is_spike:
+            self.buffers.restore()
+            self.logbook.say(f"step {state.step + 1}, loss {values['loss']:.3f}, a spike: left out")
+        for learner in learners:  # only here do weights change, after all gradients have been found finite
+            learner.step(state.step)
+        if state.average and learners:
+            state.average.update_parameters(state.learner.module)
+        state.step += 1
+        return values
+
+    def backward(self, losses: Losses, batch: Batch) -> tuple[dict[str, float], Sequence[Learner]]:
+        """Compute the gradients of the model, and of its adversary where that is trained.
+
+        Returns all values, and the learners that have a gradient.
+        """
+        state, model = self.state, self.task.model
+        values, learners = state.learner.backward(losses, state.step, batch), [state.learner]
+        if state.adversary and isinstance(model, WithAdversary):
+            with autocast(self.config.precision, device_of(model)):
+                against = model.adversary_loss()
+            if against:
+                found = state.adversary.backward(against, state.step, batch)
+                values |= {f"adversary_{name}": value for name, value in found.items()}
+                learners.append(state.adversary)
+        return values, learners
+
+    def is_due(self, every: int) -> bool:
+        """Return whether this step is one of every so many, or the last."""
+        return self.state.step % every == 0 or self.state.step == self.state.total_steps
+
+    def log(self) -> None:
+        """Write the means since the last row."""
+        self.logbook.scalars(self.state.step, "train", means(self.state.window))
+        self.state.window.clear()
+
+    def validate(self) -> None:
+        """Log validation losses, pictures and sounds. Raises Interrupted where a stop is requested meanwhile."""
+        state, task = self.state, self.task
+        state.unvalidated = True
+        losses = validate(state.best_model, task, self.config, state.step, self.stop)
+        if losses is None:
+            self.save()
+            raise self.interrupted()
+        state.unvalidated = False
+        self.logbook.scalars(state.step, "validation", losses)
+        self.logbook.summarise(state.step)
+        task.look(state.best_model, next(task.validation.epoch(0)).to(device_of(task.model)), self.logbook, state.step)
+
+    def save(self) -> None:
+        """Write a checkpoint, and before it the curve up to it."""
+        self.logbook.sync()
+        self.state.save()
+
+    def interrupted(self) -> Interrupted:
+        """Return the error that tells where the training stopped."""
+        where = f"step {self.state.step} of {self.state.total_steps}"
+        return Interrupted(f"{self.logbook.title}: stopped at {where}, saved; run it again to go on")
 
 
 @torch.no_grad()
-def validate(model: nn.Module, batches: Batches, config: TrainingConfig, step: int) -> dict[str, float]:
-    """Mean of each loss over the batches, weighted by clips; the same draws of dropout every time."""
+def validate(
+    model: nn.Module, task: Task, config: TrainingConfig, step: int, stop: StopRequest | None = None
+) -> dict[str, float] | None:
+    """Return the mean of each loss over the validation clips; None where a stop is requested before all are read.
+
+    Dropout and segments are drawn alike every time. Raises NonFiniteLoss where a loss is not finite.
+    """
     was_training = model.training
     model.eval()
     sums: dict[str, float] = {}
     clips = 0
-    for number, batch in enumerate(batches.epoch(0)):
+    for number, batch in enumerate(task.validation.epoch(0)):
+        if stop is not None and stop.requested:
+            break
         seed_all(config.seed, "validation", number)
-        for name, value in losses_of(model, batch, step, config.precision).items():
-            sums[name] = sums.get(name, 0.0) + float(value) * len(batch.ids)
+        with out_of_memory_explained(batch, config, task.section):
+            values = _numbers(losses_of(model, batch, step, config.precision))
+        require_finite(values, tuple(values), f"step {step}, validation", batch)
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + value * len(batch.ids)
         clips += len(batch.ids)
+    else:
+        model.train(was_training)
+        return {name: value / clips for name, value in sums.items()}
     model.train(was_training)
-    return {name: value / clips for name, value in sums.items()}
+    return None
 
 
-def losses_of(model: nn.Module, batch: Batch, step: int, precision: Precision) -> Losses:
-    """A model's losses at a step: `loss`, which is minimised, and its named parts, each a scalar."""
-    device = _device(model)
-    with autocast(precision, device):
-        return cast(Callable[[Batch, int], Losses], model.training_loss)(batch.to(device), step)
-
-
-def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of each name over the rows that have it: terms come and go while a model is trained."""
+def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each name over the rows that have it: terms come and go while a model is trained."""
     values = {name: [row[name] for row in rows if name in row] for row in rows for name in row}
     return {name: sum(each) / len(each) for name, each in values.items()}
 
 
-class _Learner:
-    """A module and its optimizer."""
-
-    def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
-        self.module, self.max_norm = module, config.grad_max_norm
-        self.optimizer = build_optimizer(module, config.optimizer)
-
-    def update(self, losses: Losses, learning_rate: float, where: tuple[str, str]) -> dict[str, float]:
-        """One step down the loss; the losses, the gradient's norm and the learning rate.
-
-        Raises NonFiniteLoss, and changes nothing, where the loss or its gradient is no number.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.max_norm))
-        values = {name: value.item() for name, value in losses.items()} | {"grad_norm": norm, "lr": learning_rate}
-        if not math.isfinite(norm) or not math.isfinite(values["loss"]):
-            shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise NonFiniteLoss(f"{where[0]}: {shown}; {where[1]}")
-        self.optimizer.step()
-        return values
-
-
-class _State:
-    """All that changes while training: weights, their average, the optimizers, the step, losses not yet logged."""
-
-    def __init__(self, model: nn.Module, config: TrainingConfig, path: Path) -> None:
-        self.model, self.path = model, path
-        self.learner = _Learner(trained(model), config)
-        self.adversary = _Learner(model.adversary, config) if isinstance(model, WithAdversary) else None
-        decay = config.weight_average_decay
-        self.average = (
-            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
-        )
-        self.step = 0
-        self.spikes = Spikes(config.loss_spike_deviations)
-        self.window: list[dict[str, float]] = []  # since the last row of the log
-        if saved := read_resume_state(path):
-            self._load(saved)
-
-    def best_model(self) -> nn.Module:
-        """The model to keep: the average where there is one."""
-        return self.average.module if self.average else self.model
-
-    def save(self) -> None:
-        average = self.average.state_dict() if self.average else {}
-        save_resume_state(self.path, {
-            "step": self.step, "window": self.window, "model": self.model.state_dict(), "average": average,
-            "optimizer": self.learner.optimizer.state_dict(),
-            "adversary": self.adversary.optimizer.state_dict() if self.adversary else {},
-            "spikes": self.spikes.state_dict(),
-        })  # fmt: skip
-
-    def _load(self, saved: dict[str, Any]) -> None:
-        self.step, self.window = saved["step"], saved["window"]
-        self.spikes.load_state_dict(saved["spikes"])
-        self.model.load_state_dict(saved["model"])
-        self.learner.optimizer.load_state_dict(saved["optimizer"])
-        if self.adversary:
-            self.adversary.optimizer.load_state_dict(saved["adversary"])
-        if self.average:
-            self.average.load_state_dict(saved["average"])
-
-
-def _step(model: nn.Module, batch: Batch, state: _State, config: TrainingConfig, total_steps: int) -> dict[str, float]:
-    """One update; returns the losses, the gradient's norm and the learning rate."""
-    seed_all(config.seed, "step", state.step)
-    learning_rate = config.optimizer.learning_rate * rate_share(state.step, total_steps, config.lr_scheduler)
-    where = f"step {state.step}", f"clips {', '.join(batch.ids)}"
-    model.train()
-    losses = losses_of(model, batch, state.step, config.precision)
-    if state.spikes.strikes(losses, where[0]):
-        state.step += 1
-        return {name: value.item() for name, value in losses.items()}
-    values = state.learner.update(losses, learning_rate, where)
-    if state.adversary and isinstance(model, WithAdversary):
-        with autocast(config.precision, _device(model)):
-            against = model.adversary_loss()
-        found = state.adversary.update(against, learning_rate, where) if against else {}
-        values |= {f"adversary_{name}": value for name, value in found.items()}
-    if state.average:
-        state.average.update_parameters(model)
-    state.step += 1
-    return values
-
-
-def _batches_from(batches: Batches, step: int, total_steps: int) -> Iterator[Batch]:
-    """Batches of steps `step` to `total_steps` - 1."""
+def batches_from(batches: Batches, step: int, total_steps: int) -> Iterator[Batch]:
+    """Yield the batches of steps `step` to `total_steps` - 1."""
     while step < total_steps:
         epoch, first = divmod(step, batches.batches_per_epoch)
         for batch in batches.epoch(epoch, first):
@@ -251,27 +210,5 @@ def _batches_from(batches: Batches, step: int, total_steps: int) -> Iterator[Bat
             step += 1
 
 
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
-class _Stop:
-    requested = False
-
-
-@contextmanager
-def _stop_requests() -> Iterator[_Stop]:
-    """Ctrl-C and SIGTERM ask the loop to save and stop after the step in hand; a second one stops at once."""
-    stop = _Stop()
-
-    def ask(number: int, frame: object) -> None:
-        if stop.requested:
-            raise KeyboardInterrupt
-        stop.requested = True
-
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _numbers(losses: Losses) -> dict[str, float]:
+    return {name: value.item() for name, value in losses.items()}

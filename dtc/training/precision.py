@@ -1,6 +1,6 @@
-"""In which numbers a model is trained.
+"""The numbers in which a model is trained.
 
-bfloat16 has the range of float32 and three digits. The products are made in it, by autocast; weights, their updates,
+bfloat16 has the range of float32 and three digits. Autocast computes the matrix products in it; weights, their updates,
 softmax, normalisation, sums over time and losses stay in float32.
 """
 
@@ -12,12 +12,12 @@ from dtc.training.config import Precision
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The context of a forward pass; the backward pass follows by itself."""
+    """Return the context of a forward pass; the backward pass uses the same numbers without it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies in bfloat16; where it is emulated, it is many times slower than float32."""
+    """Return whether the hardware multiplies in bfloat16; emulated, it is many times slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()

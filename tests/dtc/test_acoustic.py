@@ -24,8 +24,11 @@ from dtc.batch import Batch, Clip, collate
 from dtc.compat.nvidia_tacotron2 import their_name
 from dtc.seeding import seed_all
 from dtc.training.config import RunConfig, TrainingConfig
-from dtc.training.loop import NonFiniteLoss, train
+from dtc.training.guards import NonFiniteLoss
+from dtc.training.logbook import Logbook
+from dtc.training.loop import train
 from dtc.training.optim import AdamWConfig, build_optimizer
+from dtc.training.task import Task
 from tests.conftest import default_params
 
 MELS = 20
@@ -435,8 +438,9 @@ def test_a_mel_that_is_no_number_stops_the_training_and_names_the_clips(tmp_path
 
     training = TrainingConfig.model_validate(default_params()["training"]["acoustic"])
     how = RunConfig(log_every=1, checkpoint_every=1, validate_every=1)
+    task = Task(model(), Data(), Data(), lambda *_: None)
     with pytest.raises(NonFiniteLoss, match=r"step 0: loss nan, .*; clips clip0, clip1"):
-        train(model(), Data(), Data(), training, how, tmp_path, "acoustic", Console(quiet=True), lambda *_: None)
+        train(task, training, how, tmp_path, Logbook(tmp_path, "acoustic", Console(quiet=True)))
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])

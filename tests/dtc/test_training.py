@@ -21,11 +21,13 @@ from dtc.errors import InputError
 from dtc.model_card import ModelCard, read_model, save_model
 from dtc.seeding import seed_all
 from dtc.text.symbols import TextConfig
-from dtc.training.checkpoints import read_resume_state
 from dtc.training.config import RunConfig, TrainingConfig
-from dtc.training.loop import Interrupted, NonFiniteLoss, train, validate
+from dtc.training.guards import Diverged, NonFiniteLoss
+from dtc.training.interrupts import Interrupted
+from dtc.training.logbook import Logbook
+from dtc.training.loop import train, validate
 from dtc.training.schedule import OneCycleConfig, one_cycle_share
-from dtc.training.spikes import Diverged
+from dtc.training.task import Task
 
 
 def config(**changes: object) -> TrainingConfig:
@@ -100,12 +102,22 @@ class Data:
             yield collate([Clip(f"clip{index}", "", "", torch.tensor([1]), mel, torch.zeros(8))])
 
 
-def run(folder: Path, model: nn.Module | None = None, **changes: object) -> tuple[dict[str, Tensor], int]:
+def run(
+    folder: Path, model: nn.Module | None = None, console: Console | None = None, **changes: object
+) -> tuple[dict[str, Tensor], int]:
     if model is None:
         seed_all("toy")
         model = Toy()
-    console = Console(file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
-    return train(model, Data(), Data(), config(**changes), how(**changes), folder, "toy", console, lambda *_: None)
+    logbook = Logbook(folder, "toy", console or Console(quiet=True))
+    return train(task(model), config(**changes), how(**changes), folder, logbook)
+
+
+def task(model: nn.Module) -> Task:
+    return Task(model, Data(), Data(), lambda *_: None)
+
+
+def read_resume_state(path: Path) -> dict | None:
+    return torch.load(path, weights_only=True) if path.is_file() else None
 
 
 def toy(**options: object) -> Toy:
@@ -180,7 +192,7 @@ def spiking(*calls: int, **options: object) -> Toy:
 
 def test_a_loss_that_spikes_changes_no_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = spiking(131, 133)
-    train(model, Data(), Data(), config(**GUARDED), how(), tmp_path, "toy", Console(width=200), lambda *_: None)
+    run(tmp_path, model, Console(width=200), **GUARDED)
     changed = [not torch.equal(before, after) for before, after in pairwise(model.seen)]
     assert [call for call, each in enumerate(changed, start=1) if not each] == [131, 132]
     lines = [line for line in capsys.readouterr().out.splitlines() if "a spike: left out" in line]
@@ -238,7 +250,7 @@ def test_bfloat16_reaches_the_products_and_nothing_else(tmp_path: Path) -> None:
     assert {value.dtype for value in weights.values()} == {torch.float32}
     assert not torch.equal(weights["layer.weight"], exact["layer.weight"])
     torch.testing.assert_close(weights["layer.weight"], exact["layer.weight"], atol=0.02, rtol=0)  # 12 steps of 0.01
-    assert validate(toy(), Data(), config(precision="bfloat16"), 1) != validate(toy(), Data(), config(), 1)
+    assert validate(toy(), task(toy()), config(precision="bfloat16"), 1) != validate(toy(), task(toy()), config(), 1)
     with pytest.raises(Interrupted):
         run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), precision="bfloat16")
     again, _ = run(tmp_path / "stopped", precision="bfloat16")
@@ -282,7 +294,7 @@ def test_an_adversary_that_is_no_number_stops_the_training(tmp_path: Path) -> No
     model = taught()
     nn.init.constant_(model.adversary.weight, float("inf"))
     with pytest.raises(NonFiniteLoss, match="step 3: "):
-        run(tmp_path, model)
+        run(tmp_path, model, checkpoint_every=100)
 
 
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
@@ -294,7 +306,7 @@ def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
 
 def test_validation_draws_the_same_every_time_and_leaves_the_model_training() -> None:
     model = toy().train()
-    assert validate(model, Data(), config(), step=3) == validate(model, Data(), config(), step=3)
+    assert validate(model, task(model), config(), step=3) == validate(model, task(model), config(), step=3)
     assert model.training
 
 

@@ -11,7 +11,7 @@ import torch
 from dtc.audio import AudioConfig, log_mel
 from dtc.batch import Batch, Clip, collate
 from dtc.seeding import seed_all
-from dtc.training.loop import losses_of
+from dtc.training.task import losses_of
 from dtc.vocoder.adversarial import Adversarial
 from dtc.vocoder.base import build_vocoder
 from dtc.vocoder.configs import (

@@ -8,7 +8,7 @@ import torch
 from dtc.config import parse_section
 from dtc.errors import InputError
 from dtc.seeding import seed_all
-from dtc.training.loop import losses_of
+from dtc.training.task import losses_of
 from dtc.vocoder.configs import WaveGlowConfig
 from tests.dtc.tiny_waveglow import CONFIG, batch_of, noise, waveglow
 

@@ -19,7 +19,7 @@ from tiny_features import tiny_clip, write_features
 from dtc.batch import Batch
 from dtc.errors import InputError
 from dtc.training.config import TrainingConfig
-from dtc.training.loop import Batches
+from dtc.training.task import Batches
 from pipeline.batching import Batching
 from pipeline.loader import BATCHES_AHEAD, ShardLoader
 from pipeline.split import Split

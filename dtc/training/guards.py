@@ -1,0 +1,118 @@
+"""What keeps a training from harm: values that are not finite, losses that spike, and memory that is too small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dtc.batch import Batch
+from dtc.errors import InputError, named, plural
+from dtc.training.config import TrainingConfig
+
+LOSSES_BEFORE, MOST_SPIKES = 100, 20  # steps
+DEVIATION_OF_MEDIAN = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
+
+
+class NonFiniteLoss(RuntimeError):
+    """A loss, a gradient or a weight is NaN or infinite. The last checkpoint is intact."""
+
+
+class Diverged(RuntimeError):
+    """The loss has stayed far above its course. Another learning rate is needed, as the weights lead nowhere else."""
+
+
+def require_finite(values: Mapping[str, float], names: tuple[str, ...], where: str, batch: Batch) -> None:
+    """Raise NonFiniteLoss, with all values and the batch's clips, unless the values of `names` are finite."""
+    if all(math.isfinite(values[name]) for name in names):
+        return
+    shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
+    raise NonFiniteLoss(f"{where}: {shown}; clips {', '.join(batch.ids)}")
+
+
+def require_finite_weights(model: nn.Module, where: str) -> None:
+    """Raise NonFiniteLoss, naming the tensors, unless all weights and buffers of a model are finite."""
+    tensors = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+    if bad := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
+        raise NonFiniteLoss(f"{where}: weights that are not finite: {named(bad)}; the last checkpoint is intact")
+
+
+class Buffers:
+    """A copy of a model's buffers, as running statistics, which a forward pass changes before its loss is known."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._pairs = [(buffer, buffer.clone()) for buffer in model.buffers()]
+
+    def copy(self) -> None:
+        """Copy the buffers as they are."""
+        for buffer, kept in self._pairs:
+            kept.copy_(buffer)
+
+    def restore(self) -> None:
+        """Give the buffers the values that they had at the last `copy`."""
+        for buffer, kept in self._pairs:
+            buffer.copy_(kept)
+
+
+class Spikes:
+    """Finds losses that are far above those before: one step on such a loss can undo days of training.
+
+    Args:
+        deviations: how many deviations above the median of the last losses a spike is; None: nothing is one.
+    """
+
+    def __init__(self, deviations: float | None) -> None:
+        self.deviations, self.in_a_row = deviations, 0
+        self._terms: list[str] = []  # of the loss
+        self._losses: list[float] = []  # the last that were no spikes
+
+    def strikes(self, losses: Mapping[str, Tensor], where: str) -> bool:
+        """Return whether `loss` is a spike. With other terms in it, it is another loss, and its history starts anew.
+
+        Raises Diverged where MOST_SPIKES steps in a row were spikes: then the fault is in the weights.
+        """
+        if self.deviations is None:
+            return False  # without waiting for the device
+        if self._terms != sorted(losses):
+            self._terms, self._losses, self.in_a_row = sorted(losses), [], 0
+        loss = losses["loss"].item()
+        if not math.isfinite(loss):
+            return False  # which `require_finite` refuses
+        if len(self._losses) < LOSSES_BEFORE or loss <= self._limit(self.deviations):
+            self._losses, self.in_a_row = [*self._losses, loss][-LOSSES_BEFORE:], 0
+            return False
+        self.in_a_row += 1
+        if self.in_a_row == MOST_SPIKES:
+            found = f"loss {loss:.3f}, above {self._limit(self.deviations):.3f} for {MOST_SPIKES} steps"
+            raise Diverged(f"{where}: {found}: start anew with a lower optimizer.learning_rate or grad_max_norm")
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history of losses."""
+        return {"terms": self._terms, "losses": self._losses, "in_a_row": self.in_a_row}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a history of losses."""
+        self._terms, self._losses, self.in_a_row = state["terms"], state["losses"], state["in_a_row"]
+
+    def _limit(self, deviations: float) -> float:
+        """Return the largest loss that is no spike, by median and median absolute deviation, which no spike moves."""
+        middle = median(self._losses)
+        return middle + deviations * DEVIATION_OF_MEDIAN * median(abs(loss - middle) for loss in self._losses)
+
+
+@contextmanager
+def out_of_memory_explained(batch: Batch, config: TrainingConfig, section: str) -> Iterator[None]:
+    """Turn a GPU's lack of memory into an InputError with the size of the batch and the setting to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        size = f"{plural(len(batch.ids), 'clip')} × {batch.mel.shape[-1]:,} frames"
+        name = "batch_size" if config.batch_size else "batch_frames"
+        remedy = f"lower {section}.{name}, which is {config.batch_size or config.batch_frames}"
+        raise InputError("GPU", f"out of memory with a batch of {size}", remedy=remedy) from None

@@ -1,0 +1,76 @@
+"""What the trainer asks of a model and of its data. It knows no mel and no text: it only hands batches on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from torch import nn
+
+from dtc.batch import Batch, Losses
+from dtc.training.config import Precision
+from dtc.training.logbook import Logbook
+from dtc.training.precision import autocast
+
+Look = Callable[[nn.Module, Batch, Logbook, int], None]  # (model, batch, logbook, step): logs pictures and sounds
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """Batches in an order that is a function of the seed and the epoch."""
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Return the number of batches, which is the same for every epoch."""
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches first, first + 1, … of an epoch."""
+
+
+@runtime_checkable
+class WithAdversary(Protocol):
+    """A model that is trained together with an adversary. `model` is kept when the training ends; the rest is not."""
+
+    model: nn.Module
+    adversary: nn.Module
+
+    def adversary_loss(self) -> Losses | None:
+        """Return the adversary's losses on the last `training_loss`; None while the adversary is not trained."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model and the data to train it on.
+
+    Args:
+        model: has `training_loss(batch, step) -> Losses`, and may be `WithAdversary`.
+        training: batches to train on.
+        validation: batches to validate on; only their epoch 0 is read.
+        look: called after each validation with the model that would be kept and the first validation batch.
+        section: where the batch size stands in params.yaml, for messages.
+    """
+
+    model: nn.Module
+    training: Batches
+    validation: Batches
+    look: Look
+    section: str = "training"
+
+
+def shipped(model: nn.Module) -> nn.Module:
+    """Return the part of a model that is averaged, validated and kept: all of it but the adversary."""
+    return model.model if isinstance(model, WithAdversary) else model
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's first parameter."""
+    return next(model.parameters()).device
+
+
+def losses_of(model: nn.Module, batch: Batch, step: int, precision: Precision) -> Losses:
+    """Return a model's losses on a batch at a step of the training, each a scalar."""
+    device = device_of(model)
+    with autocast(precision, device):
+        return cast(Callable[[Batch, int], Losses], model.training_loss)(batch.to(device), step)

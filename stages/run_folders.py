@@ -1,0 +1,165 @@
+"""The folders under runs/: one for each identity, that is, for all that decides the weights of a trained model.
+
+A run's folder has
+
+    run.json            kind, model and identity
+    resume.pt           the state that an unfinished training goes on from; progress.json has its step
+    model/              of a finished one: the model, so that the same identity restores it at once
+    curve.csv, tensorboard/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from dtc.files import write_whole
+from dtc.provenance import fingerprint
+from stages import paths
+from stages.code_identity import chosen_modules, code_digests, modules_of
+
+if TYPE_CHECKING:
+    from stages.training_recipe import Recipe
+
+IDENTITY, RESUME, PROGRESS, MODEL, CURVE = "run.json", "resume.pt", "progress.json", "model", "curve.csv"
+NAME = re.compile(r"(acoustic|vocoder)-[0-9a-f]{16}")
+WRITTEN = re.compile(
+    r"(run\.json|resume\.pt|progress\.json|curve\.csv)(\.part)?"
+    r"|\.model\.(lock|holder)|(model(\.part)?|\.model\.old)/(model\.safetensors|config\.json)(\.part)?"
+    r"|tensorboard/events\.out\.tfevents\.[^/]*"
+)
+# Which code decides the weights, beside that of the chosen parts.
+ENTRIES = ("dtc.training.loop", "stages.training_recipe")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides the weights of a run: sections, data, and the code as module → digest of its syntax tree."""
+
+    kind: str
+    model: str
+    tree: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Return the run's folder."""
+        return paths.RUNS / f"{self.kind}-{fingerprint(self.tree)}"
+
+    def write(self) -> None:
+        """Write run.json to the folder, which is made if it is not there."""
+        content = {"kind": self.kind, "model": self.model, "identity": self.tree}
+        write_whole(self.folder / IDENTITY, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def identity_of(recipe: Recipe) -> Identity:
+    """Return the identity of the run that a recipe describes, by the code as it is."""
+    name = getattr(recipe.config, recipe.kind.parts.field)
+    tree = {**recipe.described(), "code": code_digests(code_of(recipe))}
+    return Identity(recipe.kind.name, name, tree)
+
+
+def code_of(recipe: Recipe) -> frozenset[str]:
+    """Return the modules that decide the weights: the trainer, and the parts that the sections choose."""
+    name = getattr(recipe.config, recipe.kind.parts.field)
+    chosen = chosen_modules(recipe.config) | chosen_modules(recipe.training) | recipe.kind.parts.modules(name)
+    return modules_of([*ENTRIES, *chosen])
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its folder tells it."""
+
+    folder: Path
+    kind: str
+    model: str
+    step: int
+    total_steps: int
+    finished: bool
+    tree: Mapping[str, Any]  # its identity; empty for a run of an older version
+
+    @property
+    def name(self) -> str:
+        """Return the name of its folder."""
+        return self.folder.name
+
+    @property
+    def unfinished(self) -> bool:
+        """Return whether there is a state to go on from."""
+        return not self.finished and (self.folder / RESUME).is_file()
+
+    def files(self) -> list[Path]:
+        """Return all files in the folder."""
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of all its files."""
+        return sum(path.stat().st_size for path in self.files())
+
+    @property
+    def changed(self) -> datetime:
+        """Return when a file of it was last written."""
+        return datetime.fromtimestamp(max((path.stat().st_mtime for path in self.files()), default=0.0))
+
+    @property
+    def progress(self) -> str:
+        """Return the step and the number of steps."""
+        return f"step {self.step} of {self.total_steps}" if self.total_steps else "an unknown step"
+
+
+def runs() -> Iterator[Run]:
+    """Yield the runs that are there, by name; what is no run's folder is passed over."""
+    for folder in sorted(paths.RUNS.glob("*")):
+        if NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+            yield read_run(folder)
+
+
+def read_run(folder: Path) -> Run:
+    """Return a run by its folder; what its files do not tell is empty or 0."""
+    known, progress = _json(folder / IDENTITY), _json(folder / PROGRESS)
+    card = _json(folder / MODEL / "config.json")
+    kind = str(known.get("kind", folder.name.partition("-")[0]))
+    step, total = (int(progress.get(name, card.get("steps", 0))) for name in ("step", "total_steps"))
+    return Run(folder, kind, str(known.get("model", "–")), step, total, bool(card), known.get("identity", {}))
+
+
+def is_of_a_run(path: PurePosixPath) -> bool:
+    """Return whether a training writes a file with this path inside its run's folder."""
+    return WRITTEN.fullmatch(str(path)) is not None
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return what differs between two identities, as "training.acoustic.seed 1 → 2" and "code of dtc.acoustic.loss"."""
+    before, after = (dict(_leaves({key: tree[key] for key in tree if key != "code"})) for tree in (old, new))
+    changed = [f"{key} {_shown(before.get(key))} → {_shown(after.get(key))}" for key in _differing(before, after)]
+    return changed + [f"code of {module}" for module in _differing(old.get("code", {}), new.get("code", {}))]
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [key for key in {**old, **new} if old.get(key) != new.get(key)]
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of all that is no mapping."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value in (None, "") else str(value)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

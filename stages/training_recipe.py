@@ -1,0 +1,132 @@
+"""What decides a trained model: its section, the training section, the shards, and how model and batches are made.
+
+The code of this file is part of a run's identity; that of train.py, which runs the training, is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from torch import nn
+
+from dtc.audio_config import AudioConfig, require_same_audio
+from dtc.config import Section
+from dtc.errors import InputError
+from dtc.model_card import ModelCard, read_model
+from dtc.seeding import seed_all
+from dtc.training.config import TrainingConfig
+from dtc.training.task import Batches
+from pipeline.batching import Batching
+from pipeline.loader import InTurn, ShardLoader
+from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
+from stages import paths
+
+if TYPE_CHECKING:
+    from stages.kinds import Kind  # which names the models of both kinds
+    from stages.params import Params
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the weights of a trained model, but its code.
+
+    Args:
+        kind: acoustic model or vocoder.
+        config: the section of the model.
+        training: the section of its training.
+        index: that of the recordings' features.
+        aligned: fingerprint of the predicted mels, where a vocoder learns from them.
+        aligned_by: fingerprint of the acoustic model that predicted them.
+    """
+
+    kind: Kind
+    config: Section
+    training: TrainingConfig
+    index: ShardIndex
+    aligned: str = ""
+    aligned_by: str = ""
+
+    def card(self) -> ModelCard:
+        """Return the model's card, as before the first step."""
+        return ModelCard(
+            kind=self.kind.name,
+            config=self.config.model_dump(mode="json"),
+            training=self.training.model_dump(mode="json"),
+            audio=self.index.audio,
+            text=self.index.text,
+            alphabet=self.index.alphabet,
+            mel_mean=self.index.mel_mean,
+            mel_deviation=self.index.mel_deviation,
+            corpus=self.index.corpus_md5,
+            features=self.index.fingerprint,
+            aligned=self.aligned,
+            aligned_by=self.aligned_by,
+            steps=0,
+        )
+
+    def model(self) -> nn.Module:
+        """Return the module to train, with random weights drawn from the seed."""
+        seed_all(self.training.seed, "weights")
+        name = getattr(self.config, self.kind.parts.field)
+        model = self.kind.parts.get(name)(self.config, self.index.audio, *self.card().statistics())
+        return cast(nn.Module, model.for_training())
+
+    def batches(self, split: Literal["train", "validation"]) -> Batches:
+        """Return the batches of a split: of one folder of shards, or of several in turn.
+
+        The orders of several folders differ: with one order, each clip would come twice running.
+        """
+        size = (self.training.batch_size, self.training.batch_frames)
+        folders = self.kind.folders(self.config)
+        seeds = [self.training.seed + place if split == "train" else None for place in range(len(folders))]
+        loaders = [
+            ShardLoader(folder, split, Batching(*size, seed=seed)) for folder, seed in zip(folders, seeds, strict=True)
+        ]
+        return loaders[0] if len(loaders) == 1 else InTurn(loaders)
+
+    def described(self) -> Mapping[str, Any]:
+        """Return what decides the weights as a tree, with the names that params.yaml has for it."""
+        kind = self.kind.name
+        return {
+            kind: self.config.model_dump(mode="json"),
+            "training": {kind: self.training.model_dump(mode="json")},
+            "audio": self.index.audio.model_dump(mode="json"),
+            "text": self.index.text.model_dump(mode="json"),
+            "corpus": {"md5": self.index.corpus_md5},
+            "features": self.index.fingerprint,
+            "aligned mels": self.aligned,
+            "acoustic model of the aligned mels": self.aligned_by,
+        }
+
+
+def read_recipe(kind: Kind, params: Params) -> Recipe:
+    """Return the recipe of a kind of model, by params.yaml and the features that are there.
+
+    Raises InputError where there are no features, or they are not what params.yaml says.
+    """
+    index = _read_index(params.audio)
+    config, training = getattr(params, kind.name), getattr(params.training, kind.name)
+    aligned = _read_aligned(index) if paths.GTA in kind.folders(config) else ("", "")
+    return Recipe(kind, config, training, index, *aligned)
+
+
+def _read_index(audio: AudioConfig) -> ShardIndex:
+    index = read_index(paths.FEATURES)
+    require_same_audio(index.audio, str(paths.FEATURES), audio, "params.yaml", "run `dtc preprocess` again")
+    return index
+
+
+def _read_aligned(features: ShardIndex) -> tuple[str, str]:
+    """Return the fingerprints of the predicted mels, and of models/acoustic, which must have predicted them."""
+    if not (paths.GTA / INDEX).is_file():
+        raise InputError(paths.GTA, "no predicted mels", "some, as vocoder.train_on says", "run `dtc align` first")
+    index = read_index(paths.GTA)
+    acoustic = read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint
+    expected = PredictedBy(acoustic=acoustic, features=features.fingerprint)
+    if index.predicted != expected:
+        by, of = (index.predicted.acoustic, index.predicted.features) if index.predicted else ("none", "none")
+        found = f"mels predicted by model {by} of features {of}"
+        raise InputError(paths.GTA, found, f"by {acoustic} of {features.fingerprint}", index.remedy)
+    return index.fingerprint, acoustic
