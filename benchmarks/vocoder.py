@@ -1,12 +1,12 @@
-"""The vocoders beside each other: seconds of computing for a second of audio, by size, batch, precision and threads.
+"""Compare the speed of the vocoders: seconds of work for a second of audio, by size, batch, precision and threads.
 
     python benchmarks/vocoder.py [--device cuda] [--rounds 3]
 
-Weights are random: they do not change the work. Times are medians over the rounds, each of which runs every contestant
-once, after a short warm-up. The floor of a call is what this machine would take at best, whichever is more: for the
-operations of its products and FFTs, at the rate of one large product; or for reading the weights once, at the bandwidth
-that it reaches. Griffin-Lim is bound by neither: it moves spectra through memory. Processor time, that of all threads,
-says how many cores a call took; where other programs run beside it, it is the figure to trust.
+Weights are random, as they do not change the work. Times are medians over the rounds; each round runs every vocoder
+once, after a short warm-up. The floor of a call is the shortest possible time on this machine, the longer of two: for
+the operations of its products and FFTs at the rate of one large product, and for reading the weights once at the memory
+bandwidth. Griffin-Lim is limited by neither, but by moving spectra through memory. Processor time is that of all
+threads; while other programs are running, it is more reliable than wall time.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ NO_BFLOAT16 = "no bfloat16 in this hardware"  # emulated, it is many times slowe
 
 
 class Contestant(NamedTuple):
-    """A vocoder, and how much audio it is asked for: the slow ones for less."""
+    """A vocoder, and the length of the audio that it generates, which is shorter for slow vocoders."""
 
     name: str
     model: Vocoder
     audio_s: float
 
     def mel(self, clips: int) -> Tensor:
-        """A random log-mel for so many clips; what is in it does not change the work."""
+        """Return a random log-mel for a number of clips; its values do not change the work."""
         audio, generator = self.model.audio, torch.Generator().manual_seed(0)
         frames = round(self.audio_s * audio.frames_per_s)
         return 2.0 * torch.randn(clips, audio.n_mel_channels, frames, generator=generator) - 5.0
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def contestants(device: torch.device) -> list[Contestant]:
-    """Each with random weights. WaveGlow's full size is NVIDIA's."""
+    """Return all vocoders with random weights. WaveGlow's full size is NVIDIA's."""
     full, small = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in (FULL_SIZE, SMALL))
     steps = {name: full["evaluate"][f"griffin_lim_{name}"] for name in ("iterations", "momentum")}
     configs = {
@@ -106,7 +106,7 @@ def contestants(device: torch.device) -> list[Contestant]:
 
 
 def waveglow(channels: int, conditioning: str) -> WaveGlowConfig:
-    """NVIDIA's sizes but for the channels of its networks and what they hear, without the denoiser."""
+    """Return NVIDIA's sizes with other channels and conditioning, without the denoiser."""
     return WaveGlowConfig.model_validate(
         {
             "model": "waveglow",
@@ -129,7 +129,7 @@ def waveglow(channels: int, conditioning: str) -> WaveGlowConfig:
 
 @torch.inference_mode()
 def facts_of(contestant: Contestant, device: torch.device) -> dict:
-    """Its size, and the operations that a second of audio takes."""
+    """Return the size of a vocoder, and its operations for a second of audio."""
     model, mel = contestant.model, contestant.mel(1).to(device)
     with FlopCounterMode(display=False, custom_mapping=OPERATIONS) as counter:
         wave = model(mel)
@@ -145,7 +145,7 @@ def facts_of(contestant: Contestant, device: torch.device) -> dict:
 
 
 def _fft_operations(transforms: int, size: int) -> int:
-    """Of real transforms: 5/2 n log2 n each, the usual count."""
+    """Return the operations of real transforms: 5/2 n log2 n each, the usual count."""
     return int(2.5 * size * log2(size) * transforms)
 
 
@@ -162,7 +162,7 @@ OPERATIONS = {
 
 
 def time_speaking(vocoders: list[Contestant], rounds: int, device: torch.device) -> list[dict]:
-    """Real-time factors, in turn: wall and processor seconds for a second of audio."""
+    """Return wall and processor seconds for a second of audio, of all vocoders in turn."""
     rows, works = [], []
     for vocoder in vocoders:
         precisions: list[Precision] = (
@@ -194,13 +194,13 @@ def time_speaking(vocoders: list[Contestant], rounds: int, device: torch.device)
 
 @torch.inference_mode()
 def speak(model: Vocoder, mel: Tensor, precision: Precision) -> Tensor:
-    """Waveforms of a mel."""
+    """Return the waveforms of a mel."""
     with autocast(precision, mel.device):
         return model(mel)
 
 
 def floor_of(row: dict, results: dict, rates: dict[str, float]) -> dict[str, float]:
-    """Seconds for a second of audio that the operations, and that the weights would take at best."""
+    """Return the shortest possible seconds for a second of audio, of the operations and of reading the weights."""
     if "note" in row:
         return {}
     facts = next(facts for facts in results["vocoders"] if facts["name"] == row["name"])
@@ -211,7 +211,7 @@ def floor_of(row: dict, results: dict, rates: dict[str, float]) -> dict[str, flo
 
 
 def time_stream(contestant: Contestant, chunk: int, rounds: int, device: torch.device) -> dict:
-    """Until the first samples and for all, where the mel does not keep the vocoder waiting; frames in milliseconds."""
+    """Return the times until the first samples and for all samples, if the whole mel is there from the start."""
     model, mel = contestant.model, contestant.mel(1)[0].to(device)
     frame_ms = 1e3 / model.audio.frames_per_s
     firsts, wholes = [], []
@@ -233,9 +233,9 @@ def time_stream(contestant: Contestant, chunk: int, rounds: int, device: torch.d
 
 
 def report(results: dict) -> None:
-    """Three tables."""
+    """Print three tables."""
     console = Console(width=120)
-    table = Table("vocoder", "Hz", "parameters, M", "weights, MB", "GFLOP a second of audio", title="what they are")
+    table = Table("vocoder", "Hz", "parameters, M", "weights, MB", "GFLOP a second of audio", title="vocoders")
     for row in results["vocoders"]:
         table.add_row(
             row["name"],
@@ -266,9 +266,7 @@ def report(results: dict) -> None:
         table.add_row(
             *head,
             str(row["clips"]),
-            f"{row['real_time_factor']:.3g}",
-            f"{row['times_real_time']:.3g}",
-            f"{row['processor_s']:.3g}",
+            *(f"{row[name]:.3g}" for name in ("real_time_factor", "times_real_time", "processor_s")),
             f"{floor:.3g}",
             f"{row['share_of_floor']:.2f}",
         )

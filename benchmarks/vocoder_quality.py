@@ -1,12 +1,13 @@
-"""Vocoders on the corpus that ships with dtc: their copies of held-out recordings, and the voice with each of them.
+"""Compare the quality of vocoders on the embedded corpus: copies of held-out recordings, and the voice with each.
 
-    python benchmarks/vocoder_quality.py train NAME     # for each; a killed one goes on: remove its run after a change
-    python benchmarks/vocoder_quality.py report         # of all that are trained: tables, JSON and docs/waveglow.png
+    python benchmarks/vocoder_quality.py train NAME     # for each vocoder; a killed training is resumed
+    python benchmarks/vocoder_quality.py report         # all trained vocoders: tables, JSON and docs/waveglow.png
 
-It wants `data/features` and `models/acoustic`, as `dvc repro` leaves them, and makes the predicted mels where there are
-none. One thread each: several can be trained side by side, once those are made. The voice's mels are the acoustic
-model's, three renderings of each held-out text, the same for every vocoder. Each is heard as its network speaks, and
-fitted to the mel by `evaluate.fit_iterations`.
+It needs `data/features` and `models/acoustic` from `dvc repro`, and predicts the mels of the recordings if they are not
+there. Each training uses one thread, so that several can run at the same time once the mels are predicted. After a
+change of a vocoder, remove its run in runs/vocoder-quality. The voice is measured on three renderings of each held-out
+text by the acoustic model, the same for every vocoder. Each vocoder is measured as it is, and fitted to the mel by
+`evaluate.fit_iterations`.
 """
 
 from __future__ import annotations
@@ -99,14 +100,14 @@ def main() -> None:
 
 
 def read_project(name: str) -> Params:
-    """The experiment with this vocoder."""
+    """Return the params of the experiment with a vocoder."""
     preset, changes = VOCODERS[name]
     tree = merged(load_params(ROOT / preset).model_dump(mode="json"), changes)
     return Params.model_validate_json(json.dumps(tree))
 
 
 def measure(name: str) -> None:
-    """Train a vocoder and listen to it; its figures are in runs/vocoder-quality/NAME."""
+    """Train and measure a vocoder; write the results to runs/vocoder-quality/NAME."""
     console, params, run = Console(), read_project(name), RUNS / name
     run.mkdir(parents=True, exist_ok=True)
     with counting_processor_time(run / "cpu_s.txt") as spent:
@@ -128,7 +129,7 @@ def measure(name: str) -> None:
 
 
 def listen(vocoder: nn.Module, clips: list[Clip], params: Params, iterations: int) -> dict:
-    """Copies and voice of a vocoder, fitted."""
+    """Return the measures of a vocoder's copies and of the voice with it, fitted to the mel."""
 
     def speak(mel: Tensor) -> Tensor:
         return fit_mel(vocoder(mel), mel, params.audio, iterations)
@@ -142,7 +143,7 @@ def listen(vocoder: nn.Module, clips: list[Clip], params: Params, iterations: in
 
 @contextmanager
 def counting_processor_time(file: Path) -> Iterator[Path]:
-    """Adds what is spent inside, in seconds, to what is in the file: a training may be stopped and go on."""
+    """Add the processor time inside, in seconds, to the number in the file, as a training may be resumed."""
     before = float(file.read_text()) if file.is_file() else 0.0
     try:
         yield file
@@ -151,14 +152,14 @@ def counting_processor_time(file: Path) -> Iterator[Path]:
 
 
 def build_griffin_lim(params: Params) -> tuple[nn.Module, int]:
-    """The baseline, as `dtc evaluate` has it."""
+    """Return Griffin-Lim with the settings of `dtc evaluate`, and its number of steps, 0."""
     iterations, momentum = params.evaluate.griffin_lim_iterations, params.evaluate.griffin_lim_momentum
     config = GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=iterations, momentum=momentum)
     return GriffinLim(config, params.audio), 0
 
 
 def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> tuple[nn.Module, int]:
-    """As `dtc train vocoder` trains it."""
+    """Return a vocoder, trained as by `dtc train vocoder`, and its number of steps."""
     if params.vocoder.train_on != "recorded" and not (paths.GTA / INDEX).is_file():
         align("gta", torch.device("cpu"), console)
     recipe = read_recipe(KINDS["vocoder"], params)
@@ -172,7 +173,7 @@ def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> t
 
 @torch.no_grad()
 def copies_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, float]:
-    """Each held-out recording from its own mel: all measures that are installed, words, and time."""
+    """Return all installed measures, the word error rate and the time of the copies of held-out recordings."""
     started = time.process_time()
     waves = [speak(clip.mel[None])[0] for clip in clips]
     seconds = time.process_time() - started
@@ -186,7 +187,7 @@ def copies_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, floa
 
 @torch.no_grad()
 def voice_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, float]:
-    """Each held-out text by the acoustic model, each in three renderings: words of all, opinion of the first ones."""
+    """Return the word error rate of all renderings of held-out texts, and opinion scores of the first of each text."""
     acoustic, card = load_acoustic(paths.ACOUSTIC, torch.device("cpu"))
     texts = sorted((clip.spoken_text for clip in clips), key=len)
     mels: list[Tensor] = []
@@ -209,7 +210,7 @@ def word_error_rate(waves: list[Tensor], texts: list[str], params: Params) -> fl
 
 
 def report() -> None:
-    """The tables, results/benchmarks/vocoder_quality.json and docs/waveglow.png."""
+    """Print the tables; write results/benchmarks/vocoder_quality.json and docs/waveglow.png."""
     files = [RUNS / name / "results.json" for name in VOCODERS]
     trials = [json.loads(file.read_text()) for file in files if file.is_file()]
     write_results("vocoder_quality", trials)
@@ -237,7 +238,7 @@ def report() -> None:
 
 
 def draw_curve(rows: list[dict[str, str]]) -> Figure:
-    """WaveGlow's loss: of training batches, every tenth step's mean, and of the validation clips."""
+    """Draw WaveGlow's loss: the mean of training batches at every tenth step, and of the validation clips."""
     figure = Figure(figsize=(8.0, 3.4), facecolor=GROUND, layout="constrained")
     axes = figure.subplots()
     axes.set_facecolor(GROUND)

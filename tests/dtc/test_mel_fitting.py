@@ -1,4 +1,4 @@
-"""`fit_mel`: nearer to the mel at every iteration, nothing changed where it is right already, finite whatever it is."""
+"""`fit_mel`: it reduces the error of the mel, keeps a waveform that has the mel, and gives finite samples."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def mel_of(wave: torch.Tensor) -> torch.Tensor:
     return log_mel(wave, AUDIO)[..., :-1]
 
 
-def test_every_iteration_brings_a_waveform_nearer_to_its_mel() -> None:
-    """Noise made to have the mel of a tone that swells."""
+def test_every_iteration_reduces_the_error_of_the_mel() -> None:
+    """Noise is given the mel of a tone that becomes louder."""
     mel = mel_of(torch.sin(2 * math.pi * 1000.0 * TIME_S)[None] * torch.linspace(0.05, 1.0, len(TIME_S)))
     errors = [
         (mel_of(fit_mel(NOISE, mel, AUDIO, iterations)) - mel).abs().mean().item() for iterations in (0, 1, 2, 4, 8, 16)
@@ -36,20 +36,20 @@ def test_every_iteration_brings_a_waveform_nearer_to_its_mel() -> None:
     assert errors[-1] < 0.15 * errors[0]
 
 
-def test_what_has_its_mel_already_is_left_as_it_is() -> None:
-    """To its first and last samples, though a mel is of the clip with its reflection around it."""
+def test_a_waveform_that_has_the_mel_is_not_changed() -> None:
+    """Also at its ends, where the mel depends on the reflection of the clip."""
     for wave in (torch.sin(2 * math.pi * 440.0 * TIME_S)[None], NOISE):
         torch.testing.assert_close(fit_mel(wave, mel_of(wave), AUDIO, 12), wave, atol=2e-5, rtol=0)
 
 
-def test_no_iterations_change_nothing_nor_any_what_is_too_short_for_a_mel() -> None:
+def test_no_iterations_and_too_short_waveforms_change_nothing() -> None:
     mel = torch.zeros(1, 20, 64)
     assert torch.equal(fit_mel(NOISE, mel, AUDIO, 0), NOISE)
     assert torch.equal(fit_mel(NOISE[:, :128], mel[..., :2], AUDIO, 12), NOISE[:, :128])
     assert not torch.equal(fit_mel(NOISE[:, :192], mel[..., :3], AUDIO, 12), NOISE[:, :192])
 
 
-def test_a_mel_that_no_sound_has_is_fitted_by_finite_samples() -> None:
+def test_impossible_mels_give_finite_samples() -> None:
     for mel in (
         torch.full((1, 20, 64), 80.0),
         torch.full((1, 20, 64), -300.0),

@@ -81,12 +81,12 @@ def test_distortion_is_symmetric_and_zero_only_for_equal(seed: int, lengths: tup
 
 @settings(max_examples=30, deadline=None)
 @given(repeats=st.lists(st.integers(1, 4), min_size=1, max_size=10))
-def test_speaking_slower_is_no_distortion(repeats: list[int]) -> None:
+def test_repeated_frames_are_not_distortion(repeats: list[int]) -> None:
     log_mel = random_log_mel(5, len(repeats))
     assert mel_cepstral_distortion_db(log_mel, np.repeat(log_mel, repeats, axis=1)) == 0
 
 
-def test_distortion_refuses_what_it_cannot_compare() -> None:
+def test_distortion_of_mels_that_do_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="80 mel bands against 40"):
         mel_cepstral_distortion_db(random_log_mel(0, 3), random_log_mel(0, 3, n_mels=40))
     with pytest.raises(ValueError, match=r"shape \(80, 0\)"):

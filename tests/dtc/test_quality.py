@@ -1,4 +1,4 @@
-"""Every measure: the perfect value, a case with a known answer, an independent oracle, and what it makes of bad input."""
+"""Every measure: the perfect value, a case with a known answer, an independent oracle, and bad input."""
 
 import io
 import json
@@ -156,7 +156,7 @@ def test_pesq_resamples(speech):
     assert pesq_wb(*upsampled, 22_050) == pytest.approx(pesq_wb(speech, noisy, RATE), abs=0.05)
 
 
-def test_pesq_of_silence_and_of_what_ends_its_process(speech):
+def test_pesq_of_silence_and_of_too_long_clips(speech):
     pytest.importorskip("pesq")
     assert pesq_wb(speech, np.zeros_like(speech), RATE) == 1
     assert math.isnan(pesq_wb(silence(), voice(150), RATE))
@@ -169,7 +169,7 @@ def test_pesq_of_silence_and_of_what_ends_its_process(speech):
 # Pitch
 
 
-def test_a_voice_100_cents_higher():
+def test_pitch_errors_of_a_voice_100_cents_higher():
     pytest.importorskip("swift_f0")
     errors = pitch_errors(voice(150), voice(150 * 2 ** (1 / 12)), RATE)
     # The network's own error on a steady tone is a few cents in either direction.
@@ -184,7 +184,7 @@ def test_equal_voices_have_no_pitch_error(speech):
     assert (errors.f0_rmse_cents, errors.voicing_error, errors.periodicity_rmse) == (0, 0, 0)
 
 
-def test_a_copy_that_loses_its_voice_halfway():
+def test_voicing_error_of_a_copy_with_a_silent_half():
     pytest.importorskip("swift_f0")
     whole, half = voice(150, 2.0), voice(150, 2.0)
     half[len(half) // 2 :] = 0
@@ -227,7 +227,7 @@ def test_silence_has_no_pitch():
 # Opinions
 
 
-def test_dnsmos_is_speechmos_s(speech):
+def test_dnsmos_equals_speechmos(speech):
     reference = pytest.importorskip("speechmos.dnsmos", exc_type=ImportError)  # wants librosa
     wave = with_noise(speech, 20)[: round(1.2 * RATE)]  # doubled three times, one window
     assert dnsmos(wave, RATE) == pytest.approx(reference.run(wave, RATE)["ovrl_mos"], abs=1e-4)  # float32
@@ -243,7 +243,7 @@ def test_dnsmos_windows_are_those_of_the_published_code():
     assert neural_quality._dnsmos_starts(261_000) == [second * RATE for second in range(7)]
 
 
-def test_distill_mos_hears_noise(speech, capsys):
+def test_noise_lowers_distill_mos(speech, capsys):
     pytest.importorskip("distillmos")
     pytest.importorskip("xls_r_sqa")
     clean, noisy = distill_mos(speech, RATE), distill_mos(with_noise(speech, 0), RATE)
@@ -251,7 +251,7 @@ def test_distill_mos_hears_noise(speech, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_an_opinion_of_next_to_nothing():
+def test_opinion_scores_of_silence_and_short_clips():
     pytest.importorskip("onnxruntime")
     pytest.importorskip("speechmos")
     assert math.isnan(dnsmos(silence(0.2), RATE))
@@ -261,7 +261,7 @@ def test_an_opinion_of_next_to_nothing():
 # All together
 
 
-def test_measure_quality_without_what_is_optional(speech, audio, nothing_optional):
+def test_measure_quality_without_optional_packages(speech, audio, nothing_optional):
     assert measure_quality(speech, speech, audio) == {
         "multi_resolution_stft": 0,
         "log_mel_l1": 0,
@@ -298,7 +298,7 @@ def test_measure_quality_gives_each_measure_on_its_own(speech, audio, monkeypatc
 
 
 @pytest.mark.parametrize("samples", [1, 300, 1024, 3000])
-def test_a_clip_too_short_has_no_quality(samples, audio, monkeypatch):
+def test_measures_of_too_short_clips_are_nan(samples, audio, monkeypatch):
     for module in ("speechmos", "distillmos"):
         monkeypatch.setitem(sys.modules, module, None)
     values = measure_quality(voice(150)[:samples], voice(150)[:samples], audio)
@@ -308,7 +308,7 @@ def test_a_clip_too_short_has_no_quality(samples, audio, monkeypatch):
     )
 
 
-def test_what_is_no_pair_is_refused(speech, audio):
+def test_waves_that_are_not_a_pair_are_refused(speech, audio):
     with pytest.raises(
         ValueError, match=f"copy of {len(speech) - 300} samples, expected {len(speech)} give or take 256"
     ):
@@ -336,7 +336,7 @@ def test_mean_quality():
     assert mean_quality([]) == {}
 
 
-def test_what_is_optional_is_imported_when_it_is_used():
+def test_optional_packages_are_imported_when_they_are_used():
     program = f"""
 import json, sys
 import dtc.evaluation.quality

@@ -1,4 +1,4 @@
-"""dtc.vocoder.training_segments: what a vocoder learns from."""
+"""Random training segments of a vocoder, and their attenuation."""
 
 import math
 
