@@ -1,4 +1,4 @@
-"""Clips, and batches of them: padding, lengths, masks. The only thing that training knows of data."""
+"""Clips and batches of them: padding, lengths and masks. Training knows no other form of data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Losses = dict[str, Float[Tensor, ""]]  # of a batch: "loss", which training mini
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording and its text, as features."""
+    """The features of one recording and its text."""
 
     id: str
     raw_text: str
@@ -26,7 +26,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips padded to the longest with 0. What lies beyond a length is no data: every reader masks it."""
+    """Clips padded with 0 to the longest. What lies beyond a length is padding, which every loss masks."""
 
     ids: tuple[str, ...]
     symbol_ids: Int[Tensor, "batch symbols"]
@@ -37,7 +37,7 @@ class Batch:
     wave_lengths: Int[Tensor, " batch"]  # samples
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
+        """Return the batch on a device."""
         if self.mel.device == device:
             return self
         moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if name != "ids"}
@@ -45,7 +45,7 @@ class Batch:
 
 
 def collate(clips: Sequence[Clip]) -> Batch:
-    """Clips → Batch, in the order given."""
+    """Return a batch of clips, in their order."""
     symbol_ids, symbol_lengths = pad([clip.symbol_ids for clip in clips])
     mel, mel_lengths = pad([clip.mel for clip in clips])
     wave, wave_lengths = pad([clip.wave for clip in clips])
@@ -54,7 +54,7 @@ def collate(clips: Sequence[Clip]) -> Batch:
 
 
 def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Int[Tensor, " batch"]]:
-    """Rows (…, length) stacked and padded with 0 to the longest; and their lengths."""
+    """Return rows (…, length), stacked and padded with 0 to the longest, and their lengths."""
     lengths = torch.tensor([row.shape[-1] for row in rows])
     padded = rows[0].new_zeros(len(rows), *rows[0].shape[:-1], int(lengths.max()))
     for number, row in enumerate(rows):
@@ -63,12 +63,12 @@ def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Int[Tensor, " batch"]]:
 
 
 def mask_of(lengths: Int[Tensor, " batch"], size: int) -> Bool[Tensor, "batch size"]:
-    """True where a position holds data."""
+    """Return a mask that is true at the positions below each length."""
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def masked_mean(values: Tensor, mask: Bool[Tensor, "batch size"]) -> Float[Tensor, ""]:
-    """Mean of `values` (batch, …, size) over the unmasked positions; other axes count fully."""
+    """Return the mean of `values` (batch, …, size) over the unmasked positions of all other axes."""
     while mask.dim() < values.dim():
         mask = mask.unsqueeze(1)
     weight = mask.to(values.dtype).expand_as(values)

@@ -45,7 +45,7 @@ def migrate_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _with_text(card: Tree) -> Tree:
-    """1 → 2: the alphabet is a list, and the card says how texts were made. The first cards lack `training`."""
+    """1 → 2: the alphabet is a list, and the card records how texts were made. The first cards lack `training`."""
     text = {"symbols": "nvidia", "normaliser": "english"}
     return {"training": {}} | card | {"alphabet": list(card["alphabet"]), "text": text}
 

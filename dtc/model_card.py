@@ -1,4 +1,4 @@
-"""A trained model as a folder: model.safetensors, and config.json (the card), which says what it was made from."""
+"""A trained model as a folder: model.safetensors, and config.json (the card), which records what it was made from."""
 
 from __future__ import annotations
 

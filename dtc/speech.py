@@ -123,7 +123,7 @@ class Speech:
         return torch.block_diag(*spaced, blocks[-1])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a 16-bit mono WAV file, and beside it a JSON file (the sidecar) that says what it is made from.
+        """Write a 16-bit mono WAV file, and beside it a JSON file (the sidecar) that records what it is made from.
 
         The sidecar has the same name with the suffix .json. Both files are replaced where they exist.
         """

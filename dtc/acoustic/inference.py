@@ -1,4 +1,4 @@
-"""Inference of a decoder: its own frames are the next step's input, until its gate says that they were the last."""
+"""Inference of a decoder: its last frame is the input of the next step, until its gate ends the utterance."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class _InferenceLoop:
     def step(
         self, kept: Float[Tensor, "2 batch width"]
     ) -> tuple[Float[Tensor, "batch r mels"], Float[Tensor, "batch symbols"], Bool[Tensor, " batch"]]:
-        """Compute a step; return its frames, its attention weights, and whether the gate says that it is the last."""
+        """Compute a step; return its frames, its attention weights, and whether the gate ends the utterance."""
         inference, decoder = self.inference, self.inference.decoder
         inputs = torch.cat([decoder.prenet(self.frame, kept), self.context, self.hidden], dim=1)
         self.hidden, self.cell = lstm_step(inference.attention_rnn(inputs), self.cell)
