@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from dtc.config import Section, Share
+from dtc.config import Section, Share, matching
 
+# Of a file's bytes.
+Md5 = Annotated[str, matching(r"[0-9a-f]{32}", "32 hexadecimal digits in small letters, as md5sum prints them")]
+Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits in small letters, as sha256sum prints them")]
 Decibels = Annotated[float, Field(le=0.0, ge=-120.0)]
 Channels = Literal["mono", "left", "right", "mean"]
 

@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from dtc.errors import InputError
 from pipeline.archives import read_member_at, read_members
-from pipeline.features import FeatureRecipe, Features
+from pipeline.feature_recipe import FeatureRecipe
+from pipeline.features import Features
 from pipeline.manifest import ManifestRow
 from pipeline.shard_folder import Unfinished
 from pipeline.shard_writer import BuiltShard, build_shard

@@ -26,8 +26,7 @@ from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, md5_of
 from dtc.text.symbols import TextConfig
-from pipeline.config import RecordingConfig
-from pipeline.corpora import Md5
+from pipeline.config import Md5, RecordingConfig
 from pipeline.manifest import ManifestRow
 from pipeline.split import Split
 

@@ -29,8 +29,7 @@ from dtc.audio_config import AudioConfig
 from dtc.config import AnySection, Section, parse_section
 from dtc.errors import InputError, reason_of, refused_pickle
 from dtc.text.symbols import TextConfig
-from pipeline.config import RecordingConfig
-from pipeline.corpora import Md5
+from pipeline.config import Md5, RecordingConfig
 from pipeline.corpora.base import AN_ID, LONGEST_ID_BYTES, is_id
 from pipeline.manifest import ManifestRow
 from pipeline.shard_reader import MEL, WAVE, from_npy

@@ -20,9 +20,12 @@ from dtc.registry import Registry
 from dtc.vocoder import VOCODERS
 from pipeline.corpora import FORMATS
 from stages.code_identity import files_of, modules_of
+from stages.run_folders import ENTRIES
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("dtc", "pipeline", "stages")
+# Run a training without deciding its result, and import both kinds of models: these files count, their imports do not.
+RUNNING = ("stages/kinds.py", "stages/run_folders.py", "stages/train.py")
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ STAGES = {
     "download": Code(("stages.download",)),
     "verify": Code(("stages.verify",), any_of=(FORMATS,)),
     "preprocess": Code(("stages.preprocess",), any_of=(FORMATS,)),
-    "train_acoustic": Code(("stages.train",), chosen=(ACOUSTIC_MODELS, ATTENTIONS)),
+    "train_acoustic": Code(ENTRIES, chosen=(ACOUSTIC_MODELS, ATTENTIONS), files=RUNNING),
     "align": Code(("stages.align",), chosen=(ACOUSTIC_MODELS, ATTENTIONS)),
-    "train_vocoder": Code(("stages.train",), chosen=(VOCODERS,)),
+    "train_vocoder": Code(ENTRIES, chosen=(VOCODERS,), files=RUNNING),
     "evaluate": Code(
         ("stages.evaluate",),
         chosen=(ACOUSTIC_MODELS, ATTENTIONS, VOCODERS),

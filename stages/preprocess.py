@@ -19,7 +19,7 @@ from dtc.text.symbols import TextConfig
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig
 from pipeline.corpora import CorpusConfig, prepared_format
 from pipeline.engine import IN_PROCESS, run
-from pipeline.features import FeatureRecipe
+from pipeline.feature_recipe import FeatureRecipe
 from pipeline.manifest import read_manifest
 from pipeline.part_folder import discard_part, part_of
 from pipeline.shard_folder import Unfinished

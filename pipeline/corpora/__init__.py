@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from dtc.config import Name, Section, matching
+from dtc.config import Name, Section
 from dtc.errors import InputError
 from dtc.registry import Part, Registry
+from pipeline.config import Md5, Sha256
 from pipeline.corpora.base import ListedFormat, PreparedFormat
 
 EMBEDDED = "embedded:"
@@ -50,8 +51,6 @@ def _check_format(name: str) -> str:
     return name
 
 
-Md5 = Annotated[str, matching(r"[0-9a-f]{32}", "32 hexadecimal digits in small letters, as md5sum prints them")]
-Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits in small letters, as sha256sum prints them")]
 FormatName = Annotated[str, AfterValidator(_check_format)]
 
 

@@ -18,7 +18,8 @@ from dtc.text.symbols import TextConfig, text_to_ids
 from pipeline.config import FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.base import PreparedFormat
-from pipeline.features import FeatureRecipe, Features
+from pipeline.feature_recipe import FeatureRecipe
+from pipeline.features import Features
 from pipeline.limits import FACTS, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
 from pipeline.shard_job import ShardJob, ShardMaker, places_of

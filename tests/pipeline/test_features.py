@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from dtc.audio import AudioConfig, from_int16, log_mel, stft_magnitude
 from dtc.errors import InputError
 from pipeline.config import FeaturesConfig, RecordingConfig
-from pipeline.features import FeatureRecipe, Features, MelStatistics
+from pipeline.feature_recipe import FeatureRecipe
+from pipeline.features import Features, MelStatistics
 from pipeline.manifest import ManifestRow
 from pipeline.recording import read_recording
 

@@ -14,7 +14,7 @@ from pipeline.archives import pack_folder
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
 from pipeline.engine import _require_cluster, run
-from pipeline.features import FeatureRecipe
+from pipeline.feature_recipe import FeatureRecipe
 from pipeline.shard_job import ShardJob, ShardMaker, contents_of, places_of, plan_jobs
 from pipeline.shard_writer import BuiltShard
 from pipeline.verify import CorpusSettings, verify_corpus

@@ -16,7 +16,7 @@ from dtc.errors import InputError
 from pipeline.archives import pack_folder, read_members
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig
 from pipeline.engine import run
-from pipeline.features import FeatureRecipe
+from pipeline.feature_recipe import FeatureRecipe
 from pipeline.manifest import ManifestRow
 from pipeline.shard_folder import Unfinished
 from pipeline.shard_job import ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files

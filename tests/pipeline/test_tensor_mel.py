@@ -30,7 +30,8 @@ from pipeline.corpora.tensor_mel import (
     split_files,
     verify_tensor_mel,
 )  # fmt: skip
-from pipeline.features import FeatureRecipe, Features
+from pipeline.feature_recipe import FeatureRecipe
+from pipeline.features import Features
 from pipeline.limits import VerifyConfig
 from pipeline.manifest import ManifestRow
 from pipeline.shard_job import places_of, plan_jobs, shard_files
