@@ -22,7 +22,8 @@ from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.text.symbols import TextConfig
 from dtc.vocoder.waveglow import WaveGlow
-from tests.dtc.test_nvidia_tacotron2 import assert_same_bytes, put, without
+from tests.dtc.nvidia_tensors import assert_same_bytes
+from tests.dtc.test_nvidia_tacotron2_refusals import put, without
 from tests.dtc.tiny_waveglow import waveglow_from_state_dict
 from tests.dtc.waveglow_oracle import analyse
 

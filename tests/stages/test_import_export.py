@@ -21,7 +21,7 @@ from dtc.vocoder.waveglow import WaveGlow
 from dtc.voice import Voice
 from stages.import_export import Target, import_model
 from tests.conftest import Project
-from tests.dtc.test_nvidia_tacotron2 import SMALL, assert_same_bytes, random_state_dict
+from tests.dtc.nvidia_tensors import SMALL, assert_same_bytes, random_state_dict
 
 CPU = torch.device("cpu")
 COMMAND = "nvidia-tacotron2"
