@@ -80,11 +80,14 @@ def measure(features: Path, batch_size: int | None, batch_frames: int | None) ->
             padded += batch.mel.shape[0] * batch.mel.shape[2]
         seconds = time.perf_counter() - started
         yield {
-            "batches": f"{batch_size} clips" if batch_size else f"{batch_frames} frames", "workers": workers,
-            "batches_per_s": loader.batches_per_epoch / seconds, "clips_per_s": clips / seconds,
-            "padding_share": 1 - frames / padded, "training_steps_per_s": steps_per_s,
+            "batches": f"{batch_size} clips" if batch_size else f"{batch_frames} frames",
+            "workers": workers,
+            "batches_per_s": loader.batches_per_epoch / seconds,
+            "clips_per_s": clips / seconds,
+            "padding_share": 1 - frames / padded,
+            "training_steps_per_s": steps_per_s,
             "ratio": loader.batches_per_epoch / seconds / steps_per_s,
-        }  # fmt: skip
+        }
 
 
 def training_rate(features: Path, batches: list[Batch]) -> float:
@@ -123,10 +126,17 @@ def write_features(folder: Path, clips: int) -> Path:
         (folder / built.facts.shard.file).write_bytes(built.content)
         facts.append(built.facts)
     index = ShardIndex(
-        corpus="noise", corpus_md5="0" * 32, clips_md5=write_places(folder, facts), recording=smoke.recording,
-        audio=audio, text=smoke.text, alphabet=("a",), mel_mean=(0.0,) * 80, mel_deviation=(1.0,) * 80,
+        corpus="noise",
+        corpus_md5="0" * 32,
+        clips_md5=write_places(folder, facts),
+        recording=smoke.recording,
+        audio=audio,
+        text=smoke.text,
+        alphabet=("a",),
+        mel_mean=(0.0,) * 80,
+        mel_deviation=(1.0,) * 80,
         shards=tuple(fact.shard for fact in facts),
-    )  # fmt: skip
+    )
     write_index(folder, index)
     return folder
 

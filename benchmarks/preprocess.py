@@ -266,16 +266,21 @@ def report(rows: list[dict], clip_s: float, memory: dict[int, int]) -> None:
     table = Table("features", "who", "clips/s", "× real time", "start, s", "× librosa", "× torchaudio, 1 thread")
     for row in rows:
         rates = {other["name"]: other["clips_per_s"] for other in rows if other["stft"] == row["stft"]}
-        ratios = [row["clips_per_s"] / rates[name] if name in rates else float("nan")
-                  for name in ("librosa loop", "torchaudio loop, 1 thread")]  # fmt: skip
+        ratios = [
+            row["clips_per_s"] / rates[name] if name in rates else float("nan")
+            for name in ("librosa loop", "torchaudio loop, 1 thread")
+        ]
         row["times_real_time"] = row["clips_per_s"] * clip_s
         row["times_librosa"], row["times_torchaudio"] = ratios
         start = row.get("start_s")
         table.add_row(
-            "wave + mel + STFT" if row["stft"] else "wave + mel", row["name"], f"{row['clips_per_s']:.0f}",
-            f"{row['times_real_time']:.0f}", f"{start:.1f}" if start else "",
+            "wave + mel + STFT" if row["stft"] else "wave + mel",
+            row["name"],
+            f"{row['clips_per_s']:.0f}",
+            f"{row['times_real_time']:.0f}",
+            f"{start:.1f}" if start else "",
             *(f"{ratio:.2f}" for ratio in ratios),
-        )  # fmt: skip
+        )
     Console(width=120).print(table)
     peaks = {str(clips): round(peak / 1e6) for clips, peak in memory.items()}
     print("peak memory of preprocess with 2 workers, MB by clips:", json.dumps(peaks))

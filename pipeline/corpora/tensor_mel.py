@@ -1,4 +1,4 @@
-"""What `dtc convert` wrote, as a source of clips beside the archive: fetched, audited, packed into shards as it is."""
+"""The corpus format `tensor_mel`: files that `dtc convert` wrote are copied, verified, and made into shards again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dtc.audio import AudioConfig, require_same_audio
+from dtc.audio import require_same_audio
 from dtc.errors import InputError
 from dtc.provenance import md5_of, read_chunks
-from dtc.text.symbols import TextConfig, text_to_ids
-from pipeline.config import FeaturesConfig, RecordingConfig, VerifyConfig
+from dtc.text.symbols import text_to_ids
+from pipeline.config import FeaturesConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.base import PreparedFormat
 from pipeline.feature_recipe import FeatureRecipe
@@ -33,7 +33,7 @@ Advance = Callable[[int, int], None]  # bytes so far, bytes in all
 
 
 def split_files(corpus: CorpusConfig) -> dict[str, str]:
-    """File name → MD5 of the set that `corpus` names, in the order of the splits.
+    """Return name → MD5 of the files that `corpus` names, in the order of the splits.
 
     Raises InputError where corpus.checksums names no set, or other files.
     """
@@ -69,7 +69,7 @@ def fetch_converted(corpus: CorpusConfig, folder: Path, advance: Advance) -> Non
 
 
 def _source_folder(corpus: CorpusConfig, files: Mapping[str, str]) -> Path:
-    """The folder, where it holds these files of splits and no others."""
+    """Return the source folder. Raises InputError where it lacks one of the files, or holds files of other sets."""
     folder = Path(corpus.source).expanduser()
     if not folder.is_dir():
         raise InputError("corpus.source", f"{corpus.source}: no such folder", "the folder that `dtc convert` wrote")
@@ -84,7 +84,7 @@ def _source_folder(corpus: CorpusConfig, files: Mapping[str, str]) -> Path:
 
 def _require_md5(file: Path, found: str, expected: str) -> None:
     if found != expected:
-        remedy = "fetch the right file, or set corpus.checksums to what whoever made it says"
+        remedy = "fetch the right file, or set corpus.checksums to the MD5s that `dtc convert` printed"
         raise InputError(file, f"MD5 {found}", expected, remedy)
 
 
@@ -100,26 +100,24 @@ def verify_converted(corpus: CorpusConfig, raw: Path) -> None:
         raise InputError(raw / others[0], "is not in corpus.checksums", ", ".join(files), "run `dtc download` again")
 
 
-def verify_tensor_mel(
-    raw: Path, corpus: CorpusConfig, recording: RecordingConfig, config: VerifyConfig, audio: AudioConfig,
-    text: TextConfig, advance: Callable[[str], None],
-) -> CorpusFindings:  # fmt: skip
-    """Check every clip of the set in `raw`; a fault's member is `FILE:ID`.
+def verify_tensor_mel(raw: Path, settings: CorpusSettings, advance: Callable[[str], None]) -> CorpusFindings:
+    """Check every clip of the set in `raw`; the member of a fault is `FILE:ID`.
 
     Raises InputError where a file is damaged or was made by other sections than those of params.yaml.
     """
+    corpus, config = settings.corpus, settings.verify
     verify_converted(corpus, raw)
     rows, faults, table = list[ManifestRow](), list[Fault](), bytearray()
     ids, characters, kept, files = list[str](), list[int](), list[bool](), dict[str, str]()
     for name in split_files(corpus):
         split = open_split(raw / name)
-        _require_params(split, corpus, recording, audio, text)
+        _require_params(split, settings)
         for number, clip in enumerate(split.clips):
             advance(clip.id)
             measured = _measure(split, number, config)
             symbols, wrong = _check_clip(split, number, measured, config)
             if files.setdefault(clip.id, name) != name:
-                remedy = "a clip that teaches must not be measured; convert again"
+                remedy = "no clip may be trained and evaluated on; convert again"
                 found = f"is in {files[clip.id]} too"
                 wrong["listing"] = InputError(f"{split.file}:{clip.id}", found, "one clip an id", remedy)
             faults += [Fault(kind, error, clip.id, f"{name}:{clip.id}") for kind, error in wrong.items()]
@@ -132,16 +130,14 @@ def verify_tensor_mel(
     return CorpusFindings(rows, faults, ids, facts, np.array(characters, np.int32), np.array(kept, bool))
 
 
-def _require_params(
-    split: OpenSplit, corpus: CorpusConfig, recording: RecordingConfig, audio: AudioConfig, text: TextConfig
-) -> None:
-    """Raise InputError where the clips were made by other sections than those in params.yaml: nothing is made anew."""
-    facts, where = split.facts, str(split.file)
+def _require_params(split: OpenSplit, settings: CorpusSettings) -> None:
+    """Raise InputError where the clips were made by other sections than those of params.yaml."""
+    corpus, facts, where = settings.corpus, split.facts, str(split.file)
     remedy = "set the section audio of params.yaml to the first of these values, the set's"
-    require_same_audio(facts.audio, where, audio, "params.yaml", remedy)
-    for name, theirs, ours in (("recording", facts.recording, recording), ("text", facts.text, text)):
-        for key, value in theirs.model_dump().items():
-            if (found := getattr(ours, key)) != value:
+    require_same_audio(facts.audio, where, settings.audio, "params.yaml", remedy)
+    for name in ("recording", "text"):
+        for key, value in getattr(facts, name).model_dump().items():
+            if (found := getattr(getattr(settings, name), key)) != value:
                 differing = f"{name}.{key} {json.dumps(value)} against {json.dumps(found)}"
                 remedy = f"set {name}.{key} to {json.dumps(value)}"
                 raise InputError(f"{where} and params.yaml", differing, remedy=remedy)
@@ -153,11 +149,11 @@ def _require_params(
 def _check_clip(
     split: OpenSplit, number: int, facts: np.void, config: VerifyConfig
 ) -> tuple[int, dict[str, InputError]]:
-    """How many symbols a clip's text has, and what is wrong with the clip, by kind."""
+    """Return the number of symbols of a clip's text, and the faults of the clip by their kinds."""
     clip, audio = split.clips[number], split.facts.audio
     where, symbols = f"{split.file}:{clip.id}", 0
     wrong = out_of_bounds(facts, where, config, audio.filter_length // 2 + 1)
-    wrong.pop("clipping", None)  # of the recording as it was made, which was judged by it
+    wrong.pop("clipping", None)  # the recording was judged before it was converted
     try:
         symbols = len(text_to_ids(clip.spoken_text, where))
         if fault := wrong_pace(symbols, facts["duration_s"], where, config):
@@ -181,26 +177,24 @@ def _measure(split: OpenSplit, number: int, config: VerifyConfig) -> np.void:
 
 
 def require_packable(features: FeaturesConfig) -> None:
-    """Raise InputError where shards of a converted set are to hold what it does not."""
+    """Raise InputError where the shards are to hold magnitudes, as a converted set has none."""
     if features.stft:
         remedy = "set features.stft to false, or start from the recordings"
         raise InputError("features.stft", "true", "false with corpus.format tensor_mel: it has no magnitudes", remedy)
 
 
 def converted_splits(manifest: Iterable[ManifestRow]) -> list[Split]:
-    """The split of each row: that of its file."""
-    names: dict[str, Split] = {split: split for split in SPLITS}
-    return [_lookup(names, row) for row in manifest]
-
-
-def _lookup(names: Mapping[str, Split], row: ManifestRow) -> Split:
-    if (stem := Path(row.member).stem) not in names:
-        raise InputError(f"{row.id} in the manifest", f"lies in {row.member}", "a converted set", VERIFY_AGAIN)
-    return names[stem]
+    """Return the split of each row of the manifest, which is that of its file."""
+    names, splits = {str(split): split for split in SPLITS}, list[Split]()
+    for row in manifest:
+        if (stem := Path(row.member).stem) not in names:
+            raise InputError(f"{row.id} in the manifest", f"lies in {row.member}", "a converted set", VERIFY_AGAIN)
+        splits.append(names[stem])
+    return splits
 
 
 def set_facts(corpus: CorpusConfig, raw: Path) -> SetFacts:
-    """What the set in `raw` says of itself: among it, the MD5 of the archive that it comes from."""
+    """Return the description of the set in `raw`, which has the MD5 of the archive that the clips come from."""
     return open_split(raw / next(iter(split_files(corpus)))).facts
 
 
@@ -220,8 +214,10 @@ class ConvertedMaker(ShardMaker):
 
 
 def _take(row: ManifestRow, file: Path) -> Features:
-    """The features of a manifest's row. Raises InputError where the file holds another clip under its name."""
-    split, numbers = _opened(file, *_identity(file))
+    """Return the features of a row of the manifest. Raises InputError where the file holds another clip by its id."""
+    with in_one_line(file):
+        status = file.stat()
+    split, numbers = _opened(file, status.st_mtime_ns, status.st_size)
     number = numbers.get(row.id)
     if number is None or split.row(number) != row:
         raise InputError(f"{file}:{row.id}", "is not as in the manifest", "the same clip", VERIFY_AGAIN)
@@ -229,13 +225,7 @@ def _take(row: ManifestRow, file: Path) -> Features:
     return Features(row, wave, mel, None)
 
 
-def _identity(file: Path) -> tuple[int, int]:
-    with in_one_line(file):
-        status = file.stat()
-    return status.st_mtime_ns, status.st_size
-
-
-# Once a process: the clips of a large set take a second to list. Kept by time and size: a file may be written anew.
+# Listing the clips of a large set takes a second: done once in a process, unless the file is written again.
 @lru_cache(maxsize=len(SPLITS))
 def _opened(file: Path, mtime_ns: int, size_bytes: int) -> tuple[OpenSplit, dict[str, int]]:
     split = open_split(file)
@@ -255,8 +245,7 @@ class TensorMel(PreparedFormat):
 
     def verify(self, raw: Path, settings: CorpusSettings, advance: Callable[[str], None]) -> CorpusFindings:
         """Check every clip of the files in `raw`."""
-        corpus, recording, audio = settings.corpus, settings.recording, settings.audio
-        return verify_tensor_mel(raw, corpus, recording, settings.verify, audio, settings.text, advance)
+        return verify_tensor_mel(raw, settings, advance)
 
     def open(
         self, raw: Path, corpus: CorpusConfig, recipe: FeatureRecipe, manifest: Iterable[ManifestRow]

@@ -67,7 +67,7 @@ def test_the_recording_is_treated_before_anything_is_computed(
     assert len(compute(other, content, audio, resample=True).wave) == 4800
 
 
-def test_a_clip_changed_since_the_audit_is_refused(row: ManifestRow, content: bytes, audio: AudioConfig) -> None:
+def test_a_clip_changed_since_verify_is_refused(row: ManifestRow, content: bytes, audio: AudioConfig) -> None:
     with pytest.raises(InputError) as error:
         compute(replace(row, crc32=0), content, audio)
     assert str(error.value) == f"wavs/a.wav: CRC-32 {row.crc32:08x}, expected 00000000; run `dtc verify` again"

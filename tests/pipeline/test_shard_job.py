@@ -100,9 +100,7 @@ def test_equal_bytes_whoever_computes_and_however_it_is_read(
     assert unfinished.finished() == {*files}
 
 
-def test_an_archive_changed_since_the_audit_is_refused(
-    archive: Path, rows: list[ManifestRow], audio: AudioConfig
-) -> None:
+def test_an_archive_changed_since_verify_is_refused(archive: Path, rows: list[ManifestRow], audio: AudioConfig) -> None:
     assert len(list(contents_of(archive, rows))) == 7
     assert [clip.id for clip, _ in contents_of(archive, rows[2:4])] == ["clip-002", "clip-003"]
     with pytest.raises(InputError, match=r"voice\.tar: lacks gone\.wav, expected the clips of the manifest; run `dtc"):

@@ -1,4 +1,4 @@
-"""pipeline.{convert,tensor_mel,converted}: shards → files → the same shards; a set that is wrong or hostile refused."""
+"""pipeline.convert, tensor_mel_files, corpora.tensor_mel: shards to files and back; wrong and hostile sets refused."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ from pipeline.shard_writer import build_shard, write_places
 from pipeline.shards import ShardIndex, write_index
 from pipeline.split import SPLITS, Split
 from pipeline.tensor_mel_files import SetFacts, open_split
-from pipeline.verify import CorpusFindings
+from pipeline.verify import CorpusFindings, CorpusSettings
 
 RECORDING = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
 TEXT = TextConfig(symbols="nvidia", normaliser="english")
@@ -110,10 +110,10 @@ class Set:
         return config.model_copy(update=changes)
 
     def verify(self, **changes: Any) -> CorpusFindings:
-        """Of the set where it lies; its checksums are those of the files as they are."""
-        sections = {"recording": RECORDING, "config": VERIFY, "audio": self.index.audio, "text": TEXT} | changes
-        corpus = sections.pop("corpus", None) or self.corpus(checksums=sums_of(self.folder))
-        return verify_tensor_mel(self.folder, corpus, **sections, advance=lambda clip: None)
+        """Verify the set where it is; unless given, its checksums are those of the files as they are."""
+        corpus = changes.get("corpus") or self.corpus(checksums=sums_of(self.folder))
+        sections = {"recording": RECORDING, "verify": VERIFY, "audio": self.index.audio, "text": TEXT} | changes
+        return verify_tensor_mel(self.folder, CorpusSettings(**sections | {"corpus": corpus}), lambda clip: None)
 
 
 def sums_of(folder: Path) -> dict[str, str]:
@@ -361,7 +361,7 @@ def test_a_half_copied_set_is_copied_again(tensors: Set, tmp_path: Path) -> None
 # ── verify ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_audit_of_a_good_set(made: Set) -> None:
+def test_a_good_set_has_no_faults(made: Set) -> None:
     found = made.verify()
     suffix = {"torch": ".pt"}.get("torch" if (made.folder / "train.pt").exists() else "", ".npz")
     assert found.faults == []
@@ -445,9 +445,9 @@ def test_faults_of_clips(tensors: Set, edit: Callable[[Tree], Any], kind: str, f
     assert len(tensors.verify().rows) == 7
 
 
-def test_the_bounds_of_the_audit_hold_here_too(tensors: Set) -> None:
+def test_the_bounds_of_verify_hold_here_too(tensors: Set) -> None:
     bounds = {"min_duration_s": 0.04, "max_duration_s": 0.16, "max_characters_per_s": 50.0}
-    faults = tensors.verify(config=VERIFY.model_copy(update=bounds)).faults
+    faults = tensors.verify(verify=VERIFY.model_copy(update=bounds)).faults
     assert [(fault.id, fault.kind) for fault in faults] == [
         ("é-0", "duration"), ("é-0", "characters_per_s"), ("é-1", "characters_per_s"), ("é-7", "duration")
     ]  # fmt: skip
@@ -456,7 +456,7 @@ def test_the_bounds_of_the_audit_hold_here_too(tensors: Set) -> None:
 def test_a_clip_of_two_splits_is_a_fault(tensors: Set) -> None:
     edit_tensors(tensors, set_clip(0, id="é-4"), "test.pt")
     (fault,) = tensors.verify().faults
-    expected = "test.pt:é-4: is in train.pt too, expected one clip an id; a clip that teaches must not be measured"
+    expected = "test.pt:é-4: is in train.pt too, expected one clip an id; no clip may be trained and evaluated on"
     assert str(fault.error).startswith(f"{tensors.folder}/{expected}")
 
 
@@ -473,7 +473,7 @@ def test_a_clip_of_too_few_frames_or_samples_is_a_fault(tensors: Set) -> None:
 
     edit_tensors(tensors, shorten)
     config = VERIFY.model_copy(update={"max_characters_per_s": 1000.0})
-    faults = [str(fault.error).removeprefix(f"{tensors.folder}/") for fault in tensors.verify(config=config).faults]
+    faults = [str(fault.error).removeprefix(f"{tensors.folder}/") for fault in tensors.verify(verify=config).faults]
     assert faults[0].startswith("train.pt:é-0: 2 frames for 600 samples, expected 3; ")
     assert faults[1] == "train.pt:é-1: 300 samples, expected more than 512; remove the clip"
     assert len(faults) == 2
