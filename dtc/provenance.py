@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -22,12 +22,6 @@ def fingerprint(*parts: object) -> str:
     plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
     text = json.dumps(plain, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS]
-
-
-def fingerprint_files(root: Path, patterns: Iterable[str]) -> str:
-    """Return the fingerprint of the names and contents of the files that match `patterns` under `root`."""
-    files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
-    return fingerprint([[path.relative_to(root).as_posix(), md5_of(path)] for path in files])
 
 
 def md5_of(path: Path) -> str:

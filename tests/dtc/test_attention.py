@@ -8,22 +8,22 @@ import torch
 from scipy.stats import betabinom
 from torch import Tensor
 
+from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.attention import ATTENTIONS
 from dtc.acoustic.attention.base import Attention, State
 from dtc.acoustic.attention.dynamic_convolution import DynamicConvolutionAttention, beta_binomial
 from dtc.acoustic.attention.gmm import LEAST_DEVIATION, GMMAttention
 from dtc.acoustic.base import build_acoustic
-from dtc.acoustic.configs import DTCConfig, Tacotron2Config
 from dtc.acoustic.decoder import teacher_forced
 from dtc.acoustic.dtc import DTC
 from dtc.acoustic.tacotron2 import Tacotron2
 from dtc.batch import mask_of
 from dtc.seeding import seed_all
-from tests.dtc.test_acoustic import AUDIO, MELS, NEVER, OPTIONS, batch, clip, config
+from tests.dtc.tiny_acoustic import AUDIO, MELS, NEVER, OPTIONS, attention_section, batch, clip, config
 
 ENCODING, QUERY, MIXTURES, TAPS = 6, 5, 3, 7
 EVERY = sorted(ATTENTIONS.names())
-FILTERS, FILTERS_OF_CONFIG = {"num_filters": 2, "kernel_size": TAPS}, {"num_filters": 8, "kernel_size": 31}
+FILTERS = {"num_filters": 2, "kernel_size": TAPS}
 LOCATION_RELATIVE = ["dynamic_convolution", "gmm"]
 ORDER_TOLERANCE = 1e-6  # of weights in float32 whose sums are taken in another order
 EQUATION_TOLERANCE = 1e-12  # float64
@@ -32,9 +32,8 @@ EQUATION_TOLERANCE = 1e-12  # float64
 def attention(name: str, seed: int = 0, spread: float = 1.0) -> Attention:
     """Random weights; `spread` times as large as at first, since those of a trained attention are larger."""
     torch.manual_seed(seed)
-    tree = {"model": name, "rnn_dim": QUERY, "attention_dim": 4} | (
-        {"num_mixtures": MIXTURES} if name == "gmm" else FILTERS
-    )
+    own = {"num_mixtures": MIXTURES} if name == "gmm" else FILTERS
+    tree = {"model": name, "rnn_dim": QUERY, "attention_dim": 4} | own
     built = ATTENTIONS.get(name)(ENCODING, ATTENTIONS.parse(tree, "attention"))
     with torch.no_grad():
         for parameter in built.parameters():
@@ -237,28 +236,16 @@ def test_no_score_goes_where_the_prior_does_not() -> None:
         assert torch.all(weights[step, 20 + 10 * (step + 1) + 1 :] == 0)
 
 
-def attention_section(name: str) -> dict[str, object]:
-    """An attention's section, with the sizes of `config`."""
-    return {"model": name, "rnn_dim": 48, "attention_dim": 16} | (
-        {"num_mixtures": 5} if name == "gmm" else FILTERS_OF_CONFIG
-    )
-
-
 def voice(name: str, model: str = "tacotron2", **decoder: float) -> Tacotron2 | DTC:
     """A whole model of two frames a step with the attention of that name."""
     tree = config(2, **decoder).model_dump()
     tree["attention"] = attention_section(name)
     if model == "dtc":
-        duel = {
-            "backward_weight": 1.0,
-            "mel_agreement_weight": 0.5,
-            "attention_agreement_weight": 0.5,
-            "fade_steps": None,
-        }
+        agreement = {"mel_agreement_weight": 0.5, "attention_agreement_weight": 0.5}
+        duel = {"backward_weight": 1.0, "fade_steps": None} | agreement
         tree |= {"model": "dtc", "reverse_decoder": True, "duel": duel}
     seed_all("weights")
-    kind = {"tacotron2": Tacotron2Config, "dtc": DTCConfig}[model]
-    return build_acoustic(kind.model_validate(tree), AUDIO, torch.zeros(MELS), torch.ones(MELS))  # type: ignore[return-value]
+    return build_acoustic(ACOUSTIC_MODELS.parse(tree, "acoustic"), AUDIO, torch.zeros(MELS), torch.ones(MELS))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", EVERY)

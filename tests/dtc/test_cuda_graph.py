@@ -18,8 +18,7 @@ from torch.utils._pytree import tree_leaves
 from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.tacotron import Tacotron
-from tests.dtc.test_acoustic import AUDIO, MELS, NEVER, OPTIONS, clip, config
-from tests.dtc.test_attention import attention_section
+from tests.dtc.tiny_acoustic import AUDIO, MELS, NEVER, OPTIONS, attention_section, clip, config
 
 
 class EmulatedGraph(TorchDispatchMode):

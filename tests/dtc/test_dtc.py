@@ -11,7 +11,7 @@ from dtc.acoustic.decoder import teacher_forced
 from dtc.acoustic.dtc import DTC, time_reversed
 from dtc.batch import Batch
 from dtc.seeding import seed_all
-from tests.dtc.test_acoustic import AUDIO, MELS, OPTIONS, batch, clip, config
+from tests.dtc.tiny_acoustic import AUDIO, MELS, OPTIONS, batch, clip, config
 
 
 def model(frames_per_step: int = 1, duel: dict[str, float] | None = None, reverse_decoder: bool = True) -> DTC:

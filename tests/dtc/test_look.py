@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dtc.acoustic.look import attention_warning, look
-from tests.dtc.test_acoustic import batch, model
+from tests.dtc.tiny_acoustic import batch, model
 
 
 @pytest.mark.parametrize(

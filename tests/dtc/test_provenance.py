@@ -1,8 +1,6 @@
 """dtc.provenance: fingerprints are of content alone."""
 
 import hashlib
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtc.config import Section
-from dtc.provenance import CHUNK_BYTES, Checksums, fingerprint, fingerprint_files, md5_of, read_chunks, sha256_of
+from dtc.provenance import CHUNK_BYTES, Checksums, fingerprint, md5_of, read_chunks, sha256_of
 
 
 class Pair(Section):
@@ -75,19 +73,3 @@ def test_checksums_of_a_file(tmp_path: Path) -> None:
     assert list(map(len, read_chunks(path))) == [CHUNK_BYTES, 1]
     checksums = Checksums.of(path)
     assert (checksums.md5, checksums.sha256, checksums.bytes) == (md5_of(path), sha256_of(path), CHUNK_BYTES + 1)
-
-
-def test_files_by_relative_name_and_content(tmp_path: Path) -> None:
-    def tree(root: Path, **files: str) -> str:
-        for name, text in files.items():
-            path = root / name.replace("__", "/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            os.utime(path, (time.time(), len(name)))
-        return fingerprint_files(root, ["*.py", "inner/*", "a*"])
-
-    first = tree(tmp_path / "one", a="1", b="ignored", inner__c="3")
-    assert tree(tmp_path / "two", inner__c="3", b="changed", a="1") == first
-    assert tree(tmp_path / "three", a="2", inner__c="3") != first
-    assert tree(tmp_path / "four", a="1", inner__d="3") != first
-    assert tree(tmp_path / "five", a="1") != first
