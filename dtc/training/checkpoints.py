@@ -23,6 +23,7 @@ RESUME = "resume.pt"
 PROGRESS = "progress.json"  # step and total_steps of resume.pt, for those who do not want to load it
 DAMAGED = (
     RuntimeError,
+    OSError,
     EOFError,
     KeyError,
     ValueError,
@@ -89,8 +90,9 @@ class TrainingState:
         }
 
     def _read(self, path: Path) -> None:
+        content = io.BytesIO(path.read_bytes())
         try:
-            saved = torch.load(path, weights_only=True, map_location="cpu")
+            saved = torch.load(content, weights_only=True, map_location="cpu")
             self.model.load_state_dict(saved["model"])
             self.learner.optimizer.load_state_dict(saved["optimizer"])
             if self.adversary:
