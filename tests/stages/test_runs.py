@@ -1,0 +1,208 @@
+"""Runs: what goes on, what is restored, what starts over and says why, and what `dtc runs` lists and deletes."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dtc.files import locked
+from stages import code_identity, paths
+from tests.conftest import Project, write_corpus
+from tests.stages.conftest import prepare
+
+EPOCHS = {"training.vocoder.epochs": 4, "run.vocoder.checkpoint_every": 1}
+TRAIN = ("train", "vocoder", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with features and nothing trained."""
+    root = tmp_path_factory.mktemp("prepared")
+    project = Project(root, write_corpus(root / "recordings"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        project.write_params(EPOCHS)
+        prepare(project)
+    return root
+
+
+@pytest.fixture
+def ready(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """A copy of it to work in; digests of edited code are not kept for the next test."""
+    root = tmp_path / "project"
+    shutil.copytree(prepared, root)
+    monkeypatch.chdir(root)
+    project = Project(root, root / "recordings")
+    project.write_params(EPOCHS)
+    yield project
+    code_identity._digest_of.cache_clear()
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, project: Project, step: int) -> str:
+    """Train until a step is done, as if Ctrl-C had been pressed then; return the last line."""
+    from dtc.training import loop
+
+    do_step = loop._Training.do_step
+
+    def interrupted(training: loop._Training, batch: object) -> dict[str, float]:
+        values = do_step(training, batch)  # type: ignore[arg-type]
+        training.stop.requested = training.state.step == step
+        return values
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Training, "do_step", interrupted)
+        return project.run(*TRAIN, code=130)
+
+
+def the_run(kind: str = "vocoder") -> Path:
+    [folder] = paths.RUNS.glob(f"{kind}-*")
+    return folder
+
+
+def edit_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: str, old: str, new: str) -> None:
+    """Have a module's source be another one, as after an edit; what is imported stays as it is."""
+    source = code_identity._file_of(module).read_text()
+    assert source.count(old) == 1
+    edited = tmp_path / "edited" / "module.py"
+    edited.parent.mkdir(exist_ok=True)
+    edited.write_text(source.replace(old, new))
+    file_of = code_identity._file_of
+    monkeypatch.setattr(code_identity, "_file_of", lambda name: edited if name == module else file_of(name))
+    code_identity._digest_of.cache_clear()
+
+
+SPEAK = "def training_loss("
+
+
+def test_logging_comments_and_a_moved_folder_lose_nothing(
+    ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert interrupt(monkeypatch, ready, 2) == "vocoder: stopped at step 2 of 4, saved; run it again to go on"
+    ready.root.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    moved = Project(tmp_path / "moved", ready.corpus)
+    how = {"run.vocoder.log_every": 3, "run.vocoder.checkpoint_every": 7, "run.vocoder.validate_every": 5}
+    moved.write_params(EPOCHS | how)
+    comment = f"# A comment.\n    {SPEAK}"
+    edit_code(monkeypatch, tmp_path, "dtc.vocoder.vocos", SPEAK, comment)
+    printed = moved.run(*TRAIN)
+    assert "vocoder: going on from step 2 of 4" in printed
+    assert "starts over" not in printed
+
+
+def test_a_change_that_starts_over_is_told_and_what_it_changed_goes_on(
+    ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, ready, 2)
+    old = the_run()
+    ready.write_params(EPOCHS | {"training.vocoder.seed": 5})
+    with monkeypatch.context() as patch:
+        edit_code(patch, tmp_path, "dtc.vocoder.vocos", SPEAK, f"ANOTHER = 1\n\n    {SPEAK}")
+        lines = ready.run(*TRAIN).splitlines()
+    assert lines[0] == "vocoder: starts over, as this changed: training.vocoder.seed 1 → 5, code of dtc.vocoder.vocos"
+    assert lines[1] == (
+        f"vocoder: {old} stays at step 2 of 4; to go on with it, stop this, change it back and run `dtc train vocoder` "
+        "again"
+    )
+    code_identity._digest_of.cache_clear()
+    ready.write_params(EPOCHS)
+    assert "vocoder: going on from step 2 of 4" in ready.run(*TRAIN)
+
+
+def test_a_finished_run_is_restored_with_equal_bytes(ready: Project) -> None:
+    """As `dvc repro` after a changed comment, which deletes the outputs and runs the stage."""
+    first_lines = ready.run(*TRAIN)
+    first = ready.contents("models", "results/curves")
+    shutil.rmtree("models")
+    shutil.rmtree("results/curves")
+    printed = ready.run(*TRAIN)
+    assert f"vocoder: is complete already, restored from {the_run()}; `dtc runs --prune {the_run().name}`" in printed
+    assert ready.contents("models", "results/curves") == first
+    assert printed.splitlines()[-5:] == first_lines.splitlines()[-5:], "the same table"
+    (the_run() / "model/model.safetensors").write_bytes(b"damaged")
+    line = ready.run(*TRAIN, code=2)
+    assert line.endswith(f"; run `dtc runs --prune {the_run().name}`, then train again")
+    ready.run("runs", "--prune", the_run().name)
+    assert "restored" not in ready.run(*TRAIN)
+    assert ready.contents("models", "results/curves") == first
+
+
+def test_runs_are_listed(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ready.run("runs") == "runs: there are none\n"
+    interrupt(monkeypatch, ready, 2)
+    old = the_run().name
+    ready.write_params(EPOCHS | {"training.vocoder.seed": 5})
+    ready.run(*TRAIN)
+    rows = {row.split()[1]: row for row in ready.run("runs").splitlines() if "vocoder-" in row}
+    assert len(rows) == 2
+    assert re.search(r"vocos +│ 2 of 4 +│ unfinished +│ \d+\.\d +│ \d{4}-.* │ no ", rows.pop(old))
+    [current] = rows.values()
+    assert re.search(r"vocos +│ 4 of 4 +│ finished +│ \d+\.\d +│ \d{4}-.* │ yes ", current)
+    ready.write_params(EPOCHS | {"audio.mel_fmax": 7000.0})
+    printed = ready.run("runs")
+    assert printed.count("│ ?") == 2
+    assert "runs: which vocoder run goes on is not known: data/features and params.yaml: different mels" in printed
+
+
+def test_pruning_keeps_what_params_yaml_would_use(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt(monkeypatch, ready, 2)
+    first = the_run()
+    ready.write_params(EPOCHS | {"training.vocoder.seed": 5})
+    interrupt(monkeypatch, ready, 1)
+    (paths.RUNS / "mine").mkdir()
+    (paths.RUNS / "mine/notes.txt").write_text("a user's")
+    assert ready.run("runs", "--prune").startswith("runs: 1 run deleted, ")
+    assert not first.exists()
+    assert (paths.RUNS / "mine/notes.txt").is_file()
+    assert paths.PREPROCESSED.is_file()
+    second = the_run()
+    ready.write_params(EPOCHS | {"audio.mel_fmax": 7000.0})
+    line = ready.run("runs", "--prune", code=2)
+    assert line.endswith("; mend it, or name the runs to delete")
+    assert second.is_dir()
+    assert ready.run("runs", "--prune", f"runs/{second.name}/").startswith("runs: 1 run deleted, ")
+    assert not second.exists()
+    assert ready.run("runs", "--prune", "vocoder-0", code=2) == (
+        "runs: no run vocoder-0, expected one of none; see `dtc runs`"
+    )
+
+
+def test_what_a_run_did_not_write_is_not_deleted(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt(monkeypatch, ready, 1)
+    (the_run() / "notes.txt").write_text("a user's")
+    before = ready.contents("runs")
+    line = ready.run("runs", "--prune", the_run().name, code=2)
+    assert line == f"{the_run()}: holds what dtc did not write (notes.txt), expected nothing else; move them elsewhere"
+    assert ready.contents("runs").keys() >= before.keys()
+
+
+def test_a_run_that_another_process_trains_is_refused(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt(monkeypatch, ready, 1)
+    with locked(the_run()):
+        line = ready.run(*TRAIN, code=2)
+    assert line.startswith(f"{the_run()}: is being written by process {os.getpid()} on ")
+    assert "vocoder: going on from step 1 of 4" in ready.run(*TRAIN)
+
+
+def test_a_run_of_an_older_version_is_listed_and_told(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt(monkeypatch, ready, 2)
+    old = the_run()
+    for name in ("run.json", "progress.json"):
+        (old / name).unlink()
+    ready.write_params(EPOCHS | {"training.vocoder.seed": 5})
+    assert "vocoder: starts over, as this changed: the version of dtc" in ready.run(*TRAIN)
+    assert old.name in ready.run("runs")
+
+
+def test_a_model_with_nothing_to_train_has_a_run_too(ready: Project) -> None:
+    griffin_lim = {"model": "griffin_lim", "train_on": "recorded", "iterations": 2, "momentum": 0.99}
+    ready.write_params({"vocoder": griffin_lim})
+    ready.run(*TRAIN)
+    first = ready.contents("models", "results/curves")
+    assert json.loads(first["models/vocoder/config.json"])["steps"] == 0
+    assert "complete already" in ready.run(*TRAIN)
+    assert ready.contents("models", "results/curves") == first
