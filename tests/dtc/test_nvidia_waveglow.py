@@ -1,29 +1,31 @@
-"""NVIDIA's WaveGlow: numbers, layouts of the weights, imports, exports, and refusals of other models."""
+"""NVIDIA's WaveGlow: its numbers, every layout of its weights, imports and exports."""
 
 import json
 import math
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
 
 from dtc.audio import AudioConfig
-from dtc.compat.checkpoint_files import read_checkpoint
-from dtc.compat.formats import Imported
 from dtc.compat.nvidia_waveglow import export_waveglow, import_waveglow
-from dtc.errors import InputError
-from dtc.model_card import ModelCard
-from dtc.text.symbols import TextConfig
 from dtc.vocoder.waveglow import WaveGlow
 from tests.dtc.nvidia_tensors import assert_same_bytes
-from tests.dtc.test_nvidia_tacotron2_refusals import put, without
+from tests.dtc.nvidia_waveglow_tensors import (
+    HOP,
+    LAYOUTS,
+    NORMED,
+    PUBLISHED,
+    SMALL,
+    by_layer,
+    card_of,
+    fused,
+    shapes_of,
+    spoken,
+)
 from tests.dtc.tiny_waveglow import waveglow_from_state_dict
 from tests.dtc.waveglow_oracle import analyse
 
@@ -32,108 +34,6 @@ needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not
 ORACLE_TOLERANCE = 1e-4  # float32 against float64, of values up to 10
 INVERSE_TOLERANCE = 1e-3  # the inverse divides by scales, which enlarges rounding; 2e-4 is seen
 PRODUCT_TOLERANCE = 1e-4  # of audio about as large as 1, where the normalisation was multiplied out and is found again
-
-PUBLISHED = {
-    "n_mel_channels": 80,
-    "n_flows": 12,
-    "n_group": 8,
-    "n_early_every": 4,
-    "n_early_size": 2,
-    "WN_config": {"n_layers": 8, "n_channels": 256, "kernel_size": 3},
-}
-SMALL: dict[str, Any] = {
-    "n_mel_channels": 5,
-    "n_flows": 4,
-    "n_group": 6,
-    "n_early_every": 3,
-    "n_early_size": 2,
-    "WN_config": {"n_layers": 2, "n_channels": 4, "kernel_size": 5},
-}
-HOP = {"hop_length": 24, "filter_length": 96, "win_length": 96}  # a small upsampling
-NORMED = re.compile(r"(WN\.\d+\.(?:start|cond_layer|in_layers\.\d+|res_skip_layers\.\d+))\.weight")
-
-
-def shapes_of(sizes: dict[str, Any], hop: int) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a state_dict of NVIDIA/waveglow whose weight normalisation is removed."""
-    mels, net = sizes["n_mel_channels"], sizes["WN_config"]
-    layers, width = net["n_layers"], net["n_channels"]
-    shapes: dict[str, tuple[int, ...]] = {"upsample.weight": (mels, mels, 4 * hop), "upsample.bias": (mels,)}
-    for flow in range(sizes["n_flows"]):
-        channels = sizes["n_group"] - flow // sizes["n_early_every"] * sizes["n_early_size"]
-        shapes[f"convinv.{flow}.conv.weight"] = (channels, channels, 1)
-        convolutions = {
-            "start": (width, channels // 2, 1),
-            "end": (channels, width, 1),
-            "cond_layer": (2 * width * layers, mels * sizes["n_group"], 1),
-        }
-        for layer in range(layers):
-            convolutions[f"in_layers.{layer}"] = (2 * width, width, net["kernel_size"])
-            convolutions[f"res_skip_layers.{layer}"] = (width if layer == layers - 1 else 2 * width, width, 1)
-        for name, shape in convolutions.items():
-            shapes |= {f"WN.{flow}.{name}.weight": shape, f"WN.{flow}.{name}.bias": shape[:1]}
-    return shapes
-
-
-def fused(norm: str = "old") -> dict[str, Tensor]:
-    """Random numbers in NVIDIA's layout, with torch's old or new names of weight normalisation, or without ("none")."""
-    generator, state_dict = torch.Generator().manual_seed(1), {}
-    sizes = {
-        "old": ("weight_g", "weight_v"),
-        "new": ("parametrizations.weight.original0", "parametrizations.weight.original1"),
-    }
-    for name, shape in shapes_of(SMALL, HOP["hop_length"]).items():
-        value = 0.4 * torch.randn(shape, generator=generator)
-        if (normed := NORMED.fullmatch(name)) is None:
-            state_dict[name] = torch.eye(shape[0])[..., None] + value if name.startswith("convinv") else value
-            continue
-        size, norms = 0.5 + torch.rand(shape[0], 1, 1, generator=generator), value.norm(dim=(1, 2), keepdim=True)
-        if norm == "none":
-            state_dict[name] = size * value / norms
-        else:
-            state_dict |= {f"{normed[1]}.{part}": of for part, of in zip(sizes[norm], (size, value), strict=True)}
-    return state_dict
-
-
-def by_layer(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same in the layout of DeepLearningExamples."""
-    layers, split = SMALL["WN_config"]["n_layers"], {}
-    for name, value in state_dict.items():
-        parts = value.chunk(layers) if ".cond_layer." in name else ()
-        split |= {name.replace("cond_layer", f"cond_layers.{number}"): part for number, part in enumerate(parts)}
-        split |= {} if parts else {name: value}
-    return split
-
-
-LAYOUTS: dict[str, Callable[[], dict[str, Tensor]]] = {
-    f"{norm}, {conditioning}": (lambda norm=norm, arrange=arrange: arrange(fused(norm)))
-    for norm in ("old", "new", "none")
-    for conditioning, arrange in (("fused", dict), ("by layer", by_layer))
-}
-
-
-def card_of(imported: Imported, **facts: Any) -> ModelCard:
-    bands = imported.audio.n_mel_channels
-    return ModelCard(
-        **{
-            "kind": "vocoder",
-            "config": imported.config.model_dump(mode="json"),
-            "training": {},
-            "audio": imported.audio,
-            "text": TextConfig(symbols="nvidia", normaliser="english"),
-            "alphabet": (),
-            "mel_mean": (0.0,) * bands,
-            "mel_deviation": (1.0,) * bands,
-            "corpus": "",
-            "features": "",
-            "steps": 7,
-            **facts,
-        }
-    )
-
-
-def spoken(model: WaveGlow) -> Tensor:
-    mel = torch.randn(1, 5, 6, generator=torch.Generator().manual_seed(2))
-    return model.infer(mel, sigma=0.5, seed=3)
 
 
 # Numbers
@@ -318,135 +218,3 @@ def test_early_channels_come_from_the_config_if_no_shape_shows_them() -> None:
     theirs = {name: torch.zeros(shape) for name, shape in shapes.items()}
     assert import_waveglow(theirs, HOP, "here").config.early_every == 4
     assert import_waveglow(theirs, HOP | {"n_early_every": 3}, "here").config.early_every == 3
-
-
-# What does not fit
-
-
-def also(*changes: Callable[[dict[str, Tensor]], object]) -> Callable[[dict[str, Tensor]], object]:
-    return lambda state_dict: [change(state_dict) for change in changes]
-
-
-@pytest.mark.parametrize(
-    ("layout", "change", "config", "line"),
-    [
-        (
-            "old, fused",
-            without("upsample.bias"),
-            {},
-            "there: lacks upsample.bias, expected the 86 tensors of NVIDIA's WaveGlow",
-        ),
-        (
-            "new, fused",
-            without("WN.1.start.parametrizations.weight.original0"),
-            {},
-            "there: lacks WN.1.start.parametrizations.weight.original0, expected the 86 tensors of NVIDIA's WaveGlow",
-        ),
-        (
-            "old, by layer",
-            also(without("WN.0.cond_layers.1.weight_v"), without("convinv.0.conv.weight")),
-            {"n_group": 6, "n_early_every": 3},
-            "there: lacks convinv.0.conv.weight, WN.0.cond_layers.1.weight_v, expected the 98 tensors of NVIDIA's "
-            "WaveGlow",
-        ),
-        (
-            "none, fused",
-            also(without("WN.3.end.bias"), put("WN.3.speaker", torch.zeros(1))),
-            {},
-            "there: lacks WN.3.end.bias, and has WN.3.speaker besides, expected the 62 tensors of NVIDIA's WaveGlow",
-        ),
-        (
-            "old, fused",
-            put("WN.2.in_layers.1.weight_g", torch.zeros(8)),
-            {},
-            "there: WN.2.in_layers.1.weight_g (8), expected (8, 1, 1), as the other tensors show",
-        ),
-        (
-            "old, by layer",
-            put("WN.2.cond_layers.1.bias", torch.zeros(7)),
-            {},
-            "there: WN.2.cond_layers.1.bias (7), expected (8), as the other tensors show",
-        ),
-        (
-            "old, fused",
-            put("WN.1.end.bias", torch.zeros(6, dtype=torch.int64)),
-            {},
-            "there: WN.1.end.bias (6) of whole numbers, expected (6), as the other tensors show",
-        ),
-        (
-            "old, fused",
-            lambda _: None,
-            {"waveglow_config": PUBLISHED},
-            "there: hyper-parameters n_mel_channels 80, n_group 8, n_channels 256, kernel_size 3 and 3 more, expected 5, "
-            "6, 4, 5 and 3 more, as the tensors show; they are another model's",
-        ),
-        (
-            "old, fused",
-            lambda _: None,
-            {"hop_length": 256},
-            "there: hyper-parameters hop_length 256, expected 24, as the tensors show; they are another model's",
-        ),
-        (
-            "old, fused",
-            put("convinv.3.conv.weight", torch.zeros(5, 5, 1)),
-            {},
-            "there: early_size: found 1, expected a multiple of 2",
-        ),
-        (
-            "old, fused",
-            put("upsample.weight", torch.zeros(5, 5, 100)),
-            {"hop_length": 25},
-            "there: group_size 6, expected a divisor of hop_length 25",
-        ),
-        (
-            "old, fused",
-            lambda _: None,
-            {"sigma": "loud"},
-            "there: sigma: found 'loud', expected a valid number",
-        ),
-    ],
-)
-def test_tensors_of_another_model_are_refused(
-    layout: str, change: Callable[[dict[str, Tensor]], object], config: dict[str, Any], line: str
-) -> None:
-    state_dict = LAYOUTS[layout]()
-    change(state_dict)
-    with pytest.raises(InputError) as refused:
-        import_waveglow(state_dict, HOP | config, "there")
-    assert str(refused.value) == line
-
-
-def test_an_empty_state_dict_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^state_dict: lacks upsample.weight, upsample.bias, "):
-        waveglow_from_state_dict({}, {})
-
-
-def test_another_hop_than_in_nvidias_code_is_refused() -> None:
-    imported = import_waveglow(fused(), HOP, "here")
-    with pytest.raises(InputError, match=r"^there: hop_length 24, expected 256, which is built into NVIDIA's code$"):
-        export_waveglow(imported.config, card_of(imported), imported.weights, "there")
-
-
-@pytest.mark.parametrize(
-    ("edit", "named"),
-    [
-        ({"conditioning": "interpolated"}, "conditioning interpolated, expected upsampled, as in NVIDIA's code"),
-        ({"pre_emphasis": 0.97}, "pre_emphasis 0.97, expected 0, as NVIDIA's"),
-    ],
-)
-def test_settings_that_nvidias_code_lacks_are_refused(edit: dict[str, object], named: str) -> None:
-    imported = import_waveglow(fused(), HOP, "here")
-    card = card_of(imported).model_copy(update={"audio": imported.audio.model_copy(update={"hop_length": 256})})
-    config = imported.config.model_copy(update=edit)
-    with pytest.raises(InputError, match=f"^there: {named}"):
-        export_waveglow(config, card, imported.weights, "there")
-
-
-def test_a_whole_pickled_model_is_refused_with_the_way_to_convert_it(tmp_path: Path) -> None:
-    """As NVIDIA published it."""
-    file = tmp_path / "waveglow_256channels.pt"
-    torch.save({"model": waveglow_from_state_dict(fused(), HOP), "iteration": 1}, file)
-    with pytest.raises(InputError) as refused:
-        read_checkpoint(file)
-    assert refused.value.found == "a pickle that needs dtc.vocoder.waveglow.WaveGlow, which is code"
-    assert 'torch.save({"state_dict": model.state_dict()}, FILE)' in refused.value.remedy
