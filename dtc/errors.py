@@ -37,6 +37,10 @@ class InputError(ValueError):
         return type(self), self._parts
 
 
+class Notice(UserWarning):
+    """A warning for the user, whose text makes sense alone; the command line prints it as one line."""
+
+
 def plural(number: int, noun: str) -> str:
     """Return a count in words, such as "1 clip", "0 clips" or "1,200 clips"."""
     return f"{number:,} {noun}" + "s" * (number != 1)

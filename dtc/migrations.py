@@ -16,15 +16,22 @@ from dtc.errors import InputError
 from dtc.provenance import fingerprint
 
 Tree = dict[str, Any]
+FORMAT = 5  # of today's cards
 
 
 def migrate_card(tree: Any, where: object) -> Any:
     """Return the tree of a card in today's format; what is no card of an older format is returned as it is.
 
     A migrated card keeps the fingerprint that it had in its own format, as `saved_as`: a vocoder that was trained on
-    the mels of an acoustic model names that model by it. Raises InputError, naming `where`, where a key is missing.
+    the mels of an acoustic model names that model by it. Raises InputError, naming `where`, where a key is missing, and
+    for a card of a newer format.
     """
-    if not isinstance(tree, dict) or tree.get("format") not in STEPS:
+    if not isinstance(tree, dict) or not isinstance(tree.get("format"), int):
+        return tree
+    if tree["format"] > FORMAT:
+        remedy = "a newer version of dtc saved the model: update dtc"
+        raise InputError(where, f"format {tree['format']}", f"{FORMAT} or older", remedy)
+    if tree["format"] not in STEPS:
         return tree
     card = tree
     try:

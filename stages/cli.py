@@ -12,7 +12,16 @@ import typer
 
 from dtc import __version__
 from stages import cli_voice, paths
-from stages.cli_base import Commands, Device, ParamsFile, console, examples, name_other_code, set_thread_waiting
+from stages.cli_base import (
+    Commands,
+    Device,
+    ParamsFile,
+    console,
+    examples,
+    name_other_code,
+    print_notices_in_one_line,
+    set_thread_waiting,
+)
 from stages.cli_base import device as device_of
 from stages.cli_errors import EXIT_CODES
 
@@ -61,6 +70,7 @@ def main(
     """Prepare the process for any command."""
     name_other_code()
     set_thread_waiting()
+    print_notices_in_one_line()
 
 
 @app.command(epilog=examples("dtc params", "dtc params --params stages/presets/ljspeech.yaml"))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from dtc.errors import InputError
+from dtc.errors import InputError, Notice
 from stages.cli_errors import DONE, NO_READER, close_output, outcome, usage_line
 
 if TYPE_CHECKING:
@@ -117,6 +118,18 @@ def set_thread_waiting() -> None:
     reads this once, when torch is imported.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+def print_notices_in_one_line() -> None:
+    """Print a Notice as its text alone. By default Python adds the file that warns, and the line of code there."""
+    default = warnings.formatwarning
+
+    def format_warning(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        return f"dtc: {message}\n" if category is Notice else default(message, category, filename, lineno, line)
+
+    warnings.formatwarning = format_warning
 
 
 def name_other_code(folder: Path = Path("stages")) -> None:

@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from dtc.errors import Notice, reason_of
+
 Window = Callable[[Tensor], tuple[Tensor, ...]]  # the prenet's dropout of some steps → the outputs of the steps
 
 
@@ -35,7 +37,7 @@ def capture_window(loop: WindowLoop, dropout: Tensor) -> Window:
     try:
         return _capture(loop, dropout, start)
     except RuntimeError as error:
-        warnings.warn(f"no CUDA graph, computing step by step: {error}", stacklevel=2)
+        warnings.warn(f"no CUDA graph, computing step by step: {reason_of(error)}", Notice, stacklevel=2)
         loop.carried = start
         return loop.window
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dtc.acoustic.configs import WeightFormat
+from dtc.errors import Notice
 
 Linear = Callable[[Float[Tensor, "rows into"]], Float[Tensor, "rows out"]]
 
@@ -32,7 +33,8 @@ def packed_linear(
         return _float16_on_gpu(weight, bias)
     if "fbgemm" not in torch.backends.quantized.supported_engines:
         # The same text each time, so Python shows it once.
-        warnings.warn(f"{weight_format} weights need fbgemm, which this PyTorch lacks: using float32", stacklevel=2)
+        text = f"{weight_format} weights need fbgemm, which this PyTorch lacks: using float32"
+        warnings.warn(text, Notice, stacklevel=2)
         return _float32(weight, bias)
     return _float16_on_cpu(weight, bias) if weight_format == "float16" else _int8_on_cpu(weight, bias)
 

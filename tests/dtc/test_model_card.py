@@ -67,6 +67,14 @@ def test_a_card_of_an_earlier_format_without_a_key_is_one_line(lost: str, tmp_pa
         read_model(folder, "acoustic")
 
 
+def test_a_card_of_a_newer_format_asks_for_an_update(tmp_path: Path) -> None:
+    folder = tmp_path / "acoustic"
+    shutil.copytree(MODELS / "format-4/acoustic", folder)
+    (folder / CARD).write_text(json.dumps(json.loads((folder / CARD).read_text()) | {"format": 6}))
+    with pytest.raises(InputError, match="format 6, expected 5 or older; a newer version of dtc saved the model"):
+        read_model(folder, "acoustic")
+
+
 @pytest.fixture
 def model() -> tuple:
     return read_model(MODELS / "format-4/vocoder", "vocoder")

@@ -1,5 +1,7 @@
 """Recurrent weights in smaller number formats."""
 
+import subprocess
+import sys
 import warnings
 from types import SimpleNamespace
 
@@ -24,3 +26,17 @@ def test_without_fbgemm_the_weights_are_float32_and_one_warning_says_so(
     assert [str(each.message) for each in caught] == [
         f"{weight_format} weights need fbgemm, which this PyTorch lacks: using float32"
     ]
+
+
+def test_the_command_line_prints_the_warning_as_one_line() -> None:
+    program = (
+        "import torch, types; torch.backends.quantized = types.SimpleNamespace(supported_engines=['none'])\n"
+        "from stages.cli_base import print_notices_in_one_line; print_notices_in_one_line()\n"
+        "from dtc.acoustic.packed_linear import packed_linear\n"
+        "for _ in range(3): packed_linear(torch.ones(2, 2), torch.ones(2), 'int8')\n"
+        "import warnings; warnings.warn('another')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    first, *others = done.stderr.splitlines()
+    assert first == "dtc: int8 weights need fbgemm, which this PyTorch lacks: using float32"
+    assert others == ["<string>:5: UserWarning: another"]
