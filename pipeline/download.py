@@ -1,4 +1,4 @@
-"""The corpus's archive, from the first of its sources that gives it, and verified while it is read."""
+"""Fetch the corpus's archive from the first of its sources that has it, and verify its checksums."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from pipeline.resumable import Origin, Part
 
 ARCHIVE = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|zip)$")
 GZIPPED = re.compile(r"\.t?gz$")
-LONGEST_WAIT_S = 60.0  # whatever a server asks for
-BUSY = {408, 425, 429}  # of the 4xx, those that pass by themselves, as every 5xx may
+LONGEST_WAIT_S = 60.0  # even if a server asks for more
+BUSY = {408, 425, 429}  # answers that may change by themselves, as every 5xx may
 BY_HAND = "check the network, or fetch it by hand, put it anywhere and set corpus.source to its path"
 
 Advance = Callable[[int, int], None]  # bytes so far, bytes in all (0: not known)
-Tell = Callable[[str], None]  # what went wrong on the way, and what is done about it
+Tell = Callable[[str], None]  # called with what went wrong and what is done about it
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The archive in its place."""
+    """An archive that is in its place."""
 
     path: Path
     md5: str
     sha256: str
     bytes: int
     from_source: str  # the URL or path that gave it
-    reused: bool  # it was there, and right
+    reused: bool  # whether it was there already
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is waited for. `attempts` in a row that bring nothing new are the end of it."""
+    """How long to wait for a server: until `attempts` in a row have brought nothing new."""
 
     timeout_s: float = 30.0
     attempts: int = 6  # with 1, 2, 4, 8 and 16 s between them
@@ -96,31 +96,31 @@ def place(growing: Part, archive: Path, source: str) -> Fetched:
 
 
 def archive_name(corpus: CorpusConfig) -> str:
-    """File name of the archive in the project."""
+    """Return the file name that the archive has in the project."""
     path = Path(unquote(urlparse(corpus.source).path) if "://" in corpus.source else corpus.source)
-    # Not just any suffix: a folder may be called LJSpeech-1.1.
+    # Only these suffixes: a folder may be called LJSpeech-1.1.
     return path.name if ARCHIVE.search(path.name) else f"{corpus.name}.tar"
 
 
 class _Refused(InputError):
-    """A source that does not give the archive; another may."""
+    """Raised for a source that does not have the archive. Another source may have it."""
 
     @property
     def fault(self) -> str:
-        """What is wrong with the source, without what to do."""
+        """Return what is wrong with the source, without the remedy."""
         return str(InputError(self.where, self.found, self.expected))
 
 
 class _Interrupted(Exception):
-    """The attempt came to nothing or not to the end; the next may go on."""
+    """Raised for an attempt that failed or ended early. The next attempt may go on."""
 
     def __init__(self, found: str, asked_s: float = 0.0) -> None:
         super().__init__(found)
-        self.asked_s = asked_s  # seconds to wait, by the server's wish
+        self.asked_s = asked_s  # seconds that the server asked to wait
 
 
 def _first_that_gives(corpus: CorpusConfig, part: Part, tell: Tell, patience: Patience) -> str:
-    """Fill the part from the first source that has the archive, and say which that was."""
+    """Fill the part from the first source that has the archive, and return that source."""
     sources, refusals = (corpus.source, *corpus.mirrors), list[_Refused]()
     for source in sources:
         try:
@@ -130,19 +130,19 @@ def _first_that_gives(corpus: CorpusConfig, part: Part, tell: Tell, patience: Pa
         except _Refused as refusal:
             refusals.append(refusal)
             if len(refusals) < len(sources):
-                tell(f"{refusal.fault}; on to the next source")
+                tell(f"{refusal.fault}; trying the next source")
     if len(refusals) == 1:
         raise refusals[0]
     said = "; ".join(refusal.fault for refusal in refusals)
     remedies = dict.fromkeys(refusal.remedy for refusal in refusals if refusal.remedy)
-    found = f"none of {len(sources)} sources gives the archive ({said})"
+    found = f"none of {len(sources)} sources has the archive ({said})"
     raise InputError("corpus.source and corpus.mirrors", found, remedy="; ".join(remedies))
 
 
 def _copy(source: str, corpus: CorpusConfig, part: Part) -> str:
-    """Fill the part with a file, or with a folder that is packed."""
+    """Fill the part with the bytes of a file, or with a folder packed as a tar."""
     path = _local_path(source)
-    part.start_over()  # a copy is quick, and the file may be another one now
+    part.start_over()  # a copy is quick, and the file may have changed
     if path.is_dir():
         pack_folder(path, part.path)
         part.sums = Checksums.of(part.path)
@@ -160,7 +160,7 @@ def _local_path(source: str) -> Path:
         return embedded_archive(source.removeprefix(EMBEDDED))
     scheme = urlparse(source).scheme if "://" in source else "file"
     if scheme != "file":
-        raise _Refused("corpus.source", f"{source}: {scheme}:// is not spoken", "http, https, file or a path")
+        raise _Refused("corpus.source", f"{source}: {scheme}:// is not supported", "http, https, file or a path")
     path = Path(unquote(urlparse(source).path)) if source.startswith("file:") else Path(source).expanduser()
     if not path.is_file() and not path.is_dir():
         raise _Refused("corpus.source", f"{source}: no such file or folder", "an archive, a folder or a URL")
@@ -168,12 +168,12 @@ def _local_path(source: str) -> Path:
 
 
 def _download(url: str, corpus: CorpusConfig, part: Part, tell: Tell, patience: Patience) -> str:
-    """Fetch what the part lacks. A wrong archive that came in pieces is fetched once more from the start."""
+    """Fetch what the part lacks. Fetch a wrong archive that came in pieces once more from the start."""
     if part.verifiable and not _fault(part.sums, corpus):
         return part.origin.url if part.origin else url  # killed between its last byte and the move
     _fill(url, part, tell, patience)
     if part.pieced and (fault := _fault(part.sums, corpus)):
-        tell(f"{url}: {fault[0]} after going on with a part; from the start")
+        tell(f"{url}: {fault[0]} after a resumed download; fetched from the start")
         part.start_over()
         _fill(url, part, tell, patience)
     _refuse_if_wrong(url, corpus, part)
@@ -187,60 +187,60 @@ def _fill(url: str, part: Part, tell: Tell, patience: Patience) -> None:
         try:
             return _attempt(url, part, tell, patience.timeout_s)
         except _Interrupted as fault:
-            # Only what goes beyond all before: a server that always starts over and always drops is no progress.
+            # Only bytes beyond all earlier attempts count: a server may always start over, and always break off.
             failures = 1 if part.sums.bytes > most else failures + 1
             most = max(most, part.sums.bytes)
             if failures >= patience.attempts:
                 raise _Refused(url, f"{fault} ({failures} attempts)", "the archive", BY_HAND) from None
             pause_s = min(max(fault.asked_s, 2.0 ** (failures - 1)), LONGEST_WAIT_S)
-            tell(f"{url}: {fault}; again in {pause_s:.0f} s")
+            tell(f"{url}: {fault}; trying again in {pause_s:.0f} s")
             patience.wait(pause_s)
 
 
 def _attempt(url: str, part: Part, tell: Tell, timeout_s: float) -> None:
-    """Ask once, and append what comes to the part."""
-    # A server must not compress on the way: ranges and checksums are of the file's own bytes.
+    """Send one request, and append the bytes of the answer to the part."""
+    # The server must not compress the answer: ranges and checksums are of the file's own bytes.
     headers = {"Accept-Encoding": "identity"} | part.range_headers(url)
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
             total = _prepare(part, response, url, tell)
-            # read1: what has come is written at once, where read() loses up to a chunk with the connection.
+            # read1 returns what has arrived; read would lose up to a chunk when the connection breaks.
             part.grow(iter(lambda: response.raw.read1(CHUNK_BYTES, decode_content=False), b""), total)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, HTTPError) as error:
         raise _Interrupted(_in_plain_words(error, timeout_s)) from None
-    except requests.RequestException as error:  # no address, or led astray: to another scheme, or in a circle
+    except requests.RequestException as error:  # no address, or redirected to another scheme or in a circle
         raise _Refused(url, f"does not lead to a file ({error})", "an archive", BY_HAND) from None
     if total and part.sums.bytes != total:
         raise _Interrupted(f"ended after {part.sums.bytes:,} of {total:,} bytes")
 
 
 def _refuse_bad_answer(response: requests.Response, url: str) -> None:
-    """Raises for an answer without the file's bytes."""
+    """Raise _Interrupted or _Refused for an answer that does not hold the file's bytes."""
     status, said = response.status_code, f"HTTP {response.status_code} {response.reason}"
     if status >= 500 or status in BUSY:
         raise _Interrupted(said, _retry_after_s(response.headers.get("Retry-After", "")))
     if status not in ((200, 206) if "Range" in response.request.headers else (200,)):
         raise _Refused(url, said, "200", BY_HAND)
     kind, encoding = response.headers.get("Content-Type", ""), response.headers.get("Content-Encoding", "identity")
-    if kind.startswith("text/html"):  # a hotel's log-in page must not take the place of half a download
+    if kind.startswith("text/html"):  # such as the log-in page of a network
         raise _Refused(url, f"a web page ({kind})", "an archive", BY_HAND)
-    if encoding != "identity" and not GZIPPED.search(urlparse(url).path):  # some call a .tar.gz so, and mean itself
-        raise _Refused(url, f"sends the file compressed on the way ({encoding})", "the file's own bytes", BY_HAND)
+    if encoding != "identity" and not GZIPPED.search(urlparse(url).path):  # some servers say so of a .tar.gz itself
+        raise _Refused(url, f"sends the file compressed ({encoding})", "the file's own bytes", BY_HAND)
 
 
 def _prepare(part: Part, response: requests.Response, url: str, tell: Tell) -> int:
-    """Make the part ready for the body of an answer; the bytes of the whole file, 0 where the server does not say."""
-    if response.status_code == 416 and part.sums.bytes:  # nothing follows, yet the part is not the file
+    """Prepare the part for the body of an answer; return the bytes of the whole file, 0 where they are unknown."""
+    if response.status_code == 416 and part.sums.bytes:  # nothing follows, but the part is not the whole file
         part.start_over()
         raise _Interrupted("HTTP 416: the part is of another file")
     _refuse_bad_answer(response, url)
-    length = response.raw.length_remaining or 0  # as the body's reader understands it
+    length = response.raw.length_remaining or 0  # as urllib3 reads the headers
     etag, validator = response.headers.get("ETag", ""), response.headers.get("Last-Modified")
-    if etag and not etag.startswith("W/"):  # a weak one names several files, and If-Range takes none
+    if etag and not etag.startswith("W/"):  # a weak one may stand for several files, and If-Range accepts none
         validator = etag
     if response.status_code == 200:
         if part.sums.bytes:
-            tell(f"{url}: sends all of it, not the rest; from the start")
+            tell(f"{url}: the server sends the whole file, not the rest; fetched from the start")
         part.start_over()
         origin = Origin(url=url, validator=validator, total=length)
     else:
@@ -255,7 +255,7 @@ def _prepare(part: Part, response: requests.Response, url: str, tell: Tell) -> i
 
 
 def _retry_after_s(value: str) -> float:
-    """Seconds that a Retry-After header asks for: a number, or a date."""
+    """Return the seconds that a Retry-After header asks for, given as a number or as a date."""
     if value.isdecimal():
         return float(value)
     try:
@@ -265,7 +265,7 @@ def _retry_after_s(value: str) -> float:
 
 
 def _in_plain_words(error: BaseException, timeout_s: float) -> str:
-    """The system's words for what requests and urllib3 have wrapped, three deep."""
+    """Return the system's message for an error that requests and urllib3 have wrapped."""
     causes = [error]
     while causes[-1].__context__ is not None:
         causes.append(causes[-1].__context__)
@@ -284,7 +284,7 @@ def _refuse_if_wrong(source: str, corpus: CorpusConfig, part: Part) -> None:
 
 
 def _fault(sums: Checksums, corpus: CorpusConfig) -> tuple[str, str, str] | None:
-    """What makes bytes not the corpus's archive: found, expected and remedy."""
+    """Return why the bytes are not the corpus's archive, as found, expected and remedy; None if they are."""
     if not sums.bytes:
         return "0 bytes", "an archive", BY_HAND
     names = {"md5": ("MD5", sums.md5, corpus.md5), "sha256": ("SHA-256", sums.sha256, corpus.sha256)}

@@ -1,4 +1,4 @@
-"""A download that is not whole yet: its bytes, their checksums, and in a sidecar what it is a part of."""
+"""A download that is not complete yet: its bytes, their checksums, and a sidecar that names the file on the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 class Origin(Section):
-    """Which version of which server's file a part is of."""
+    """The file on a server that a part belongs to, and its version."""
 
     url: str
     validator: str | None  # ETag or Last-Modified
@@ -27,17 +27,17 @@ class Origin(Section):
 
 
 class Part:
-    """A file that grows, and that another process can go on with after a kill.
+    """A file that grows, and that a later process can continue after a kill.
 
-    The checksums are of all its bytes, computed once: over what is there at the start, then over what comes.
+    The checksums cover all bytes: those that are there at the start, then those that are appended.
     """
 
     def __init__(self, path: Path, verifiable: bool, advance: Callable[[int, int], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.advance = path, advance
-        self.verifiable = verifiable  # a checksum tells in the end
+        self.verifiable = verifiable  # whether a checksum of the whole file is known
         self.sums = Checksums.of(path) if path.exists() else Checksums()
-        self.pieced = False  # of more than one answer
+        self.pieced = False  # whether it came in more than one answer
         self._sidecar = path.with_name(path.name + ".json")
         self.origin = self._read_origin()
 
@@ -48,37 +48,37 @@ class Part:
             return None
 
     def start_over(self) -> None:
-        """Forget all of it."""
-        self.path.unlink(missing_ok=True)  # first: no origin must lie beside the bytes of another file
+        """Delete the bytes, the sidecar and the checksums."""
+        self.path.unlink(missing_ok=True)  # first, so that no sidecar lies beside the bytes of another file
         self._sidecar.unlink(missing_ok=True)
         self.sums, self.pieced, self.origin = Checksums(), False, None
 
     def remember(self, origin: Origin) -> None:
-        """Say what the bytes that follow are of; written before they are."""
+        """Write the sidecar. Called before the bytes that it describes are appended."""
         self.origin = origin
         write_whole(self._sidecar, origin.model_dump_json())
 
     def grow(self, chunks: Iterable[bytes], total: int) -> None:
-        """Append what comes, and tell of `total` bytes how many are there."""
+        """Append chunks of bytes, and call `advance` with the bytes so far and `total` after each."""
         with self.path.open("ab") as file:
             for chunk in chunks:
                 file.write(chunk)
                 self.sums.add(chunk)
                 self.advance(self.sums.bytes, total)
             file.flush()
-            os.fsync(file.fileno())  # else a power cut may keep the archive's name and lose its bytes
+            os.fsync(file.fileno())  # otherwise a power cut may keep the file's name and lose its bytes
 
     def check_room(self, size_bytes: int) -> None:
-        """Raises InputError where the disk has no room for as many bytes more."""
+        """Raise InputError where the disk has no room for as many more bytes."""
         if (free := shutil.disk_usage(self.path.parent).free) < size_bytes:
             remedy = "make room and run it again"
             raise InputError(self.path.parent, f"{free:,} bytes free", f"{size_bytes:,} for the archive", remedy)
 
     def range_headers(self, url: str) -> dict[str, str]:
-        """What asks a server for the rest alone.
+        """Return the HTTP headers that ask a server for the rest of the file only.
 
-        If-Range has it send the whole file where that has changed. Where a checksum tells in the end, the rest is also
-        asked of a mirror, or of a server that names no versions.
+        With If-Range the server sends the whole file where it has changed. Where a checksum is known, the rest is also
+        requested from a mirror, and from a server that gives no versions.
         """
         validator = self.origin.validator if self.origin and self.origin.url == url else None
         if not self.sums.bytes or not (validator or self.verifiable):
@@ -86,7 +86,7 @@ class Part:
         return {"Range": f"bytes={self.sums.bytes}-"} | ({"If-Range": validator} if validator else {})
 
     def origin_of_rest(self, content_range: str, length: int, url: str, validator: str | None) -> Origin | None:
-        """What a partial answer is of; None where it does not go on just here, or is of another file than the part."""
+        """Return the file that a partial answer belongs to; None where it does not continue this part."""
         match = CONTENT_RANGE.fullmatch(content_range.strip())
         if match is None:
             return None
@@ -94,14 +94,14 @@ class Part:
         if first != self.sums.bytes or (length and length != last + 1 - first):
             return None
         known = self.origin or Origin(url=url, validator=validator, total=total)
-        same = known.validator if known.url == url else None  # mirrors name the same file differently
-        # A rest need not repeat a date. An ETag it must, else only a checksum tells whether it is of the same file.
+        same = known.validator if known.url == url else None  # mirrors give the same file other validators
+        # A partial answer need not repeat a date. It must repeat an ETag, or only a checksum can identify the file.
         unnamed = validator is None and (self.verifiable or not (same or "").startswith('"'))
         if (total and known.total and total != known.total) or (same and validator != same and not unnamed):
             return None
         return Origin(url=url, validator=validator or same, total=total or known.total)
 
     def move(self, archive: Path) -> None:
-        """Put the whole file in its place."""
+        """Move the whole file to its place, and delete the sidecar."""
         self.path.replace(archive)
         self._sidecar.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""One file a stage, and the command line over them."""
+"""The stages of the pipeline, one file each, and the command line."""

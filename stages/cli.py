@@ -80,7 +80,9 @@ def params(file: ParamsFile = paths.PARAMS) -> None:
 
     from stages.params import load_params
 
-    tree = load_params(file).model_dump(mode="json")
+    sections = load_params(file)
+    paths.require_apart(sections.corpus.source)
+    tree = sections.model_dump(mode="json")
     console().print(yaml.safe_dump(tree, sort_keys=False), end="", highlight=False, soft_wrap=True)
 
 

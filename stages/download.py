@@ -19,8 +19,8 @@ from stages import paths
 from stages.archive_folder import Note, Placed
 
 SHARE_BETWEEN_LINES = 0.1
-SECONDS_BETWEEN_LINES = (1.0, 30.0)  # a tenth sooner than the first says nothing; after the second, a line in any case
-LONGEST_IN_SECONDS_S = 120.0  # what takes longer is told in minutes
+SECONDS_BETWEEN_LINES = (1.0, 30.0)  # no line before the first has passed; a line in any case after the second
+LONGEST_IN_SECONDS_S = 120.0  # longer times are shown in minutes
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
@@ -94,7 +94,7 @@ def _print(console: Console, said: str) -> None:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Advance]:
-    """Yields what tells how many bytes are there: a live bar on a terminal, a line now and then elsewhere."""
+    """Yield the function that is called with the bytes so far: a live bar on a terminal, lines elsewhere."""
     if not console.is_terminal:
         yield Lines(lambda line: _print(console, line))
         return
@@ -103,7 +103,7 @@ def _progress(console: Console) -> Iterator[Advance]:
         bar = progress.add_task("download", total=None)
 
         def advance(done: int, total: int) -> None:
-            # What lay there before, or was thrown away, tells nothing of how fast it goes.
+            # Bytes of an earlier run, or bytes that were discarded, do not count for the speed.
             anew = not 0 < progress.tasks[0].completed <= done
             (progress.reset if anew else progress.update)(bar, total=total or None, completed=done)
 
@@ -111,18 +111,16 @@ def _progress(console: Console) -> Iterator[Advance]:
 
 
 class Lines:
-    """Says `1.2 of 2.7 GB, 41.0 MB/s, 36 s left` every tenth of the way, or every half minute."""
+    """Print `1.2 of 2.7 GB, 41.0 MB/s, 36 s left` after every tenth of the bytes, or every half minute."""
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._say, self._clock = say, clock
         self._start = self._last = (0.0, 0)  # time, bytes
 
     def __call__(self, done: int, total: int) -> None:
-        """Called with the bytes so far, and in all (0: not known)."""
+        """Take the bytes so far and in all (0: not known), and print a line where one is due."""
         now = self._clock()
-        if (
-            not 0 < self._last[1] <= done
-        ):  # what lay there before, or was thrown away, tells nothing of how fast it goes
+        if not 0 < self._last[1] <= done:  # an earlier run's bytes, or discarded ones: they do not count for the speed
             self._start = self._last = (now, done)
         waited_s, come = now - self._last[0], done - self._last[1]
         shortest_s, longest_s = SECONDS_BETWEEN_LINES

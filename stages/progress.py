@@ -1,4 +1,4 @@
-"""How far a long stage is: a live bar on a terminal, a plain line now and then elsewhere."""
+"""Show the progress of a long stage: a live bar on a terminal, a line from time to time elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def counted(title: str, unit: str, total: int, console: Console) -> Iterator[Callable[[int], None]]:
-    """Yields `advance(n)`, to be called when n more units are done."""
+    """Yield a function `advance(n)`, to be called when n more units are done."""
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     done, started, last_line = 0, time.monotonic(), time.monotonic()
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlparse
 
 from pydantic import AfterValidator
 
@@ -42,6 +43,18 @@ def prepared_format(name: str) -> PreparedFormat | None:
     return None if isinstance(format, ListedFormat) else format
 
 
+def _check_source(source: str) -> str:
+    """Refuse what is neither a URL nor a path, before anything is done with it."""
+    try:
+        urlparse(source)
+        Path(source).expanduser()
+    except (ValueError, RuntimeError) as error:  # half an address, the home of nobody
+        raise ValueError(f"found {source!r}, expected a URL or a path ({error})") from None
+    if "\0" in source:
+        raise ValueError(f"found {source!r}, expected a URL or a path without a null character")
+    return source
+
+
 def _check_format(name: str) -> str:
     known = (AUTO, *FORMATS.names())
     if name not in known:
@@ -51,6 +64,7 @@ def _check_format(name: str) -> str:
     return name
 
 
+Source = Annotated[str, AfterValidator(_check_source)]
 FormatName = Annotated[str, AfterValidator(_check_format)]
 
 
@@ -58,8 +72,8 @@ class CorpusConfig(Section):
     """The recordings and where to get them."""
 
     name: Name
-    source: str  # embedded:NAME, a URL, the path of an archive, or the path of a folder
-    mirrors: tuple[str, ...]  # further URLs of the same file, tried in turn
+    source: Source  # embedded:NAME, a URL, the path of an archive, or the path of a folder
+    mirrors: tuple[Source, ...]  # further URLs of the same file, tried in turn
     md5: Md5 | None  # of the archive; null: any archive is accepted
     sha256: Sha256 | None
     format: FormatName  # how texts and clips are listed; auto: recognised. tensor_mel: what `dtc convert` wrote

@@ -72,7 +72,10 @@ def test_a_folder_is_packed(target: Target, tmp_path: Path, make_corpus: Callabl
         ("file:///nowhere.tar", "corpus.source: file:///nowhere.tar: no such file or folder"),
         ("/dev/null", "corpus.source: /dev/null: no such file or folder"),
         ("embedded:letters", "corpus.source: embedded:letters does not ship with dtc, expected embedded:numbers-1.0"),
-        ("s3://bucket/voice.tar", "corpus.source: s3://bucket/voice.tar: s3:// is not spoken, expected http, https, "),
+        (
+            "s3://bucket/voice.tar",
+            "corpus.source: s3://bucket/voice.tar: s3:// is not supported, expected http, https, ",
+        ),
     ],
 )
 def test_a_source_that_is_not_there(target: Target, source: str, fault: str) -> None:
@@ -213,12 +216,12 @@ def test_what_was_gone_on_with_and_is_wrong_is_fetched_once_more(
     target.part.parent.mkdir()
     target.part.write_bytes(OTHER[:1000])
     server.body = mirror.body = OTHER
-    target.assert_refused("corpus.source and corpus.mirrors: none of 2 sources gives", server.url, mirror.url)
+    target.assert_refused("corpus.source and corpus.mirrors: none of 2 sources has", server.url, mirror.url)
     assert server.ranges == ["bytes=1000-", None]
     assert mirror.ranges == [None]
     assert target.said == [
-        f"{server.url}: MD5 {md5(OTHER)} after going on with a part; from the start",
-        f"{server.url}: MD5 {md5(OTHER)}, expected {md5(BODY)}; on to the next source",
+        f"{server.url}: MD5 {md5(OTHER)} after a resumed download; fetched from the start",
+        f"{server.url}: MD5 {md5(OTHER)}, expected {md5(BODY)}; trying the next source",
     ]
 
 
@@ -266,7 +269,7 @@ def test_a_refusal_sends_it_to_the_mirror(target: Target, server: Server, mirror
     assert target.waits == []
     (said,) = target.said
     assert said.startswith(f"{server.url}: HTTP {status} ")
-    assert said.endswith("; on to the next source")
+    assert said.endswith("; trying the next source")
 
 
 @pytest.mark.parametrize(
@@ -328,7 +331,7 @@ def test_the_error_lists_what_each_source_said(target: Target, server: Server, m
         pass
     line = target.assert_refused("", server.url, mirror.url, gone.url, "/nowhere.tar", attempts=2)
     assert line == (
-        "corpus.source and corpus.mirrors: none of 4 sources gives the archive "
+        "corpus.source and corpus.mirrors: none of 4 sources has the archive "
         f"({server.url}: HTTP 403 Forbidden, expected 200; "
         f"{mirror.url}: MD5 {md5(OTHER)}, expected {md5(BODY)}; "
         f"{gone.url}: Connection refused (2 attempts), expected the archive; "

@@ -35,7 +35,7 @@ def test_a_dropped_download_is_gone_on_with(target: Target, server: Server) -> N
         Request("/voice.tar", "bytes=250009-", etag),
     ]
     assert target.waits == [1.0, 1.0], "what came counts: the attempts begin anew"
-    assert target.said == [f"{server.url}: the connection broke off; again in 1 s"] * 2
+    assert target.said == [f"{server.url}: the connection broke off; trying again in 1 s"] * 2
     assert [done for done, _ in target.advances] == sorted(done for done, _ in target.advances)
 
 
@@ -67,7 +67,7 @@ def test_a_server_without_ranges_starts_over(target: Target, server: Server, sum
     server.usual, server.answers = Answer(ranges=False), [Answer(drop_after=200_000)]
     target.fetch(server.url, **sums)
     target.assert_whole()
-    assert target.said[1:] == [f"{server.url}: sends all of it, not the rest; from the start"]
+    assert target.said[1:] == [f"{server.url}: the server sends the whole file, not the rest; fetched from the start"]
 
 
 def test_a_server_that_drops_and_starts_over_each_time_comes_to_an_end(target: Target, server: Server) -> None:
@@ -82,14 +82,14 @@ def test_a_server_that_gives_ranges_in_pieces(target: Target, server: Server) ->
     target.fetch(server.url, **UNKNOWN)
     target.assert_whole()
     assert server.ranges == [None, "bytes=200000-", "bytes=249999-", "bytes=299998-"]
-    assert target.said[1] == f"{server.url}: ended after 249,999 of 300,017 bytes; again in 1 s"
+    assert target.said[1] == f"{server.url}: ended after 249,999 of 300,017 bytes; trying again in 1 s"
 
 
 def test_a_server_that_says_nothing(target: Target, server: Server) -> None:
     server.answers = [Answer(silent=True)]
     target.fetch(server.url, timeout_s=0.2)
     target.assert_whole()
-    assert target.said == [f"{server.url}: nothing came for 0.2 s; again in 1 s"]
+    assert target.said == [f"{server.url}: nothing came for 0.2 s; trying again in 1 s"]
 
 
 def test_a_stalled_connection(target: Target, server: Server) -> None:
@@ -97,7 +97,7 @@ def test_a_stalled_connection(target: Target, server: Server) -> None:
     target.fetch(server.url, timeout_s=0.2)
     target.assert_whole()
     assert server.ranges == [None, "bytes=100000-"]
-    assert target.said == [f"{server.url}: nothing came for 0.2 s; again in 1 s"]
+    assert target.said == [f"{server.url}: nothing came for 0.2 s; trying again in 1 s"]
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
@@ -200,7 +200,7 @@ def test_a_wrong_content_range_is_not_appended(target: Target, server: Server, l
     target.fetch(server.url, **UNKNOWN)
     target.assert_whole()
     assert server.ranges == [None, "bytes=200000-", None]
-    assert target.said[1] == f"{server.url}: HTTP 206: not the rest of the part; again in 2 s"
+    assert target.said[1] == f"{server.url}: HTTP 206: not the rest of the part; trying again in 2 s"
 
 
 def test_a_content_range_without_the_total(target: Target, server: Server) -> None:
@@ -268,9 +268,7 @@ def test_an_empty_body(target: Target, server: Server) -> None:
 
 def test_a_file_compressed_on_the_way_is_refused(target: Target, server: Server) -> None:
     server.answers = [Answer(compressed=True)]
-    target.assert_refused(
-        f"{server.url}: sends the file compressed on the way (gzip), expected the file's own bytes", server.url
-    )
+    target.assert_refused(f"{server.url}: sends the file compressed (gzip), expected the file's own bytes", server.url)
 
 
 def test_a_gz_that_is_called_compressed_is_kept_as_it_is(target: Target, server: Server) -> None:

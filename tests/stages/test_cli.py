@@ -139,6 +139,17 @@ def test_a_number_written_without_a_dot_is_a_number(project: Project) -> None:
             {"acoustic.model": "tacotron"},
             "params.yaml: acoustic.model: found 'tacotron', expected one of 'tacotron2', 'dtc'; did you mean tacotron2?",
         ),
+        (
+            {"corpus.source": "http://[bad"},
+            "params.yaml: corpus.source: found 'http://[bad', expected a URL or a path (",
+        ),
+        ({"corpus.source": "a\0b"}, "params.yaml: corpus.source: found 'a\\x00b', expected a URL or a path without"),
+        (
+            {"corpus.source": "~nobody-at-all/a"},
+            "params.yaml: corpus.source: found '~nobody-at-all/a', expected a URL or",
+        ),
+        ({"corpus.mirrors": ["http://[bad"]}, "params.yaml: corpus.mirrors.0: found 'http://[bad', expected a URL or"),
+        ({"corpus.source": "."}, "corpus.source: . contains data/archive, which dtc writes, expected a folder or an"),
         ({"text.symbols": "ipa"}, "params.yaml: text.symbols: found 'ipa', expected 'nvidia'"),
         ({"training.vocoder.epochs": -1}, "params.yaml: training.vocoder.epochs: found -1, expected greater than 0"),
     ],

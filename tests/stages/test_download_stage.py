@@ -58,7 +58,7 @@ def test_it_says_what_went_wrong_on_the_way(project: Project, server: Server) ->
     server.answers = [Answer(status=404), Answer()]
     project.write_params({"corpus.source": server.url, "corpus.mirrors": [mirror], "corpus.md5": MD5})
     assert project.run("download").splitlines() == [
-        f"download: {server.url}: HTTP 404 Not Found, expected 200; on to the next source",
+        f"download: {server.url}: HTTP 404 Not Found, expected 200; trying the next source",
         f"download: data/archive/voice.tar, 256,000 bytes, MD5 {MD5}, SHA-256 {SHA256}, from {mirror}",
     ]
 
