@@ -92,7 +92,8 @@ def test_the_golden_model_comes_back_byte_for_byte() -> None:
     assert_same_bytes(exported["state_dict"], theirs)
     assert exported["config"]["waveglow_config"] == config
     assert exported["iteration"] == 7
-    assert notes == ["left out: how it speaks, which NVIDIA's inference.py is told: --sigma 0.6 --denoiser_strength 0"]
+    arguments = "--sigma 0.6 --denoiser_strength 0"
+    assert notes == [f"not in the file, but arguments of NVIDIA's inference.py: {arguments}"]
     again = import_waveglow(exported["state_dict"], exported["config"], "here")
     assert again.config == imported.config
     assert again.audio == imported.audio
