@@ -86,7 +86,7 @@ def load_params(path: Path, *sections: str) -> Params:
     Raises InputError for a section that is wrong or missing, for an unknown section, and for sections that do not fit
     one another.
     """
-    schema = _schema_of(Params, sections) if sections else Params
+    schema = _schema_of(Params, sections or Params.model_fields)  # made anew: parts may have been registered since
     params = cast(Params, parse_section(read_yaml(path), schema, str(path)))
     for needed, check in CHECKS:
         if not sections or all(_is_read(name, sections) for name in needed):
