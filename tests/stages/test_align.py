@@ -32,6 +32,8 @@ def trained(voice: Path, project: Project) -> Project:
     """The voice's features and models, and params that want predicted mels."""
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
+    paths.DOWNLOADED.parent.mkdir()
+    shutil.copy(voice / paths.DOWNLOADED, paths.DOWNLOADED)  # what may be replaced in data/archive
     project.write_params({"vocoder.train_on": "gta"})
     return project
 

@@ -16,6 +16,8 @@ import pytest
 import yaml
 from rich.console import Console
 
+from dtc.files import locked
+
 CLIPS = {"train": 6, "validation": 2, "test": 4}  # of the twelve, by their hashes
 PROGRESS = [f"Converting: 100% {clips}/{clips}" for clips in CLIPS.values()]
 FILES = {
@@ -28,7 +30,7 @@ WAVS = [f"wavs/clip-{number:03d}.wav" for number in range(12)]
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache") / "data"
+    return tmp_path_factory.mktemp("cache") / "project"
 
 
 @pytest.fixture
@@ -37,9 +39,9 @@ def prepared(project: Any, cache: Path) -> Any:
     if not cache.exists():
         for stage in ("download", "verify", "preprocess"):
             project.run(stage)
-        shutil.copytree("data", cache)
+        shutil.copytree(".", cache, ignore=shutil.ignore_patterns("recordings", "params.yaml"))
     else:
-        shutil.copytree(cache, "data")
+        shutil.copytree(cache, ".", dirs_exist_ok=True)
     return project
 
 
@@ -257,6 +259,21 @@ def test_a_kill_before_the_end_leaves_no_folder(prepared: Any) -> None:
     prepared.run("convert", "--format", "torch")
     assert sorted(md5s("converted")) == sorted(FILES["torch"])
     assert not Path("converted.part").exists()
+
+
+def test_a_second_process_is_told_who_writes_the_folder(prepared: Any) -> None:
+    for command, folder in ((("preprocess",), "data/features"), (("convert", "--format", "torch"), "converted")):
+        with locked(Path(folder).absolute()):
+            line = prepared.run(*command, code=2)
+        assert f"{folder}: is being written by process {os.getpid()} on " in line
+        prepared.run(*command)
+
+
+def test_a_part_folder_of_somebody_else_is_left_alone(prepared: Any) -> None:
+    make_folder(Path("converted.part").absolute())
+    line = prepared.run("convert", "--format", "torch", code=2)
+    assert "converted.part: holds what dtc did not write (thesis.txt), expected a folder that dtc made; move it" in line
+    assert prepared.contents("converted.part") == {"converted.part/thesis.txt": b"mine"}
 
 
 def test_a_bar_a_split_on_a_terminal(prepared: Any) -> None:
