@@ -41,8 +41,9 @@ from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
 from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids, words_of
 from dtc.training.curve import read_curve
-from dtc.training.logbook import CURVE, Logbook
+from dtc.training.logbook import Logbook
 from dtc.training.loop import train
+from dtc.training.run_files import CURVE
 from dtc.training.task import Task
 from dtc.vocoder.base import Vocoder, load_vocoder
 from pipeline.batching import Batching

@@ -40,8 +40,9 @@ from dtc.files import write_whole
 from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
 from dtc.text.symbols import text_to_ids, words_of
 from dtc.training.curve import read_curve
-from dtc.training.logbook import CURVE, Logbook
+from dtc.training.logbook import Logbook
 from dtc.training.loop import train
+from dtc.training.run_files import CURVE
 from dtc.training.task import Task, shipped
 from dtc.vocoder.configs import GriffinLimConfig
 from dtc.vocoder.griffin_lim import GriffinLim

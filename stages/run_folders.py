@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from dtc.files import write_whole
 from dtc.provenance import fingerprint
+from dtc.training.run_files import PROGRESS, RESUME
 from stages import paths
 from stages.code_identity import chosen_modules, code_digests, modules_of
 
 if TYPE_CHECKING:
     from stages.training_recipe import Recipe
 
-IDENTITY, RESUME, PROGRESS, MODEL, CURVE = "run.json", "resume.pt", "progress.json", "model", "curve.csv"
+IDENTITY, MODEL = "run.json", "model"
 NAME = re.compile(r"(acoustic|vocoder)-[0-9a-f]{16}")
 WRITTEN = re.compile(
     r"(run\.json|resume\.pt|progress\.json|curve\.csv)(\.part)?"

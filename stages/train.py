@@ -21,9 +21,10 @@ from dtc.training.curve import read_curve
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train as train_model
 from dtc.training.precision import has_bfloat16
+from dtc.training.run_files import CURVE, RESUME
 from dtc.training.task import Task, shipped
 from stages.kinds import KINDS, Kind, KindName
-from stages.run_folders import CURVE, MODEL, RESUME, Identity, Run, differences, identity_of, read_run, runs
+from stages.run_folders import MODEL, Identity, Run, differences, identity_of, read_run, runs
 from stages.training_recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:

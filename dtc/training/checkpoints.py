@@ -17,10 +17,9 @@ from dtc.files import write_whole
 from dtc.training.config import TrainingConfig
 from dtc.training.guards import Spikes, require_finite_weights
 from dtc.training.learner import Learner, average_of
+from dtc.training.run_files import PROGRESS, RESUME
 from dtc.training.task import WithAdversary, shipped
 
-RESUME = "resume.pt"
-PROGRESS = "progress.json"  # step and total_steps of resume.pt, for those who do not want to load it
 DAMAGED = (
     RuntimeError,
     OSError,

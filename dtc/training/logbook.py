@@ -14,8 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 from dtc.training.curve import CurveWriter
-
-CURVE, TENSORBOARD = "curve.csv", "tensorboard"
+from dtc.training.run_files import CURVE, TENSORBOARD
 
 
 class Logbook:

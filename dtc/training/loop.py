@@ -51,12 +51,12 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     if state.step:
         logbook.say(f"going on from step {state.step} of {state.total_steps}")
     with logbook.opened(state.step, state.total_steps, state.unvalidated), stop_requests(logbook.say) as stop:
-        _Training(task, config, run, state, logbook, stop).run_to_the_end()
+        Training(task, config, run, state, logbook, stop).run_to_the_end()
     state.require_finite()
     return Trained(state.best_model.state_dict(), state.step)
 
 
-class _Training:
+class Training:
     """The steps of a training, from the state's step to the last."""
 
     def __init__(

@@ -15,7 +15,7 @@ from dtc.training.guards import NonFiniteLoss
 from dtc.training.interrupts import StopRequest
 from dtc.training.learner import average_of
 from dtc.training.logbook import Logbook
-from dtc.training.loop import _Training
+from dtc.training.loop import Training
 from tests.dtc.test_training import Data, config, how, run, task, toy
 
 
@@ -37,13 +37,13 @@ class Normalised(nn.Module):
         return {"loss": self.adversary(self.made.transpose(1, 2)).square().mean() * self.adversary_factor}
 
 
-def training_of(model: Normalised, folder: Path) -> _Training:
+def training_of(model: Normalised, folder: Path) -> Training:
     state = TrainingState(model, config(loss_spike_deviations=10.0), 100, folder)
     logbook = Logbook(folder, "toy", Console(quiet=True))
-    return _Training(task(model), config(), how(), state, logbook, StopRequest())
+    return Training(task(model), config(), how(), state, logbook, StopRequest())
 
 
-def everything(training: _Training) -> dict[str, object]:
+def everything(training: Training) -> dict[str, object]:
     return deepcopy({**training.state._state_dict(), "spikes": {}, "step": 0})
 
 

@@ -46,15 +46,15 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, project: Project, step: int) -> s
     """Train until a step is done, as if Ctrl-C had been pressed then; return the last line."""
     from dtc.training import loop
 
-    do_step = loop._Training.do_step
+    do_step = loop.Training.do_step
 
-    def interrupted(training: loop._Training, batch: object) -> dict[str, float]:
+    def interrupted(training: loop.Training, batch: object) -> dict[str, float]:
         values = do_step(training, batch)  # type: ignore[arg-type]
         training.stop.requested = training.state.step == step
         return values
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Training, "do_step", interrupted)
+        patch.setattr(loop.Training, "do_step", interrupted)
         return project.run(*TRAIN, code=130)
 
 
