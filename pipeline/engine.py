@@ -78,6 +78,10 @@ def _run_in_pool(work: Callable[[Job], Result], jobs: Iterable[Job], workers: in
             yield waiting.popleft().result()
     except BrokenProcessPool:
         raise InputError("a worker process", "died (killed, or out of memory)", remedy=REMEDY) from None
+    except (KeyboardInterrupt, GeneratorExit):  # do not wait for the jobs at work, which may take minutes
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

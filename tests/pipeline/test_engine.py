@@ -1,5 +1,6 @@
 """pipeline.engine: results in the jobs' order whoever computes, few jobs in memory, and a killed worker told."""
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -107,6 +108,19 @@ from test_engine import config, run, wait_for_ever
 if __name__ == "__main__":
     list(run(wait_for_ever, [Path(sys.argv[1])] * 2, config(2)))
 """
+
+
+def _wait_but_for_the_first(job: int) -> int:
+    if job:
+        signal.pause()  # until it is killed
+    return job
+
+
+def test_an_end_does_not_wait_for_the_jobs_at_work() -> None:
+    results = run(_wait_but_for_the_first, range(6), config(2))
+    assert next(results) == 0
+    results.close()  # type: ignore[attr-defined]
+    assert multiprocessing.active_children() == []
 
 
 def test_workers_do_not_outlive_a_killed_master(tmp_path: Path) -> None:
