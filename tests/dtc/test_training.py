@@ -178,6 +178,14 @@ def test_ctrl_c_saves_and_goes_on(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is before, "what was there is put back"
 
 
+def test_how_it_is_run_changes_no_weight_also_in_the_middle(tmp_path: Path) -> None:
+    expected, _ = run(tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"))
+    weights, _ = run(tmp_path / "stopped", log_every=5, checkpoint_every=3, validate_every=2)
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     expected, _ = run(tmp_path)
     untrained = toy(poison="nan")
