@@ -82,12 +82,14 @@ CHECKS: tuple[tuple[frozenset[str], Callable[[Params], None]], ...] = (
 def load_params(path: Path, *sections: str) -> Params:
     """Return some sections of a params file, given as dotted names; without names, all of it.
 
-    What is wrong in another section is not looked at, and that section is not to be used; only its name is checked.
+    Of the other sections only the names are checked, and the result does not have them.
     Raises InputError for a section that is wrong or missing, for an unknown section, and for sections that do not fit
     one another.
     """
     schema = _schema_of(Params, sections or Params.model_fields)  # made anew: parts may have been registered since
-    params = cast(Params, parse_section(read_yaml(path), schema, str(path)))
+    parsed = parse_section(read_yaml(path), schema, str(path))
+    read = {name.partition(".")[0] for name in sections or Params.model_fields}
+    params = Params.model_construct(**{name: getattr(parsed, name) for name in Params.model_fields if name in read})
     for needed, check in CHECKS:
         if not sections or all(_is_read(name, sections) for name in needed):
             try:
