@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
+from dtc.silence import frame_powers, sounding_frames
 from dtc.synthesis_config import SynthesisConfig
 from dtc.text.sentences import Pause
 
-QUIET = 0.01  # amplitude relative to the loudest frame's, -40 dB, below which a frame counts as silence
+SILENCE_DB = -40.0  # relative to the loudest frame: a frame below it is silence
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,5 @@ class Pauses:
 
 def leading_silence_s(wave: Float[Tensor, " samples"], audio: AudioConfig) -> float:
     """Return the duration of the silence at the start of a waveform, in whole frames."""
-    hop = audio.hop_length
-    power = wave[: len(wave) // hop * hop].unflatten(0, (-1, hop)).square().mean(dim=1)
-    return int((power > QUIET**2 * power.max()).int().argmax()) * hop / audio.sampling_rate
+    first, _ = sounding_frames(frame_powers(wave.numpy(force=True), audio.hop_length), SILENCE_DB)
+    return first * audio.hop_length / audio.sampling_rate

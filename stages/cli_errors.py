@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dtc.errors import InputError
+from dtc.errors import InputError, install_hint
 
 DONE, BROKE, REFUSED, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
 EXIT_CODES = f"""\
@@ -25,6 +25,8 @@ REMEDIES = {
     errno.EACCES: "give yourself the right to it, or name another place",
     errno.EPERM: "give yourself the right to it, or name another place",
 }
+OWN = ("dtc", "pipeline", "stages")  # a module of ours that is missing is a fault of ours
+INSTALL = f"run {install_hint('train')}"
 NO_MEMORY = "use smaller batches (training.*.batch_size or batch_frames) or shorter texts, or --device cpu"
 
 
@@ -43,6 +45,8 @@ def outcome(error: BaseException) -> tuple[str, int] | None:
         where = error.filename2 or error.filename or "a file, or standard output"
         found = f"cannot be used ({error.strerror or error})"
         return str(InputError(where, found, remedy=REMEDIES.get(error.errno or 0, "mend it and run it again"))), REFUSED
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) not in OWN:
+        return str(InputError(f"dtc {' '.join(sys.argv[1:2])}", f"{package} is not installed", remedy=INSTALL)), REFUSED
     if _is_out_of_memory(error):
         found = str(error).splitlines()[0] if str(error) else "no memory is left"
         return str(InputError("out of memory", found.split(". ")[0], remedy=NO_MEMORY)), REFUSED
@@ -63,7 +67,7 @@ def usage_line(error: Exception, arguments: Sequence[str]) -> str:
     written = next((each for each in arguments if option and each.startswith(option)), "")
     if type(error).__name__ == "NoSuchOption" and command == "dtc say" and not getattr(error, "possibilities", None):
         text = written.replace('"', '\\"')
-        return f'{message}; a text that begins with "-" is written behind "--": dtc say -- "{text}"'
+        return f'{message}; to speak a text that begins with "-", write "--" before it: dtc say -- "{text}"'
     return f"{message[:1].lower()}{message[1:]}; see {command} --help"
 
 

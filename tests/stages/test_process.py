@@ -152,7 +152,7 @@ def test_memory_that_cannot_be_had_is_one_line(project: Project) -> None:
     [
         (
             ["say", "-5 degrees"],
-            'No such option: -5; a text that begins with "-" is written behind "--": dtc say -- "-5 degrees"',
+            'No such option: -5; to speak a text that begins with "-", write "--" before it: dtc say -- "-5 degrees"',
         ),
         (["say", "--fiel", "a"], "no such option: --fiel (Possible options: --file, --help); see dtc say --help"),
         (["sya"], "no such command 'sya'. Did you mean 'say'?; see dtc --help"),
