@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
@@ -43,67 +42,53 @@ def without_tags(source: bytes, where: str) -> bytes:
             size = size << 7 | byte & 0x7F
         has_footer = source[first + 5] & 0x10
         first += 10 + size + (10 if has_footer else 0)
-    if first == 0:
-        return source if not _has_id3v1(source) else source[:-128]
-    sound = source[first:].lstrip(b"\0")
-    if sound[:4] not in SOUND_MARKS and not is_mp3(sound):
+    sound = source[first:].lstrip(b"\0") if first else source
+    if first and sound[:4] not in SOUND_MARKS and not is_mp3(sound):
         expected = "a WAV, FLAC, Ogg or MP3 file behind the tag"
         raise InputError(where, f"an ID3 tag of {first:,} bytes and no sound behind it", expected, COPY)
-    return sound if not _has_id3v1(sound) else sound[:-128]
-
-
-def _has_id3v1(source: bytes) -> bool:
-    return source[-128:-125] == b"TAG" and (source[:4] in (b"fLaC", b"OggS") or is_mp3(source))
+    has_id3v1 = sound[-128:-125] == b"TAG" and (sound[:4] in (b"fLaC", b"OggS") or is_mp3(sound))
+    return sound[:-128] if has_id3v1 else sound
 
 
 # ── Ogg ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-OGG_HEADER = struct.Struct("<5xB8xIIIB")
+OGG_HEADER = struct.Struct("<5xB8xIIIB")  # flags, stream, number of the page in it, checksum, number of segments
 FIRST_PAGE, LAST_PAGE = 2, 4  # flags
 REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-class OggPage(NamedTuple):
-    """A page of an Ogg file."""
-
-    flags: int
-    stream: int
-    number: int  # of the page in its stream
-    size: int  # bytes
-
-
 def check_ogg(source: bytes, where: str) -> None:
     """Raise InputError, naming `where`, unless an Ogg file is one whole stream in which each page has its checksum."""
-    pages: list[OggPage] = []
-    position = 0
+    pages: list[tuple[int, int]] = []  # flags, stream
+    position = last_number = 0
     while position < len(source):
-        page = _read_page(source, position, len(pages), where)
-        follows = bool(pages) and page.stream == pages[-1].stream and not page.flags & FIRST_PAGE
-        if follows and page.number != pages[-1].number + 1:
+        flags, stream, number, size = _read_page(source, position, len(pages), where)
+        follows = bool(pages) and stream == pages[-1][1] and not flags & FIRST_PAGE
+        if follows and number != last_number + 1:
             raise InputError(where, f"damaged: a page is missing before page {len(pages)}", "all Ogg pages", COPY)
-        pages.append(page)
-        position += page.size
-    streams = max(len({page.stream for page in pages}), sum(bool(page.flags & FIRST_PAGE) for page in pages))
+        pages.append((flags, stream))
+        position, last_number = position + size, number
+    streams = max(len({stream for _, stream in pages}), sum(bool(flags & FIRST_PAGE) for flags, _ in pages))
     if streams != 1:
         raise InputError(where, f"{streams} streams in an Ogg file", "1", "re-encode it as one stream")
-    if not pages[-1].flags & LAST_PAGE:
+    if not flags & LAST_PAGE:
         # It may have been cut off between two pages, or its encoder was not closed: the file does not tell.
         raise InputError(where, "its last page is not marked as the last", "a finished Ogg stream", RE_ENCODE)
 
 
-def _read_page(source: bytes, position: int, number: int, where: str) -> OggPage:
-    """Return the page at a position; `number` counts the pages before it."""
+def _read_page(source: bytes, position: int, page: int, where: str) -> tuple[int, int, int, int]:
+    """Return the flags, the stream, the number and the bytes of a page; `page` counts the pages before it."""
     if not b"OggS".startswith(source[position : position + 4]):
         raise InputError(where, f"damaged: no page at byte {position:,}", "an Ogg page", COPY)
     header = source[position : position + OGG_HEADER.size].ljust(OGG_HEADER.size, b"\xff")
-    flags, stream, stream_number, checksum, segments = OGG_HEADER.unpack(header)
+    flags, stream, number, checksum, segments = OGG_HEADER.unpack(header)
     body = position + OGG_HEADER.size + segments
     end = body + sum(source[body - segments : body])
     if end > len(source):
-        raise InputError(where, f"ends after {number} pages", "whole Ogg pages", COPY)
+        raise InputError(where, f"ends after {page} pages", "whole Ogg pages", COPY)
     if ogg_checksum(header[:22] + bytes(4) + source[position + 26 : end]) != checksum:
-        raise InputError(where, f"damaged: page {number} does not match its checksum", "a whole Ogg page", COPY)
-    return OggPage(flags, stream, stream_number, end - position)
+        raise InputError(where, f"damaged: page {page} does not match its checksum", "a whole Ogg page", COPY)
+    return flags, stream, number, end - position
 
 
 def ogg_checksum(page: bytes) -> int:
@@ -116,6 +101,8 @@ def ogg_checksum(page: bytes) -> int:
 
 
 # ── MP3 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# The header of a frame has 32 bits: 11 ones, version (2), layer (2), no checksum (1), bit rate (4), sampling rate (2),
+# padding (1), private (1), channels (2) and six more. In MPEG 2 and 2.5 a frame has half the samples of MPEG 1.
 
 MPEG_1 = 3
 MPEG_RATES_HZ = {MPEG_1: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
@@ -126,36 +113,28 @@ TAGS_BEHIND = (b"APETAGEX", b"LYRICSBEGIN")
 HAS_COUNT = 1  # flag of a Xing frame
 
 
-class Mp3Frame(NamedTuple):
-    """The header of an MPEG audio frame of layer III."""
+def _header_at(source: bytes, position: int) -> int:
+    return int.from_bytes(source[position : position + 4], "big")
 
-    header: int
 
-    @property
-    def is_mpeg_1(self) -> bool:
-        """Return whether it is MPEG 1; MPEG 2 and 2.5 have half as many samples in a frame."""
-        return self.header >> 19 & 3 == MPEG_1
+def frame_size(header: int) -> int:
+    """Return the bytes of a frame of layer III with its header; 0 if the header is not valid or does not tell."""
+    version, rate, padding = header >> 19 & 3, header >> 10 & 3, header >> 9 & 1
+    rates, kbits = MPEG_RATES_HZ.get(version, ()), (KBITS_1 if version == MPEG_1 else KBITS_2)[header >> 12 & 15]
+    if header >> 21 != 0x7FF or header >> 17 & 3 != 1 or rate >= len(rates) or not kbits:
+        return 0
+    return (144 if version == MPEG_1 else 72) * kbits * 1000 // rates[rate] + padding
 
-    @property
-    def size(self) -> int:
-        """Bytes of the frame with its header; 0 if the header is not valid or does not tell."""
-        rates, rate = MPEG_RATES_HZ.get(self.header >> 19 & 3, ()), self.header >> 10 & 3
-        kbits = (KBITS_1 if self.is_mpeg_1 else KBITS_2)[self.header >> 12 & 15]
-        if self.header >> 21 != 0x7FF or self.header >> 17 & 3 != 1 or rate >= len(rates) or not kbits:
-            return 0
-        padding = self.header >> 9 & 1
-        return (144 if self.is_mpeg_1 else 72) * kbits * 1000 // rates[rate] + padding
 
-    @property
-    def xing_at(self) -> int:
-        """Place of a Xing tag in the frame: behind the side information."""
-        is_mono = self.header >> 6 & 3 == 3
-        return 4 + ((17 if is_mono else 32) if self.is_mpeg_1 else (9 if is_mono else 17))
+def _xing_at(header: int) -> int:
+    """Return the place of a Xing tag in a frame: behind the header and the side information."""
+    is_mono = header >> 6 & 3 == 3
+    return 4 + ((17 if is_mono else 32) if header >> 19 & 3 == MPEG_1 else (9 if is_mono else 17))
 
 
 def is_mp3(source: bytes) -> bool:
     """Return whether a file starts with the header of an MP3 frame."""
-    return len(source) >= 4 and Mp3Frame(int.from_bytes(source[:4], "big")).size > 0
+    return frame_size(_header_at(source, 0)) > 0
 
 
 def with_frame_count(source: bytes, where: str) -> bytes:
@@ -164,9 +143,8 @@ def with_frame_count(source: bytes, where: str) -> bytes:
     Raises InputError, naming `where`, if the file is damaged between frames, ends within a frame, or has another number
     of frames than it says.
     """
-    first = Mp3Frame(int.from_bytes(source[:4], "big"))
-    frames, end = _count_frames(source, first)
-    declared = _declared_frames(source[: first.size])
+    frames, end = _count_frames(source)
+    declared = _declared_frames(source)
     found = frames - (declared is not None) - (end > len(source))  # whole frames of sound
     if end > len(source) or (declared is not None and found < declared):
         expected = "whole frames" if declared is None else f"{declared}"
@@ -174,36 +152,36 @@ def with_frame_count(source: bytes, where: str) -> bytes:
     if (rest := source[end:].lstrip(b"\0")) and not rest.startswith(TAGS_BEHIND):
         raise InputError(where, f"damaged: no MP3 frame at byte {end:,}", "whole frames", COPY)
     if declared is None:
-        return _xing_frame(first, found) + source
+        return _xing_frame(_header_at(source, 0), found) + source
     if found > declared:
         raise InputError(where, f"{found} MP3 frames", f"the {declared} that its Xing frame counts", RE_ENCODE)
     return source
 
 
-def _count_frames(source: bytes, first: Mp3Frame) -> tuple[int, int]:
+def _count_frames(source: bytes) -> tuple[int, int]:
     """Return the number of frames from the start on, and the byte behind the last, which may lie past the end."""
     frames = position = 0
-    while position + 4 <= len(source):
-        frame = Mp3Frame(int.from_bytes(source[position : position + 4], "big"))
-        if not frame.size or (frame.header ^ first.header) & SAME_STREAM:
-            break
-        frames, position = frames + 1, position + frame.size
+    first = header = _header_at(source, 0)
+    while (size := frame_size(header)) and not (header ^ first) & SAME_STREAM:
+        frames, position = frames + 1, position + size
+        header = _header_at(source, position)
     return frames, position
 
 
-def _declared_frames(first: bytes) -> int | None:
+def _declared_frames(source: bytes) -> int | None:
     """Return how many frames the Xing tag in the first frame counts; None without one."""
-    at = Mp3Frame(int.from_bytes(first[:4], "big")).xing_at
-    if first[at : at + 4] not in (b"Xing", b"Info") or not first[at + 7] & HAS_COUNT:
+    header = _header_at(source, 0)
+    tag = source[_xing_at(header) : frame_size(header)]
+    if tag[:4] not in (b"Xing", b"Info") or not tag[7] & HAS_COUNT:
         return None
-    return int.from_bytes(first[at + 8 : at + 12], "big")
+    return int.from_bytes(tag[8:12], "big")
 
 
-def _xing_frame(first: Mp3Frame, frames: int) -> bytes:
+def _xing_frame(first: int, frames: int) -> bytes:
     """Return a frame without sound that counts the frames behind it: the largest, without a checksum of its own."""
-    frame = Mp3Frame(first.header & ~0xF200 | 14 << 12 | 1 << 16)
+    header = first & ~0xF200 | 14 << 12 | 1 << 16
     tag = b"Xing" + struct.pack(">II", HAS_COUNT, frames)
-    return (frame.header.to_bytes(4, "big").ljust(frame.xing_at, b"\0") + tag).ljust(frame.size, b"\0")
+    return (header.to_bytes(4, "big").ljust(_xing_at(header), b"\0") + tag).ljust(frame_size(header), b"\0")
 
 
 # ── FLAC ────────────────────────────────────────────────────────────────────────────────────────────────────────────

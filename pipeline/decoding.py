@@ -15,8 +15,10 @@ import soundfile
 from jaxtyping import Shaped
 
 from dtc.errors import InputError
-from pipeline.compressed import SOUND_MARKS, check_flac, check_ogg, is_mp3, with_frame_count, without_tags
+from pipeline.compressed import COPY, SOUND_MARKS, check_flac, check_ogg, is_mp3, with_frame_count, without_tags
 from pipeline.wave_chunks import WaveParts, read_wave_parts
+
+Samples = Shaped[np.ndarray, "samples channels"]  # int16, or float32 within about [-1, 1]
 
 EXPECTED = "a WAV, FLAC, Ogg Vorbis, Opus or MP3 file"
 FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
@@ -36,7 +38,7 @@ UNKNOWN_FRAMES = 1 << 62  # of a FLAC that was streamed, this and above
 class Decoded(NamedTuple):
     """The samples of a sound file."""
 
-    samples: Shaped[np.ndarray, "samples channels"]  # int16 from at most 16 bits, else float32 within about [-1, 1]
+    samples: Samples  # int16 from at most 16 bits, else float32
     sampling_rate: int  # Hz
     largest_sample: int  # that its format has, of 32768: 32124 in µ-law
 
@@ -48,7 +50,7 @@ def decode(source: bytes, where: str) -> Decoded:
     are not finite, or has an absurd header. Damage to the sound of an MP3 is not found: it has no checksum.
     """
     if not source:
-        raise InputError(where, "an empty file", EXPECTED, "copy it again, or remove it and its row")
+        raise InputError(where, "an empty file", EXPECTED, f"{COPY}, or remove it and its row")
     source = without_tags(source, where)
     if parts := read_wave_parts(source, where):
         if plain := _decode_plain_wave(parts):
@@ -76,15 +78,15 @@ def _decode_by_libsndfile(source: bytes, where: str) -> Decoded:
         with _Stream(io.BytesIO(source)) as file:
             _refuse_absurd(file, where)
             if file.format == "MP3" and not is_mp3(source):  # libsndfile would look for a frame further on
-                raise InputError(where, "damaged: no MP3 frame at its start", "whole frames", "copy it again")
+                raise InputError(where, "damaged: no MP3 frame at its start", "whole frames", COPY)
             samples = np.concatenate(list(_blocks(file, where)))
             declared, sampling_rate, subtype = file.frames, file.samplerate, file.subtype
     except soundfile.LibsndfileError as error:
         is_known = source[:4] in SOUND_MARKS or is_mp3(source)
-        remedy = "it is damaged: copy it again" if is_known else "copy it again, or remove it and its row"
+        remedy = f"it is damaged: {COPY}" if is_known else f"{COPY}, or remove it and its row"
         raise InputError(where, f"does not decode ({error.error_string})", EXPECTED, remedy) from None
     if len(samples) < declared < UNKNOWN_FRAMES:
-        raise InputError(where, f"ends after {len(samples)} samples", f"{declared}", "copy it again")
+        raise InputError(where, f"ends after {len(samples)} samples", f"{declared}", COPY)
     if source[:4] == b"fLaC":
         check_flac(source, samples, int(subtype.removeprefix("PCM_").removeprefix("S")), where)
     if len(samples) == 0:
@@ -95,20 +97,19 @@ def _decode_by_libsndfile(source: bytes, where: str) -> Decoded:
 
 
 def _refuse_absurd(file: soundfile.SoundFile, where: str) -> None:
+    damaged = f"the header is damaged; {COPY}"
     if file.format not in FORMATS or file.subtype not in INTEGERS + FLOATS:
         raise InputError(where, f"{file.format} of {file.subtype}", EXPECTED, "convert it to a WAV of 16 bits")
     if file.samplerate not in RATES_HZ:
-        expected = f"{RATES_HZ[0]} to {RATES_HZ[-1]} Hz"
-        raise InputError(where, f"{file.samplerate} Hz", expected, "the header is damaged; copy it again")
+        raise InputError(where, f"{file.samplerate} Hz", f"{RATES_HZ[0]} to {RATES_HZ[-1]} Hz", damaged)
     if file.channels > MOST_CHANNELS:
-        remedy = "the header is damaged; copy it again"
-        raise InputError(where, f"{file.channels} channels", f"at most {MOST_CHANNELS}", remedy)
+        raise InputError(where, f"{file.channels} channels", f"at most {MOST_CHANNELS}", damaged)
 
 
-def _blocks(file: soundfile.SoundFile, where: str) -> Iterator[Shaped[np.ndarray, "samples channels"]]:
+def _blocks(file: soundfile.SoundFile, where: str) -> Iterator[Samples]:
     # If asked for int16, libsndfile would truncate the samples of a float file to -1, 0 and 1.
     dtype = "int16" if file.subtype in INTEGERS else "float32"
-    values, block_frames = 0, BLOCK_VALUES // file.channels
+    block_frames, values = BLOCK_VALUES // file.channels, 0
     while True:
         block = file.read(block_frames, dtype=dtype, always_2d=True)
         yield block
@@ -124,13 +125,11 @@ def _decode_plain_wave(parts: WaveParts) -> Decoded | None:
 
     This is 50 times as fast as by libsndfile.
     """
-    codec, bits = parts.number("H", 0), parts.number("H", 14)
-    channels, sampling_rate = parts.number("H", 2), parts.number("I", 4)
-    is_plain = parts.byte_order == "<" and codec == 1 and bits == 16 and parts.block_bytes == 2 * channels
-    if not is_plain or not 1 <= channels <= MOST_CHANNELS or sampling_rate not in RATES_HZ:
+    channels, blocks = parts.channels, len(parts.data) // parts.block_bytes
+    is_plain = (parts.byte_order, parts.codec, parts.bits, parts.block_bytes) == ("<", 1, 16, 2 * channels)
+    if not is_plain or channels > MOST_CHANNELS or parts.sampling_rate not in RATES_HZ:
         return None
-    blocks = len(parts.data) // parts.block_bytes
     if not 0 < blocks * channels <= MOST_VALUES:
         return None
     samples = np.frombuffer(parts.data, "<i2", blocks * channels).astype(np.int16)
-    return Decoded(samples.reshape(-1, channels), sampling_rate, LARGEST_SAMPLE)
+    return Decoded(samples.reshape(-1, channels), parts.sampling_rate, LARGEST_SAMPLE)

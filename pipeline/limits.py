@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from dtc.audio import INT16_SCALE
 from dtc.errors import InputError, plural
 from dtc.silence import frame_powers, sounding_frames
 from pipeline.config import VerifyConfig
-from pipeline.decoding import LARGEST_SAMPLE
+from pipeline.decoding import LARGEST_SAMPLE, Samples
 from pipeline.recording import TRIM_FRAME_S
+
+SPEECH_DB = -40.0  # relative to a clip's loudest 10 ms; below it, the ends of a clip count as silence
 
 # The kinds of faults, and how a list of faults describes each.
 KINDS = {
@@ -31,75 +34,6 @@ KINDS = {
     "text": "a text that cannot be spoken",
     "characters_per_s": "text and clip do not fit each other",
 }
-
-
-def out_of_bounds(facts: np.void, where: str, config: VerifyConfig, least_samples: int) -> dict[str, InputError]:
-    """Return the faults of a clip's sound, by kind.
-
-    Args:
-        facts: a record of FACTS.
-        where: the clip's place, for the message.
-        config: the limits.
-        least_samples: the shortest clip of which a spectrogram can be computed.
-    """
-    faults = {
-        "duration": _wrong_duration(facts, where, config, least_samples),
-        "clipping": _clipping(facts, where, config),
-        "silence": _silence(facts, where, config),
-    }
-    return {kind: fault for kind, fault in faults.items() if fault}
-
-
-def _wrong_duration(facts: np.void, where: str, config: VerifyConfig, least_samples: int) -> InputError | None:
-    samples, duration_s = int(facts["samples"]), float(facts["duration_s"])
-    least, most, found = config.min_duration_s, config.max_duration_s, f"{duration_s:.2f} s"
-    if samples < least_samples:
-        return InputError(where, f"{samples} samples", f"more than {least_samples - 1}", "remove the clip")
-    if duration_s < least:
-        expected = f"at least {least:g} s (verify.min_duration_s {least:g})"
-        return InputError(where, found, expected, "remove the clip or lower the bound")
-    if duration_s > most:
-        expected = f"at most {most:g} s (verify.max_duration_s {most:g})"
-        return InputError(where, found, expected, "cut it into utterances or raise the bound")
-    return None
-
-
-def _clipping(facts: np.void, where: str, config: VerifyConfig) -> InputError | None:
-    share, most = float(facts["clipped_share"]), config.max_clipped_share
-    if share <= most:
-        return None
-    found = f"{share:.2%} of the samples clipped, in {plural(int(facts['clipped_runs']), 'run')} at full scale"
-    expected = f"at most {most:.2%} (verify.max_clipped_share {most:g})"
-    return InputError(where, found, expected, "record it at a lower level or raise the bound")
-
-
-def _silence(facts: np.void, where: str, config: VerifyConfig) -> InputError | None:
-    if facts["is_constant"]:
-        found = "digital silence: all samples are the same"
-        return InputError(where, found, "speech", "record it again or remove it")
-    share, most = float(facts["silent_share"]), config.max_silent_share
-    if share <= most:
-        return None
-    found = f"{share:.0%} of the clip is below {config.silence_db:g} dB (verify.silence_db)"
-    expected = f"at most {most:.0%} (verify.max_silent_share {most:g})"
-    return InputError(where, found, expected, "set recording.trim_silence_db, record it louder or raise the bound")
-
-
-def wrong_pace(characters: int, duration_s: float, where: str, config: VerifyConfig) -> InputError | None:
-    """Return the fault of a clip whose text is too long or too short for its duration, or None."""
-    least, most = config.min_characters_per_s, config.max_characters_per_s
-    pace = characters / duration_s
-    if least <= pace <= most:
-        return None
-    expected = f"at least {least:g} (verify.min_characters_per_s {least:g})"
-    if pace > most:
-        expected = f"at most {most:g} (verify.max_characters_per_s {most:g})"
-    found = f"{characters} characters in {duration_s:.2f} s, {pace:.1f} a second"
-    return InputError(where, found, expected, "check that the text belongs to the clip")
-
-
-SPEECH_DB = -40.0  # relative to a clip's loudest 10 ms; below it, the ends of a clip count as silence
-
 
 # What is known of one clip. All but the share that is clipped is measured after treatment.
 FACTS = np.dtype(
@@ -125,6 +59,67 @@ FACTS = np.dtype(
 )
 
 
+SIDES = {"min": "least", "max": "most"}
+TRIM = "set recording.trim_silence_db, record it louder or raise the bound"
+RECORD_AGAIN = "record it again or remove it"
+SILENT = "{silent_share:.0%} of the clip is below {silence_db:g} dB (verify.silence_db)"
+CLIPPED = "{clipped_share:.2%} of the samples clipped, in {runs} at full scale"
+PACE = "{characters} characters in {duration_s:.2f} s, {characters_per_s:.1f} a second"
+
+# The kind of fault; the limit in VerifyConfig; how a message shows the value and the limit; the remedy.
+BOUNDS = (
+    ("duration", "min_duration_s", "{duration_s:.2f} s", "{:g} s", "remove the clip or lower the bound"),
+    ("duration", "max_duration_s", "{duration_s:.2f} s", "{:g} s", "cut it into utterances or raise the bound"),
+    ("clipping", "max_clipped_share", CLIPPED, "{:.2%}", "record it at a lower level or raise the bound"),
+    ("silence", "max_silent_share", SILENT, "{:.0%}", TRIM),
+    ("characters_per_s", "min_characters_per_s", PACE, "{:g}", "check that the text belongs to the clip"),
+    ("characters_per_s", "max_characters_per_s", PACE, "{:g}", "check that the text belongs to the clip"),
+)
+
+
+def _beyond_bounds(values: Mapping[str, Any], where: str, config: VerifyConfig) -> dict[str, InputError]:
+    """Return, by kind, the faults of those values (such as `duration_s`) that are beyond a limit in BOUNDS."""
+    faults = {}
+    for kind, limit, found, shown_limit, remedy in BOUNDS:
+        side, _, name = limit.partition("_")
+        bound = getattr(config, limit)
+        if name in values and (values[name] < bound if side == "min" else values[name] > bound):
+            shown = found.format(**values, silence_db=config.silence_db)
+            expected = f"at {SIDES[side]} {shown_limit.format(bound)} (verify.{limit} {bound:g})"
+            faults[kind] = InputError(where, shown, expected, remedy)
+    return faults
+
+
+def out_of_bounds(facts: np.void, where: str, config: VerifyConfig, least_samples: int) -> dict[str, InputError]:
+    """Return the faults of a clip's sound, by kind.
+
+    Args:
+        facts: a record of FACTS.
+        where: the clip's place, for the message.
+        config: the limits.
+        least_samples: the shortest clip of which a spectrogram can be computed.
+    """
+    values = {name: float(facts[name]) for name in ("duration_s", "clipped_share", "silent_share")}
+    runs, samples = plural(int(facts["clipped_runs"]), "run"), int(facts["samples"])
+    faults = _beyond_bounds(values | {"runs": runs}, where, config)
+    if samples < least_samples:
+        faults["duration"] = InputError(
+            where, f"{samples} samples", f"more than {least_samples - 1}", "remove the clip"
+        )
+    if facts["is_constant"]:
+        found = "digital silence: all samples are the same"
+        faults["silence"] = InputError(where, found, "speech", RECORD_AGAIN)
+    elif values["silent_share"] == 1 and (fault := faults.get("silence")):  # trimming removes only the ends
+        faults["silence"] = InputError(where, fault.found, fault.expected, RECORD_AGAIN)
+    return faults
+
+
+def wrong_pace(characters: int, duration_s: float, where: str, config: VerifyConfig) -> InputError | None:
+    """Return the fault of a clip whose text is too long or too short for its duration, or None."""
+    values = {"characters": characters, "duration_s": duration_s, "characters_per_s": characters / duration_s}
+    return _beyond_bounds(values, where, config).get("characters_per_s")
+
+
 def make_facts(**values: Any) -> np.void:
     """Return one record of FACTS. A fact that is not given has the value of a clip that could not be measured."""
     record: np.void = np.zeros(1, FACTS)[0]
@@ -134,8 +129,8 @@ def make_facts(**values: Any) -> np.void:
 
 
 def measure(
-    decoded: Shaped[np.ndarray, "frames channels"],
-    treated: Int16[np.ndarray, " samples"],
+    decoded: Samples,
+    treated: Int16[np.ndarray, " treated"],
     sampling_rate: int,
     silence_db: float,
     largest_sample: int = LARGEST_SAMPLE,
@@ -171,7 +166,7 @@ def _doubled(powers: Shaped[np.ndarray, " frames"]) -> Shaped[np.ndarray, " halv
     return np.append(powers[: 2 * pairs].reshape(pairs, 2).mean(axis=1), powers[2 * pairs :])
 
 
-def clipped(decoded: Shaped[np.ndarray, "frames channels"], largest_sample: int = LARGEST_SAMPLE) -> tuple[float, int]:
+def clipped(decoded: Samples, largest_sample: int = LARGEST_SAMPLE) -> tuple[float, int]:
     """Return the share of clipped samples in the worst channel of a clip, and in how many runs they stand.
 
     A sample is clipped if it and a neighbour are at the largest value of the file's format, `largest_sample` of 32768.

@@ -17,19 +17,22 @@ from dtc.audio import INT16_SCALE, AudioConfig, is_simple_ratio, rate_ratio, res
 from dtc.errors import InputError
 from dtc.silence import frame_powers, sounding_frames
 from pipeline.config import Channels, RecordingConfig
-from pipeline.decoding import decode
+from pipeline.decoding import Samples, decode
 
 TRIM_FRAME_S, TRIM_MARGIN_S = 0.01, 0.05
 LOUDNESS_BLOCK_S = 0.4  # of ITU-R BS.1770-4
 MEASURED_PEAK = 0.25  # -12 dBFS
 PEAK_LIMIT_DB = -1.0
 
+Wave = Int16[np.ndarray, " samples"]
+FloatWave = Float32[np.ndarray, " samples"]
+
 
 @dataclass(frozen=True)
 class Recording:
     """The samples of a sound file after all treatment: mono, at audio.sampling_rate."""
 
-    samples: Int16[np.ndarray, " samples"]
+    samples: Wave
     source_sampling_rate: int  # Hz
     source_channels: int
 
@@ -72,7 +75,7 @@ def mismatches(
 
 
 def treat(
-    samples: Shaped[np.ndarray, "samples channels"], sampling_rate: int, recording: RecordingConfig, audio: AudioConfig
+    samples: Samples, sampling_rate: int, recording: RecordingConfig, audio: AudioConfig
 ) -> Int16[np.ndarray, " kept"]:
     """Fold, resample, trim, set the loudness and round, each as `recording` asks.
 
@@ -95,17 +98,14 @@ def treat(
 # ── treatment ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def used_channels(
-    samples: Shaped[np.ndarray, "samples channels"], channels: Channels
-) -> Shaped[np.ndarray, "samples used"]:
+def used_channels(samples: Samples, channels: Channels) -> Shaped[np.ndarray, "samples used"]:
     """Return the first channel (left), the second (right, or the first of a mono file), or all of them."""
-    if channels in ("left", "right"):
-        number = min(("left", "right").index(channels), samples.shape[1] - 1)
-        return samples[:, number : number + 1]
-    return samples
+    if channels == "left" or (channels == "right" and samples.shape[1] == 1):
+        return samples[:, :1]
+    return samples[:, 1:2] if channels == "right" else samples
 
 
-def fold(samples: Shaped[np.ndarray, "samples channels"], channels: Channels) -> Shaped[np.ndarray, " samples"]:
+def fold(samples: Samples, channels: Channels) -> Shaped[np.ndarray, " samples"]:
     """Return one channel: the left, the right, or else the mean of all, which is float32."""
     used = used_channels(samples, channels)
     return np.ascontiguousarray(used[:, 0]) if used.shape[1] == 1 else _float(used).mean(axis=1)
@@ -126,18 +126,15 @@ def sounding(wave: Shaped[np.ndarray, " samples"], sampling_rate: int, threshold
     return first * frame, min(len(wave), end * frame)
 
 
-def level(
-    wave: Float32[np.ndarray, " samples"], sampling_rate: int, loudness_lufs: float
-) -> Float32[np.ndarray, " samples"]:
+def level(wave: FloatWave, sampling_rate: int, loudness_lufs: float) -> FloatWave:
     """Return a clip with its loudness set, or lower where a sample would pass -1 dBFS; silence as it is."""
-    peak = float(np.abs(wave).max())
     if not math.isfinite(found := loudness(wave, sampling_rate)):
         return wave
-    gain_db = min(loudness_lufs - found, PEAK_LIMIT_DB - 20 * math.log10(peak))
+    gain_db = min(loudness_lufs - found, PEAK_LIMIT_DB - 20 * math.log10(float(np.abs(wave).max())))
     return wave * np.float32(10 ** (gain_db / 20))
 
 
-def loudness(wave: Float32[np.ndarray, " samples"], sampling_rate: int) -> float:
+def loudness(wave: FloatWave, sampling_rate: int) -> float:
     """Return the loudness of a clip in LUFS (ITU-R BS.1770-4, mono), without its mean; -inf for silence.
 
     A clip that is shorter than the standard's block of 400 ms is repeated: padded with silence, it would measure softer

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -72,6 +73,9 @@ class CorpusFindings:
         return len(self.names) - len(self.rows)
 
 
+Wrong = tuple[int, str, InputError]  # the number of a clip in the archive, a kind of fault, the fault
+
+
 def verify_corpus(source: Path, settings: CorpusSettings, advance: Callable[[str], None]) -> CorpusFindings:
     """Check every clip and every row of an archive, of a folder as it would be packed, or of prepared features.
 
@@ -79,158 +83,129 @@ def verify_corpus(source: Path, settings: CorpusSettings, advance: Callable[[str
     """
     if prepared := prepared_format(settings.corpus.format):
         return prepared.verify(source, settings, advance)
-    survey = _Survey(source.name, settings)
-    for member in read_members(source, survey.wants):
+    listings, members, facts, wrong = _read_clips(source, settings, advance)
+    listing = read_rows(source.name, listings, members, settings.corpus.format)
+    numbers = {member: number for number, member in enumerate(members)}
+    rows = {numbers[row.member]: row for row in listing.rows}
+    for number, first in _duplicates(facts, rows):
+        where, found = f"{source.name}:{members[number]}", f"the same samples as {members[first]}"
+        wrong.append((number, "duplicate", InputError(where, found, "another recording", "remove one of the two")))
+    spoken, characters = dict[int, str](), np.zeros(len(facts), np.int32)
+    for number, row in rows.items():
+        spoken[number], characters[number], faults = _check_row(row, facts[number], settings)
+        wrong += [(number, kind, error) for kind, error in faults]
+    faulty = {number for number, _, _ in wrong}
+    kept = np.array([number in rows and number not in faulty for number in range(len(facts))], bool)
+    manifest = [_manifest_row(rows[n], spoken[n], facts[n]) for n in np.flatnonzero(kept).tolist()]
+    ids = {number: row.id for number, row in rows.items()}
+    names = [ids.get(number) or PurePosixPath(member).stem for number, member in enumerate(members)]
+    of_clips = [Fault(kind, error, ids.get(n, ""), members[n]) for n, kind, error in sorted(wrong, key=itemgetter(0))]
+    return CorpusFindings(manifest, _in_order(of_clips, listing.faults, source.name), names, facts, characters, kept)
+
+
+def _in_order(of_clips: list[Fault], of_listing: list[tuple[str, InputError]], archive: str) -> list[Fault]:
+    """Return the faults of the corpus as a whole; of the clips; of rows and of clips without a row."""
+    members = [error.where.removeprefix(f"{archive}:") if kind == "stray" else "" for kind, error in of_listing]
+    others = [Fault(kind, error, member=member) for (kind, error), member in zip(of_listing, members, strict=True)]
+    return [
+        *(fault for fault in others if fault.kind == "corpus"),
+        *of_clips,
+        *(fault for fault in others if fault.kind != "corpus"),
+    ]
+
+
+def _read_clips(
+    source: Path, settings: CorpusSettings, advance: Callable[[str], None]
+) -> tuple[dict[str, bytes], list[str], Shaped[np.ndarray, " clips"], list[Wrong]]:
+    """Return the contents of what may be listings; the names of the clips in the archive, their facts and faults."""
+    listings, members, records, wrong = dict[str, bytes](), list[str](), bytearray(), list[Wrong]()
+    for member in _read_visible(source):
         if is_listing(member.name):
-            survey.listings[member.name] = member.content
+            listings[member.name] = member.content
         else:
             advance(member.name)
-            survey.add_clip(member)
-    survey.require_visible()
-    listing = read_rows(source.name, survey.listings, list(survey.numbers), settings.corpus.format)
-    survey.blame_duplicates(listing.rows)
-    survey.blame_listings(listing.faults)
-    return survey.conclude(listing.rows)
+            facts, faults = _check_clip(member, f"{source.name}:{member.name}", settings)
+            wrong += [(len(members), kind, error) for kind, error in faults.items()]
+            members.append(member.name)
+            records += facts.tobytes()
+    return listings, members, np.frombuffer(records, FACTS), wrong
 
 
-class _Survey:
-    """What is known of a corpus while, and after, its members are read."""
+def _read_visible(source: Path) -> Iterator[Member]:
+    """Yield the clips of a corpus and what may be its listings. Raises InputError where all of them are hidden."""
+    hidden, is_empty = "", True  # the first clip or listing in a hidden folder
 
-    def __init__(self, name: str, settings: CorpusSettings) -> None:
-        self.name, self.settings = name, settings
-        self.listings: dict[str, bytes] = {}
-        self.numbers: dict[str, int] = {}  # of the clips, in the archive's order, by their names there
-        self._hidden = ""  # the first clip or listing in a hidden folder
-        self._facts = bytearray()  # records of FACTS, packed
-        self._clip_faults: dict[int, list[Fault]] = {}
-        self._other_faults: list[Fault] = []
-
-    def wants(self, name: str) -> bool:
-        """Return whether a file is a clip or may be a listing."""
-        if not self._hidden and is_hidden(name):
-            bare = PurePosixPath(name).name.lstrip(".")
-            self._hidden = name if is_audio(bare) or is_listing(bare) else ""
+    def is_wanted(name: str) -> bool:
+        nonlocal hidden
+        bare = PurePosixPath(name).name.lstrip(".")
+        if not hidden and is_hidden(name) and (is_audio(bare) or is_listing(bare)):
+            hidden = name
         return is_listing(name) or is_audio(name)
 
-    def require_visible(self) -> None:
-        """Raise InputError where a corpus seems empty because all of it is hidden."""
-        if self._hidden and not self.listings and not self.numbers:
-            found = f"clips and listings in hidden folders alone, such as {self._hidden}"
-            raise InputError(self.name, found, "names without a leading dot", "rename the folder and pack it again")
-
-    def add_clip(self, member: Member) -> None:
-        """Measure a clip, and note its faults."""
-        recording, audio = self.settings.recording, self.settings.audio
-        number, where = len(self.numbers), f"{self.name}:{member.name}"
-        self.numbers[member.name] = number
-        try:
-            samples, sampling_rate, largest_sample = decode(member.content, where)
-        except InputError as fault:
-            self._blame(number, "decode", fault)
-            self._facts += make_facts().tobytes()
-            return
-        refused = mismatches(samples.shape[1], sampling_rate, where, recording, audio)
-        treated = treat(samples, sampling_rate, recording, audio)
-        heard_at = sampling_rate if "sampling_rate" in refused else audio.sampling_rate
-        used = used_channels(samples, recording.channels)
-        facts = measure(used, treated, heard_at, self.settings.verify.silence_db, largest_sample)
-        facts["source_sampling_rate"], facts["source_channels"] = sampling_rate, samples.shape[1]
-        facts["md5"] = hashlib.md5(member.content, usedforsecurity=False).digest()
-        facts["crc32"], facts["size_bytes"] = zlib.crc32(member.content), len(member.content)
-        facts["first_byte"] = -1 if member.first_byte is None else member.first_byte
-        self._facts += facts.tobytes()
-        least_samples = audio.filter_length // 2 + 1
-        for kind, error in {**refused, **out_of_bounds(facts, where, self.settings.verify, least_samples)}.items():
-            self._blame(number, kind, error)
-
-    def blame_duplicates(self, rows: Iterable[ListedRow]) -> None:
-        """Note every clip with a row whose samples are those of an earlier clip with a row.
-
-        A clip without a row is a fault already: a copy of it, which has a row, is not to be left out for it.
-        """
-        members, facts = list(self.numbers), np.frombuffer(self._facts, FACTS)
-        listed = np.zeros(len(facts), bool)
-        listed[[self.numbers[row.member] for row in rows]] = True
-        sounds = np.ascontiguousarray(facts["sound_md5"]).view("u8").reshape(-1, 2)
-        order = np.lexsort((sounds[:, 1], sounds[:, 0]))  # stable: of equal ones, the first in the archive is first
-        order = order[listed[order] & (facts["samples"][order] > 0)]
-        equal = (sounds[order[1:]] == sounds[order[:-1]]).all(axis=1)
-        first = 0
-        for place in (np.flatnonzero(equal) + 1).tolist():
-            first = first if place > 1 and equal[place - 2] else int(order[place - 1])
-            number = int(order[place])
-            where, found = f"{self.name}:{members[number]}", f"the same samples as {members[first]}"
-            self._blame(number, "duplicate", InputError(where, found, "another recording", "remove one of the two"))
-
-    def blame_listings(self, errors: Iterable[InputError]) -> None:
-        """Note what the reader of the listings found: faults of clips, of rows, or of the whole."""
-        # Nothing was read of a listing that is not UTF-8: any clip may be in it.
-        unreadable = {name for name, content in self.listings.items() if not _is_utf_8(content)}
-        for error in errors:
-            member = error.where.removeprefix(f"{self.name}:")
-            if member in self.numbers:
-                self._other_faults.append(Fault("stray", error, member=member))
-            elif member in self.listings or member.rpartition(":")[0] in unreadable:
-                self._other_faults.append(Fault("corpus", error))
-            else:
-                self._other_faults.append(Fault("listing", error))
-
-    def conclude(self, rows: Iterable[ListedRow]) -> CorpusFindings:
-        """Check the rows' texts, and match them with the facts of their clips."""
-        facts = np.frombuffer(self._facts, FACTS)
-        characters = np.zeros(len(facts), np.int32)
-        spoken: dict[int, tuple[ListedRow, str]] = {}
-        for row in rows:
-            number = self.numbers[row.member]
-            if wrong := _part_of_a_file(row, facts[number]):
-                self._blame(number, "duration", wrong)
-            try:
-                words = self._spell_out(row)
-                spoken[number] = row, words
-                characters[number] = len(text_to_ids(words, row.where))
-            except InputError as fault:
-                self._blame(number, "text", fault)
-                continue
-            duration_s = float(facts["duration_s"][number])  # 0: it does not decode
-            config = self.settings.verify
-            if duration_s and (wrong := wrong_pace(int(characters[number]), duration_s, row.where, config)):
-                self._blame(number, "characters_per_s", wrong)
-        kept = np.array([number in spoken and number not in self._clip_faults for number in range(len(facts))], bool)
-        manifest = [_manifest_row(*spoken[number], facts[number]) for number in np.flatnonzero(kept).tolist()]
-        ids = {number: row.id for number, (row, _) in spoken.items()}
-        names = [ids.get(number) or PurePosixPath(member).stem for member, number in self.numbers.items()]
-        return CorpusFindings(manifest, self._all_faults(ids), names, facts, characters, kept)
-
-    def _spell_out(self, row: ListedRow) -> str:
-        """Return the words of a row's text. Raises InputError for a text that cannot be spoken."""
-        text = row.spoken_text or row.raw_text
-        if entities := html_entities(text):
-            found = f"the HTML {'entity' if len(entities) == 1 else 'entities'} {' '.join(entities)}"
-            raise InputError(row.where, found, "the characters", "write the character itself")
-        words = spoken_words(text, self.settings.text)
-        return text if words == text else words  # one string in memory, not two
-
-    def _blame(self, number: int, kind: str, error: InputError) -> None:
-        self._clip_faults.setdefault(number, []).append(Fault(kind, error))
-
-    def _all_faults(self, ids: Mapping[int, str]) -> list[Fault]:
-        """Return the faults of the corpus; of the clips, in the archive's order; of the listing, as it was read."""
-        members = list(self.numbers)
-        of_clips = [
-            replace(fault, id=ids.get(number, ""), member=members[number])
-            for number in sorted(self._clip_faults)
-            for fault in self._clip_faults[number]
-        ]
-        of_all = [fault for fault in self._other_faults if fault.kind == "corpus"]
-        return of_all + of_clips + [fault for fault in self._other_faults if fault.kind != "corpus"]
+    for member in read_members(source, is_wanted):
+        is_empty = False
+        yield member
+    if hidden and is_empty:
+        found = f"clips and listings in hidden folders alone, such as {hidden}"
+        raise InputError(source.name, found, "names without a leading dot", "rename the folder and pack it again")
 
 
-def _is_utf_8(content: bytes) -> bool:
+def _check_clip(member: Member, where: str, settings: CorpusSettings) -> tuple[np.void, dict[str, InputError]]:
+    """Return the facts of a clip, and its faults by kind."""
+    recording, audio, config = settings.recording, settings.audio, settings.verify
     try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+        samples, sampling_rate, largest_sample = decode(member.content, where)
+    except InputError as fault:
+        return make_facts(), {"decode": fault}
+    refused = mismatches(samples.shape[1], sampling_rate, where, recording, audio)
+    treated = treat(samples, sampling_rate, recording, audio)
+    heard_at = sampling_rate if "sampling_rate" in refused else audio.sampling_rate
+    used = used_channels(samples, recording.channels)
+    facts = measure(used, treated, heard_at, config.silence_db, largest_sample)
+    facts["source_sampling_rate"], facts["source_channels"] = sampling_rate, samples.shape[1]
+    facts["md5"] = hashlib.md5(member.content, usedforsecurity=False).digest()
+    facts["crc32"], facts["size_bytes"] = zlib.crc32(member.content), len(member.content)
+    facts["first_byte"] = -1 if member.first_byte is None else member.first_byte
+    return facts, refused | out_of_bounds(facts, where, config, audio.filter_length // 2 + 1)
+
+
+def _duplicates(facts: Shaped[np.ndarray, " clips"], rows: Mapping[int, ListedRow]) -> Iterator[tuple[int, int]]:
+    """Yield the number of every clip whose samples are those of an earlier clip, and the number of the first of these.
+
+    Only clips with a row are compared. A clip without a row is a fault already: a copy of it, which has a row, is not
+    to be left out for it.
+    """
+    listed = np.array(sorted(number for number in rows if facts["samples"][number]), int)
+    _, firsts, groups = np.unique(facts["sound_md5"][listed], return_index=True, return_inverse=True)
+    earliest = listed[firsts[groups]]
+    for place in np.flatnonzero(earliest != listed).tolist():
+        yield int(listed[place]), int(earliest[place])
+
+
+def _check_row(
+    row: ListedRow, facts: np.void, settings: CorpusSettings
+) -> tuple[str, int, list[tuple[str, InputError]]]:
+    """Return the words of a row's text, the number of their symbols, and the faults of the row with their kinds."""
+    part = _part_of_a_file(row, facts)
+    faults = [("duration", part)] if part else []
+    try:
+        words = _spell_out(row, settings.text)
+        symbols = len(text_to_ids(words, row.where))
+    except InputError as fault:
+        return "", 0, [*faults, ("text", fault)]
+    duration_s = float(facts["duration_s"])  # 0: it does not decode
+    pace = wrong_pace(symbols, duration_s, row.where, settings.verify) if duration_s else None
+    return words, symbols, [*faults, ("characters_per_s", pace)] if pace else faults
+
+
+def _spell_out(row: ListedRow, config: TextConfig) -> str:
+    """Return the words of a row's text. Raises InputError for a text that cannot be spoken."""
+    text = row.spoken_text or row.raw_text
+    if entities := html_entities(text):
+        found = f"the HTML {'entity' if len(entities) == 1 else 'entities'} {' '.join(entities)}"
+        raise InputError(row.where, found, "the characters", "write the character itself")
+    words = spoken_words(text, config)
+    return text if words == text else words  # one string in memory, not two
 
 
 def _part_of_a_file(row: ListedRow, facts: np.void) -> InputError | None:
@@ -244,11 +219,9 @@ def _part_of_a_file(row: ListedRow, facts: np.void) -> InputError | None:
     return InputError(row.where, found, "whole files", "cut the recording into one file a clip, or mend the duration")
 
 
-COPIED = ("samples", "size_bytes", "source_sampling_rate", "source_channels", "crc32")  # from the facts to the manifest
-
-
 def _manifest_row(row: ListedRow, spoken_text: str, facts: np.void) -> ManifestRow:
     first_byte = int(facts["first_byte"])
+    copied = ("samples", "size_bytes", "source_sampling_rate", "source_channels", "crc32")
     return ManifestRow(
         id=row.id,
         raw_text=row.raw_text,
@@ -256,5 +229,5 @@ def _manifest_row(row: ListedRow, spoken_text: str, facts: np.void) -> ManifestR
         member=row.member,
         md5=bytes(facts["md5"]).hex(),
         first_byte=None if first_byte < 0 else first_byte,
-        **{name: int(facts[name]) for name in COPIED},
+        **{name: int(facts[name]) for name in copied},
     )

@@ -31,29 +31,24 @@ class Chunk(NamedTuple):
 
 
 class WaveParts(NamedTuple):
-    """The two chunks of a WAV file that matter: its format and its samples."""
+    """The two chunks of a WAV file that matter, its format and its samples; and what the format says."""
 
     byte_order: str  # as in the module struct
     format: bytes  # contents of the chunk `fmt `
     data: memoryview  # bytes of the samples: all that the file holds
-
-    @property
-    def block_bytes(self) -> int:
-        """Bytes of one sample of all channels; at least 1."""
-        return max(1, self.number("H", 12))
-
-    def number(self, code: str, at: int) -> int:
-        """Return a number of the format chunk, by its code in the module struct; 0 past the end of the chunk."""
-        contents = self.format.ljust(16, b"\0")
-        return int(struct.unpack_from(self.byte_order + code, contents, at)[0])
+    codec: int  # 1: integers
+    channels: int
+    sampling_rate: int  # Hz
+    block_bytes: int  # of one sample of all channels; at least 1
+    bits: int
 
     def as_file(self) -> bytes:
         """Return a WAV file of these two chunks, with correct sizes."""
-        chunks = b"".join(
-            name + struct.pack(self.byte_order + "I", len(contents)) + contents + b"\0" * (len(contents) % 2)
-            for name, contents in ((b"fmt ", self.format), (b"data", self.data))
-        )
-        return RIFF_OF[self.byte_order] + struct.pack(self.byte_order + "I", 4 + len(chunks)) + b"WAVE" + chunks
+        size = struct.Struct(self.byte_order + "I")
+        chunks = b"WAVE"
+        for name, contents in ((b"fmt ", self.format), (b"data", self.data)):
+            chunks += name + size.pack(len(contents)) + contents + b"\0" * (len(contents) % 2)
+        return RIFF_OF[self.byte_order] + size.pack(len(chunks)) + chunks
 
 
 def read_wave_parts(source: bytes, where: str) -> WaveParts | None:
@@ -76,13 +71,19 @@ def read_wave_parts(source: bytes, where: str) -> WaveParts | None:
         found = "several `data` chunks, or a second WAV behind the first"
         raise InputError(where, found, "one", "export it again as one plain WAV")
     first = next((chunk for chunk in data if chunk.size), data[0])
-    parts = WaveParts(byte_order, source[form.start : form.start + form.size], memoryview(source)[first.start :])
-    size = _data_size(source, first, chunks, byte_order)
-    if size > len(parts.data):
-        found = f"ends after {len(parts.data) // parts.block_bytes} samples"
-        raise InputError(where, found, f"{size // parts.block_bytes}", "copy it again")
-    _refuse_uncounted(source, chunks[-1], parts, size, where)
-    return parts._replace(data=parts.data[:size])
+    size, rest = _data_size(source, first, chunks, byte_order), len(source) - first.start
+    format = source[form.start : form.start + form.size]
+    codec, channels, rate, _, block_bytes, bits = struct.unpack_from(byte_order + "HHIIHH", format.ljust(16, b"\0"))
+    block_bytes = max(1, block_bytes)
+    if size > rest:
+        raise InputError(where, f"ends after {rest // block_bytes} samples", f"{size // block_bytes}", "copy it again")
+    end = len(source) if size == rest else chunks[-1].start + chunks[-1].size
+    uncounted = len(source[end:].rstrip(b"\0"))
+    if uncounted > MOST_UNCOUNTED_S * rate * block_bytes:
+        found = f"{uncounted:,} bytes behind the {size // block_bytes} samples that the header counts"
+        raise InputError(where, found, "a finished header", "export it again: the header was never finished")
+    data_bytes = memoryview(source)[first.start : first.start + size]
+    return WaveParts(byte_order, format, data_bytes, codec, channels, rate, block_bytes, bits)
 
 
 def _chunks(source: bytes, position: int, byte_order: str) -> Iterator[Chunk]:
@@ -112,12 +113,3 @@ def _data_size(source: bytes, data: Chunk, chunks: list[Chunk], byte_order: str)
         counted = bool(behind) and behind[-1].start + behind[-1].size <= len(source)
         return 0 if counted else rest
     return size
-
-
-def _refuse_uncounted(source: bytes, last: Chunk, parts: WaveParts, size: int, where: str) -> None:
-    """Raise InputError if more sound follows the last chunk than could be garbage."""
-    end = len(source) if size == len(parts.data) else last.start + last.size
-    uncounted = source[end:].rstrip(b"\0")
-    if len(uncounted) > MOST_UNCOUNTED_S * parts.number("I", 4) * parts.block_bytes:
-        found = f"{len(uncounted):,} bytes behind the {size // parts.block_bytes} samples that the header counts"
-        raise InputError(where, found, "a finished header", "export it again: the header was never finished")

@@ -1,23 +1,15 @@
-"""Which clip says what: the corpus's format is recognised, its listings are read, and rows and clips are matched."""
+"""Recognise the format of a corpus, read its listings, and match their rows with the clips."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError
 from pipeline.archives import is_hidden
 from pipeline.corpora import AUTO, listed_formats
-from pipeline.corpora.base import Finder, ListedFormat, ListedRow, check_row, composed, read_lines
-
-
-@dataclass
-class Listing:
-    """The rows of a corpus that have one clip each, and what is wrong with the other rows and clips."""
-
-    rows: list[ListedRow] = field(default_factory=list)  # in the listings' order
-    faults: list[InputError] = field(default_factory=list)  # of listings, line by line; then of clips without a row
+from pipeline.corpora.base import ListedFormat, ListedRow, check_row, composed, read_lines
 
 
 def is_listing(member: str) -> bool:
@@ -45,7 +37,7 @@ def read_rows(archive: str, listings: Mapping[str, bytes], clips: Sequence[str],
     if not of_format:
         raise InputError(archive, f"no {chosen.files} inside", chosen.expected)
     chosen.check_places(archive, next(iter(of_format)), clips)
-    return _Matching(archive, chosen, clips).read(of_format)
+    return Listing(archive, chosen, clips, of_format)
 
 
 def _of_format(format: ListedFormat, listings: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -59,50 +51,54 @@ def _recognise(archive: str, listings: Mapping[str, bytes]) -> str:
     found = {name: files for name, format in formats.items() if (files := _of_format(format, listings))}
     if not found:
         names = ", ".join(format.files for format in formats.values())
-        expected = "; or ".join(format.expected for format in formats.values())
-        raise InputError(archive, f"none of {names} inside", expected)
+        raise InputError(archive, f"none of {names} inside", "; or ".join(f.expected for f in formats.values()))
     if len(found) > 1:
         named = ", ".join(f"{next(iter(files))} ({name})" for name, files in found.items())
         raise InputError(archive, f"listings of several formats: {named}", "one", "set corpus.format to the one meant")
     return next(iter(found))
 
 
-class _Matching:
-    """Rows are matched with clips, each at most once; what either side has left over is a fault."""
+class Listing:
+    """The rows of a corpus that have one clip each, and what is wrong with the other rows and clips.
 
-    def __init__(self, archive: str, format: ListedFormat, clips: Sequence[str]) -> None:
-        self._archive, self._format, self._clips = archive, format, clips
-        self._find: Finder = format.make_finder(clips)
+    A row and a clip are matched at most once. What either side has left over is a fault.
+    """
+
+    def __init__(self, archive: str, format: ListedFormat, clips: Sequence[str], listings: Mapping[str, bytes]) -> None:
+        self.rows: list[ListedRow] = []  # in the listings' order
+        self.faults: list[tuple[str, InputError]] = []  # with their kinds: corpus, listing (line by line), then stray
+        self._archive, self._format, self._find = archive, format, format.make_finder(clips)
         self._ids: dict[str, str] = {}  # → where it was first
         self._members: dict[str, str] = {}  # of clips that a row means, faulty or not → where it was first
-
-    def read(self, listings: Mapping[str, bytes]) -> Listing:
-        listing = Listing()
         names = list(listings)
-        for name in names[1:] if self._format.only_one else []:
-            found = f"a second {self._format.files}, beside {self._archive}:{names[0]}"
-            listing.faults.append(InputError(f"{self._archive}:{name}", found, "one", "remove one of them"))
+        read, others = (names[:1], names[1:]) if format.only_one else (names, [])
+        for name in others:
+            found = f"a second {format.files}, beside {archive}:{names[0]}"
+            self._blame("corpus", InputError(f"{archive}:{name}", found, "one", "remove one of them"))
         try:
-            for name in names[:1] if self._format.only_one else names:
-                self._read_one(name, listings[name], listing)
+            for name in read:
+                self._read(name, listings[name])
         except InputError as fault:  # a listing that cannot be read at all: any clip may be in it
-            listing.faults.append(fault)
-            return listing
-        listing.faults.extend(self._left_over(names, {row.id: row.member for row in listing.rows}))
-        if not listing.rows and not listing.faults:
-            listing.faults.append(InputError(f"{self._archive}:{names[0]}", "no rows", "one row a clip"))
-        return listing
+            self._blame("corpus", fault)
+            return
+        listed = PurePosixPath(read[0]).name if len(read) == 1 else f"{len(read)} listings"
+        self._blame_strays(clips, listed)
+        if not self.rows and not self.faults:
+            self._blame("corpus", InputError(f"{archive}:{names[0]}", "no rows", "one row a clip"))
 
-    def _read_one(self, name: str, content: bytes, listing: Listing) -> None:
+    def _blame(self, kind: str, error: InputError) -> None:
+        self.faults.append((kind, error))
+
+    def _read(self, name: str, content: bytes) -> None:
         lines = read_lines(content, f"{self._archive}:{name}")
         for line, row in zip(lines.values(), self._format.parse(lines), strict=True):
             if not line.strip():  # whatever its format makes of it
                 row = replace(row, fault=InputError(row.where, "a blank line", "one row a line", "remove it"))
             members = self._find(row.clip, name)
             try:
-                listing.rows.append(self._match(row, members))
+                self.rows.append(self._match(row, members))
             except InputError as fault:
-                listing.faults.append(fault)
+                self._blame("listing", fault)
             self._ids.setdefault(row.id, row.where)
             for member in members:
                 self._members.setdefault(member, row.where)
@@ -124,19 +120,19 @@ class _Matching:
             raise InputError(row.where, found, "one row a clip", "remove one of the rows")
         return replace(row, member=members[0])
 
-    def _left_over(self, names: Sequence[str], clips_by_id: Mapping[str, str]) -> Iterator[InputError]:
-        """Yield a fault for every clip that no row means."""
-        listed = PurePosixPath(names[0]).name if len(names) == 1 or self._format.only_one else f"{len(names)} listings"
-        for clip in self._clips:
+    def _blame_strays(self, clips: Sequence[str], listed: str) -> None:
+        """Note every clip that no row means; `listed` describes the listings."""
+        by_id = {row.id: row.member for row in self.rows}
+        for clip in clips:
             if clip in self._members:
                 continue
             where, clip_id = f"{self._archive}:{clip}", composed(PurePosixPath(clip).stem)
-            if clip_id in clips_by_id:
-                found = f"a second clip {clip_id}, beside {clips_by_id[clip_id]}"
-                yield InputError(where, found, "one clip an id", "remove one of them")
+            if clip_id in by_id:
+                found = f"a second clip {clip_id}, beside {by_id[clip_id]}"
+                self._blame("stray", InputError(where, found, "one clip an id", "remove one of them"))
             else:
                 found = f"no row {clip_id} in {listed}"
-                yield InputError(where, found, "one row a clip", "add the row or remove the clip")
+                self._blame("stray", InputError(where, found, "one row a clip", "add the row or remove the clip"))
 
 
 def _relative(first: str, second: str) -> str:

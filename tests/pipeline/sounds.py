@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import soundfile
 
-from pipeline.compressed import Mp3Frame
+from pipeline.compressed import frame_size
 
 RAMP = np.arange(-1000, 1000, dtype=np.int16)
 NOISE = np.random.default_rng(0).normal(0.0, 0.1, 16000)
@@ -78,4 +78,4 @@ def ogg_page(page: bytes, flags: int | None = None, stream: int | None = None) -
 def without_first_frame(content: bytes) -> bytes:
     """Return an MP3 without its first frame, which says how long it is."""
     assert b"Xing" in content[:50] or b"Info" in content[:50]
-    return content[Mp3Frame(int.from_bytes(content[:4], "big")).size :]
+    return content[frame_size(int.from_bytes(content[:4], "big")) :]

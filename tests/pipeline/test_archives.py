@@ -43,7 +43,7 @@ def test_folders_and_a_leading_dot_are_no_part_of_a_name(write: Write) -> None:
 
 
 @pytest.mark.parametrize("name", ["OggS/a.wav", "RIFF.csv", "BZh9/a.wav", "<html>"])
-def test_a_tar_is_told_from_what_its_first_name_looks_like(write: Write, name: str) -> None:
+def test_a_tar_whose_first_name_looks_like_another_format_is_read(write: Write, name: str) -> None:
     assert contents(write(tar_bytes({name: b"content"}))) == {name: b"content"}
 
 
@@ -207,7 +207,7 @@ ARCHIVES = [
 
 
 @given(st.sampled_from(ARCHIVES), st.floats(0, 1, exclude_max=True), st.binary(max_size=8), st.integers(0, 8))
-def test_damage_anywhere_is_survived_or_refused(
+def test_a_flipped_byte_anywhere_gives_members_or_an_input_error(
     tmp_path_factory: pytest.TempPathFactory, whole: bytes, place: float, written: bytes, removed: int
 ) -> None:
     """Nothing but an InputError; and where sums are kept, all contents are as they were."""
@@ -232,7 +232,7 @@ def test_an_archive_that_is_not_there(tmp_path: Path) -> None:
     [{"a.wav": bytes(1 << 20)}, {f"a{number}.wav": b"" for number in range(2000)}, {"a" * 200_000: b""}],
     ids=["content", "headers", "a name"],
 )
-def test_what_unpacks_to_too_much_is_refused(
+def test_an_archive_that_unpacks_to_too_many_bytes_is_refused(
     write: Write, monkeypatch: pytest.MonkeyPatch, compress: Callable[[bytes], bytes], files: dict[str, bytes]
 ) -> None:
     monkeypatch.setattr(archive_members, "SPARE_BYTES", 1 << 16)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dtc.errors import InputError
-from pipeline.compressed import LAST_PAGE, Mp3Frame
+from pipeline.compressed import LAST_PAGE, frame_size
 from pipeline.decoding import decode
 from tests.pipeline.sounds import (
     MP3,
@@ -31,7 +31,7 @@ WAVE = sound_file(RAMP)
 
 @pytest.mark.parametrize("codec", [{}, {"subtype": "PCM_24"}, {"format": "FLAC"}, VORBIS, OPUS, MP3])
 @pytest.mark.parametrize("size", [20, 20000])
-def test_a_tag_costs_no_samples(codec: dict[str, str], size: int) -> None:
+def test_id3_tags_do_not_change_the_samples(codec: dict[str, str], size: int) -> None:
     content = sound_file(NOISE, **codec)
     whole = decode(content, "clip").samples
     footer = b"3DI\4\0\x10" + bytes(4)
@@ -74,7 +74,7 @@ def test_an_mp3_without_a_xing_frame_is_decoded_to_its_end(content: bytes, secon
 def test_an_mp3_that_ends_early_is_named(content: bytes) -> None:
     xing = max(content.find(b"Xing", 0, 50), content.find(b"Info", 0, 50))
     frames = int.from_bytes(content[xing + 8 : xing + 12], "big")
-    first = Mp3Frame(int.from_bytes(content[:4], "big")).size
+    first = frame_size(int.from_bytes(content[:4], "big"))
     last = content.rindex(content[first : first + 2])
     for cut in (content[:-1], content[:last]):
         with pytest.raises(InputError, match=rf"^a: ends after {frames - 1} MP3 frames, expected {frames}; copy it a"):
@@ -84,7 +84,7 @@ def test_an_mp3_that_ends_early_is_named(content: bytes) -> None:
 
 
 def test_damage_between_the_frames_of_an_mp3_is_named() -> None:
-    first = Mp3Frame(int.from_bytes(CONSTANT[:4], "big")).size
+    first = frame_size(int.from_bytes(CONSTANT[:4], "big"))
     for damaged in (patched(CONSTANT, first, b"\0"), patched(CONSTANT, first + 1, bytes([CONSTANT[first + 1] ^ 4]))):
         with pytest.raises(InputError, match=r"^a: ends after 0 MP3 frames, expected \d+; copy it again$"):
             decode(damaged, "a")
@@ -162,7 +162,7 @@ def test_a_streamed_flac_does_not_know_its_length() -> None:
 
 
 @pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
-def test_a_flac_without_its_last_samples_is_not_what_was_encoded(subtype: str) -> None:
+def test_a_flac_whose_samples_do_not_match_its_md5_is_refused(subtype: str) -> None:
     content = sound_file(NOISE, format="FLAC", subtype=subtype)
     shorter = patched(content, 22, struct.pack(">I", 15000))
     with pytest.raises(

@@ -44,7 +44,7 @@ def default_corpus() -> CorpusConfig:
         (find_grammar, "letters", "evaluate.grammar: letters does not ship with dtc, expected numbers"),
     ],
 )
-def test_what_does_not_ship_is_refused(find, name: str, line: str) -> None:
+def test_the_name_of_a_corpus_that_does_not_ship_is_refused(find, name: str, line: str) -> None:
     with pytest.raises(InputError) as error:
         find(name)
     assert str(error.value) == line

@@ -128,7 +128,7 @@ SHORT = sound_file(RAMP)
         (sound_file(np.array([0.1, np.nan, np.inf] * 900), subtype="FLOAT"), "1800 samples are no finite numbers, exp"),
     ],
 )
-def test_what_is_wrong_is_named(content: bytes, message: str) -> None:
+def test_a_file_that_cannot_be_used_is_refused_with_its_fault(content: bytes, message: str) -> None:
     tracemalloc.start()
     with pytest.raises(InputError) as error:
         decode(content, "a.wav")
@@ -139,7 +139,7 @@ def test_what_is_wrong_is_named(content: bytes, message: str) -> None:
     assert peak_bytes < 8 << 20, "memory follows what is there, not what a header says"
 
 
-def test_a_file_that_unpacks_to_hours_is_no_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_decodes_to_hours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     content = sound_file(np.zeros(1 << 20, np.int16), format="FLAC")
     assert len(content) < 1 << 14
     monkeypatch.setattr(decoding, "MOST_VALUES", 1 << 19)
@@ -163,7 +163,7 @@ STARTS = [
 
 
 @given(st.binary(max_size=200), st.sampled_from(STARTS))
-def test_no_bytes_are_worse_than_a_named_fault(content: bytes, start: bytes) -> None:
+def test_any_bytes_decode_or_are_refused_with_an_input_error(content: bytes, start: bytes) -> None:
     with contextlib.suppress(InputError):
         decoded = decode(start + content, "a.wav")
         assert decoded.samples.size > 0

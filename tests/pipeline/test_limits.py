@@ -66,7 +66,7 @@ def test_the_worst_channel_counts() -> None:
 
 
 @given(st.lists(st.sampled_from([0, 100, 32767, -32768]), min_size=1, max_size=30))
-def test_clipped_as_a_reader_would_count(samples: list[int]) -> None:
+def test_the_clipped_share_equals_a_count_by_text(samples: list[int]) -> None:
     marks = "".join("x" if abs(value) >= 32767 else " " for value in samples)
     runs = [run for run in marks.split() if len(run) > 1]
     assert clipped(column(*samples)) == (sum(map(len, runs)) / len(samples), len(runs))
@@ -93,7 +93,7 @@ def test_a_tone_between_silences() -> None:
 
 
 @pytest.mark.parametrize(("level", "leading_s"), [(163, 0.5), (165, 0.0)])
-def test_what_is_40_db_below_the_loudest_is_silence_at_the_ends(level: int, leading_s: float) -> None:
+def test_frames_40_db_below_the_loudest_are_silence_at_the_ends(level: int, leading_s: float) -> None:
     """Of 16384, that is 163.84."""
     samples = np.repeat(np.array([level, 16384], np.int16), 8000) * np.tile([1, -1], 8000).astype(np.int16)
     assert measure(samples[:, None], samples, 16000, silence_db=-60.0)["leading_s"] == leading_s
@@ -107,7 +107,7 @@ def test_silence_is_below_a_level_of_full_scale(level: int, silent: float) -> No
 
 
 @pytest.mark.parametrize("offset", [1638, -1638])
-def test_a_constant_in_a_clip_is_not_heard(offset: int) -> None:
+def test_a_constant_offset_does_not_change_the_measures_of_silence(offset: int) -> None:
     """Noise of -80 dB plus a constant of 0.05 is silent; where speech is in its middle, the rest is."""
     noise = np.random.default_rng(0).normal(0.0, 32768 * 10 ** (-80 / 20), 16000).round().astype(np.int16)
     facts = measure(noise[:, None], noise + np.int16(offset), 16000, silence_db=-60.0)

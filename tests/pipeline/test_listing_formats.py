@@ -64,7 +64,7 @@ def test_a_row_of_no_clip_is_named(line: str, fault: str) -> None:
     assert faults == [f"metadata.csv:2: {fault}"]
 
 
-def test_two_columns_or_three_is_what_most_lines_have() -> None:
+def test_most_lines_decide_between_two_and_three_columns() -> None:
     _, faults = read({"metadata.csv": "a|A\nb|B|b\nc|C\n"})
     assert faults == ["metadata.csv:2: 3 fields, expected 2: id|text"]
     _, faults = read({"metadata.csv": "a|A\nb|B|b\n"}, CLIPS[:2])
@@ -157,7 +157,7 @@ def test_a_bad_line_of_a_filelist_is_named_once(line: str, fault: str) -> None:
     assert read({"voice/all.txt": f"wavs/a.wav|A\n{line}\nwavs/c.wav|C\n"})[1] == [f"voice/all.txt:2: {fault}"]
 
 
-def test_what_lists_contradict_and_leave_out() -> None:
+def test_rows_that_contradict_one_another_and_missing_clips_are_named() -> None:
     rows, faults = read({"train.txt": "x/a.wav|A\nx/d.wav|D\n\nx/d.e.wav|D\n", "val.txt": "x/a.wav|A\nx/b.wav|B"})
     assert [row.id for row in rows] == ["a", "b"]
     assert faults == [

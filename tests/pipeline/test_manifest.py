@@ -23,7 +23,7 @@ def test_manifest_round_trip(tmp_path: Path) -> None:
     assert hashlib.md5(path.read_bytes()).hexdigest() == digest
 
 
-def test_a_manifest_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_the_old_manifest(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     write_manifest([ROW], path)
     before = path.read_bytes()

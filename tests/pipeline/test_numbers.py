@@ -57,7 +57,7 @@ def test_the_archive_is_the_published_one():
     assert len(content) <= 8_000_000
 
 
-def test_its_bytes_depend_on_its_files_alone(members, files, tmp_path):
+def test_the_bytes_of_the_archive_depend_on_its_files_alone(members, files, tmp_path):
     names = [member.name for member in members]
     assert names == sorted(names)
     assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode, m.isfile()) for m in members} == {
@@ -168,7 +168,7 @@ def test_every_well_formed_phrase_is_in_the_grammar(accepts, phrase):
         "call one two three count five",
     ],
 )
-def test_what_is_not_well_formed_is_not_in_the_grammar(accepts, spoken):
+def test_malformed_phrases_are_not_in_the_grammar(accepts, spoken):
     assert not accepts(spoken)
 
 

@@ -72,7 +72,7 @@ def test_one_channel_stays_as_it_is(audio: AudioConfig, channels: str) -> None:
         (sound_file(RAMP, 48000), {"resample": True, "trim_silence_db": -6.0}, "667 samples, expected more than 667"),
     ],
 )
-def test_what_may_not_be_mended_is_named(
+def test_a_treatment_that_the_params_do_not_allow_is_refused(
     audio: AudioConfig, content: bytes, changes: dict[str, object], message: str
 ) -> None:
     wide = audio.model_copy(update={"filter_length": 2 * 667} if "667" in message else {})
@@ -100,7 +100,7 @@ def test_resampling_equals_scipys(source_hz: int, target_hz: int) -> None:
 
 @pytest.mark.parametrize(("source_hz", "target_hz"), [pair for pair in RATIOS if pair[0] > pair[1]])
 @pytest.mark.parametrize("above", [1.0, 1.03])
-def test_what_the_new_rate_cannot_hold_is_gone(source_hz: int, target_hz: int, above: float) -> None:
+def test_frequencies_above_half_the_new_rate_are_removed(source_hz: int, target_hz: int, above: float) -> None:
     wave = tone(above * target_hz / 2, source_hz, amplitude=1.0)
     inside = slice(target_hz // 10, -target_hz // 10)
     assert np.abs(resample(wave, source_hz, target_hz)[inside]).max() < SINC
@@ -168,7 +168,7 @@ def test_a_constant_clip_is_kept_as_it_is(audio: AudioConfig) -> None:
     st.sampled_from([8000, 22050]),
     st.floats(-120.0, 0.0),
 )
-def test_something_sounds_in_every_clip(samples: list[int], sampling_rate: int, threshold_db: float) -> None:
+def test_trimming_never_removes_all_samples(samples: list[int], sampling_rate: int, threshold_db: float) -> None:
     wave = np.array(samples, np.int16)
     first, end = sounding(wave, sampling_rate, threshold_db)
     assert 0 <= first < end <= len(wave)

@@ -43,7 +43,7 @@ def test_shares_are_about_right(validation_share: float, test_share: float) -> N
     assert {name: splits.count(name) / len(IDS) for name in expected} == pytest.approx(expected, abs=FOUR_DEVIATIONS)
 
 
-def test_these_clips_stay_where_they_are_for_ever() -> None:
+def test_the_splits_of_known_ids_do_not_change() -> None:
     """A changed hash would silently teach models what they were tested on."""
     ids = [f"clip-{n:03d}" for n in range(8)]
     assert assign_splits(ids, by_hash(0.25, 0.25)) == [
@@ -153,7 +153,7 @@ def test_listed_ids_that_the_corpus_lacks_are_ignored(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_lists_that_do_not_say_where_a_clip_belongs(tmp_path: Path, lists: dict[str, str], line: str) -> None:
+def test_lists_that_leave_out_or_repeat_a_clip_are_refused(tmp_path: Path, lists: dict[str, str], line: str) -> None:
     with pytest.raises(InputError) as error:
         assign(tmp_path, list("abcdefghi"), **lists)
     assert str(error.value) == f"{tmp_path}/{line.format(tmp_path)}"

@@ -139,7 +139,7 @@ def test_two_clips_of_one_id(corpus: Path, audio: AudioConfig, make_sound: MakeS
     ]
 
 
-def test_all_faults_are_told_in_the_archives_order(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:
+def test_all_faults_are_listed_in_the_archives_order(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:
     (corpus / "metadata.csv").write_text("a|A|\nb|B|b\nd|D|d\n")
     (corpus / "wavs/b.wav").write_bytes(make_sound(channels=2))
     found = verified(corpus, audio)

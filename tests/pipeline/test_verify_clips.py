@@ -1,4 +1,4 @@
-"""pipeline.verify: every fault of a clip is named by its file."""
+"""Test that verify_corpus names every fault of a clip by its file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +33,11 @@ def loud(content: bytes) -> bytes:
     """A 16-bit WAV, eight times as loud, and cut off at full scale."""
     samples = np.frombuffer(content[44:], "<i2").astype(np.int32) * 8
     return content[:44] + samples.clip(-32768, 32767).astype("<i2").tobytes()
+
+
+def softened(content: bytes, divisor: int) -> bytes:
+    """A 16-bit WAV whose samples are divided by a number."""
+    return content[:44] + (np.frombuffer(content[44:], "<i2") // divisor).astype("<i2").tobytes()
 
 
 def blanked(content: bytes, share: float) -> bytes:
@@ -95,6 +100,12 @@ REPLACED: dict[str, tuple[Callable[[MakeSound], bytes], str, str]] = {
         "silence",
         "80% of the clip is below -60 dB (verify.silence_db), expected at most 70% (verify.max_silent_share 0.7); "
         "set recording.trim_silence_db, record it louder or raise the bound",
+    ),
+    "softer than the limit throughout": (
+        lambda make: softened(make(), 4000),
+        "silence",
+        "100% of the clip is below -60 dB (verify.silence_db), expected at most 70% (verify.max_silent_share 0.7); "
+        "record it again or remove it",
     ),
     "digital silence": (
         lambda make: blanked(make(), 1.0),

@@ -15,7 +15,7 @@ WAVE = sound_file(STREAM)
 
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFD8, 0xFFFFFFF0, 0xFFFFFFFF])
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_U8", "ALAW"])
-def test_a_header_that_was_never_finished_hides_no_samples(size: int, subtype: str) -> None:
+def test_a_placeholder_for_the_data_size_reaches_to_the_end_of_the_file(size: int, subtype: str) -> None:
     """In A-law, digital silence is the letter U, which could be the name of a chunk."""
     whole = sound_file(np.append(np.zeros(400), STREAM / 32768.0), subtype=subtype)
     at = whole.index(b"data")
@@ -30,7 +30,7 @@ def test_an_empty_wave_with_a_comment_has_no_samples() -> None:
         decode(sound_file(RAMP[:0]) + comment, "a")
 
 
-def test_sound_that_the_header_does_not_count_is_named() -> None:
+def test_many_bytes_behind_the_counted_samples_are_refused() -> None:
     with pytest.raises(InputError) as error:
         decode(with_data_size(WAVE, 2000), "a")
     found = "a: 55,600 bytes behind the 1000 samples that the header counts, expected a finished header"
@@ -65,7 +65,7 @@ def test_a_wave_of_64_bits_is_read(mark: bytes, size: int) -> None:
     assert np.array_equal(decode(content, "clip").samples[:, 0], STREAM)
 
 
-def test_a_big_endian_wave_is_read_and_its_end_missed() -> None:
+def test_a_big_endian_wave_is_read_and_a_cut_one_is_refused() -> None:
     content = sound_file(STREAM, endian="BIG")
     assert content[:4] == b"RIFX"
     assert np.array_equal(decode(content, "clip").samples[:, 0], STREAM)

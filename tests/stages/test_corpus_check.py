@@ -87,7 +87,7 @@ def test_many_hours_are_not_little(voice: Path, monkeypatch: pytest.MonkeyPatch)
     assert lines[-1] == "ready to train"
 
 
-def test_too_few_clips_for_the_split_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_clips_for_the_split_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `dtc preprocess` would refuse is said before; by the method that is named, it is none."""
     monkeypatch.chdir(tmp_path)
     write_voice(Path("voice"), clips=4)
@@ -195,7 +195,7 @@ def test_the_rate_of_most_clips_counts_not_of_the_first(voice: Path, monkeypatch
     assert errors == "dtc: voice: 3 faults, 9 of 12 clips without: not ready\n"
 
 
-def test_long_silences_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_silences_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_voice(Path("voice"), silence_s=0.25)
     lines, _ = checked("voice")

@@ -53,7 +53,7 @@ def test_clips_in_another_folder_are_named_once(project: Project, place: str, na
     assert agreed(project)[0] == 0
 
 
-def test_ids_with_a_suffix_are_told_to_leave_it_out(project: Project) -> None:
+def test_the_remedy_for_an_id_with_a_suffix_is_to_leave_it_out(project: Project) -> None:
     metadata = project.corpus / "metadata.csv"
     metadata.write_text(metadata.read_text().replace("|CALL", ".wav|CALL"))
     code, lines, _ = agreed(project)
@@ -66,7 +66,7 @@ def test_ids_with_a_suffix_are_told_to_leave_it_out(project: Project) -> None:
     assert agreed(project)[0] == 0
 
 
-def test_spaces_around_ids_mean_nothing(project: Project) -> None:
+def test_spaces_around_ids_are_removed(project: Project) -> None:
     metadata = project.corpus / "metadata.csv"
     metadata.write_text(metadata.read_text().replace("|", " | "))
     assert agreed(project)[0] == 0

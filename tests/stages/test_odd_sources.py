@@ -127,7 +127,7 @@ def listed_split(project: Project, **lists: str) -> None:
         ("clip-002 clip-1 clip-0", "2 listed ids are not in the corpus, such as clip-0 in splits/mine"),
     ],
 )
-def test_listed_ids_that_the_corpus_lacks_are_said_once(project: Project, test: str, line: str) -> None:
+def test_listed_ids_that_the_corpus_lacks_are_reported_once(project: Project, test: str, line: str) -> None:
     listed_split(project, validation="clip-001", test=test)
     for command in ("download", "verify"):
         project.run(command)

@@ -119,7 +119,7 @@ def test_faults_are_refused_unless_they_are_to_be_skipped(project: Project) -> N
     assert not [path for path in OUTPUTS if path.exists()]
 
 
-def test_a_wrong_rate_is_told_a_few_times_and_counted(project: Project) -> None:
+def test_a_wrong_rate_is_named_a_few_times_and_counted(project: Project) -> None:
     """And the manifest of an earlier run, by other settings, does not stay."""
     project.run("download")
     project.run("verify")
@@ -250,7 +250,7 @@ def test_the_summary_fits_the_screen(width: int) -> None:
         assert title in screen.getvalue()
 
 
-def test_killed_between_its_outputs_nothing_is_taken_for_whole(
+def test_a_run_that_is_killed_between_its_outputs_is_not_taken_as_complete(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The manifest, which the next stage reads, comes last."""

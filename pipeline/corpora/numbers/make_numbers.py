@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from pipeline.archives import plain_member
+from pipeline.compressed import ogg_checksum
 from pipeline.corpora.numbers.phrases import compose, raw, spoken
 
 NAME = "numbers-1.0"
@@ -57,9 +59,9 @@ sys.stdout.buffer.write(NanoTTS().speak(text, voice=voice, speed=float(speed), v
 
 
 def speak(text: str) -> np.ndarray:
-    """Have Pico say a text: float32 in [-1, 1] at 16 kHz.
+    """Return a text as Pico speaks it: float32 in [-1, 1] at 16 kHz.
 
-    In a fresh process: Pico keeps state between utterances, so a clip would depend on the ones before it.
+    Pico runs in a fresh process: it keeps state between utterances, so a clip would depend on the ones before it.
     """
     command = [sys.executable, "-c", SPEAK, text, VOICE, str(SPEED), str(VOLUME)]
     pcm = subprocess.run(command, capture_output=True, check=True).stdout
@@ -99,28 +101,10 @@ def with_serial(ogg: bytes, serial: int) -> bytes:
         page = bytearray(ogg[start:end])
         page[14:18] = serial.to_bytes(4, "little")
         page[22:26] = bytes(4)  # the checksum is taken with its own field zero
-        page[22:26] = ogg_crc(page).to_bytes(4, "little")
+        page[22:26] = ogg_checksum(bytes(page)).to_bytes(4, "little")
         pages.append(bytes(page))
         start = end
     return b"".join(pages)
-
-
-def _crc_of_byte(byte: int) -> int:
-    remainder = byte << 24
-    for _ in range(8):
-        remainder = (remainder << 1) ^ (0x04C11DB7 if remainder & 0x80000000 else 0)
-    return remainder & 0xFFFFFFFF
-
-
-CRC_TABLE = tuple(_crc_of_byte(byte) for byte in range(256))
-
-
-def ogg_crc(page: bytes | bytearray) -> int:
-    """Ogg's CRC-32: polynomial 0x04c11db7, not reflected, starting from 0 (zlib.crc32 is the reflected one)."""
-    crc = 0
-    for byte in page:
-        crc = (crc << 8 & 0xFFFFFFFF) ^ CRC_TABLE[crc >> 24 ^ byte]
-    return crc
 
 
 # ── archive ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -130,9 +114,7 @@ def write_tar(path: Path, files: dict[str, bytes]) -> None:
     """Write files to an uncompressed tar whose bytes depend on nothing but them."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(files):
-            member = tarfile.TarInfo(name)  # its defaults: mtime, uid and gid 0, no names, mode 0644
-            member.size = len(files[name])
-            tar.addfile(member, io.BytesIO(files[name]))
+            tar.addfile(plain_member(name, len(files[name])), io.BytesIO(files[name]))
 
 
 def make(out_dir: Path) -> Path:
