@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import re
 
-from dtc.text.numbers_in_words import cardinal, digits_in_words, pairs_in_words
-from dtc.text.rules import rule
+from dtc.text.numbers_in_words import integer_in_words, pairs_in_words, spelt
+from dtc.text.rules import any_of, rule, table
 
-_SIGNS = {
-    "#": "hash",
-    "%": "percent",
-    "&": "and",
-    "+": "plus",
-    "-": "dash",
-    ".": "dot",
-    "/": "slash",
-    ":": "colon",
-    "=": "equals",
-    "?": "question mark",
-    "@": "at",
-    "_": "underscore",
-    "~": "tilde",
-}
+_SIGNS = table(
+    "# hash, % percent, & and, + plus, - dash, . dot, / slash, : colon, = equals, ? question mark, @ at, "
+    "_ underscore, ~ tilde"
+)
 # Domains, and the endings of file names.
 _ENDINGS = (
     "com|org|net|edu|gov|mil|int|io|co|uk|de|fr|es|ch|at|nl|be|eu|us|ca|au|nz|jp|cn|in|br|ru|se|dk|fi|pl|ie|info|biz|dev|"
@@ -30,14 +19,7 @@ _ENDINGS = (
 )
 _HOST = rf"(?:[A-Za-z0-9][\w-]{{0,40}}\.){{1,6}}(?:{_ENDINGS})(?![\w-]|\.\w)"
 _PATH = r"(?:(?::\d{2,5})?[/?#](?:[^\s{}()<>\"',;|]*[\w/])?)?"
-_SHORT = {
-    "w/o": "without",
-    "w/out": "without",
-    "w/in": "within",
-    "b/c": "because",
-    "b/w": "between",
-    "c/o": "care of",
-}
+_SHORT = table("w/o without, w/out without, w/in within, b/c because, b/w between, c/o care of")
 _PIECE = re.compile(r"[A-Za-z]+|\d+|.")
 
 
@@ -46,44 +28,42 @@ def _read_address(match: re.Match[str]) -> str:
 
 
 def _read_piece(piece: str) -> str:
-    if piece.isdecimal():
-        is_year = len(piece) == 4 and piece[:2] in ("19", "20")
-        return (
-            pairs_in_words(int(piece))
-            if is_year
-            else cardinal(int(piece))
-            if piece == str(int(piece))[:2]
-            else digits_in_words(piece)
-        )
-    if piece.lower() in ("www", "http", "https", "ftp"):
-        return " ".join(piece)
-    return _SIGNS.get(piece, piece)
+    if not piece.isdecimal():
+        return spelt(piece) if piece.lower() in ("www", "http", "https", "ftp") else _SIGNS.get(piece, piece)
+    if len(piece) == 4 and piece[:2] in ("19", "20"):
+        return pairs_in_words(int(piece))
+    return integer_in_words(piece) if len(piece) < 3 else spelt(piece)
 
 
 def _read_short(match: re.Match[str]) -> str:
-    words = _SHORT[match["short"].lower()]
-    return words.capitalize() if match["short"][0].isupper() else words
+    words = _SHORT[match[0].lower()]
+    return words.capitalize() if match[0][0].isupper() else words
 
 
-# a@b.org → a at b dot org
-E_MAIL = rule(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,40}\.){1,6}[A-Za-z]{2,12}(?![\w-])", _read_address)
-# example.com/about → example dot com slash about
-WEB = rule(
-    rf"(?<![\w.@/-])(?:(?:https?|ftp)://[^\s{{}}()<>\"',;|]*[\w/]|www\.[\w.-]{{1,80}}\w{_PATH}|{_HOST}{_PATH})",
-    _read_address,
+ADDRESSES = (
+    # a@b.org → a at b dot org
+    rule(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,40}\.){1,6}[A-Za-z]{2,12}(?![\w-])", _read_address),
+    # example.com/about → example dot com slash about
+    rule(
+        rf"(?<![\w.@/-])(?:(?:https?|ftp)://[^\s{{}}()<>\"',;|]*[\w/]|www\.[\w.-]{{1,80}}\w{_PATH}|{_HOST}{_PATH})",
+        _read_address,
+    ),
+    # @handle, #topic
+    rule(r"(?<![\w@.])@(?=[A-Za-z_]\w)", "at "),
+    rule(r"(?<![\w#&])#(?=[A-Za-z]\w)", "hashtag "),
+    # w/o sugar → without sugar; w/ milk → with milk
+    rule(rf"(?<![\w/.])(?i:{any_of(_SHORT)})(?![\w/])", _read_short),
+    rule(r"(?<![\w/.])(?P<w>[Ww])/ ?(?=[a-zA-Z\d])", "{w}ith "),
+    # AT&T → A T and T
+    rule(
+        r"(?<![\w&])(?!I{1,3} & |[IVX]{2,} & |I & )(?P<first>[A-Z]{1,3}) ?& ?(?P<second>[A-Z]{1,3})(?![\w&])",
+        "{first:spelt} and {second:spelt}",
+    ),
 )
-# @handle, #topic
-HANDLE = rule(r"(?<![\w@.])@(?=[A-Za-z_]\w)", "at ")
-HASHTAG = rule(r"(?<![\w#&])#(?=[A-Za-z]\w)", "hashtag ")
-# w/o sugar → without sugar; w/ milk → with milk
-SHORT_WORDS = rule(rf"(?<![\w/.])(?P<short>(?i:{'|'.join(_SHORT)}))(?![\w/])", _read_short)
-WITH = rule(r"(?<![\w/.])(?P<with>[Ww])/ ?(?=[a-zA-Z\d])", r"\g<with>ith ")
-# AT&T → A T and T
-INITIALS = rule(
-    r"(?<![\w&])(?!I{1,3} & |[IVX]{2,} & |I & )(?P<first>[A-Z]{1,3}) ?& ?(?P<second>[A-Z]{1,3})(?![\w&])",
-    lambda match: f"{' '.join(match['first'])} and {' '.join(match['second'])}",
+SIGNS = (
+    rule(r"&(?!c\.)", " and "),
+    # 5 + 4 = 9, x = 3 → five plus four equals nine, x equals three
+    rule(r"(?<=[\w)%])(?P<gap> ?)(?P<sign>[+=])(?P=gap)(?=[\w($£€])", " {sign:name} ", name=_SIGNS.__getitem__),
 )
-AMPERSAND = rule(r"&(?!c\.)", " and ")
-# and/or → and or; 1/2 is a fraction, // an address
-SLASH = rule(r"(?<!/)/(?!/)(?:(?<!\d/)|(?!\d))", " ")
-SLASH_OF_NUMBERS = rule(r"(?<=\d)/(?=\d)", " ")
+# and/or → and or; // belongs to an address
+SLASH = rule(r"(?<!/)/(?!/)", " ")

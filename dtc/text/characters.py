@@ -1,6 +1,6 @@
 """Any text → the characters that English prose is written with here: ASCII, no quotation marks, single spaces.
 
-A character that has no spoken equivalent, such as ☃, 你 or =, is kept, so that the symbol table refuses it by name.
+A character that has no spoken equivalent, such as ☃ or 你, is kept, so that the symbol table refuses it by name.
 The marks of feet and inches, ′ and ″, stay behind a number for the rules that read them.
 """
 
@@ -11,8 +11,9 @@ import re
 import unicodedata
 from html.entities import html5
 
-from dtc.text.calendar_words import NAMES
-from dtc.text.units import LENGTHS, pattern_of
+from dtc.text.dates import NAMES
+from dtc.text.rules import any_of, apply, rule
+from dtc.text.units import LENGTHS
 
 _REPLACEMENTS = {
     **dict.fromkeys("‘’‚‛´", "'"),
@@ -31,15 +32,40 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _TO_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789")
-# 5 m² → 5 sq m; W/m² → W/sq m; 5 km2
-_UNIT_POWER = re.compile(
-    rf"(?:(?<=\d)|(?<=\d[ \u00a0])|(?<=[A-Za-z]/)|(?<=\bper ))(?P<unit>{pattern_of(LENGTHS)})"
-    r"(?P<power>[²³]|(?<=[mt])[23](?!\w))"
+
+
+def _power(digits: str) -> str:
+    digits = digits.translate(_TO_DIGITS).replace("⁻", "minus ")
+    return {"2": "squared", "3": "cubed"}.get(digits, f"to the {digits}" + "th" * digits.isdecimal())
+
+
+_RULES_OF_SUPERSCRIPTS = (
+    # 5 m² → 5 sq m; W/m² → W/sq m; 5 km2
+    rule(
+        rf"(?:(?<=\d)|(?<=\d[ \u00a0])|(?<=[A-Za-z]/)|(?<=\bper ))(?P<unit>{any_of(LENGTHS)})"
+        r"(?P<power>[²³]|(?<=[mt])[23](?!\w))",
+        "{power:square} {unit}",
+        square=lambda power: "sq" if power in "²2" else "cu",
+    ),
+    # the result.³ → the result.
+    rule(rf"(?:(?<=[.,;:!?\"”’'])|(?<=[^\W\d]{{3}}))(?:[{_SUPERSCRIPTS}]+(?!\w)|(?:\[\d{{1,3}}\])+(?!\w))", ""),
+    # 10⁶ → 10 to the 6th
+    rule(rf"(?<=[\w)])(?P<power>⁻?[{_SUPERSCRIPTS}]+)", " {power:power}", power=_power),
 )
-_FOOTNOTE = re.compile(
-    rf"(?:(?<=[.,;:!?\"”’'])|(?<=[^\W\d]{{3}}))(?:[{_SUPERSCRIPTS}]+(?!\w)|(?:\[\d{{1,3}}\])+(?!\w))"
+_RULES_OF_HYPHENS = (
+    # –5, 3–7, 9 am – 5 pm
+    rule(r"(?<![^ (])(?<!\d )–(?=[$£€¥]?\.?\d)", "-"),
+    rule(
+        r"(?:(?<=[\d%°″′])|(?<=\d[A-Za-z])|(?<=\d[A-Za-z]{2})|(?<=\d [ap]m)|(?<=[ap]\.m\.))(?:–| [–-] )"
+        r"(?=[$£€¥'.]?\d)",
+        "-",
+    ),
+    # I–III, Mon – Fri, Paris–Dakar
+    rule(r"(?<=[IVX])–(?=[IVX]{1,5}(?!\w))", "-"),
+    rule(rf"(?P<first>\b(?:{NAMES})\.?)(?: ?– ?| - )(?=(?:{NAMES})\b)", "{first}-"),
+    rule(r"(?P<first>\b[A-Z][a-z]{0,30})–(?=[A-Z][a-z])", "{first}-"),
 )
-_POWER = re.compile(rf"(?<=[\w)])(?P<minus>⁻?)(?P<digits>[{_SUPERSCRIPTS}]+)")
+_DASH = re.compile(r" ?[—–―]+ ?")
 
 _FEET_AND_INCHES = re.compile(r"(?<=\d)['’′] ?(?P<inches>\d{1,2}(?: ?[½¼¾]|[ .]\d[\d/]{0,4})?)(?:\"|”|″|''|’’|′′)")
 _FEET = re.compile(
@@ -70,24 +96,10 @@ def plain_characters(text: str) -> str:
     'Cafe, done.'
     """
     # Composed first: an accent that stands on a letter goes with it, one that stands alone is kept.
-    text = _read_superscripts(unicodedata.normalize("NFC", text))
-    text = _mark_feet_and_inches(text)
-    text = " ".join("".join(map(_plain, text)).split())
+    text = apply(_RULES_OF_SUPERSCRIPTS, unicodedata.normalize("NFC", text))
+    text = " ".join("".join(map(_plain, _mark_feet_and_inches(text))).split())
     text = re.sub(r'(?<=\w)"(?=\w)', " ", text).replace('"', "")
-    return " ".join(_read_dashes(text).split())
-
-
-def _read_superscripts(text: str) -> str:
-    text = _UNIT_POWER.sub(lambda match: ("sq " if match["power"] in "²2" else "cu ") + match["unit"], text)
-    text = _FOOTNOTE.sub("", text)
-    return _POWER.sub(_read_power, text)
-
-
-def _read_power(match: re.Match[str]) -> str:
-    digits = match["digits"].translate(_TO_DIGITS)
-    if match["minus"]:
-        return f" to the minus {digits}"
-    return {"2": " squared", "3": " cubed"}.get(digits, f" to the {digits}th")
+    return " ".join(_DASH.sub(_read_dash, apply(_RULES_OF_HYPHENS, text)).split())
 
 
 def _mark_feet_and_inches(text: str) -> str:
@@ -129,26 +141,6 @@ def _plain(character: str) -> str:
     # Only a letter goes without its mark: ≠ is no =, and a lone ¨ no space.
     loses_a_mark = any(map(unicodedata.combining, parts)) and not folded.isalpha()
     return character if loses_a_mark or not folded.replace("°", "").isascii() else folded
-
-
-_MINUS = re.compile(r"(?<![^ (])(?<!\d )–(?=[$£€¥]?\.?\d)")
-_RANGE = re.compile(
-    r"(?:(?<=[\d%°″′])|(?<=\d[A-Za-z])|(?<=\d[A-Za-z]{2})|(?<=\d [ap]m)|(?<=[ap]\.m\.))(?:–| [–-] )(?=[$£€¥'.]?\d)"
-)
-_NAMES_RANGE = re.compile(rf"(?P<first>\b(?:{NAMES})\.?)(?: ?– ?| - )(?=(?:{NAMES})\b)")
-_JOINED_NAMES = re.compile(r"(?P<first>\b[A-Z][a-z]{0,30})–(?=[A-Z][a-z])")
-_NUMERALS = re.compile(r"(?<=[IVX])–(?=[IVX]{1,5}(?!\w))")
-_DASH = re.compile(r"(?:^| ?)[—–―]+ ?")
-
-
-def _read_dashes(text: str) -> str:
-    """Return a text with a hyphen for the dash of a minus, a range or a compound name, and a comma for every other."""
-    text = _MINUS.sub("-", text)
-    text = _RANGE.sub("-", text)
-    text = _NUMERALS.sub("-", text)
-    text = _NAMES_RANGE.sub(r"\g<first>-", text)
-    text = _JOINED_NAMES.sub(r"\g<first>-", text)
-    return _DASH.sub(_read_dash, text)
 
 
 def _read_dash(match: re.Match[str]) -> str:

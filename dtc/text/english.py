@@ -1,9 +1,9 @@
 """Raw English text → the words that a speaker says.
 
-`normalise` folds the characters and then applies one ordered table of rules. Each rule is a pattern and the function
-that reads its match; the rules of one subject stand in one module, each below an example. Order matters: a rule sees
-only what the rules above it have left. Some leave digits for the rules below, as in 3-5 → 3 to 5; the last rule leaves
-none, so that `normalise` is idempotent.
+`normalise` folds the characters and then applies one ordered table of rules. Each rule is a pattern and the reading of
+its match; the rules of one subject stand in one module, each below an example. Order matters: a rule sees only what the
+rules above it have left. Some leave digits for the rules below, as in 3-5 → 3 to 5; the last rule leaves none, so that
+`normalise` is idempotent.
 
 The style is that of LJSpeech's published texts: "one hundred ninety-seven" without "and", "eighteen oh three",
 "November twenty-two, nineteen sixty-three".
@@ -14,8 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from dtc.text import abbreviations, addresses, codes, dates, money, places, quantities, roman
+from dtc.text import abbreviations, addresses, codes, dates, money, quantities, roman
 from dtc.text.characters import decode_entities, plain_characters
+from dtc.text.rules import apply
 
 _DIGIT = re.compile(r"\d")
 _BRACES = re.compile(r"(\{[^{}]*\})")
@@ -23,130 +24,33 @@ _BRACES = re.compile(r"(\{[^{}]*\})")
 _MOST_PASSES = 6
 
 RULES_OF_WORDS = (
-    # Addresses come first: the full stops and slashes in them end no sentence and divide nothing.
-    addresses.E_MAIL,
-    addresses.WEB,
-    addresses.HANDLE,
-    addresses.HASHTAG,
-    addresses.SHORT_WORDS,
-    addresses.WITH,
-    addresses.INITIALS,
-    # Streets come before titles: both write "St." and "Dr."
-    abbreviations.CROWDED,
-    dates.NAMES_RANGE,
-    dates.WEEKDAY,
-    places.HOUSE_STREET,
-    places.STREET_BEFORE_OPENER,
-    places.STREET_BEFORE_CITY,
-    abbreviations.TITLE,
-    abbreviations.TITLE_OF_NAME,
-    abbreviations.BRITISH_TITLE,
-    abbreviations.VERSUS,
-    abbreviations.LAST_WORD,
-    abbreviations.MONTH,
-    abbreviations.NUMBER,
-    abbreviations.PART,
-    places.STREET,
-    abbreviations.DOCTOR,
+    # The full stops and slashes of an address end no sentence and divide nothing.
+    *addresses.ADDRESSES,
+    *dates.NAMES_OF_DAYS,
+    *abbreviations.RULES,
     # Roman numerals, of which "I & II" joins two
-    roman.WORLD_WAR,
-    roman.INTRAVENOUS_NOUN,
-    roman.PARTS,
-    roman.MONARCHS,
-    roman.PART,
-    roman.SMALL_PART,
-    roman.PART_OF_ONE_LETTER,
-    roman.SERIES_OF_ONE_LETTER,
-    roman.MONARCH,
-    roman.NAMESAKE,
-    roman.FIRST_MONARCH,
-    roman.NAME,
-    roman.INTRAVENOUS,
-    roman.YEAR,
-    addresses.AMPERSAND,
+    *roman.RULES,
+    *addresses.SIGNS,
 )
 # Each of these needs a digit, save the one that reads the slashes that the rules above it have left.
 RULES_OF_NUMBERS = (
-    # Dates, before their slashes and hyphens mean fractions and ranges
-    dates.ISO_DATE,
-    dates.NUMERIC_DATE,
-    dates.NAMED_DATE,
-    dates.LEADING_ZERO,
-    dates.LEADING_ZERO_OF_DAY,
-    # Feet and inches, before their fractions
-    quantities.COORDINATE,
-    quantities.RANGE_OF_LENGTHS,
-    quantities.BY,
-    quantities.MULTIPLY,
-    quantities.FEET_AND_INCHES,
-    quantities.FEET_OR_INCHES,
-    # Prices with a slash, fractions, and then every slash that is left
+    # The slashes and hyphens of dates, prices, lengths and codes, before they mean fractions and ranges
+    *dates.DATES,
     money.PER,
-    quantities.FRACTION,
-    quantities.QUANTITY_PER,
-    addresses.SLASH_OF_NUMBERS,
+    *quantities.LENGTHS,
     addresses.SLASH,
-    # Numbers that are names
-    codes.CARD,
-    codes.GROUPED,
-    codes.TELEPHONE,
-    codes.TELEPHONE_OF_TEN,
-    codes.TELEPHONE_OF_SEVEN,
-    codes.GROUPS,
-    codes.CARRIER,
-    codes.BOX,
-    codes.MODEL,
-    codes.LABEL,
-    codes.POSTCODE,
-    places.STATE_ZIP,
-    codes.CODE,
-    # Ranges and signs
-    quantities.SPLIT,
-    codes.HYPHENS,
-    money.CODE_BEHIND,
-    money.CODE_BEFORE,
-    money.SIGN_BEHIND,
-    money.MINUS_BEHIND_SIGN,
-    money.RANGE_OF_SCALE,
-    money.RANGE,
-    quantities.RANGE,
-    quantities.MINUS,
-    quantities.PLUS,
-    quantities.NUMBER_SIGN,
-    quantities.RATIO,
-    quantities.RATIO_OF,
-    # Letters and marks directly behind a number
-    quantities.FEET_IN,
-    quantities.THREE_D,
-    quantities.IN_THREE_D,
-    quantities.HOURS,
-    quantities.WEEKS,
-    quantities.YEARS,
-    quantities.S,
-    quantities.D,
-    money.OLD_POUNDS,
-    money.PENNIES,
-    quantities.TIMES,
-    quantities.AMPERES,
-    quantities.ERS,
-    # Times, prices, units
-    dates.CLOCK_WITH_SECONDS,
-    dates.CLOCK,
-    money.PRICE,
-    quantities.RACE,
-    quantities.SCALE,
-    quantities.QUANTITY,
-    # What is left are bare numbers
-    dates.DECADE,
-    dates.SHORT_YEAR,
-    quantities.ORDINAL,
-    quantities.CALIBER,
-    quantities.VERSION,
-    quantities.DECIMAL,
-    places.HOUSE,
-    dates.YEAR_OF_ERA,
-    dates.EARLY_YEAR,
-    dates.YEAR,
+    *codes.RULES,
+    *money.SIGNS,
+    *quantities.SIGNS,
+    # What stands directly behind a number
+    *quantities.LETTERS,
+    *dates.CLOCKS,
+    *money.PRICES,
+    *quantities.UNITS,
+    # Bare numbers
+    *quantities.NUMBERS,
+    abbreviations.HOUSE,
+    *dates.YEARS,
     quantities.WHOLE,
 )
 
@@ -176,6 +80,5 @@ def _outside_braces(change: Callable[[str], str], text: str) -> str:
 
 
 def _in_words(text: str) -> str:
-    for rule in RULES_OF_WORDS + (RULES_OF_NUMBERS if _DIGIT.search(text) else (addresses.SLASH,)):
-        text = rule.apply(text)
-    return text
+    text = apply(RULES_OF_WORDS, text)
+    return apply(RULES_OF_NUMBERS if _DIGIT.search(text) else [addresses.SLASH], text)

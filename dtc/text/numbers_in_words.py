@@ -6,43 +6,18 @@ The package inflect returns the same words (the tests compare them), but takes t
 
 from __future__ import annotations
 
-_SMALL = (
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
+_SMALL_WORDS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
 )
+_SMALL = _SMALL_WORDS.split()
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (10**3, "thousand"), (100, "hundred"))
-_ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
-    "twelve": "twelfth",
-}
+_ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
+_ORDINALS["twelve"] = "twelfth"
 _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
-
 # A longer run of digits is read digit by digit.
-LONGEST_INTEGER_DIGITS = 15
+_LONGEST_INTEGER_DIGITS = 15
 
 
 def cardinal(number: int) -> str:
@@ -57,39 +32,37 @@ def cardinal(number: int) -> str:
     return f"{cardinal(count)} {name} {cardinal(rest)}" if rest else f"{cardinal(count)} {name}"
 
 
-def digits_in_words(digits: str) -> str:
-    """Return every digit in words, without other characters: "9-02" → "nine zero two"."""
-    return " ".join(_SMALL[int(digit)] for digit in digits if digit.isdecimal())
+def spelt(text: str) -> str:
+    """Return digits and plus signs in words, letters as they are: "+9-0" → "plus nine zero", "C7" → "C seven"."""
+    words = {"+": "plus"} | {str(digit): word for digit, word in enumerate(_SMALL[:10])}
+    return " ".join(words.get(one, one) for one in text if one.isalnum() or one == "+")
 
 
 def integer_in_words(digits: str) -> str:
     """Return a whole number in words: "1,234" → "one thousand two hundred thirty-four"; "007" → "zero zero seven"."""
     digits = digits.replace(",", "")
-    if digits != "0" and (digits[:1] in ("0", "") or len(digits) > LONGEST_INTEGER_DIGITS):
-        return digits_in_words(digits)
+    if digits != "0" and (digits[:1] in ("0", "") or len(digits) > _LONGEST_INTEGER_DIGITS):
+        return spelt(digits)
     return cardinal(int(digits))
+
+
+def amount_in_words(digits: str) -> str:
+    """Return a whole number or a decimal in words: "1,250", "3.14" → "three point one four", ".5" → "point five"."""
+    whole, point, fraction = digits.partition(".")
+    return f"{integer_in_words(whole)} point {spelt(fraction)}".strip() if point else integer_in_words(whole)
 
 
 def ordinal_in_words(digits: str) -> str:
     """Return the ordinal of a whole number in words: "21" → "twenty-first"."""
-    head, last = _without_last_word(integer_in_words(digits.lstrip("0,") or "0"))
-    return head + (_ORDINALS.get(last) or (last[:-1] + "ieth" if last.endswith("y") else last + "th"))
+    words = integer_in_words(digits.lstrip("0,") or "0")
+    start = max(words.rfind(" "), words.rfind("-")) + 1
+    last = words[start:]
+    return words[:start] + (_ORDINALS.get(last) or (last[:-1] + "ieth" if last.endswith("y") else last + "th"))
 
 
 def plural_in_words(words: str) -> str:
     """Return the plural of a number in words: "fourteen eighty" → "fourteen eighties", "six" → "sixes"."""
-    head, last = _without_last_word(words)
-    return head + (last[:-1] + "ies" if last.endswith("y") else last + ("es" if last.endswith("x") else "s"))
-
-
-def _without_last_word(words: str) -> tuple[str, str]:
-    start = max(words.rfind(" "), words.rfind("-")) + 1
-    return words[:start], words[start:]
-
-
-def decimal_in_words(whole: str, fraction: str) -> str:
-    """Return a decimal in words: "3", "14" → "three point one four"; "", "14" → "point one four"."""
-    return f"{integer_in_words(whole)} point {digits_in_words(fraction)}".strip()
+    return words[:-1] + "ies" if words.endswith("y") else words + ("es" if words.endswith("x") else "s")
 
 
 def fraction_in_words(numerator: int, denominator: int) -> str:
@@ -107,10 +80,10 @@ def pairs_in_words(number: int) -> str:
     century, rest = divmod(number, 100)
     if century == 0 or (century % 10 == 0 and rest < 10) or (century > 20 and rest == 0):
         return cardinal(number)
-    return f"{cardinal(century)} {last_two_digits_in_words(rest, zero='hundred')}"
+    return f"{cardinal(century)} {two_digits_in_words(rest, zero='hundred')}"
 
 
-def last_two_digits_in_words(number: int, zero: str) -> str:
+def two_digits_in_words(number: int, zero: str) -> str:
     """Return the last two digits of a time or a year in words: 45 → "forty-five", 5 → "oh five", 0 → `zero`."""
     if number == 0:
         return zero

@@ -1,19 +1,33 @@
-"""The parts that every rule of the normaliser is built from: patterns, counting words and the rule itself."""
+"""The parts that every rule of the normaliser is built from: tables, patterns, counting words and the rule itself."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from dtc.text.numbers_in_words import decimal_in_words, integer_in_words
+from dtc.text import numbers_in_words
+from dtc.text.numbers_in_words import amount_in_words, cardinal, pairs_in_words, roman_value
 
-Read = Callable[[re.Match[str]], str]
+
+def table(entries: str) -> dict[str, str]:
+    """Return a table that is written in one string: "km kilometer, lb pound" → {"km": "kilometer", "lb": "pound"}."""
+    return {short: full for short, _, full in (entry.partition(" ") for entry in entries.split(", "))}
+
+
+def any_of(words: Iterable[str]) -> str:
+    """Return the pattern of one of the words, the longest first, so that none hides a longer one."""
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
 
 # 7 · 1984 · 123,456; a comma counts only between groups of three. A pattern that opens with digits begins only where
 # their run begins: if it tried every digit, a text that holds nothing but digits would take quadratic time.
 INTEGER = r"(?<!\d)(?:\d{1,3}(?:,\d{3}){1,12}(?!\d)|\d+)"
+# 1,250 · 3.14 · .5
+AMOUNT = rf"(?P<number>(?:(?<![.,]){INTEGER}|(?<![\w.)])(?=\.\d))(?P<fraction>\.\d+)?)"
+# A small number that letters can follow: 15s
+SMALL = r"(?<![\w.,])(?P<number>\d{1,3})"
 # The beginning of a word, which may follow a digit.
 WORD = r"(?<![^\W\d])"
 # The full stop behind a numeral or a unit. One that may end the sentence stays.
@@ -29,6 +43,14 @@ FUNCTION_WORDS = (
     "their|then|there|these|they|this|those|through|to|today|tomorrow|tonight|too|under|until|up|via|was|we|were|when|"
     "where|which|while|who|will|with|within|without|would|yesterday|you|your"
 )
+# Words that follow a measure and are not described by it: twelve inches long, five dollars each.
+_DIMENSIONS = (
+    "long|wide|tall|high|deep|thick|across|apart|away|ago|later|earlier|old|more|less|further|farther|above|below|"
+    "taller|longer|shorter|wider|higher|deeper|heavier|faster|slower|north|south|east|west|square|each|x|"
+    "apiece|extra|worth|billion|trillion"
+)
+# A space and a noun that a measure describes.
+_NOUN = re.compile(rf"[ -](?!(?:{FUNCTION_WORDS}|{_DIMENSIONS})\b)[A-Za-z]")
 # A space and a noun in the plural: what a number counts.
 COUNTED = (
     r" (?!(?:was|has|as|is|its|this|does|always|plus|across|perhaps|towards|besides|sometimes)\b)"
@@ -40,39 +62,62 @@ OPENERS = (
     "Many|My|No|Not|Now|Of|On|Or|Our|She|So|Some|Start|That|The|Their|Then|There|These|They|This|Those|To|Turn|Use|"
     "Was|We|Were|What|When|Where|Which|While|Who|Why|With|You|Your"
 )
-# What separates a sentence from the next one, as the last characters before a place in the text.
-SENTENCE_START = re.compile(r"(?:^|[.!?:;(]['\")]*) *$")
+_ARTICLE = re.compile(r"\b(?:an?|the|this|that|each|every) $")
 
 # Plurals that do not take an s.
-PLURALS = {
-    **{word: word for word in ("baht", "bel", "decibels", "hertz", "lux", "percent", "sen", "won", "yen", "yuan")},
-    **{word + "hertz": word + "hertz" for word in ("kilo", "mega", "giga", "tera")},
-    **{"foot": "feet", "inch": "inches", "penny": "pence", "horsepower": "horsepower"},
+_PLURALS = {word: word for word in ("baht", "horsepower", "lux", "percent", "sen", "won", "yen")}
+_PLURALS |= {prefix + "hertz": prefix + "hertz" for prefix in ("", "kilo", "mega", "giga", "tera")}
+_PLURALS |= {"foot": "feet", "inch": "inches", "penny": "pence"}
+
+# What a field of a reading can be turned into, as in "{first:count} to {second:count}".
+_READERS: dict[str, Callable[[str], str]] = {
+    "amount": amount_in_words,
+    "count": lambda digits: cardinal(int(digits)),
+    "number": numbers_in_words.integer_in_words,
+    "ordinal": numbers_in_words.ordinal_in_words,
+    "pairs": lambda digits: pairs_in_words(int(digits)),
+    "roman": lambda numeral: cardinal(roman_value(numeral.upper())),
+    "spelt": numbers_in_words.spelt,
 }
+_FIELD = re.compile(r"\{(?P<group>\w*)(?::(?P<reader>\w+))?\}")
 
 
 class Rule(NamedTuple):
     """A pattern, and the function that returns the words for one match of it."""
 
     pattern: re.Pattern[str]
-    read: Read
-
-    def apply(self, text: str) -> str:
-        """Return the text with the words in place of every match, apart from letters and digits beside them."""
-        return self.pattern.sub(partial(_read_apart, self.read), text)
+    read: Callable[[re.Match[str]], str]
 
 
-def rule(pattern: str, read: Read | str) -> Rule:
-    """Return a rule; `read` is a function of the match, or a template as `re.sub` takes it."""
-    return Rule(re.compile(pattern), (lambda match: match.expand(read)) if isinstance(read, str) else read)
+def rule(pattern: str, reading: str | Callable[[re.Match[str]], str], **readers: Callable[[str], str]) -> Rule:
+    """Return a rule; `reading` is a function of the match, or a text with the groups of the pattern in braces.
+
+    `{name}` is what the group matched, nothing if it took no part; `{name:roman}` is what a reader makes of it, and
+    `{:roman}` what it makes of the whole match. Readers that no other rule needs are given by keyword.
+    """
+    if callable(reading):
+        return Rule(re.compile(pattern), reading)
+    known = _READERS | readers
+
+    def fill(match: re.Match[str]) -> str:
+        return _FIELD.sub(lambda field: known.get(field["reader"], str)(match[field["group"] or 0] or ""), reading)
+
+    return Rule(re.compile(pattern), fill)
 
 
-def _read_apart(read: Read, match: re.Match[str]) -> str:
+def apply(rules: Iterable[Rule], text: str) -> str:
+    """Return a text with the words of each rule, in order, in place of its matches."""
+    for pattern, read in rules:
+        text = pattern.sub(partial(_read_apart, read), text)
+    return text
+
+
+def _read_apart(read: Callable[[re.Match[str]], str], match: re.Match[str]) -> str:
     """Return a reading with a space where it would otherwise touch a letter or digit, as in "7:45pm" and "B52"."""
-    before = match.string[max(match.start() - 1, 0) : match.start()]
-    after = match.string[match.end() : match.end() + 1]
-    words = read(match)
-    return " " * (before.isalnum() and words[:1].isalnum()) + words + " " * (after.isalnum() and words[-1:].isalnum())
+    words, text, end = read(match), match.string, match.end()
+    touches_before = words[:1].isalnum() and before(match, 1).isalnum()
+    touches_after = words[-1:].isalnum() and text[end : end + 1].isalnum()
+    return " " * touches_before + words + " " * touches_after
 
 
 def before(match: re.Match[str], length: int = 12) -> str:
@@ -80,26 +125,19 @@ def before(match: re.Match[str], length: int = 12) -> str:
     return match.string[max(match.start() - length, 0) : match.start()]
 
 
-def is_sentence_start(match: re.Match[str]) -> bool:
-    """Return whether a match begins a sentence."""
-    return SENTENCE_START.search(before(match)) is not None and (match.start() <= 12 or before(match).strip() != "")
-
-
-def amount(whole: str | None, fraction: str | None) -> str:
-    """Return a number in words: "1,250", None → "one thousand two hundred fifty"; None, "5" → "point five"."""
-    return decimal_in_words(whole or "", fraction) if fraction else integer_in_words(whole or "0")
+def describes(match: re.Match[str], needs_article: bool = True) -> bool:
+    """Return whether a measure describes the noun that follows it: "a 5 kg bag", not "100 g flour"."""
+    return bool((not needs_article or _ARTICLE.search(before(match))) and _NOUN.match(match.string, match.end()))
 
 
 def counted(number: str, unit: str) -> str:
-    """Return a whole number and its unit in words: "1", "dollar" → "one dollar"; "5", "foot" → "five feet"."""
-    return f"{integer_in_words(number)} {unit if number == '1' else plural(unit)}"
+    """Return a number and its unit in words: "1", "dollar" → "one dollar"; "5", "foot" → "five feet"."""
+    return f"{amount_in_words(number)} {unit if number == '1' else plural(unit)}"
 
 
 def plural(unit: str) -> str:
-    """Return the plural of a unit: "mile per hour" → "miles per hour", "square foot" → "square feet"."""
-    head, per, rest = unit.partition(" per ")
-    *qualifiers, noun = head.split(" ")
-    if noun in ("Celsius", "Fahrenheit"):  # degrees Celsius
-        noun, qualifiers, rest = qualifiers[0], [], noun
-        per = " "
-    return " ".join([*qualifiers, PLURALS.get(noun) or f"{noun}s"]) + per + rest
+    """Return the plural of a unit: "mile per hour" → "miles per hour", "degree Celsius" → "degrees Celsius"."""
+    words = unit.split(" ")
+    noun = next((number for number, word in enumerate(words) if word in ("per", "Celsius", "Fahrenheit")), len(words))
+    words[noun - 1] = _PLURALS.get(words[noun - 1]) or f"{words[noun - 1]}s"
+    return " ".join(words)

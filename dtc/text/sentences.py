@@ -28,15 +28,9 @@ SHORT = re.compile(rf"(?:\w\.)*\w|(?i:{'|'.join([*TITLES, *TITLES_OF_NAMES])})")
 
 @dataclass(frozen=True)
 class Phrase:
-    """Words that are spoken at once, and the pause that follows them."""
+    """Words that are spoken at once, or one of them, and the pause that follows."""
 
     words: str
-    pause: Pause
-
-
-@dataclass(frozen=True)
-class _Word:
-    text: str
     pause: Pause
 
 
@@ -52,10 +46,11 @@ def split_sentences(spoken_text: str, alphabet: Collection[str]) -> list[Phrase]
     """
     phrases: list[Phrase] = []
     words: list[str] = []
+    unknown_marks = "".join(mark for mark in MARKS + OPENING + CLOSING if mark not in alphabet)
     for word in _words_of(spoken_text):
-        known = _without_unknown_marks(word.text, alphabet)
+        known = word.words.strip(unknown_marks)
         words += [known] if known else []
-        has_ended = word.pause == "sentence" or (word.pause == "clause" and known != word.text)
+        has_ended = word.pause == "sentence" or (word.pause == "clause" and known != word.words)
         if has_ended and any(map(_is_spoken, words)):
             phrases.append(Phrase(" ".join(words), word.pause))
             words = []
@@ -81,16 +76,16 @@ def cut_phrase(phrase: Phrase, most_symbols: int) -> list[Phrase]:
     if len(words) == 1:
         return _cut_word(phrase, most_symbols)
     middle = _middle(words)
-    first = Phrase(" ".join(word.text for word in words[:middle]), words[middle - 1].pause)
-    second = Phrase(" ".join(word.text for word in words[middle:]), phrase.pause)
+    first = Phrase(" ".join(word.words for word in words[:middle]), words[middle - 1].pause)
+    second = Phrase(" ".join(word.words for word in words[middle:]), phrase.pause)
     return cut_phrase(first, most_symbols) + cut_phrase(second, most_symbols)
 
 
-def _middle(words: Sequence[_Word]) -> int:
+def _middle(words: Sequence[Phrase]) -> int:
     """Return the number of words in the first half."""
     ends = [0]
     for word in words:
-        ends.append(ends[-1] + len(word.text) + 1)
+        ends.append(ends[-1] + len(word.words) + 1)
     cuts = range(1, len(words))
     length = ends[-1]
     marked = [cut for cut in cuts if words[cut - 1].pause != "none" and length <= 4 * ends[cut] <= 3 * length]
@@ -104,13 +99,13 @@ def _cut_word(phrase: Phrase, most_symbols: int) -> list[Phrase]:
     return [Phrase(part, "none") for part in parts[:-1]] + [Phrase(parts[-1], phrase.pause)]
 
 
-def _words_of(text: str) -> list[_Word]:
+def _words_of(text: str) -> list[Phrase]:
     """Return the words of a text, each with its marks and the pause that they ask for."""
     words = WORD.findall(text)
     letters = "".join(word for word in words if "{" not in word)
     capitals = letters != letters.lower()  # then a sentence begins with a capital
     followers = [*words[1:], ""]
-    return [_Word(word, _pause_after(word, after, capitals)) for word, after in zip(words, followers, strict=False)]
+    return [Phrase(word, _pause_after(word, after, capitals)) for word, after in zip(words, followers, strict=False)]
 
 
 def _pause_after(word: str, follower: str, capitals: bool) -> Pause:
@@ -127,11 +122,6 @@ def _pause_after(word: str, follower: str, capitals: bool) -> Pause:
     is_number = mark == "." and re.split(r"\W", follower.lstrip(OPENING))[0] in NUMBER_WORDS
     goes_on = capitals and follower.lstrip(OPENING)[:1].islower() and not is_number  # Stop! he cried; well... no
     return "clause" if goes_on else "sentence"
-
-
-def _without_unknown_marks(word: str, alphabet: Collection[str]) -> str:
-    unknown = "".join(mark for mark in MARKS + OPENING + CLOSING if mark not in alphabet)
-    return word.strip(unknown)
 
 
 def _is_spoken(word: str) -> bool:
