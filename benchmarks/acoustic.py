@@ -37,7 +37,7 @@ from dtc.acoustic.base import AcousticModel, InferenceOptions, build_acoustic
 from dtc.acoustic.configs import DTCConfig, Tacotron2Config, WeightFormat
 from dtc.acoustic.decoder import Decoder
 from dtc.acoustic.inference import DecoderInference
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.compat.nvidia_tacotron2 import their_name
 from dtc.training.config import Precision

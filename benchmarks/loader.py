@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dtc.acoustic.base import build_acoustic
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.training.optim import build_optimizer
 from pipeline.batching import Batching

@@ -32,7 +32,7 @@ from timing import measure_rates, seconds_of
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.training.config import Precision
 from dtc.training.precision import autocast, has_bfloat16
 from dtc.vocoder.base import Vocoder, build_vocoder

@@ -20,8 +20,7 @@ import torchaudio
 from jaxtyping import Float, Float32, Int16
 from torch import Tensor
 
-from dtc.audio_config import AudioConfig as AudioConfig
-from dtc.audio_config import require_same_audio as require_same_audio
+from dtc.audio_config import AudioConfig
 from dtc.files import write_whole
 
 LOG_FLOOR = 1e-5  # smallest magnitude of a mel; ln 1e-5 = -11.5

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.config import Section, parse_section
 from dtc.errors import InputError, named
 from dtc.files import files_of_others, locked, remove_folder, replace_folder, settle_replacement, write_whole

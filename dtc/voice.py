@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, load_acoustic
 from dtc.acoustic.utterance_status import badness
-from dtc.audio import AudioConfig, require_same_audio
+from dtc.audio_config import AudioConfig, require_same_audio
 from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.pauses import Pauses

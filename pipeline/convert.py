@@ -18,7 +18,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from dtc.provenance import md5_of
 from pipeline.features import Features

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from dtc.audio import AudioConfig, from_int16, log_mel, mel_from_magnitude, stft_magnitude
+from dtc.audio import from_int16, log_mel, mel_from_magnitude, stft_magnitude
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from pipeline.config import FeaturesConfig, RecordingConfig
 from pipeline.features import Features

@@ -13,7 +13,8 @@ import torch
 import torchaudio
 from jaxtyping import Float32, Int16, Shaped
 
-from dtc.audio import INT16_SCALE, AudioConfig, is_simple_ratio, rate_ratio, resample, to_int16
+from dtc.audio import INT16_SCALE, is_simple_ratio, rate_ratio, resample, to_int16
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from dtc.silence import frame_powers, sounding_frames
 from pipeline.config import Channels, RecordingConfig

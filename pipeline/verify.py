@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from dtc.text import html_entities, spoken_words
 from dtc.text.symbols import TextConfig, text_to_ids

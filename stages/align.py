@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.base import AcousticModel, load_acoustic
-from dtc.audio import require_same_audio
+from dtc.audio_config import require_same_audio
 from dtc.batch import Clip, collate
 from dtc.errors import InputError
 from dtc.files import locked, write_whole

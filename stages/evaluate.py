@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from dtc.audio import require_same_audio
+from dtc.audio_config import require_same_audio
 from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EvaluateConfig

@@ -71,7 +71,7 @@ def edited(tree: dict[str, Any], edits: Mapping[str, object]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def audio() -> Any:
     """The audio section of params.yaml: 16 kHz, hop 256, 80 bands."""
-    from dtc.audio import AudioConfig
+    from dtc.audio_config import AudioConfig
 
     return AudioConfig.model_validate(default_params()["audio"])
 

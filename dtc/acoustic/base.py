@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.configs import AcousticSection, WeightFormat
 from dtc.acoustic.utterance_status import Status
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
 from dtc.model_card import CARD, ModelCard, load_weights, read_model
 

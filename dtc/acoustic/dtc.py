@@ -22,7 +22,7 @@ from dtc.acoustic.configs import DTCConfig
 from dtc.acoustic.decoder import DecodersOutput, teacher_forced
 from dtc.acoustic.loss import Target, decoder_losses, diagonal_score, mel_loss, with_total
 from dtc.acoustic.tacotron import Tacotron
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses, mask_of, masked_mean
 
 

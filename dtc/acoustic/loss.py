@@ -11,7 +11,8 @@ from torch import Tensor
 
 from dtc.acoustic.configs import AcousticLossConfig
 from dtc.acoustic.decoder import DecoderOutput
-from dtc.audio import AudioConfig, magnitude_from_mel, stft_magnitude
+from dtc.audio import magnitude_from_mel, stft_magnitude
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses, mask_of, masked_mean
 
 DIAGONAL_SIGMA = 0.2  # sigma of the diagonal score; independent of the loss's own, so that runs can be compared

@@ -20,7 +20,7 @@ from dtc.acoustic.inference import DecodedText, DecoderInference
 from dtc.acoustic.layers import Encoder, PostNet
 from dtc.acoustic.loss import Target, mel_loss, stft_loss
 from dtc.acoustic.utterance_status import status_of
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses, mask_of, pad
 from dtc.text.symbols import SYMBOLS
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.config import Section
 from dtc.model_card import CARD, ModelCard, read_model
 from dtc.registry import Registry

@@ -20,7 +20,7 @@ from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.configs import AcousticSection, Tacotron2Config, TacotronSection
 from dtc.acoustic.tacotron2 import Tacotron2
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.compat.checkpoint_files import require_agreement, require_tensors
 from dtc.compat.formats import Format, Imported, write_checkpoint
 from dtc.compat.nvidia import ALPHABET, AUDIO, TEXT

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.compat.checkpoint_files import require_agreement, require_tensors
 from dtc.compat.formats import Format, Imported, write_checkpoint
 from dtc.compat.nvidia import ALPHABET, AUDIO, TEXT

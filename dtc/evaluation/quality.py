@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dtc.audio import AudioConfig, StftSizes, log_mel, stft_magnitude
+from dtc.audio import StftSizes, log_mel, stft_magnitude
+from dtc.audio_config import AudioConfig
 from dtc.evaluation.neural_quality import distill_mos, dnsmos, pitch_errors
 from dtc.evaluation.quality_inputs import (
     DISTILL_MOS,

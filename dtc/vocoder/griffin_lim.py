@@ -5,7 +5,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from dtc.audio import AudioConfig, griffin_lim, magnitude_from_mel, require_mel
+from dtc.audio import griffin_lim, magnitude_from_mel, require_mel
+from dtc.audio_config import AudioConfig
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import GriffinLimConfig
 

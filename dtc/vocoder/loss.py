@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dtc.audio import AudioConfig, StftSizes, log_mel, stft_magnitude
+from dtc.audio import StftSizes, log_mel, stft_magnitude
+from dtc.audio_config import AudioConfig
 from dtc.vocoder.configs import SpectralLossConfig
 
 SMALLEST_MAGNITUDE = 1e-4  # keeps the gradient of the logarithm finite in silence

@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dtc.audio import AudioConfig, istft, mel_filters, mel_from_magnitude, stft
+from dtc.audio import istft, mel_filters, mel_from_magnitude, stft
+from dtc.audio_config import AudioConfig
 
 MOMENTUM = 0.8  # of the values from 0 to 0.99 it gave the nearest mel after 12 and 16 iterations, on the corpus numbers
 MOST_NEPERS = math.log(10.0)  # largest gain of one iteration

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dtc.audio import AudioConfig, hann_window
+from dtc.audio import hann_window
+from dtc.audio_config import AudioConfig
 
 EXAMPLE_FRAMES = 12  # length of the example mel; the exported axes are free
 

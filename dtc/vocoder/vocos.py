@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dtc.audio import AudioConfig, istft, require_mel
+from dtc.audio import istft, require_mel
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.vocoder.adversarial import Adversarial
 from dtc.vocoder.base import Vocoder

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dtc.audio import AudioConfig, istft, require_mel, stft, stft_magnitude
+from dtc.audio import istft, require_mel, stft, stft_magnitude
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import WaveGlowConfig

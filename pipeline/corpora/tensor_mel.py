@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dtc.audio import require_same_audio
+from dtc.audio_config import require_same_audio
 from dtc.errors import InputError
 from dtc.provenance import md5_of, read_chunks
 from dtc.text.symbols import text_to_ids

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from dtc import audio
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig, require_same_audio
 from dtc.errors import InputError
 from pipeline.decoding import decode
 
@@ -189,9 +189,9 @@ def test_impossible_definitions_are_refused(changes: dict[str, int]) -> None:
 
 
 def test_different_mels_are_refused_with_both_shown() -> None:
-    audio.require_same_audio(config(), "a", config(), "b")
+    require_same_audio(config(), "a", config(), "b")
     with pytest.raises(InputError, match=r"acoustic model and vocoder: different mels: hop_length 256 against 200;"):
-        audio.require_same_audio(config(), "acoustic model", config(hop_length=200), "vocoder")
+        require_same_audio(config(), "acoustic model", config(hop_length=200), "vocoder")
 
 
 def test_fingerprint_is_the_definition() -> None:

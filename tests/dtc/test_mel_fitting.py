@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from dtc.audio import AudioConfig, log_mel
+from dtc.audio import log_mel
+from dtc.audio_config import AudioConfig
 from dtc.vocoder.mel_fitting import fit_mel
 
 AUDIO = AudioConfig(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from dtc.model_card import ModelCard, read_model, save_model
 from dtc.text.symbols import TextConfig

@@ -15,7 +15,7 @@ from torch import Tensor
 from dtc.acoustic.base import AcousticModel, InferenceOptions, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.decoder import teacher_forced
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, mask_of
 from dtc.compat.formats import Imported
 from dtc.compat.nvidia import ALPHABET

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.compat.nvidia_waveglow import export_waveglow, import_waveglow
 from dtc.vocoder.waveglow import WaveGlow
 from tests.dtc.nvidia_tensors import assert_same_bytes

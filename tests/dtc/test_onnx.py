@@ -5,7 +5,8 @@ import onnxruntime
 import pytest
 import torch
 
-from dtc.audio import AudioConfig, istft, stft
+from dtc.audio import istft, stft
+from dtc.audio_config import AudioConfig
 from dtc.compat.onnx import onnx_model
 from dtc.errors import InputError
 from dtc.vocoder.configs import GriffinLimConfig

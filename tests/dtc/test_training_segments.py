@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from dtc.audio import AudioConfig, log_mel
+from dtc.audio import log_mel
+from dtc.audio_config import AudioConfig
 from dtc.batch import Clip, collate
 from dtc.vocoder.configs import SegmentSection
 from dtc.vocoder.training_segments import attenuate, cut_segments, draw_segments

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from dtc.audio import AudioConfig, log_mel
+from dtc.audio import log_mel
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.seeding import seed_all
 from dtc.training.task import losses_of

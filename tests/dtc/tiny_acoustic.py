@@ -6,7 +6,7 @@ from dtc.acoustic.base import InferenceOptions, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.layers import MaskedBatchNorm
 from dtc.acoustic.tacotron2 import Tacotron2
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.seeding import seed_all
 

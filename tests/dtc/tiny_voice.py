@@ -9,7 +9,7 @@ import yaml
 from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.utterance_status import Status
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.model_card import ModelCard, save_model
 from dtc.pauses import leading_silence_s
 from dtc.seeding import seed_all

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dtc.audio import AudioConfig, log_mel
+from dtc.audio import log_mel
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.compat.nvidia_waveglow import import_waveglow
 from dtc.config import parse_section

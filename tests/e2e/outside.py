@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance
 from dtc.acoustic.configs import AcousticSection
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.errors import InputError
 from dtc.text.symbols import SYMBOLS

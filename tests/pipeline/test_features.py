@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtc.audio import AudioConfig, from_int16, log_mel, stft_magnitude
+from dtc.audio import from_int16, log_mel, stft_magnitude
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from pipeline.config import FeaturesConfig, RecordingConfig
 from pipeline.feature_recipe import FeatureRecipe

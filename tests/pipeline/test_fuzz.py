@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_features import tiny_clip, write_features
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import read_members
 from pipeline.batching import Batching

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import pack_folder
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig

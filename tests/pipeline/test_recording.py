@@ -8,7 +8,8 @@ import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtc.audio import AudioConfig, resample
+from dtc.audio import resample
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from pipeline.config import RecordingConfig
 from pipeline.decoding import decode

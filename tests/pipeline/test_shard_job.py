@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from pipeline.archives import pack_folder, read_members
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from dtc.provenance import md5_of
 from pipeline.archives import pack_folder

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from tests.pipeline.verifying import CLIPS, MakeSound, lines, verified
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig
 from pipeline.features import Features

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dtc.audio import AudioConfig
+from dtc.audio_config import AudioConfig
 from dtc.config import parse_section
 from dtc.text.symbols import TextConfig
 from pipeline.archives import pack_folder
