@@ -11,11 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dtc.batch import Batch
+from dtc.batch import Batch, Losses
 from dtc.vocoder.configs import AdversarialConfig
 from dtc.vocoder.discriminators import Discriminators, Judgement
-
-Terms = dict[str, Float[Tensor, ""]]
 
 
 class Generator(Protocol):
@@ -24,7 +22,7 @@ class Generator(Protocol):
     def generate_segments(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return a random segment of each clip: the recording, and what the vocoder generates from its mel."""
 
-    def loss_of(self, recorded: Tensor, generated: Tensor) -> Terms:
+    def loss_of(self, recorded: Tensor, generated: Tensor) -> Losses:
         """Return the vocoder's own weighted terms, and their sum as `loss`."""
 
 
@@ -37,7 +35,7 @@ class Adversarial(nn.Module):
         self.adversary = Discriminators(config.discriminators)
         self._segments: tuple[Tensor, Tensor] | None = None  # recorded and generated, of this step
 
-    def training_loss(self, batch: Batch, step: int) -> Terms:
+    def training_loss(self, batch: Batch, step: int) -> Losses:
         """Return the vocoder's terms; in training mode, from `start_step` on, with the adversarial ones.
 
         The discriminators get no gradient from it.
@@ -53,7 +51,7 @@ class Adversarial(nn.Module):
             terms["loss"] = terms["loss"] + terms["adversarial"] + terms["feature_matching"]
         return terms
 
-    def adversary_loss(self) -> Terms | None:
+    def adversary_loss(self) -> Losses | None:
         """Return the discriminators' loss on the segments of the last `training_loss`, or None before `start_step`.
 
         It is the hinge loss: recorded waveforms should score above 1, generated ones below -1.
@@ -68,7 +66,7 @@ class Adversarial(nn.Module):
         parts = {"on_recorded": on_recorded.detach(), "on_made": on_generated.detach()}
         return {"loss": on_recorded + on_generated, **parts}
 
-    def _adversarial_terms(self, recorded: list[Judgement], generated: list[Judgement]) -> Terms:
+    def _adversarial_terms(self, recorded: list[Judgement], generated: list[Judgement]) -> Losses:
         """Return the hinge loss of the generated waveforms' scores, and the distance of the features, weighted."""
         scores = _mean([torch.relu(1.0 - each.scores).mean() for each in generated])
         distances = [

@@ -20,16 +20,25 @@ from dtc.vocoder.onnx_graph import OnnxGraph
 class Vocoder(nn.Module):
     """Converts natural-log mels to waveforms.
 
-    A subclass defines `forward` and has the constructor `(config, audio, mel_mean, mel_deviation)`: its section of
-    params.yaml, the audio section, and the mean and standard deviation of each mel band over the corpus. What the
-    section requires of the audio section is checked by `config.check(audio)`.
+    A subclass defines `forward`. It is constructed with its section of params.yaml, the audio section, and the mean and
+    the standard deviation of each band's log-mel over the corpus, which it need not use. `config.check(audio)` checks
+    that the two sections fit together.
 
-    A vocoder that can be trained has `training_loss(batch, step) -> {"loss": …, parts}` too, or returns another module
-    that has it from `for_training`. One that can be exported to ONNX defines `onnx_graph`.
+    A vocoder that can be trained has `training_loss(batch, step) -> Losses` too, or returns another module that has it
+    from `for_training`. One that can be exported to ONNX defines `onnx_graph`.
     """
 
     config: VocoderSection
-    audio: AudioConfig
+
+    def __init__(
+        self,
+        config: VocoderSection,
+        audio: AudioConfig,
+        mel_mean: Float[Tensor, " mels"] | None = None,
+        mel_deviation: Float[Tensor, " mels"] | None = None,
+    ) -> None:
+        super().__init__()
+        self.config, self.audio = config, audio
 
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
         """Return waveforms in [-1, 1] with samples = frames * hop_length; equal mels give equal waveforms."""

@@ -128,7 +128,7 @@ class WaveGlowConfig(SegmentSection):
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """The number of channels of each flow."""
+        """Return the number of channels of each flow."""
         return tuple(self.group_size - number // self.early_every * self.early_size for number in range(self.num_flows))
 
     def check(self, audio: AudioConfig, where: object = "vocoder") -> None:

@@ -6,7 +6,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dtc.audio import griffin_lim, magnitude_from_mel, require_mel
-from dtc.audio_config import AudioConfig
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import GriffinLimConfig
 
@@ -15,17 +14,6 @@ class GriffinLim(Vocoder):
     """Converts a mel to magnitudes by the pseudo-inverse of the filters, and those to a waveform."""
 
     config: GriffinLimConfig
-
-    def __init__(
-        self,
-        config: GriffinLimConfig,
-        audio: AudioConfig,
-        mel_mean: Float[Tensor, " mels"] | None = None,
-        mel_deviation: Float[Tensor, " mels"] | None = None,
-    ) -> None:
-        """The statistics are not used."""
-        super().__init__()
-        self.config, self.audio = config, audio
 
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
         """Return waveforms of natural-log mels; samples = frames * hop_length. Raises ValueError as `require_mel`."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dtc.audio import StftSizes, log_mel, stft_magnitude
 from dtc.audio_config import AudioConfig
+from dtc.batch import Losses
 from dtc.vocoder.configs import SpectralLossConfig
 
 SMALLEST_MAGNITUDE = 1e-4  # keeps the gradient of the logarithm finite in silence
@@ -18,7 +19,7 @@ def spectral_loss(
     target: Float[Tensor, "batch samples"],
     config: SpectralLossConfig,
     audio: AudioConfig,
-) -> dict[str, Float[Tensor, ""]]:
+) -> Losses:
     """Return the weighted terms of the loss, and their sum as `loss`.
 
     convergence = ‖|P| - |T|‖ / ‖|T|‖ (Frobenius norms) and log_magnitude = mean |ln|P| - ln|T||, both averaged over the

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dtc.audio import istft, require_mel
 from dtc.audio_config import AudioConfig
-from dtc.batch import Batch
+from dtc.batch import Batch, Losses
 from dtc.vocoder.adversarial import Adversarial
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import VocosConfig
@@ -39,8 +39,7 @@ class Vocos(Vocoder):
         mel_mean: Float[Tensor, " mels"],
         mel_deviation: Float[Tensor, " mels"],
     ) -> None:
-        super().__init__()
-        self.config, self.audio = config, audio
+        super().__init__(config, audio, mel_mean, mel_deviation)
         self.register_buffer("mel_mean", mel_mean.clone())
         self.register_buffer("mel_deviation", mel_deviation.clone())
         self.embed = nn.Conv1d(len(mel_mean), config.dim, config.kernel_size, padding=config.kernel_size // 2)
@@ -57,7 +56,6 @@ class Vocos(Vocoder):
         """Return waveforms of natural-log mels; samples = frames * hop_length.
 
         Frame t is centred on sample t * hop_length.
-
         Raises ValueError as `require_mel`, but not in training, where the trainer names the clips at fault.
         """
         if not self.training:
@@ -109,7 +107,7 @@ class Vocos(Vocoder):
         """Return the vocoder, together with its discriminators if the config has some."""
         return Adversarial(self, self.config.adversarial) if self.config.adversarial else self
 
-    def training_loss(self, batch: Batch, step: int) -> dict[str, Float[Tensor, ""]]:
+    def training_loss(self, batch: Batch, step: int) -> Losses:
         """Return the weighted terms for one random segment of each clip, and their sum as `loss`."""
         return self.loss_of(*self.generate_segments(batch))
 
@@ -118,9 +116,7 @@ class Vocos(Vocoder):
         mel, wave = draw_segments(batch, self.config, self.audio.hop_length, self.training)
         return wave, self(self._blur(mel))
 
-    def loss_of(
-        self, recorded: Float[Tensor, "batch samples"], generated: Float[Tensor, "batch samples"]
-    ) -> dict[str, Float[Tensor, ""]]:
+    def loss_of(self, recorded: Float[Tensor, "batch samples"], generated: Float[Tensor, "batch samples"]) -> Losses:
         """Return the weighted terms of the spectral loss, and their sum as `loss`."""
         return spectral_loss(generated, recorded, self.config.loss, self.audio)
 

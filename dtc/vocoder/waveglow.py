@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dtc.audio import istft, require_mel, stft, stft_magnitude
 from dtc.audio_config import AudioConfig
-from dtc.batch import Batch
+from dtc.batch import Batch, Losses
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import WaveGlowConfig
 from dtc.vocoder.flows import Flow
@@ -37,7 +37,10 @@ OfFlows = Float[Tensor, " flows"]
 
 
 class WaveGlow(CachingModule, Vocoder):
-    """WaveGlow; an upsampled log-mel is used as it is, an interpolated one is normalised."""
+    """WaveGlow; an upsampled log-mel is used as it is, an interpolated one is normalised.
+
+    The constructor raises InputError unless hop_length is a multiple of group_size.
+    """
 
     config: WaveGlowConfig
 
@@ -48,10 +51,8 @@ class WaveGlow(CachingModule, Vocoder):
         mel_mean: Float[Tensor, " mels"],
         mel_deviation: Float[Tensor, " mels"],
     ) -> None:
-        """Raises InputError unless hop_length is a multiple of group_size."""
-        super().__init__()
+        super().__init__(config, audio, mel_mean, mel_deviation)
         config.check(audio)
-        self.config, self.audio = config, audio
         mels, hop = audio.n_mel_channels, audio.hop_length
         if config.conditioning == "upsampled":
             self.upsample = nn.ConvTranspose1d(mels, mels, FRAMES_UPSAMPLED * hop, stride=hop)
@@ -108,7 +109,7 @@ class WaveGlow(CachingModule, Vocoder):
         done, log_scales, log_dets = zip(*rows, strict=True)
         return torch.cat((*done, values), dim=1), torch.stack(log_scales), torch.stack(log_dets)
 
-    def training_loss(self, batch: Batch, step: int) -> dict[str, Float[Tensor, ""]]:
+    def training_loss(self, batch: Batch, step: int) -> Losses:
         """Return the negative log-likelihood per sample of a random segment of each clip, without its constant.
 
         It is z² / (2 σ²) - ln s - ln|det W|; `loss` is the sum of these three parts. Source: the paper, section 2.
