@@ -1,9 +1,9 @@
-"""Pictures and warnings that show, during training, whether an acoustic model learns to speak."""
+"""Pictures and warnings by which a user can follow the training of an acoustic model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,14 +18,6 @@ from dtc.training.logbook import Logbook
 ALIGNED_BY, ALIGNED_SCORE = 0.25, 0.8  # share of all steps; diagonal score of the validation clips
 
 
-@runtime_checkable
-class ImageLog(Protocol):
-    """Where pictures of a training step go, such as TensorBoard."""
-
-    def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Keep a picture of a training step."""
-
-
 def log_step(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
     """Log the pictures of `look` after a validation, and print a warning where the attention does not follow the text.
 
@@ -36,15 +28,16 @@ def log_step(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> Non
     look(cast(AcousticModel, model), batch, logbook, step)
 
 
-def look(model: AcousticModel, batch: Batch, log: ImageLog, step: int) -> None:
-    """Log the first clip of a batch as the model speaks it: its attention, and its mel beside the recording's."""
-    was_training = model.training
+def look(model: AcousticModel, batch: Batch, logbook: Logbook, step: int) -> None:
+    """Log the attention and the mel that a model predicts for the first clip of a batch, and the recording's mel.
+
+    The model is left in evaluation mode.
+    """
     symbol_ids = batch.symbol_ids[0, : batch.symbol_lengths[0]]
     spoken = model.eval().infer([symbol_ids], seed=0, options=InferenceOptions(step))[0]
-    model.train(was_training)
-    log.image(step, "attention", rgb_array(alignment_figure(spoken.alignment.cpu().numpy())))
+    logbook.image(step, "attention", rgb_array(alignment_figure(spoken.alignment.cpu().numpy())))
     for name, mel in (("recording", batch.mel[0, :, : batch.mel_lengths[0]]), ("synthesis", spoken.mel)):
-        log.image(step, f"mel/{name}", _picture(mel, model))
+        logbook.image(step, f"mel/{name}", _picture(mel, model))
 
 
 def _picture(mel: Tensor, model: AcousticModel) -> UInt8[np.ndarray, "height width 3"]:
@@ -52,7 +45,7 @@ def _picture(mel: Tensor, model: AcousticModel) -> UInt8[np.ndarray, "height wid
 
 
 def attention_warning(validation: Mapping[str, float], share_of_steps: float) -> str:
-    """Return a warning where the attention does not follow the text by now, or nothing.
+    """Return a warning where the attention does not follow the text by now, or "".
 
     Args:
         validation: mean losses and metrics of the validation clips; a model with attention has `diagonal_score`.

@@ -1,4 +1,4 @@
-"""The state that an interrupted training goes on from: tensors and primitives, so no pickle with code is read."""
+"""The state from which a training is resumed: tensors and primitives, so that it loads without running code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dtc.training.config import TrainingConfig
 from dtc.training.guards import Spikes, require_finite_weights
 from dtc.training.learner import Learner, average_of
 from dtc.training.run_files import PROGRESS, RESUME
-from dtc.training.task import WithAdversary, shipped
+from dtc.training.task import shipped, with_adversary
 
 DAMAGED = (
     RuntimeError,
@@ -36,7 +36,7 @@ DAMAGED = (
 class TrainingState:
     """All that changes in a training: weights, optimizers, average, step, and the losses since the last logged row.
 
-    It goes on from the state that was saved in the folder, if there is one. Raises InputError where that is damaged.
+    It is read from the folder, if one was saved there. Raises InputError where that is damaged.
 
     Args:
         model: what is trained, with its adversary if it has one.
@@ -48,7 +48,8 @@ class TrainingState:
     def __init__(self, model: nn.Module, config: TrainingConfig, total_steps: int, folder: Path) -> None:
         self.model, self.total_steps, self.folder = model, total_steps, folder
         self.learner = Learner(shipped(model), config, total_steps)
-        self.adversary = Learner(model.adversary, config, total_steps) if isinstance(model, WithAdversary) else None
+        adversarial = with_adversary(model)
+        self.adversary = Learner(adversarial.adversary, config, total_steps) if adversarial is not None else None
         decay = config.weight_average_decay
         self.average = average_of(shipped(model), decay) if decay else None
         self.spikes = Spikes(config.loss_spike_deviations)

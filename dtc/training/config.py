@@ -24,7 +24,7 @@ class TrainingConfig(Section):
     optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
     lr_scheduler: Annotated[ScheduleConfig, SCHEDULES]
     grad_max_norm: PositiveFloat
-    # A step whose loss is that many deviations above the losses before is left out; null: no step is.
+    # A step whose loss is so many deviations above the losses before it is left out; null: no step is.
     loss_spike_deviations: PositiveFloat | None
     # Of the exponential moving average of the weights, which becomes the model; 0: no average.
     weight_average_decay: float = Field(ge=0.0, lt=1.0)
@@ -38,7 +38,7 @@ class TrainingConfig(Section):
 
 
 class RunConfig(Section):
-    """How a training is run. It changes no weight, so a changed section goes on with a run that is half done."""
+    """How a training is run. It changes no weight, so an unfinished run is resumed where this section has changed."""
 
     log_every: PositiveInt  # steps
     checkpoint_every: PositiveInt  # steps

@@ -17,7 +17,7 @@ EMPTY = ("step", "split", "loss")  # the header of a curve without rows
 def read_curve(path: Path) -> list[dict[str, str]]:
     """Return the rows of a curve, each a mapping from column to cell; an empty cell has no value.
 
-    No file is no rows. A last line without its end, which a killed process has left, is left out.
+    No file is no rows. A last line without a line break, as a killed process leaves it, is ignored.
     """
     if not path.is_file():
         return []
@@ -26,13 +26,13 @@ def read_curve(path: Path) -> list[dict[str, str]]:
 
 
 class CurveWriter:
-    """Appends rows to a curve, so that a row costs the same however long the curve is.
+    """Appends rows to a curve, each in the same time, however long the curve is.
 
     Only a row with a new column rewrites the file, which is replaced in one step; rows before it get empty cells.
 
     Args:
         path: the CSV file.
-        keeps: which rows of an earlier process stay; the others are removed.
+        keeps: whether to keep a row of an earlier process; the others are removed.
     """
 
     def __init__(self, path: Path, keeps: Callable[[Row], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What keeps a training from harm: values that are not finite, losses that spike, and memory that is too small."""
+"""Guards of a training against values that are not finite, spikes of the loss, and too little memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NonFiniteLoss(RuntimeError):
 
 
 class Diverged(RuntimeError):
-    """The loss has stayed far above its course. Another learning rate is needed, as the weights lead nowhere else."""
+    """The loss has stayed far above its earlier values. The training needs a lower learning rate from its start."""
 
 
 def require_finite(values: Mapping[str, float], names: tuple[str, ...], where: str, batch: Batch) -> None:
@@ -43,18 +43,13 @@ def require_finite_weights(model: nn.Module, where: str) -> None:
 
 
 class Buffers:
-    """A copy of a model's buffers, as running statistics, which a forward pass changes before its loss is known."""
+    """A copy of a model's buffers, such as running statistics. A forward pass changes them before its loss is known."""
 
     def __init__(self, model: nn.Module) -> None:
         self._pairs = [(buffer, buffer.clone()) for buffer in model.buffers()]
 
-    def copy(self) -> None:
-        """Copy the buffers as they are."""
-        for buffer, kept in self._pairs:
-            kept.copy_(buffer)
-
     def restore(self) -> None:
-        """Give the buffers the values that they had at the last `copy`."""
+        """Set the buffers to the values that they had when they were copied."""
         for buffer, kept in self._pairs:
             buffer.copy_(kept)
 
@@ -63,7 +58,7 @@ class Spikes:
     """Finds losses that are far above those before: one step on such a loss can undo days of training.
 
     Args:
-        deviations: how many deviations above the median of the last losses a spike is; None: nothing is one.
+        deviations: a spike is so many deviations above the median of the last losses; None: no loss is a spike.
     """
 
     def __init__(self, deviations: float | None) -> None:
@@ -71,8 +66,8 @@ class Spikes:
         self._terms: list[str] = []  # of the loss
         self._losses: list[float] = []  # the last that were no spikes
 
-    def strikes(self, losses: Mapping[str, Tensor], where: str) -> bool:
-        """Return whether `loss` is a spike. With other terms in it, it is another loss, and its history starts anew.
+    def is_spike(self, losses: Mapping[str, Tensor], where: str) -> bool:
+        """Return whether `loss` is a spike, and record it in the history, which starts anew where the terms change.
 
         Raises Diverged where MOST_SPIKES steps in a row were spikes: then the fault is in the weights.
         """
@@ -97,7 +92,7 @@ class Spikes:
         return {"terms": self._terms, "losses": self._losses, "in_a_row": self.in_a_row}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a history of losses."""
+        """Restore a history of losses."""
         self._terms, self._losses, self.in_a_row = state["terms"], state["losses"], state["in_a_row"]
 
     def _limit(self, deviations: float) -> float:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a training: it stops after the step in hand, or at once where it is asked again."""
+"""Ctrl-C and SIGTERM in a training: the first stops it after the present step, the second at once."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-PATIENCE_S = 0.5  # after which a request that has not been answered yet is acknowledged
+PATIENCE_S = 0.5  # after which a request that is still pending is acknowledged
 EXIT_CODE = 130  # of a process that Ctrl-C ended
 
 
 class Interrupted(KeyboardInterrupt):
-    """The training was stopped by Ctrl-C or SIGTERM. Its state is saved, and the same command goes on from there."""
+    """The training was stopped by Ctrl-C or SIGTERM. Its state is saved, and the same command resumes it."""
 
 
 class StopRequest:
-    """Whether the training has been asked to stop."""
+    """The state of a request to stop: whether it was made, and whether the training has stopped."""
 
     def __init__(self) -> None:
         self.requested = False
-        self.answered = threading.Event()
+        self.stopped = threading.Event()
 
     def handle(self, number: int, frame: object) -> None:
-        """Note a request; raise KeyboardInterrupt at the second. It is the handler of the signals."""
+        """Handle a signal: record the first request, and raise KeyboardInterrupt at the second."""
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
@@ -34,11 +34,11 @@ class StopRequest:
 
 @contextmanager
 def stop_requests(say: Callable[[str], None]) -> Iterator[StopRequest]:
-    """Yield what tells whether Ctrl-C or SIGTERM was received; outside the main thread, no signal is handled.
+    """Yield a `StopRequest` that Ctrl-C and SIGTERM set; outside the main thread, no signal is handled.
 
-    A signal handler written in Python waits for the call in hand, and one backward pass of a large model takes seconds.
-    So a thread receives the signals too: it tells the user that the request was heard, and ends the process where a
-    second request is not answered. The last checkpoint is then what remains, as after a kill.
+    Python runs a signal handler only after the present call, and one backward pass of a large model takes seconds. So a
+    thread receives the signals too: it acknowledges the first request, and ends the process where the second one has no
+    effect. The last checkpoint then remains, as after a kill.
 
     Args:
         say: prints a line for the user.
@@ -56,7 +56,7 @@ def stop_requests(say: Callable[[str], None]) -> Iterator[StopRequest]:
     try:
         yield stop
     finally:
-        stop.answered.set()
+        stop.stopped.set()
         signal.set_wakeup_fd(wakeup)
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -72,7 +72,7 @@ def _watch(reader: socket.socket, stop: StopRequest, say: Callable[[str], None])
         if received[0] not in SIGNALS:
             continue
         requests += 1
-        if stop.answered.wait(PATIENCE_S):
+        if stop.stopped.wait(PATIENCE_S):
             continue
         if requests > 1:
             os._exit(EXIT_CODE)

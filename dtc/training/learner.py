@@ -1,4 +1,4 @@
-"""What turns losses into weights: an optimizer with its schedule, and the moving average of the weights."""
+"""Updates of the weights: an optimizer with its schedule, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_max_norm))
-        values = {name: value.item() for name, value in losses.items()} | {"grad_norm": norm, "lr": self._rate(step)}
+        values = numbers_of(losses) | {"grad_norm": norm, "lr": self._rate(step)}
         require_finite(values, ("loss", "grad_norm"), f"step {step}", batch)
         return values
 
     def step(self, step: int) -> None:
-        """Change the weights by the gradient."""
+        """Update the weights by the gradient."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate(step)
         self.optimizer.step()
@@ -51,6 +51,11 @@ class Learner:
     def _rate(self, step: int) -> float:
         share = rate_share(step, self.total_steps, self.config.lr_scheduler)
         return self.config.optimizer.learning_rate * share
+
+
+def numbers_of(losses: Losses) -> dict[str, float]:
+    """Return losses as numbers."""
+    return {name: value.item() for name, value in losses.items()}
 
 
 def average_of(model: nn.Module, decay: float) -> AveragedModel:
@@ -68,4 +73,4 @@ def average_of(model: nn.Module, decay: float) -> AveragedModel:
         else:
             torch._foreach_copy_(list(averages), list(values))
 
-    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)  # update 0 copies all, whatever `update` says
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)  # the first update copies all, without `update`

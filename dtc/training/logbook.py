@@ -33,10 +33,10 @@ class Logbook:
 
     @contextmanager
     def opened(self, step: int, total_steps: int, unvalidated: bool = False) -> Iterator[None]:
-        """Record from behind `step`: rows of later steps, which a killed process has left, are removed first.
+        """Open the record behind `step`: rows of later steps, which a killed process has left, are removed first.
 
         Args:
-            step: the step that the training goes on from.
+            step: the number of steps that are done.
             total_steps: number of steps of the whole training.
             unvalidated: whether the validation of `step` itself is still to come.
         """

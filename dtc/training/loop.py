@@ -1,13 +1,14 @@
 """The training loop, one for every model.
 
-A run that was killed and goes on computes what it would have computed, because nothing random is kept between steps:
-step k reads batch k of an order fixed by the seed, and everything drawn in it (dropout, segments) comes from a stream
-seeded with (seed, k). So the state is the weights, the optimizers and k.
+A run that is resumed after a kill computes the same numbers as an unbroken one, because nothing random is kept between
+steps: step k reads batch k of an order fixed by the seed, and everything drawn in it (dropout, segments) comes from a
+stream seeded with (seed, k). So the state is the weights, the optimizers and k.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,14 +21,14 @@ from dtc.training.checkpoints import TrainingState
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.guards import Buffers, Diverged, NonFiniteLoss, out_of_memory_explained, require_finite
 from dtc.training.interrupts import Interrupted, StopRequest, stop_requests
-from dtc.training.learner import Learner
+from dtc.training.learner import Learner, numbers_of
 from dtc.training.logbook import Logbook
 from dtc.training.precision import autocast
-from dtc.training.task import Batches, Task, WithAdversary, device_of, losses_of
+from dtc.training.task import Batches, Task, device_of, losses_of, with_adversary
 
 
 class Trained(NamedTuple):
-    """What a training ends with."""
+    """The result of a training."""
 
     weights: dict[str, Tensor]
     steps: int
@@ -56,20 +57,16 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     return Trained(state.best_model.state_dict(), state.step)
 
 
+@dataclass(frozen=True)
 class Training:
     """The steps of a training, from the state's step to the last."""
 
-    def __init__(
-        self,
-        task: Task,
-        config: TrainingConfig,
-        run: RunConfig,
-        state: TrainingState,
-        logbook: Logbook,
-        stop: StopRequest,
-    ) -> None:
-        self.task, self.config, self.run, self.state, self.logbook, self.stop = task, config, run, state, logbook, stop
-        self.buffers = Buffers(task.model)
+    task: Task
+    config: TrainingConfig
+    run: RunConfig
+    state: TrainingState
+    logbook: Logbook
+    stop: StopRequest
 
     def run_to_the_end(self) -> None:
         """Do all steps that are left, with what is due after each."""
@@ -99,16 +96,16 @@ class Training:
         state = self.state
         seed_all(self.config.seed, "step", state.step)
         self.task.model.train()
-        self.buffers.copy()
+        buffers = Buffers(self.task.model)
         try:
             losses = losses_of(self.task.model, batch, state.step, self.config.precision)
-            is_spike = state.spikes.strikes(losses, f"step {state.step}")
-            values, learners = (_numbers(losses), ()) if is_spike else self.backward(losses, batch)
+            is_spike = state.spikes.is_spike(losses, f"step {state.step}")
+            values, learners = (numbers_of(losses), ()) if is_spike else self.backward(losses, batch)
         except (NonFiniteLoss, Diverged):
-            self.buffers.restore()
+            buffers.restore()
             raise
         if is_spike:
-            self.buffers.restore()
+            buffers.restore()
             self.logbook.say(f"step {state.step + 1}, loss {values['loss']:.3f}, a spike: left out")
         for learner in learners:  # only here do weights change, after all gradients have been found finite
             learner.step(state.step)
@@ -118,23 +115,20 @@ class Training:
         return values
 
     def backward(self, losses: Losses, batch: Batch) -> tuple[dict[str, float], Sequence[Learner]]:
-        """Compute the gradients of the model, and of its adversary where that is trained.
-
-        Returns all values, and the learners that have a gradient.
-        """
-        state, model = self.state, self.task.model
+        """Compute the gradients of model and adversary; return all values, and the learners that have a gradient."""
+        state, adversarial = self.state, with_adversary(self.task.model)
         values, learners = state.learner.backward(losses, state.step, batch), [state.learner]
-        if state.adversary and isinstance(model, WithAdversary):
-            with autocast(self.config.precision, device_of(model)):
-                against = model.adversary_loss()
-            if against:
-                found = state.adversary.backward(against, state.step, batch)
+        if state.adversary and adversarial is not None:
+            with autocast(self.config.precision, device_of(self.task.model)):
+                adversary_losses = adversarial.adversary_loss()
+            if adversary_losses:
+                found = state.adversary.backward(adversary_losses, state.step, batch)
                 values |= {f"adversary_{name}": value for name, value in found.items()}
                 learners.append(state.adversary)
         return values, learners
 
     def is_due(self, every: int) -> bool:
-        """Return whether this step is one of every so many, or the last."""
+        """Return whether the number of steps done is a multiple of `every`, or all steps are done."""
         return self.state.step % every == 0 or self.state.step == self.state.total_steps
 
     def log(self) -> None:
@@ -146,7 +140,7 @@ class Training:
         """Log validation losses, pictures and sounds. Raises Interrupted where a stop is requested meanwhile."""
         state, task = self.state, self.task
         state.unvalidated = True
-        losses = validate(state.best_model, task, self.config, state.step, self.stop)
+        losses = validation_losses(state.best_model, task, self.config, state.step, self.stop)
         if losses is None:
             self.save()
             raise self.interrupted()
@@ -161,38 +155,34 @@ class Training:
         self.state.save()
 
     def interrupted(self) -> Interrupted:
-        """Return the error that tells where the training stopped."""
+        """Return the error to raise where a stop was requested."""
         where = f"step {self.state.step} of {self.state.total_steps}"
         return Interrupted(f"{self.logbook.title}: stopped at {where}, saved; run it again to go on")
 
 
 @torch.no_grad()
-def validate(
+def validation_losses(
     model: nn.Module, task: Task, config: TrainingConfig, step: int, stop: StopRequest | None = None
 ) -> dict[str, float] | None:
     """Return the mean of each loss over the validation clips; None where a stop is requested before all are read.
 
-    Dropout and segments are drawn alike every time. Raises NonFiniteLoss where a loss is not finite.
+    Dropout and segments are drawn alike every time. The model is left in evaluation mode. Raises NonFiniteLoss where a
+    loss is not finite.
     """
-    was_training = model.training
     model.eval()
     sums: dict[str, float] = {}
     clips = 0
     for number, batch in enumerate(task.validation.epoch(0)):
         if stop is not None and stop.requested:
-            break
+            return None
         seed_all(config.seed, "validation", number)
         with out_of_memory_explained(batch, config, task.section):
-            values = _numbers(losses_of(model, batch, step, config.precision))
+            values = numbers_of(losses_of(model, batch, step, config.precision))
         require_finite(values, tuple(values), f"step {step}, validation", batch)
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value * len(batch.ids)
         clips += len(batch.ids)
-    else:
-        model.train(was_training)
-        return {name: value / clips for name, value in sums.items()}
-    model.train(was_training)
-    return None
+    return {name: value / clips for name, value in sums.items()}
 
 
 def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -208,7 +198,3 @@ def batches_from(batches: Batches, step: int, total_steps: int) -> Iterator[Batc
         for batch in batches.epoch(epoch, first):
             yield batch
             step += 1
-
-
-def _numbers(losses: Losses) -> dict[str, float]:
-    return {name: value.item() for name, value in losses.items()}

@@ -12,7 +12,7 @@ from dtc.registry import Part, Registry
 
 
 class OptimizerConfig(Section):
-    """What every optimizer's section has."""
+    """Base of the section of every optimizer."""
 
     type: str
     learning_rate: PositiveFloat  # at the peak of the schedule
@@ -27,8 +27,8 @@ class AdamWConfig(OptimizerConfig):
     weight_decay: NonNegativeFloat
 
 
-# Reading params.yaml imports this file and must not import torch: so torch is imported in the functions, and its types
-# do not stand in their signatures.
+# Reading params.yaml imports this file, and must not import torch. So torch is imported inside the functions, and no
+# signature has its types.
 
 
 def build_adamw(parameters: Iterable[Any], config: AdamWConfig) -> Any:

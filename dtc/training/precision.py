@@ -1,4 +1,4 @@
-"""The numbers in which a model is trained.
+"""The number formats in which a model is trained.
 
 bfloat16 has the range of float32 and three digits. Autocast computes the matrix products in it; weights, their updates,
 softmax, normalisation, sums over time and losses stay in float32.
@@ -12,7 +12,7 @@ from dtc.training.config import Precision
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """Return the context of a forward pass; the backward pass uses the same numbers without it."""
+    """Return the context of a forward pass; the backward pass uses the same number formats without it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 

@@ -18,7 +18,7 @@ FIRST_SHARE = 1.0 / 25.0  # of the peak learning rate, at which one_cycle starts
 
 
 class ScheduleConfig(Section):
-    """What every schedule's section has."""
+    """Base of the section of every schedule."""
 
     type: str
 
@@ -45,7 +45,7 @@ SCHEDULES: Registry[Callable[[int, int, Any], float]] = Registry(
 
 
 def rate_share(step: int, total_steps: int, config: ScheduleConfig) -> float:
-    """Return the share of the peak learning rate at `step`, counted from 0, as `config.type` has it."""
+    """Return the share of the peak learning rate at `step`, counted from 0, of the schedule `config.type`."""
     return SCHEDULES.get(config.type)(step, total_steps, config)
 
 

@@ -1,4 +1,7 @@
-"""What the trainer asks of a model and of its data. It knows no mel and no text: it only hands batches on."""
+"""The interface of the trainer: a model, its data, and its adversary if it has one.
+
+The trainer knows no mel and no text: it passes batches to the model.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,13 @@ class Task:
 
 def shipped(model: nn.Module) -> nn.Module:
     """Return the part of a model that is averaged, validated and kept: all of it but the adversary."""
-    return model.model if isinstance(model, WithAdversary) else model
+    adversarial = with_adversary(model)
+    return model if adversarial is None else adversarial.model
+
+
+def with_adversary(model: nn.Module) -> WithAdversary | None:
+    """Return the model if it is trained together with an adversary, else None."""
+    return model if isinstance(model, WithAdversary) else None
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -21,7 +21,7 @@ from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.guards import NonFiniteLoss
 from dtc.training.interrupts import Interrupted
 from dtc.training.logbook import Logbook
-from dtc.training.loop import train, validate
+from dtc.training.loop import train, validation_losses
 from dtc.training.optim import OPTIMIZERS, OptimizerConfig
 from dtc.training.schedule import SCHEDULES, OneCycleConfig, ScheduleConfig, one_cycle_share
 from dtc.training.task import Task
@@ -208,7 +208,9 @@ def test_bfloat16_reaches_the_products_and_nothing_else(tmp_path: Path) -> None:
     assert {value.dtype for value in weights.values()} == {torch.float32}
     assert not torch.equal(weights["layer.weight"], exact["layer.weight"])
     torch.testing.assert_close(weights["layer.weight"], exact["layer.weight"], atol=0.02, rtol=0)  # 12 steps of 0.01
-    assert validate(toy(), task(toy()), config(precision="bfloat16"), 1) != validate(toy(), task(toy()), config(), 1)
+    assert validation_losses(toy(), task(toy()), config(precision="bfloat16"), 1) != validation_losses(
+        toy(), task(toy()), config(), 1
+    )
     with pytest.raises(Interrupted):
         run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), precision="bfloat16")
     again, _ = run(tmp_path / "stopped", precision="bfloat16")
@@ -264,7 +266,9 @@ def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
 
 def test_validation_draws_the_same_every_time_and_leaves_the_model_training() -> None:
     model = toy().train()
-    assert validate(model, task(model), config(), step=3) == validate(model, task(model), config(), step=3)
+    assert validation_losses(model, task(model), config(), step=3) == validation_losses(
+        model, task(model), config(), step=3
+    )
     assert model.training
 
 
