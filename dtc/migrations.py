@@ -1,4 +1,4 @@
-"""Steps that turn a model of an older format into one of today's format, so that every model ever saved still loads.
+"""Migration of models of older formats to the present one, so that every model ever saved still loads.
 
 Each step takes the tree of config.json in format N and returns it in format N + 1. Formats differ in the card's own
 keys. The config inside a card was extended more often, so its steps look for the keys that are missing.
@@ -16,11 +16,11 @@ from dtc.errors import InputError
 from dtc.provenance import fingerprint
 
 Tree = dict[str, Any]
-FORMAT = 5  # of today's cards
+FORMAT = 5  # of present cards
 
 
 def migrate_card(tree: Any, where: object) -> Any:
-    """Return the tree of a card in today's format; what is no card of an older format is returned as it is.
+    """Return the tree of a card in the present format; any tree but a card of an older format is returned unchanged.
 
     A migrated card keeps the fingerprint that it had in its own format, as `saved_as`: a vocoder that was trained on
     the mels of an acoustic model names that model by it. Raises InputError, naming `where`, where a key is missing, and
@@ -44,7 +44,7 @@ def migrate_card(tree: Any, where: object) -> Any:
 
 
 def migrate_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a model by the names that they have today.
+    """Return the weights of a model by their present names.
 
     For a time the decoder LSTM was an nn.LSTMCell, whose tensors have no layer in their names.
     """
@@ -52,18 +52,18 @@ def migrate_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _with_text(card: Tree) -> Tree:
-    """1 → 2: the alphabet is a list, and the card records how texts were made. The first cards lack `training`."""
+    """Migrate 1 to 2: the alphabet is a list, and the card has `text`. The first cards lack `training`."""
     text = {"symbols": "nvidia", "normaliser": "english"}
     return {"training": {}} | card | {"alphabet": list(card["alphabet"]), "text": text}
 
 
 def _unchanged(card: Tree) -> Tree:
-    """2 → 3 and 3 → 4: only keys with a default were added, `aligned` and `aligned_by`."""
+    """Migrate 2 to 3 and 3 to 4: only keys with a default were added, `aligned` and `aligned_by`."""
     return card
 
 
 def _with_own_keys(card: Tree) -> Tree:
-    """4 → 5: the config has every key of today, and each attention has its own keys."""
+    """Migrate 4 to 5: the config has every present key, and each attention has its own keys."""
     config = _with_defaults(card["config"], LATER_KEYS[card["kind"]])
     config = _with_defaults(config, LATER_KEYS_OF_MODEL.get(config["model"], {}))
     if card["kind"] == "acoustic":
@@ -88,7 +88,7 @@ def _with_defaults(tree: Tree, defaults: Mapping[str, Any]) -> Tree:
     return {**defaults, **tree, **inner}
 
 
-# Keys that were added to the configs within a format, with the value that means what the code did before.
+# Keys that were added to the configs within a format, with the value for which the code computes the same as before.
 LATER_KEYS: Mapping[str, Tree] = {
     "acoustic": {
         "mask_convolutions": True,

@@ -1,11 +1,11 @@
-"""A trained model as a folder: model.safetensors, and config.json (the card), which records what it was made from."""
+"""A trained model as a folder: model.safetensors, and config.json (the card), which records its config and origin."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors.torch import load_file, save
@@ -17,39 +17,41 @@ from dtc.errors import InputError, named
 from dtc.files import files_of_others, locked, remove_folder, replace_folder, settle_replacement, write_whole
 from dtc.migrations import migrate_card, migrate_weights
 from dtc.provenance import fingerprint, sha256_of
+from dtc.registry import Registry
 from dtc.text.symbols import TextConfig
 
 WEIGHTS, CARD = "model.safetensors", "config.json"
 
-Kind = Literal["acoustic", "vocoder"]
+ModelKind = Literal["acoustic", "vocoder"]
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class ModelCard(Section):
-    """config.json: all that is needed to build the model again, and what it was made from.
+    """The content of config.json: all that is needed to build the model again, and its origin.
 
     Cards of older formats are migrated when they are read, see `dtc.migrations`.
     """
 
     format: Literal[5] = 5
-    kind: Kind
+    kind: ModelKind
     config: dict[str, Any]  # the params section that built the model
     training: dict[str, Any]  # the params section that trained it
     audio: AudioConfig
-    text: TextConfig  # how its texts were made
+    text: TextConfig  # how the text of a clip becomes symbols
     alphabet: tuple[str, ...]  # symbols that the training texts have
     mel_mean: tuple[float, ...]  # of each band's natural log
     mel_deviation: tuple[float, ...]  # standard deviation of each band's natural log
     corpus: str  # MD5 of the archive
     features: str  # fingerprint of the shards
-    aligned: str = ""  # fingerprint of the shards of predicted mels that a vocoder was trained on, and
-    aligned_by: str = ""  # of the acoustic model that predicted them
-    steps: int  # that it was trained for
+    aligned: str = ""  # fingerprint of the shards of predicted mels that a vocoder was trained on
+    aligned_by: str = ""  # fingerprint of the acoustic model that predicted them
+    steps: int  # of training
     weights: str = ""  # SHA-256 of model.safetensors, filled in when it is saved
     saved_as: str = ""  # fingerprint of a card that was saved in an older format
 
     @property
     def fingerprint(self) -> str:
-        """Return the identity of this very model, weights included."""
+        """Return the identity of the model, weights included."""
         return self.saved_as or fingerprint("model", self)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
@@ -79,7 +81,7 @@ def save_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -> 
 
 def _require_finite(folder: Path, weights: Mapping[str, Tensor]) -> None:
     if broken := [name for name, value in weights.items() if not torch.isfinite(value).all()]:
-        remedy = "the model was not saved: its training went wrong, train it again"
+        remedy = "the model was not saved, as its training diverged: train it again"
         raise InputError(folder / WEIGHTS, f"NaN or infinity in {named(broken)}", "finite numbers", remedy)
 
 
@@ -90,7 +92,7 @@ def _is_part_of_model(path: PurePosixPath) -> bool:
 def require_replaceable(folder: Path) -> None:
     """Raise InputError where `folder` is a file or a link, or holds anything but a model that dtc saved.
 
-    Other projects use the same names of files, so the card is looked at too.
+    Other projects use the same names of files, so the card is examined too.
     """
     expected, remedy = "a model folder of dtc, an empty folder or none", "move it away, or choose another folder"
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -109,8 +111,8 @@ def _is_card(file: Path) -> bool:
     return isinstance(card, dict) and card.keys() >= {"format", "kind", "config", "weights"}
 
 
-def read_model(folder: Path, kind: Kind) -> tuple[ModelCard, dict[str, Tensor]]:
-    """Return card and weights of a model folder, in today's format.
+def read_model(folder: Path, kind: ModelKind) -> tuple[ModelCard, dict[str, Tensor]]:
+    """Return card and weights of a model folder, in the present format.
 
     Raises InputError where it is missing, was changed since it was saved, or is of the other kind.
     """
@@ -121,7 +123,7 @@ def read_model(folder: Path, kind: Kind) -> tuple[ModelCard, dict[str, Tensor]]:
     return card, migrate_weights(load_file(folder / WEIGHTS))
 
 
-def _read_card(folder: Path, kind: Kind) -> ModelCard:
+def _read_card(folder: Path, kind: ModelKind) -> ModelCard:
     for file in (CARD, WEIGHTS):
         if not (folder / file).is_file():
             raise InputError(folder / file, "no such file", f"a trained {kind} model", _remedy(kind))
@@ -135,12 +137,26 @@ def _read_card(folder: Path, kind: Kind) -> ModelCard:
     return card
 
 
-def _remedy(kind: Kind) -> str:
+def _remedy(kind: ModelKind) -> str:
     return f"run `dtc train {kind}` first"
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
-    """Give a model the weights of its folder. Raises InputError where they do not fit the model's config."""
+def load_model(
+    folder: Path, kind: ModelKind, registry: Registry[Callable[..., Model]], device: torch.device
+) -> tuple[Model, ModelCard]:
+    """Return a trained model in evaluation mode, and its card.
+
+    Raises InputError if the folder is missing, was changed, or holds weights that do not fit its config.
+    """
+    card, weights = read_model(folder, kind)
+    config = registry.parse(card.config, f"{folder / CARD}: config")
+    model = registry.get(getattr(config, registry.field))(config, card.audio, *card.statistics())
+    _load_weights(model, weights, folder)
+    return model.to(device).eval(), card
+
+
+def _load_weights(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Load the weights of a folder into a model. Raises InputError where they do not fit the model's config."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if differing := [name for name in {**expected, **found} if found.get(name) != expected.get(name)]:

@@ -12,11 +12,11 @@ from rich.table import Table
 from dtc.audio_config import AudioConfig
 from dtc.compat import FORMATS
 from dtc.compat.checkpoint_files import Checkpoint, read_checkpoint, read_hparams
-from dtc.compat.formats import Format, Imported, Kind
+from dtc.compat.formats import Format, Imported
 from dtc.config import Section
 from dtc.errors import InputError
 from dtc.files import write_whole
-from dtc.model_card import ModelCard, require_replaceable, save_model
+from dtc.model_card import ModelCard, ModelKind, require_replaceable, save_model
 from dtc.provenance import sha256_of
 from stages import paths
 
@@ -121,7 +121,7 @@ def _card(name: str, format: Format, file: Path, checkpoint: Checkpoint, importe
     )
 
 
-def _next(kind: Kind, audio: AudioConfig) -> str:
+def _next(kind: ModelKind, audio: AudioConfig) -> str:
     mel = f"{audio.sampling_rate} Hz, hop {audio.hop_length}, {audio.n_mel_channels} bands"
     here, other, there = (
         (paths.ACOUSTIC, "a vocoder", paths.VOCODER)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.config import Section
@@ -15,9 +15,9 @@ from dtc.vocoder import VOCODERS
 from stages import paths
 
 if TYPE_CHECKING:
+    from dtc.model_card import ModelKind
     from dtc.training.task import Look
 
-KindName = Literal["acoustic", "vocoder"]
 # vocoder.train_on → the folders of shards with the mels to train on.
 FOLDERS: Mapping[str, tuple[Path, ...]] = {
     "recorded": (paths.FEATURES,),
@@ -40,7 +40,7 @@ class Kind:
             are no part of what decides the weights.
     """
 
-    name: KindName
+    name: ModelKind
     parts: Registry[Any]
     folders: Callable[[Any], tuple[Path, ...]]
     model: Path
@@ -62,7 +62,7 @@ def _of_train_on(section: Any) -> tuple[Path, ...]:
     return FOLDERS[section.train_on]
 
 
-KINDS: Mapping[KindName, Kind] = {
+KINDS: Mapping[ModelKind, Kind] = {
     "acoustic": Kind(
         "acoustic", ACOUSTIC_MODELS, _of_features, paths.ACOUSTIC, paths.ACOUSTIC_CURVE, "dtc.acoustic.look:log_step"
     ),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dtc.errors import InputError, named
 from dtc.files import locked, write_whole
-from dtc.model_card import ModelCard, read_model, require_replaceable, save_model
+from dtc.model_card import ModelCard, ModelKind, read_model, require_replaceable, save_model
 from dtc.training.config import RunConfig
 from dtc.training.curve import read_curve
 from dtc.training.logbook import Logbook
@@ -23,7 +23,7 @@ from dtc.training.loop import train as train_model
 from dtc.training.precision import has_bfloat16
 from dtc.training.run_files import CURVE, RESUME
 from dtc.training.task import Task, shipped
-from stages.kinds import KINDS, Kind, KindName
+from stages.kinds import KINDS, Kind
 from stages.run_folders import MODEL, Identity, Run, differences, identity_of, read_run, runs
 from stages.training_recipe import Recipe, read_recipe
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 EMPTY_CURVE = "step,split,loss\n"  # of a model with nothing to train
 
 
-def train(name: KindName, params: Params, device: torch.device, console: Console) -> None:
+def train(name: ModelKind, params: Params, device: torch.device, console: Console) -> None:
     """Train the model that params.yaml names on data/features, or restore it from its finished run.
 
     Args:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -17,22 +16,16 @@ from dtc.acoustic.configs import AcousticSection, WeightFormat
 from dtc.acoustic.utterance_status import Status
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
-from dtc.model_card import CARD, ModelCard, load_weights, read_model
+from dtc.model_card import ModelCard, load_model
 
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """How a trained model computes an utterance.
+    """Settings of the inference of a trained model."""
 
-    Attributes:
-        step: steps that the model was trained for; its schedules have the value of that step.
-        weight_format: number format of the decoder's recurrent weights.
-        cuda_graphs: on a GPU, launch many decoder steps as one CUDA graph; elsewhere it has no effect.
-    """
-
-    step: int
-    weight_format: WeightFormat = "float32"
-    cuda_graphs: bool = False
+    step: int  # steps that the model was trained for, at which its schedules are evaluated
+    weight_format: WeightFormat = "float32"  # of the decoder's recurrent weights
+    cuda_graphs: bool = False  # on a GPU, launch many decoder steps as one CUDA graph
 
 
 @dataclass(frozen=True)
@@ -77,10 +70,10 @@ class AcousticModel(nn.Module, ABC):
 
     @abstractmethod
     def predict_recorded(self, batch: Batch, step: int) -> Float[Tensor, "batch mels padded_frames"]:
-        """Return the natural-log mels that the model predicts beside the recordings of a batch, frame by frame.
+        """Return the natural-log mels that the model predicts for a batch, aligned with the recordings frame by frame.
 
-        A vocoder is trained on them, so that it learns to correct the model's errors. A model that predicts from its
-        own last frames is given the recording's instead (teacher forcing). `step` counts the training so far.
+        A vocoder is trained on them to correct the model's errors. An autoregressive model has the recording's frames
+        as input (teacher forcing). `step` is the number of training steps so far.
         """
 
     @abstractmethod
@@ -99,24 +92,10 @@ class AcousticModel(nn.Module, ABC):
 def build_acoustic(
     config: AcousticSection, audio: AudioConfig, mel_mean: Float[Tensor, " mels"], mel_deviation: Float[Tensor, " mels"]
 ) -> AcousticModel:
-    """Return the model that `config.model` names, with random weights.
-
-    Args:
-        config: the model's params section.
-        audio: the definition of the mel.
-        mel_mean: mean of each band's log-mel over the corpus.
-        mel_deviation: standard deviation of each band's log-mel over the corpus.
-    """
+    """Return the model that `config.model` names, with random weights; the arguments are those of `AcousticModel`."""
     return ACOUSTIC_MODELS.get(config.model)(config, audio, mel_mean, mel_deviation)
 
 
 def load_acoustic(folder: Path, device: torch.device) -> tuple[AcousticModel, ModelCard]:
-    """Return a trained model in evaluation mode, and its card.
-
-    Raises InputError where the folder holds no acoustic model, or was changed since it was saved.
-    """
-    card, weights = read_model(folder, "acoustic")
-    config = cast(AcousticSection, ACOUSTIC_MODELS.parse(card.config, f"{folder / CARD}: config"))
-    model = build_acoustic(config, card.audio, *card.statistics())
-    load_weights(model, weights, folder)
-    return model.to(device).eval(), card
+    """Return a trained acoustic model in evaluation mode, and its card. Raises InputError as `load_model`."""
+    return load_model(folder, "acoustic", ACOUSTIC_MODELS, device)

@@ -1,4 +1,4 @@
-"""Reading checkpoints of other projects: tensors, hyper-parameters, and their checks. No code in a file is run."""
+"""Read and check the tensors and hyper-parameters of other projects' checkpoints, without running code in a file."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Checkpoint:
     """The content of a checkpoint."""
 
     state_dict: dict[str, Tensor]  # without the `module.` of a model that was trained on several GPUs
-    hparams: dict[str, Any]  # of its key `config`
-    iteration: int  # 0 if it is not known
+    hparams: dict[str, Any]  # its key `config`
+    iteration: int  # 0 if the file has none
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
-    """Return a checkpoint with a `state_dict`, or that alone; safetensors by its suffix, else as torch.save writes it.
+    """Return the checkpoint in a file: safetensors if that is its suffix, or else a file of torch.save.
 
-    Raises InputError if the file is missing, damaged, not a checkpoint, or a pickle that would run code, and for
-    tensors with NaN or infinity.
+    The file holds a mapping with a `state_dict`, or a state_dict alone. Raises InputError if it is missing, damaged, no
+    checkpoint, or a pickle that would run code, and for tensors with NaN or infinity.
     """
-    with _in_one_line(file):
+    with _errors_of_reading(file):
         safe = file.suffix == ".safetensors"
         tree: Any = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
     facts = tree if isinstance(tree, Mapping) and "state_dict" in tree else {"state_dict": tree}
@@ -42,7 +42,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
         expected = "a checkpoint with a state_dict of tensors, or a state_dict alone"
         raise InputError(file, f"holds {holds or 'nothing'}", expected, "save the model's state_dict()")
     if broken := [name for name, value in state_dict.items() if not value.isfinite().all()]:
-        raise InputError(file, f"NaN or infinity in {named(broken)}", "numbers", "its training went wrong")
+        raise InputError(file, f"NaN or infinity in {named(broken)}", "finite numbers", "use an earlier checkpoint")
     if all(name.startswith("module.") for name in state_dict):
         state_dict = {name.removeprefix("module."): value for name, value in state_dict.items()}
     return Checkpoint(
@@ -53,7 +53,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
 
 
 def read_hparams(file: Path) -> dict[str, Any]:
-    """Return hyper-parameters by the other project's names from a JSON file. Raises InputError if it is not one."""
+    """Return the hyper-parameters in a JSON file, by the other project's names. Raises InputError for other content."""
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -66,36 +66,36 @@ def read_hparams(file: Path) -> dict[str, Any]:
 
 
 def require_agreement(sizes: Mapping[str, int], hparams: Mapping[str, Any], where: object) -> None:
-    """Raise InputError, naming `where`, unless the hyper-parameters are those of the tensors' shapes."""
+    """Raise InputError, naming `where`, if a hyper-parameter differs from the size that the tensors' shapes have."""
     differing = [name for name in sizes if name in hparams and hparams[name] != sizes[name]]
     if differing:
-        said = named([f"{name} {hparams[name]!r}" for name in differing])
-        shown = named([str(sizes[name]) for name in differing])
-        raise InputError(where, f"hyper-parameters {said}", f"{shown}, as the tensors show", "they are another model's")
+        found = named([f"{name} {hparams[name]!r}" for name in differing])
+        expected = named([str(sizes[name]) for name in differing]) + ", the sizes of the tensors"
+        raise InputError(where, f"hyper-parameters {found}", expected, "use the hyper-parameters of this model")
 
 
 def require_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], model: str, where: object) -> None:
-    """Raise InputError if names differ, or else shapes, or integers are floating-point numbers or the reverse."""
+    """Raise InputError, naming `where`, for tensors that are missing, unknown, or of another shape or number type."""
     missing, extra = [name for name in expected if name not in found], [name for name in found if name not in expected]
     faults = [f"lacks {named(missing)}"] if missing else []
-    faults += [f"has {named(extra)} besides"] if extra else []
+    faults += [f"has the unknown {named(extra)}"] if extra else []
     if faults:
         raise InputError(where, ", and ".join(faults), f"the {len(expected)} tensors of {model}")
     misshapen = [name for name, value in found.items() if _form(value) != _form(expected[name])]
     if misshapen:
-        shown = named([f"{name} {_form(found[name])}" for name in misshapen])
-        should_be = named([_form(expected[name]) for name in misshapen])
-        raise InputError(where, shown, f"{should_be}, as the other tensors show")
+        shapes = named([f"{name} {_form(found[name])}" for name in misshapen])
+        fitting = named([_form(expected[name]) for name in misshapen])
+        raise InputError(where, shapes, f"{fitting}, which fits the other tensors")
 
 
 def _form(value: Tensor) -> str:
     shape = f"({', '.join(map(str, value.shape))})"
-    return shape if value.is_floating_point() else f"{shape} of whole numbers"
+    return shape if value.is_floating_point() else f"{shape} of integers"
 
 
 @contextmanager
-def _in_one_line(file: Path) -> Iterator[None]:
-    """Raise InputError instead of what reading a foreign file raises, which may be any exception."""
+def _errors_of_reading(file: Path) -> Iterator[None]:
+    """Turn the errors of reading a file, which may be of any class, into an InputError."""
     try:
         yield
     except FileNotFoundError:
@@ -103,12 +103,12 @@ def _in_one_line(file: Path) -> Iterator[None]:
     except (IsADirectoryError, PermissionError):
         raise
     except pickle.UnpicklingError as error:
-        remedy = 'where you trust it, load it with its own code, torch.save({"state_dict": model.state_dict()}, FILE), '
-        remedy += "and import that"
+        remedy = 'if you trust it, load it with the code of its project, write torch.save({"state_dict": '
+        remedy += "model.state_dict()}, FILE), and import that file"
         raise InputError(file, refused_pickle(error), "tensors, texts and numbers alone", remedy) from None
     except Exception as error:
         kind = "safetensors" if file.suffix == ".safetensors" else "a torch file"
-        raise InputError(file, f"does not read as {kind} ({reason_of(error)})", remedy="fetch it again") from None
+        raise InputError(file, f"does not read as {kind} ({reason_of(error)})", remedy="download it again") from None
 
 
 def _is_state_dict(tree: object) -> bool:

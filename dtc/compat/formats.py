@@ -1,4 +1,4 @@
-"""What a format of another project consists of: how its files become a model of dtc, and how a model becomes a file."""
+"""Formats of other projects: the functions that turn their files into models of dtc, and models into files."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from dtc.audio_config import AudioConfig
 from dtc.config import Section
-from dtc.model_card import CARD, ModelCard, read_model
+from dtc.model_card import CARD, ModelCard, ModelKind, read_model
 from dtc.registry import Registry
 from dtc.text.symbols import TextConfig
 
-Kind = Literal["acoustic", "vocoder"]
 Config = TypeVar("Config", bound=Section, covariant=True)
 
 
@@ -34,7 +33,7 @@ class Imported(Generic[Config]):
 
 @dataclass(frozen=True)
 class Exported:
-    """The content of a file for another project, and what a user should know about it."""
+    """The content of a file for another project, and facts about it for the user."""
 
     content: bytes
     card: ModelCard  # of the model
@@ -46,29 +45,24 @@ class Exported:
 class Format:
     """A format of another project, for one kind of model."""
 
-    kind: Kind
+    kind: ModelKind
     suffixes: tuple[str, ...]  # of its files, the usual one first
     # (state_dict, hyper-parameters, name of the file for messages) → model; None: the format cannot be imported.
     read: Callable[[Mapping[str, Tensor], Mapping[str, Any], object], Imported[Section]] | None
     write: Callable[[Path], Exported]  # model folder → file
-    text: TextConfig | None = None  # how the texts of an imported model are written, and
-    alphabet: tuple[str, ...] = ()  # the symbols that it was trained on
+    text: TextConfig | None = None  # of an imported model
+    alphabet: tuple[str, ...] = ()  # symbols that an imported model was trained on
 
 
-# (section, card, weights, name of the folder for messages) → checkpoint, and what it lacks, a line each.
+# (section, card, weights, name of the folder for messages) → checkpoint with a `state_dict`, and a line on each part
+# that it lacks.
 Convert = Callable[[Any, ModelCard, Mapping[str, Tensor], object], tuple[dict[str, Any], list[str]]]
 
 
-def write_checkpoint(kind: Kind, registry: Registry[Any], convert: Convert, folder: Path) -> Exported:
-    """Return a model folder as a file of `torch.save`, with a checkpoint that holds a `state_dict`.
+def write_checkpoint(kind: ModelKind, registry: Registry[Any], convert: Convert, folder: Path) -> Exported:
+    """Return the model in a folder as a file of `torch.save`, whose checkpoint is made by `convert`.
 
-    Args:
-        kind: the kind of model that the folder must hold.
-        registry: the models of that kind.
-        convert: makes the checkpoint.
-        folder: the model folder.
-
-    Raises InputError if there is no such model in the folder, and as `convert` does.
+    Raises InputError if the folder holds no model of this kind, and as `convert` does.
     """
     card, weights = read_model(folder, kind)
     config = registry.parse(card.config, f"{folder / CARD}: config")

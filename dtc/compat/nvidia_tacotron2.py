@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from dtc.acoustic import ACOUSTIC_MODELS
-from dtc.acoustic.base import AcousticModel
 from dtc.acoustic.configs import AcousticSection, Tacotron2Config, TacotronSection
 from dtc.acoustic.tacotron2 import Tacotron2
 from dtc.audio_config import AudioConfig
@@ -50,7 +49,7 @@ HPARAMS: dict[str, tuple[str, int | float]] = {
     "postnet_embedding_dim": ("post_net.embedding_dim", 512),
     "postnet_kernel_size": ("post_net.kernel_size", 5),
 }
-# What is fixed in NVIDIA's code; and keys that only our config has, with values that switch their features off.
+# Values that are fixed in NVIDIA's code, and keys that only our config has, with values that switch their features off.
 BUILT_IN: dict[str, Any] = {
     "model": "tacotron2",
     "mask_convolutions": True,
@@ -129,7 +128,7 @@ def import_tacotron2(
     audio = parse_section({name: facts[name] for name in AUDIO}, AudioConfig, str(where))
     mel_mean, mel_deviation = torch.zeros(audio.n_mel_channels), torch.ones(audio.n_mel_channels)
     with torch.device("meta"):  # names and shapes without values
-        model: AcousticModel = Tacotron2(config, audio, mel_mean, mel_deviation)
+        model = Tacotron2(config, audio, mel_mean, mel_deviation)
     names = {their_name(name): name for name in model.state_dict() if name not in STATISTICS}
     expected = {name: model.state_dict()[ours] for name, ours in names.items()}
     require_tensors(state_dict, expected, "NVIDIA's Tacotron 2", where)
@@ -142,15 +141,6 @@ def import_tacotron2(
         sum(parameter.numel() for parameter in model.parameters()),
         {name: value for name, value in published.items() if name not in hparams and name not in sizes},
     )
-
-
-def tacotron2_from_state_dict(state_dict: Mapping[str, Tensor], hparams: Mapping[str, Any]) -> AcousticModel:
-    """Return our Tacotron 2 with NVIDIA's weights, in evaluation mode. Raises InputError as `import_tacotron2` does."""
-    imported = import_tacotron2(state_dict, hparams, "state_dict")
-    mel_mean, mel_deviation = (imported.weights[name] for name in STATISTICS)
-    model = Tacotron2(imported.config, imported.audio, mel_mean, mel_deviation)
-    model.load_state_dict(imported.weights)
-    return model.eval()
 
 
 def sizes_of(state_dict: Mapping[str, Tensor]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""NVIDIA's WaveGlow checkpoints, in and out: the tensors of our WaveGlow under other names.
+"""Import and export of NVIDIA's WaveGlow checkpoints, which hold the tensors of our WaveGlow under other names.
 
 Their weight normalisation has torch's old or new names, or is multiplied out; the conditioning of a flow's layers is
 one tensor (NVIDIA/waveglow) or one for each layer (DeepLearningExamples). Sizes are read from the shapes. Everything
@@ -52,10 +52,7 @@ SHOWN_BY = {
 }
 # Their hyper-parameter → names whose different numbers are counted. If a tensor in the middle is missing, it is then
 # reported as missing, and not the last one as too many.
-COUNTED_BY = {
-    "n_flows": r"(?:convinv|WN)\.(\d+)\..*",
-    "n_layers": r"WN\.\d+\.(?:in_layers|res_skip_layers)\.(\d+)\..*",
-}
+COUNTED_BY = {"n_flows": r"(?:convinv|WN)\.(\d+)\..*", "n_layers": r"WN\.\d+\.(?:in_layers|res_skip_layers)\.(\d+)\..*"}
 OUR_PARTS = {"conditioning": "cond_layer", "dilated": "in_layers", "residual_skip": "res_skip_layers"}
 # Our names of a normalised layer's norm and direction → theirs; if they are multiplied out, there is only the product.
 NORM_NAMES: dict[str, dict[str, str | None]] = {
@@ -83,8 +80,8 @@ def import_waveglow(
         config: their hyper-parameters by their names, as far as they are known; flat, or a whole config.json.
         where: the name of the file, for messages.
 
-    Raises InputError for tensors that are missing, too many, misshapen or at odds with `config`, and for sizes that are
-    not those of a WaveGlow.
+    Raises InputError for tensors that are missing, unknown, of other shapes or in contradiction to `config`, and for
+    sizes that no WaveGlow has.
     """
     hparams, sizes = _flat(config), sizes_of(state_dict)
     require_agreement(sizes, hparams, where)
@@ -150,7 +147,7 @@ def layout_of(state_dict: Mapping[str, Tensor]) -> Layout:
 
 
 def their_names(name: str, layout: Layout, layers: int) -> list[str]:
-    """Return NVIDIA's names of the tensors that, concatenated, are one of ours; none if it is multiplied out.
+    """Return NVIDIA's names of the tensors that, concatenated, are one of ours; none if the norm is multiplied out.
 
     >>> their_names("flows.3.network.dilated.2.weight_g", Layout("old", "fused"), 8)
     ['WN.3.in_layers.2.weight_g']
@@ -172,7 +169,7 @@ def their_names(name: str, layout: Layout, layers: int) -> list[str]:
 def export_waveglow(
     config: VocoderSection, card: ModelCard, weights: Mapping[str, Tensor], where: object
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return our model as {iteration, config, state_dict}, and what the checkpoint lacks, a line each.
+    """Return our model as {iteration, config, state_dict}, and a line on each part that the checkpoint lacks.
 
     The state_dict is that of NVIDIA/waveglow: one tensor for the conditioning of a flow, and torch's old names of
     weight normalisation. `config` is its config.json, so `config["waveglow_config"]` has the arguments of its WaveGlow.
@@ -221,7 +218,7 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config_tree(facts: Mapping[str, Any], audio: AudioConfig) -> dict[str, Any]:
-    """Return our section of their hyper-parameters."""
+    """Return our section of params.yaml for their hyper-parameters."""
     length = facts["segment_length"]
     wavenet = {name: facts[theirs] for name, theirs in (("num_layers", "n_layers"), ("num_channels", "n_channels"))}
     return {

@@ -59,7 +59,7 @@ def _exported(graph: OnnxGraph) -> bytes:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Silence the exporter's warnings about optional packages."""
+    """Suppress the exporter's warnings about optional packages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

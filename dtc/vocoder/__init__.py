@@ -7,6 +7,7 @@ loads vocoders.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from dtc.registry import Part, Registry
@@ -15,7 +16,7 @@ from dtc.vocoder.configs import GriffinLimConfig, VocoderSection, VocosConfig, W
 if TYPE_CHECKING:
     from dtc.vocoder.base import Vocoder
 
-VOCODERS: Registry[type[Vocoder]] = Registry(
+VOCODERS: Registry[Callable[..., Vocoder]] = Registry(
     "vocoder.model",
     {
         "griffin_lim": Part("dtc.vocoder.griffin_lim:GriffinLim", GriffinLimConfig),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
-from dtc.model_card import CARD, ModelCard, load_weights, read_model
+from dtc.model_card import ModelCard, load_model
 from dtc.vocoder import VOCODERS
 from dtc.vocoder.configs import VocoderSection
 from dtc.vocoder.onnx_graph import OnnxGraph
@@ -54,22 +53,12 @@ class Vocoder(nn.Module):
 
 
 def build_vocoder(
-    config: VocoderSection,
-    audio: AudioConfig,
-    mel_mean: Float[Tensor, " mels"],
-    mel_deviation: Float[Tensor, " mels"],
+    config: VocoderSection, audio: AudioConfig, mel_mean: Float[Tensor, " mels"], mel_deviation: Float[Tensor, " mels"]
 ) -> Vocoder:
     """Return the vocoder that `config.model` names, with random weights if it has any."""
     return VOCODERS.get(config.model)(config, audio, mel_mean, mel_deviation)
 
 
 def load_vocoder(folder: Path, device: torch.device) -> tuple[Vocoder, ModelCard]:
-    """Return a trained vocoder in evaluation mode, and its card.
-
-    Raises InputError if the folder is missing, changed, or holds weights that do not fit its config.
-    """
-    card, weights = read_model(folder, "vocoder")
-    config = cast(VocoderSection, VOCODERS.parse(card.config, f"{folder / CARD}: config"))
-    model = build_vocoder(config, card.audio, *card.statistics())
-    load_weights(model, weights, folder)
-    return model.to(device).eval(), card
+    """Return a trained vocoder in evaluation mode, and its card. Raises InputError as `load_model`."""
+    return load_model(folder, "vocoder", VOCODERS, device)

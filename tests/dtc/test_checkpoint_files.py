@@ -72,8 +72,8 @@ def test_a_pickle_that_needs_code_is_refused_and_not_run(tmp_path: Path, zipped:
             read_checkpoint(file)
         assert str(refused.value) == (
             f"{file}: a pickle that needs {needed}, which is code, expected tensors, texts and numbers alone; "
-            'where you trust it, load it with its own code, torch.save({"state_dict": model.state_dict()}, FILE), '
-            "and import that"
+            "if you trust it, load it with the code of its project, write "
+            'torch.save({"state_dict": model.state_dict()}, FILE), and import that file'
         )
     assert not harm.exists()
 

@@ -19,8 +19,7 @@ from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, mask_of
 from dtc.compat.formats import Imported
 from dtc.compat.nvidia import ALPHABET
-from dtc.compat.nvidia_tacotron2 import export_tacotron2, import_tacotron2, tacotron2_from_state_dict
-from dtc.errors import InputError
+from dtc.compat.nvidia_tacotron2 import export_tacotron2, import_tacotron2
 from dtc.text.symbols import SYMBOLS
 from tests.dtc.nvidia_tensors import PUBLISHED, SMALL, assert_same_bytes, card_of, random_state_dict, shapes_of
 
@@ -55,18 +54,6 @@ def silenced(imported: Imported) -> AcousticModel:
     model = build_acoustic(Tacotron2Config.model_validate(tree), imported.audio, torch.zeros(bands), torch.ones(bands))
     model.load_state_dict(imported.weights)
     return model.eval()
-
-
-def test_a_state_dict_is_a_model() -> None:
-    imported = import_tacotron2(random_state_dict(SMALL), {"gate_threshold": 0.3}, "here")
-    model = tacotron2_from_state_dict(random_state_dict(SMALL), {"gate_threshold": 0.3})
-    assert not model.training
-    assert model.config == imported.config
-    weights = model.state_dict()
-    assert weights.keys() == imported.weights.keys()
-    assert all(torch.equal(weights[name], imported.weights[name]) for name in weights)
-    with pytest.raises(InputError, match="state_dict: lacks "):
-        tacotron2_from_state_dict({}, {})
 
 
 def assert_equal(found: Tensor, expected: Tensor) -> None:

@@ -29,7 +29,7 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], object]:
         ),
         (
             put("speaker.weight", torch.zeros(2)), {},
-            "there: has speaker.weight besides, expected the 63 tensors of NVIDIA's Tacotron 2",
+            "there: has the unknown speaker.weight, expected the 63 tensors of NVIDIA's Tacotron 2",
         ),
         (
             lambda state_dict: [state_dict.pop(name) for name in list(state_dict) if name.startswith("encoder.lstm")],
@@ -39,16 +39,16 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], object]:
         ),
         (
             put("decoder.gate_layer.linear_layer.weight", torch.zeros(1, 17)), {},
-            "there: decoder.gate_layer.linear_layer.weight (1, 17), expected (1, 18), as the other tensors show",
+            "there: decoder.gate_layer.linear_layer.weight (1, 17), expected (1, 18), which fits the other tensors",
         ),
         (
             put("decoder.gate_layer.linear_layer.bias", torch.zeros(1, dtype=torch.int64)), {},
-            "there: decoder.gate_layer.linear_layer.bias (1) of whole numbers, expected (1), as the other tensors show",
+            "there: decoder.gate_layer.linear_layer.bias (1) of integers, expected (1), which fits the other tensors",
         ),
         (
             lambda _: None, {"encoder_embedding_dim": 512, "prenet_dim": 256},
-            "there: hyper-parameters encoder_embedding_dim 512, prenet_dim 256, expected 8, 7, as the tensors show; "
-            "they are another model's",
+            "there: hyper-parameters encoder_embedding_dim 512, prenet_dim 256, expected 8, 7, the sizes of the tensors; "
+            "use the hyper-parameters of this model",
         ),
         (
             lambda _: None, {"gate_threshold": "high"},

@@ -164,7 +164,7 @@ def test_a_checkpoint_with_nan_is_refused(project: Project, theirs: dict[str, Te
     theirs[name].view(-1)[-1] = torch.nan
     torch.save({"iteration": 1000, "state_dict": theirs}, "broken.pt")
     assert project.run("import", COMMAND, "broken.pt", code=2) == (
-        f"broken.pt: NaN or infinity in {name}, expected numbers; its training went wrong"
+        f"broken.pt: NaN or infinity in {name}, expected finite numbers; use an earlier checkpoint"
     )
     assert not Path("models").exists()
 
@@ -259,7 +259,7 @@ def test_a_bad_file_is_refused_and_nothing_is_written(
 def test_hyper_parameters_of_another_model_are_refused(project: Project, theirs: dict[str, Tensor]) -> None:
     Path("hparams.json").write_text('{"prenet_dim": 256}')
     line = project.run("import", COMMAND, "theirs.pt", "--hparams", "hparams.json", code=2)
-    assert line.startswith("theirs.pt: hyper-parameters prenet_dim 256, expected 7, as the tensors show")
+    assert line.startswith("theirs.pt: hyper-parameters prenet_dim 256, expected 7, the sizes of the tensors")
     assert not Path("models").exists()
 
 
