@@ -33,10 +33,11 @@ from torch import Tensor, nn
 
 from dtc.acoustic.base import InferenceOptions, load_acoustic
 from dtc.batch import Clip
-from dtc.evaluation.quality import MEANINGS, mean_quality, measure_quality, opinion_scores
+from dtc.evaluation.quality import mean_quality, measure_quality, opinion_scores
 from dtc.evaluation.recognisers import transcribe_all
 from dtc.evaluation.word_errors import word_errors
 from dtc.files import write_whole
+from dtc.report.metric_names import METRICS
 from dtc.report.plots import AMBER, FAINT, GROUND, INK, TEAL, TEXT_PT, png_bytes
 from dtc.text.symbols import text_to_ids, words_of
 from dtc.training.curve import read_curve
@@ -234,7 +235,7 @@ def report() -> None:
             )
     Console(width=180).print(table)
     for name in SHOWN:
-        print(f"{name}: {MEANINGS[name]}")
+        print(f"{name}: {METRICS[name].meaning}, {METRICS[name].unit}")
     write_whole(ROOT / "docs/waveglow.png", png_bytes(draw_curve(read_curve(RUNS / "waveglow" / CURVE))))
 
 

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from dtc import __version__
-from dtc.acoustic.utterance_status import MEANINGS as STATUS_MEANINGS
+from dtc.acoustic.utterance_status import STATUS_MEANINGS
 from dtc.config import Section
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip
 from dtc.text.symbols import symbols_of, words_of

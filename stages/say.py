@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from dtc.acoustic.utterance_status import MEANINGS
+from dtc.acoustic.utterance_status import STATUS_MEANINGS
 from dtc.audio import to_int16
 from dtc.errors import InputError
 from dtc.speech import Piece, Speech, SpokenPhrase
@@ -110,7 +110,7 @@ def _doubts(text: Text, speech: Speech, path: Path) -> list[str]:
 
 def _doubt(text: Text, phrase: SpokenPhrase | Piece) -> str:
     return (
-        f"say: {text.where}: {phrase.status} after {phrase.attempts} attempts ({MEANINGS[phrase.status]}): "
+        f"say: {text.where}: {phrase.status} after {phrase.attempts} attempts ({STATUS_MEANINGS[phrase.status]}): "
         f"{textwrap.shorten(phrase.words, LONGEST_SHOWN, placeholder=' …')!r}"
     )
 

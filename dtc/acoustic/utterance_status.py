@@ -1,4 +1,4 @@
-"""The status of an utterance: whether it ended by itself, and whether its attention passed over the whole text."""
+"""The status of an utterance: whether its gate ended it, and whether its attention passed over the whole text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Status = Literal["stopped", "attention_stuck", "skipped_text", "hit_cap"]  # from the best to the worst
-MEANINGS: Mapping[Status, str] = {
+STATUS_MEANINGS: Mapping[Status, str] = {
     "stopped": "ended by itself",
     "attention_stuck": "the attention stayed at one place of the text, or went back",
     "skipped_text": "left out part of the text",

@@ -11,25 +11,23 @@ from scipy.spatial.distance import cdist
 
 # Coefficients 1 to 13 describe the spectral envelope. Coefficient 0 is loudness; those above 13 are mostly pitch.
 N_CEPSTRA = 13
+NEAR_DIAGONAL = 0.2  # of the text
 
 
-def mel_cepstra(log_mel: Float[np.ndarray, "mels frames"], n_cepstra: int = N_CEPSTRA) -> Float[np.ndarray, "frames n"]:
-    """Return the mel cepstra 1 … n of the log power, without coefficient 0.
+def mel_cepstra(log_mel: Float[np.ndarray, "mels frames"]) -> Float[np.ndarray, "frames 13"]:
+    """Return the mel cepstra 1 to 13 of the log power.
 
     c[k] = 1/M Σ_m ln P[m] · cos(π k (m + ½) / M), so that ln P[m] = c[0] + 2 Σ_k c[k] cos(π k (m + ½) / M): a DCT-II,
     scaled as a Fourier cepstrum is. An orthonormal DCT-II is √(2M) times as large and would make the distortion
     depend on the number of mel bands.
 
-    Args:
-        log_mel: natural log of mel *magnitudes*; the log power, on which a cepstrum is defined, is twice that.
-        n_cepstra: less than the number of mel bands.
-
-    Raises ValueError for a mel without frames and for too few bands.
+    `log_mel` is the natural log of mel *magnitudes*; the log power, on which a cepstrum is defined, is twice that.
+    Raises ValueError for a mel without frames and for fewer than 14 bands.
     """
-    if log_mel.ndim != 2 or log_mel.shape[1] == 0 or log_mel.shape[0] <= n_cepstra:
-        raise ValueError(f"log-mels of shape {log_mel.shape}, expected (more than {n_cepstra} mels, at least 1 frame)")
+    if log_mel.ndim != 2 or log_mel.shape[1] == 0 or log_mel.shape[0] <= N_CEPSTRA:
+        raise ValueError(f"log-mels of shape {log_mel.shape}, expected (more than {N_CEPSTRA} mels, at least 1 frame)")
     log_power = 2.0 * log_mel.astype(np.float64)
-    return scipy.fft.dct(log_power, type=2, norm="forward", axis=0)[1 : n_cepstra + 1].T
+    return scipy.fft.dct(log_power, type=2, norm="forward", axis=0)[1 : N_CEPSTRA + 1].T
 
 
 def mel_cepstral_distortion_db(
@@ -101,18 +99,18 @@ def attention_focus(alignment: Float[np.ndarray, "steps symbols"]) -> float:
     return float(alignment.max(axis=1).mean())
 
 
-def attention_diagonality(alignment: Float[np.ndarray, "steps symbols"], band: float = 0.2) -> float:
+def attention_diagonality(alignment: Float[np.ndarray, "steps symbols"]) -> float:
     """Return the share of the attention weight near the diagonal, from 0 to 1; text read once and in order is near 1.
 
-    Step t of T and symbol n of N are near where |(n + ½) / N − (t + ½) / T| ≤ band. The default is the width σ of
-    guided attention (Tachibana et al. 2017, arXiv:1710.08969). The rate of speech is not constant, so a correct reading
-    with a long pause may have less than 1. Uniform weights give 2·band − band², 0.36 by default.
+    Step t of T and symbol n of N are near where |(n + ½) / N − (t + ½) / T| ≤ 0.2, which is the width σ of guided
+    attention (Tachibana et al. 2017, arXiv:1710.08969). The rate of speech is not constant, so a correct reading with a
+    long pause may have less than 1. Uniform weights give 2 · 0.2 − 0.2² = 0.36.
     """
     _require_weights(alignment)
     n_steps, n_symbols = alignment.shape
     step_position = (np.arange(n_steps) + 0.5) / n_steps
     symbol_position = (np.arange(n_symbols) + 0.5) / n_symbols
-    near = np.abs(symbol_position[None, :] - step_position[:, None]) <= band
+    near = np.abs(symbol_position[None, :] - step_position[:, None]) <= NEAR_DIAGONAL
     return float(alignment[near].sum() / alignment.sum())
 
 

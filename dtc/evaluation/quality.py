@@ -1,7 +1,7 @@
 """Measures of a vocoder's copy against the recording, as they are published for other vocoders.
 
 All take waveforms of one channel in [-1, 1], without clipping them or changing their level. A measure that is not
-defined for a clip is NaN, as its docstring tells. Waveforms that are not a pair raise ValueError. The score of the
+defined for a clip is NaN, see its docstring. Waveforms that are not a pair raise ValueError. The score of the
 recording against itself is the best possible one.
 """
 
@@ -37,19 +37,6 @@ from dtc.evaluation.quality_inputs import (
     require_installed,
     require_pair,
 )
-
-# Name in the result of `measure_quality` → meaning, in the order of the tables.
-MEANINGS = {
-    "multi_resolution_stft": "spectral convergence and log magnitudes at three resolutions; 0 is equal",
-    "log_mel_l1": "mean difference of the log-mels, in nepers; 0 is equal",
-    "stoi": "short-time objective intelligibility; 1 is equal",
-    "pesq": "wide-band PESQ, as an opinion score; 4.64 is equal",
-    "f0_rmse_cents": "RMS difference of the pitch where both are voiced, in cents; 0 is equal",
-    "voicing_error": "share of the frames that are voiced in one only; 0 is equal",
-    "periodicity_rmse": "RMS difference of the confidence that a frame is voiced; 0 is equal",
-    "dnsmos": "DNSMOS P.835, overall: opinion score from 1 to 5, without the recording",
-    "distill_mos": "DistillMOS: opinion score from 1 to 5, without the recording",
-}
 
 # FFT size, hop and window in samples, and the least power: those of kan-bayashi/ParallelWaveGAN.
 RESOLUTIONS = (StftSizes(512, 50, 240), StftSizes(1024, 120, 600), StftSizes(2048, 240, 1200))
@@ -141,7 +128,7 @@ def pesq_wb(reference: Wave, copy: Copy, sampling_rate: int) -> float:
 
 
 def measure_quality(reference: Wave, copy: Copy, audio: AudioConfig) -> dict[str, float]:
-    """Return all measures that are installed, by the names in `MEANINGS`; NaN for one that is not defined for the clip.
+    """Return all measures that are installed, by the names that dtc.report.metric_names has; NaN where undefined.
 
     A copy has a whole number of frames, so both are cut to the shorter if they differ by at most a hop.
     Raises ValueError if they differ by more, and for non-finite samples.
@@ -174,5 +161,6 @@ def mean_quality(clips: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
     So no value is NaN, which JSON does not have. RMS errors are averaged without squaring, as in Vocos.
     """
-    defined = {name: [clip[name] for clip in clips if not math.isnan(clip.get(name, math.nan))] for name in MEANINGS}
+    names = dict.fromkeys(name for clip in clips for name in clip)
+    defined = {name: [clip[name] for clip in clips if not math.isnan(clip.get(name, math.nan))] for name in names}
     return {name: statistics.fmean(values) for name, values in defined.items() if values}

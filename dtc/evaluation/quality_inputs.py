@@ -13,7 +13,7 @@ from dtc.errors import InputError, install_hint
 Wave = Float[np.ndarray, " samples"]
 Copy = Float[np.ndarray, " copy_samples"]
 
-MODEL_RATE_HZ = 16_000  # of PESQ's wide band, swift-f0, DNSMOS and DistillMOS
+MODEL_RATE_HZ = 16_000  # of PESQ's wide band, swift-f0, DNSMOS, DistillMOS and PocketSphinx
 SHORTEST_S = 0.25  # PESQ refuses shorter clips, which are too short to be judged
 
 # Measure → the modules that it needs besides dtc, and the command that installs them.

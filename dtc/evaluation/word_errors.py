@@ -19,7 +19,7 @@ class WordPair:
 
     @property
     def verdict(self) -> Literal["right", "wrong", "missed", "added"]:
-        """Return whether the word was recognised, taken for another one, left out or inserted."""
+        """Return whether the word was recognised, replaced by another one, left out or inserted."""
         if self.expected == self.recognised:
             return "right"
         return "added" if not self.expected else "missed" if not self.recognised else "wrong"

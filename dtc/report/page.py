@@ -18,6 +18,7 @@ import jinja2
 import numpy as np
 import soundfile
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 from dtc.evaluation.word_errors import WordPair, compare_words, word_errors
 from dtc.files import write_whole
@@ -33,49 +34,29 @@ MAX_AUDIO_BYTES = 6_000_000
 
 @dataclass(frozen=True)
 class Rendition:
-    """One waveform of an utterance.
-
-    Args:
-        waveform: samples in [-1, 1], at the report's sampling rate.
-        heard: the words that the recogniser found in it; None where there was no recogniser.
-    """
+    """One waveform of an utterance, in [-1, 1] and at the report's sampling rate."""
 
     waveform: Float[np.ndarray, " samples"]
-    heard: str | None = None
+    heard: str | None = None  # the recognised words; None where there was no recogniser
 
 
 @dataclass(frozen=True)
 class ReportClip:
-    """One utterance of the test.
+    """One utterance of the test. Its mels are drawn where both are given."""
 
-    Args:
-        id: the clip's name, unique in the report.
-        raw_text: the text as it was written, "call 90210".
-        spoken_text: the text in spoken words, as a recogniser writes them; `heard` is compared with it.
-        synthesis: the waveform of the voice; its word errors rank the clip.
-        recording: the recording.
-        copy_synthesis: the recording's own mel through the vocoder.
-        stop_status: how the synthesis ended, in words.
-        stopped: whether it spoke its whole text and ended by itself; otherwise the clip counts as a failure.
-        reference_log_mel, synthesised_log_mel: natural-log mels (mels × frames); drawn where both are given.
-        alignment: attention weights (steps × symbols).
-        symbols: the symbols that were read, one string each.
-        seconds_per_step: duration of a step of the alignment.
-    """
-
-    id: str
+    id: str  # unique in the report
     raw_text: str
-    spoken_text: str
-    synthesis: Rendition
+    spoken_text: str  # with which the recognised words are compared
+    synthesis: Rendition  # by the voice; its word errors rank the clip
     recording: Rendition | None = None
-    copy_synthesis: Rendition | None = None
-    stop_status: str = ""
-    stopped: bool = True
+    copy_synthesis: Rendition | None = None  # the vocoder's waveform of the recording's mel
+    stop_status: str = ""  # in words
+    stopped: bool = True  # the synthesis has the whole text and was ended by the model; otherwise the clip is a failure
     reference_log_mel: Float[np.ndarray, "mels reference_frames"] | None = None
     synthesised_log_mel: Float[np.ndarray, "mels synthesised_frames"] | None = None
     alignment: Float[np.ndarray, "steps symbols"] | None = None
-    symbols: Sequence[str] | None = None
-    seconds_per_step: float | None = None
+    symbols: Sequence[str] | None = None  # of the alignment
+    seconds_per_step: float | None = None  # of the alignment
 
     @property
     def word_errors(self) -> int:
@@ -84,7 +65,7 @@ class ReportClip:
 
     @property
     def failed(self) -> bool:
-        """Return whether there is a word error or part of the text was not spoken."""
+        """Return whether there is a word error or the synthesis is incomplete."""
         return self.word_errors > 0 or not self.stopped
 
     @property
@@ -105,48 +86,31 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class Report:
-    """The content of the page.
+    """The content of the page. Rates and shares are fractions: 0.05 is shown as 5.0 %."""
 
-    Args:
-        title: the voice's name.
-        summary: one sentence on what was tested and how.
-        sampling_rate: of every waveform, in Hz.
-        hop_length: samples from one mel frame to the next.
-        metrics: the main metrics; those in `METRICS` get a tile, others a line in the table of other figures.
-            Rates and shares are fractions (0.05 is shown as 5.0 %).
-        comparison: the word errors of each kind of waveform, in the order of the page.
-        copies: the measures of each vocoder's copies of the recordings, and of the recordings themselves.
-        clips: all utterances of the test, in any order; the page sorts failures first.
-        curves: a model's name → the CSV of its curve, see `plots.read_curves`; the file may be missing.
-        provenance: name → fingerprint, from the corpus to the voice, in that order.
-        made_with: name → version of the software.
-        params_yaml: the params in force.
-        commands: caption → command line.
-    """
-
-    title: str
-    summary: str
-    sampling_rate: int
-    hop_length: int
-    metrics: Mapping[str, float]
-    comparison: Sequence[ComparisonRow] = ()
-    copies: Sequence[ComparisonRow] = ()
-    clips: Sequence[ReportClip] = ()
-    curves: Mapping[str, Path] = field(default_factory=dict)
-    provenance: Mapping[str, str] = field(default_factory=dict)
-    made_with: Mapping[str, str] = field(default_factory=dict)
+    title: str  # the voice's name
+    summary: str  # one sentence on the test
+    sampling_rate: int  # of every waveform, in Hz
+    hop_length: int  # samples from one mel frame to the next
+    metrics: Mapping[str, float]  # those in `METRICS` get a tile, others a line in the table of other figures
+    comparison: Sequence[ComparisonRow] = ()  # word errors of each kind of waveform
+    copies: Sequence[ComparisonRow] = ()  # measures of each vocoder's copies, and of the recordings themselves
+    clips: Sequence[ReportClip] = ()  # all utterances, in any order; the page sorts failures first
+    curves: Mapping[str, Path] = field(default_factory=dict)  # name of a model → CSV, which may be missing
+    provenance: Mapping[str, str] = field(default_factory=dict)  # name → fingerprint, from the corpus to the voice
+    made_with: Mapping[str, str] = field(default_factory=dict)  # software → version
     params_yaml: str = ""
-    commands: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=dict)  # caption → command line
 
 
-def confusions(clips: Sequence[ReportClip], most: int = 8) -> list[tuple[WordPair, int]]:
+def confusions(clips: Sequence[ReportClip]) -> list[tuple[WordPair, int]]:
     """Return the most frequent word errors of the synthesis with their numbers, the most frequent first."""
     words = [word for clip in clips for word in compare_words(clip.spoken_text, clip.synthesis.heard or "")]
-    return Counter(word for word in words if word.verdict != "right").most_common(most)
+    return Counter(word for word in words if word.verdict != "right").most_common(8)
 
 
 def worst_first(clips: Sequence[ReportClip]) -> list[ReportClip]:
-    """Sort clips: first those of which part was not spoken, then by word errors; equal ones keep their order."""
+    """Sort clips: incomplete ones first, then by word errors; equal ones keep their order."""
     return sorted(clips, key=lambda clip: (clip.stopped, -clip.word_errors))
 
 
@@ -196,7 +160,7 @@ def render_report(report: Report) -> str:
         audio=lambda rendition: wav_uri(rendition.waveform, report.sampling_rate),
         spectrograms=lambda clip: _spectrograms_uri(clip, report),
         alignment=_alignment_uri,
-        curves_figure=lambda curves: png_uri(plots.png_bytes(plots.curves_figure(curves))),
+        curves_figure=lambda curves: png_uri(plots.curves_figure(curves)),
         METRICS=METRICS,
     )
 
@@ -208,9 +172,9 @@ def wav_uri(waveform: Float[np.ndarray, " samples"], sampling_rate: int) -> str:
     return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def png_uri(png: bytes) -> str:
-    """Wrap a PNG file as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def png_uri(figure: Figure) -> str:
+    """Encode a figure as the data URI of a PNG file."""
+    return "data:image/png;base64," + base64.b64encode(plots.png_bytes(figure)).decode("ascii")
 
 
 def _known(metrics: Mapping[str, float], *, word_errors: bool) -> list[tuple[Metric, float]]:
@@ -235,18 +199,17 @@ def _bar_percent(rate: float, rates: Sequence[float]) -> float:
 
 
 def _spectrograms_uri(clip: ReportClip, report: Report) -> str:
-    """Draw the two spectrograms of a clip; empty where one is not there."""
+    """Return a figure of the two spectrograms of a clip; "" where one is missing."""
     if clip.reference_log_mel is None or clip.synthesised_log_mel is None:
         return ""
     figure = plots.spectrogram_pair_figure(
         clip.reference_log_mel, clip.synthesised_log_mel, report.sampling_rate, report.hop_length
     )
-    return png_uri(plots.png_bytes(figure))
+    return png_uri(figure)
 
 
 def _alignment_uri(clip: ReportClip) -> str:
-    """Draw the alignment of a clip; empty where there is none."""
+    """Return a figure of the alignment of a clip; "" where there is none."""
     if clip.alignment is None:
         return ""
-    figure = plots.alignment_figure(clip.alignment, clip.symbols, clip.seconds_per_step)
-    return png_uri(plots.png_bytes(figure))
+    return png_uri(plots.alignment_figure(clip.alignment, clip.symbols, clip.seconds_per_step))

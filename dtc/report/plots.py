@@ -1,8 +1,8 @@
 """Figures of spectrograms, alignments and training curves, for the report's page and for TensorBoard.
 
 Each `*_figure` function draws one matplotlib Figure; `png_bytes` and `rgb_array` turn any of them into pixels. Figures
-are built without pyplot, so there is no global state, no display and nothing to close. They are drawn narrow
-and on their own dark ground: readable on a phone, and the same on a light and a dark page.
+are built without pyplot, so there is no global state, no display and nothing to close. They are narrow enough for a
+phone, and have a dark ground of their own, so they look the same on a light and a dark page.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TEAL = "#4cc2b4"
 AMBER = "#f2b450"
 PART_COLOURS = ("#7d8fd6", "#d985a8", "#8fb569", "#b79a7c", "#7fa6bd", "#a58bc2")
 
-# Dark to light with rising lightness throughout, so that it reads as loudness in grey print too.
+# The lightness rises throughout, so that the colours are in order in a grey print too.
 LOUDNESS = LinearSegmentedColormap.from_list("loudness", [GROUND, "#15405a", "#13807f", "#8bc17a", "#fbeeb4"])
 
 WIDTH_IN = 4.4
@@ -54,14 +54,11 @@ def rgb_array(figure: Figure) -> UInt8[np.ndarray, "height width 3"]:
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
-def spectrogram_figure(
-    log_mel: Float[np.ndarray, "mels frames"], sampling_rate: int, hop_length: int, title: str = ""
-) -> Figure:
-    """One mel spectrogram over seconds; colours span its own quietest 1 % to its loudest value."""
+def spectrogram_figure(log_mel: Float[np.ndarray, "mels frames"], sampling_rate: int, hop_length: int) -> Figure:
+    """Draw a mel spectrogram over seconds; the colours range from its quietest 1 % to its loudest value."""
     figure, (axes,) = _figure(height_in=1.9, n_rows=1)
     _draw_spectrogram(axes, log_mel, hop_length / sampling_rate, _colour_limits([log_mel]))
     axes.set_xlabel("time (s)")
-    _write_title(axes, title)
     return figure
 
 
@@ -70,15 +67,14 @@ def spectrogram_pair_figure(
     synthesised_log_mel: Float[np.ndarray, "mels synthesised_frames"],
     sampling_rate: int,
     hop_length: int,
-    names: tuple[str, str] = ("recording", "synthesis"),
 ) -> Figure:
-    """Two mel spectrograms, one above the other, on one time axis and one colour scale, so that they compare."""
+    """Draw the mels of recording and synthesis, one above the other, with the same time axis and colour scale."""
     log_mels = (reference_log_mel, synthesised_log_mel)
     figure, rows = _figure(height_in=3.1, n_rows=2)
     seconds_per_frame = hop_length / sampling_rate
-    for axes, log_mel, name in zip(rows, log_mels, names, strict=True):
+    for axes, log_mel, name in zip(rows, log_mels, ("recording", "synthesis"), strict=True):
         _draw_spectrogram(axes, log_mel, seconds_per_frame, _colour_limits(log_mels))
-        _write_title(axes, name)
+        axes.set_title(name, color=INK, size=TEXT_PT, loc="left", pad=4)
         axes.set_xlim(0, seconds_per_frame * max(mel.shape[1] for mel in log_mels))
     rows[0].tick_params(labelbottom=False)
     rows[-1].set_xlabel("time (s)")
@@ -89,15 +85,13 @@ def alignment_figure(
     alignment: Float[np.ndarray, "steps symbols"],
     symbols: Sequence[str] | None = None,
     seconds_per_step: float | None = None,
-    title: str = "",
 ) -> Figure:
-    """Where in the text the decoder looked at each step; a clean reading is one bright line from corner to corner.
+    """Draw the attention weights of each step; a text read once and in order is one bright line between two corners.
 
     Args:
         alignment: attention weights, each step's sum at most 1.
-        symbols: what was read, one string a symbol; the axis then shows its words (what stands between blanks).
+        symbols: the symbols of the text, one string each; the axis then shows its words.
         seconds_per_step: frames_per_step · hop_length / sampling_rate; without it the axis counts decoder steps.
-        title: written above the figure; none by default.
     """
     n_steps, n_symbols = alignment.shape
     if symbols is not None and len(symbols) != n_symbols:
@@ -110,7 +104,6 @@ def alignment_figure(
         axes.set_ylabel("symbol")
     else:
         _label_words(axes, symbols)
-    _write_title(axes, title)
     return figure
 
 
@@ -125,7 +118,7 @@ class Curve:
 
     @property
     def label(self) -> str:
-        """What a legend says, as "loss, validation"."""
+        """Return the label of the curve in a legend, such as "loss, validation"."""
         return f"{self.name.replace('_', ' ')}, {self.split}"
 
 
@@ -142,11 +135,11 @@ def read_curves(path: Path) -> list[Curve]:
     return [curve for curve in curves if curve.steps]
 
 
-def curves_figure(curves: Sequence[Curve], title: str = "") -> Figure:
-    """Losses over training steps, on a logarithmic axis where all are positive.
+def curves_figure(curves: Sequence[Curve]) -> Figure:
+    """Draw losses over training steps, on a logarithmic axis where all are positive.
 
-    The first curve's name is taken for the total loss and drawn for each split. Other names that a split beside "train"
-    has are its parts, drawn from there; what only training has (learning rate, gradient norm) is no loss.
+    The first name is that of the total loss, which is drawn for each split. Its parts are the other names that another
+    split than "train" has; names that only "train" has, such as the learning rate, are no losses and are not drawn.
     """
     if not curves:
         raise ValueError("there is no curve to draw")
@@ -167,7 +160,6 @@ def curves_figure(curves: Sequence[Curve], title: str = "") -> Figure:
     figure.legend(
         loc="outside lower center", ncols=2, columnspacing=1.2, frameon=False, labelcolor=INK, fontsize=TEXT_PT - 1
     )
-    _write_title(axes, title)
     return figure
 
 
@@ -194,7 +186,7 @@ def _number(cell: str | None) -> float | None:
 
 
 def _figure(height_in: float, n_rows: int) -> tuple[Figure, list[Axes]]:
-    """Lay out an empty figure in the report's look, its rows from top to bottom."""
+    """Return an empty figure in the style of the report, and its rows from top to bottom."""
     figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DOTS_PER_IN, facecolor=GROUND, layout="constrained")
     rows = [figure.add_subplot(n_rows, 1, row + 1) for row in range(n_rows)]
     for axes in rows:
@@ -230,13 +222,8 @@ def _draw_image(
     )
 
 
-def _write_title(axes: Axes, title: str) -> None:
-    if title:
-        axes.set_title(title, color=INK, size=TEXT_PT, loc="left", pad=4)
-
-
 def _colour_limits(log_mels: Sequence[Float[np.ndarray, "mels _"]]) -> tuple[float, float]:
-    """Choose the range worth colouring: below the quietest 1 % is digital silence, which would eat half the scale."""
+    """Return the range of the colours, without the quietest 1 %: digital silence would take half of the scale."""
     values = np.concatenate([log_mel.ravel() for log_mel in log_mels])
     low, high = float(np.percentile(values, 1)), float(values.max())
     return low, max(high, low + 1e-3)

@@ -13,7 +13,7 @@ from dtc.acoustic.base import InferenceOptions, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.decoder import PreNet, teacher_forced
 from dtc.acoustic.tacotron2 import Tacotron2
-from dtc.acoustic.utterance_status import MEANINGS
+from dtc.acoustic.utterance_status import STATUS_MEANINGS
 from dtc.compat.nvidia_tacotron2 import their_name
 from tests.dtc.tiny_acoustic import AUDIO, MELS, NEVER, OPTIONS, PARITY_TOLERANCE, batch, clip, config, model
 
@@ -149,7 +149,7 @@ def test_lengths_of_1_and_400_in_one_batch_train_and_speak(frames_per_step: int)
         assert said.mel.shape == (MELS, steps * frames_per_step)
         assert said.alignment.shape == (steps, len(text))
         assert torch.isfinite(said.mel).all()
-        assert said.status in MEANINGS
+        assert said.status in STATUS_MEANINGS
 
 
 def test_gate_stops_each_utterance_and_the_cap_follows_the_text() -> None:

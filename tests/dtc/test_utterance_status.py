@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dtc.acoustic.utterance_status import MEANINGS, Status, badness, status_of, worst
+from dtc.acoustic.utterance_status import STATUS_MEANINGS, Status, badness, status_of, worst
 
 FRAMES_PER_S = 86.1  # of LJ Speech
 SYMBOLS = 60
@@ -101,7 +101,7 @@ def test_five_thousand_symbols(frames_per_step: int) -> None:
 
 def test_the_order_of_badness() -> None:
     statuses: list[Status] = ["stopped", "attention_stuck", "skipped_text", "hit_cap"]
-    assert list(MEANINGS) == sorted(statuses, key=badness) == statuses
+    assert list(STATUS_MEANINGS) == sorted(statuses, key=badness) == statuses
     assert badness("stopped") == 0
     for better, worse in combinations(statuses, 2):
         assert worst([worse, better]) == worst([better, worse]) == worse

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Recogniser(Protocol):
-    """A loaded recogniser. It is never told the expected words, and its result depends on the waveform alone."""
+    """A loaded recogniser, whose result depends on the waveform alone."""
 
     def transcribe(self, wave: Float[np.ndarray, " samples"], sampling_rate: int) -> str:
         """Return the words in a waveform in [-1, 1]: lower case, single spaces, "" where there are none.

@@ -1,6 +1,6 @@
 """A recogniser for corpora whose texts follow a grammar: PocketSphinx with a JSGF grammar of all possible texts.
 
-PocketSphinx is BSD-licensed and has its English model inside the package. Without a grammar it recognises little.
+PocketSphinx is BSD-licensed and has its English model inside the package. Without a grammar it has many word errors.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import numpy as np
 import pocketsphinx
 from jaxtyping import Float
 
-from dtc.audio import resample
 from dtc.errors import InputError
 from dtc.evaluation import EvaluateConfig
-
-SAMPLING_RATE_HZ = 16_000  # that PocketSphinx's English model was trained on
+from dtc.evaluation.quality_inputs import MODEL_RATE_HZ, at_model_rate
 
 # Below 50 ms there is no word, and PocketSphinx cannot compute its features.
 SHORTEST_S = 0.05
@@ -69,7 +67,7 @@ class GrammarRecogniser:
         # measurable cost. `cmn="batch"` alone does not: 14 of 17 noisy clips had other scores in another order.
         self._decoder.reinit_feat()
         self._decoder.start_utt()
-        self._decoder.process_raw(_pcm(_at_model_rate(wave, sampling_rate)), full_utt=True)
+        self._decoder.process_raw(_pcm(at_model_rate(wave, sampling_rate)), full_utt=True)
         self._decoder.end_utt()
         hypothesis = self._decoder.hyp()
         return hypothesis.hypstr if hypothesis else ""
@@ -93,13 +91,7 @@ def _check_rules(grammar: Path) -> None:
         raise InputError(grammar, f"<{undefined[0]}> is used but not defined", remedy=f"add <{undefined[0]}> = …;")
 
 
-def _at_model_rate(wave: Float[np.ndarray, " samples"], sampling_rate: int) -> Float[np.ndarray, " resampled"]:
-    if sampling_rate != SAMPLING_RATE_HZ:
-        wave = resample(wave.astype(np.float32), sampling_rate, SAMPLING_RATE_HZ)
-    return wave.astype(np.float64)
-
-
 def _pcm(wave: Float[np.ndarray, " samples"]) -> bytes:
     """Return 16-bit samples at 16 kHz with silence around them; values beyond [-1, 1] are clipped."""
-    padded = np.pad(wave, int(PADDING_S * SAMPLING_RATE_HZ))
+    padded = np.pad(wave.astype(np.float64), int(PADDING_S * MODEL_RATE_HZ))
     return np.round(np.clip(padded, -1, 1) * 32767).astype("<i2").tobytes()
