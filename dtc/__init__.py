@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Voice`, and torch with it, when it is first used."""
+    """Import `Voice`, and with it torch, at its first use."""
     if name == "Voice":
         return import_module("dtc.voice").Voice
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -54,9 +54,9 @@ def stft(
     Args:
         wave: waveforms; the window has their dtype.
         sizes: FFT size, hop and window.
-        padding: what stands before and after the waveform: its reflection, or zeros.
+        padding: samples before and after the waveform: its reflection, or zeros.
 
-    Raises ValueError if samples <= filter_length // 2 and padding is reflect: there is too little to reflect.
+    Raises ValueError if samples <= filter_length // 2 and padding is reflect.
     """
     if padding == "reflect" and wave.shape[-1] <= sizes.filter_length // 2:
         raise ValueError(f"{wave.shape[-1]} samples, expected more than {sizes.filter_length // 2}")
@@ -132,7 +132,7 @@ def magnitude_from_mel(
 
 
 def _product(matrix: Float[Tensor, "out into"], values: Float[Tensor, "batch into frames"]) -> Tensor:
-    """Return the matrix product in float32, also under autocast: bfloat16 would leave a mel with three digits."""
+    """Return the matrix product in float32, also under autocast: in bfloat16 a mel would have three digits."""
     with torch.autocast(values.device.type, enabled=False):
         return torch.matmul(matrix, values)
 
@@ -238,9 +238,8 @@ def resample(
 ) -> Float32[np.ndarray, " resampled"]:
     """Return a waveform at another sampling rate; resampled = ceil(samples * target_hz / source_hz).
 
-    The filter is a sinc with a Kaiser window (Smith 2002, "Digital Audio Resampling"); sample 0 stays at time 0. Values
-    that it carries beyond [-1, 1] are clipped where the waveform is rounded to 16 bits, unless its loudness is set
-    before.
+    The filter is a sinc with a Kaiser window (Smith 2002, "Digital Audio Resampling"); sample 0 stays at time 0. The
+    result may exceed [-1, 1].
     """
     with torch.inference_mode():
         return _resampler(*rate_ratio(source_hz, target_hz))(torch.from_numpy(wave)[None])[0].numpy()

@@ -1,4 +1,4 @@
-"""The section `audio` of params.yaml: what a frame and a mel are. Reading it does not import torch."""
+"""The section `audio` of params.yaml: the definition of frames and mels. Reading it does not import torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dtc.provenance import fingerprint
 
 
 class AudioConfig(Section):
-    """Define the frames and the mel. The fingerprint travels with every feature, model and WAV file."""
+    """Sampling rate, STFT and mel bands. Every feature, model and WAV file records the fingerprint."""
 
     sampling_rate: PositiveInt  # Hz
     filter_length: PositiveInt  # FFT size, samples
@@ -50,7 +50,7 @@ def require_same_audio(
     second_name: str,
     remedy: str = "train both from the same features",
 ) -> None:
-    """Raise InputError, with the differing fields side by side, where two parts were made for different mels."""
+    """Raise InputError, with both values of each differing field, where two parts were made for different mels."""
     ours, theirs = first.model_dump(), second.model_dump()
     differing = [f"{key} {ours[key]} against {theirs[key]}" for key in ours if ours[key] != theirs[key]]
     if differing:

@@ -1,4 +1,4 @@
-"""Clips and batches of them: padding, lengths and masks. Training knows no other form of data."""
+"""Clips and batches of clips, with padding, lengths and masks: the only form of data for training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips padded with 0 to the longest. What lies beyond a length is padding, which every loss masks."""
+    """Clips padded with 0 to the longest. Values beyond a length are padding, which every loss masks."""
 
     ids: tuple[str, ...]
     symbol_ids: Int[Tensor, "batch symbols"]

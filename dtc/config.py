@@ -31,17 +31,17 @@ class Section(BaseModel):
 
 @runtime_checkable
 class Choice(Protocol):
-    """Anything that chooses among several sections by a name, as `dtc.registry.Registry` does."""
+    """A choice among several sections by a name, such as `dtc.registry.Registry`."""
 
     def configs(self) -> dict[str, type[Section]]:
         """Return name → class of the section."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with fewer surprises than YAML 1.1 has.
+    """A YAML 1.1 loader with four differences, each of which prevents a mistake.
 
-    1e-3 is a number (YAML 1.1 requires a dot in it), a date stays the text that was written, every key is a text, and
-    no key is given twice.
+    1e-3 is a number, without the dot that YAML 1.1 requires. A date remains a text. A key that is no text, and a key
+    that is given twice, are refused.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -74,7 +74,7 @@ def _check_odd(size: int) -> int:
 
 
 def matching(pattern: str, expected: str) -> AfterValidator:
-    """Return a validator of a text that `pattern` must match whole. `expected` describes the pattern in words."""
+    """Return a validator of texts that match the whole `pattern`, which `expected` describes in words."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -119,7 +119,7 @@ def read_yaml(path: Path) -> object:
 
 
 def _require_small(tree: object, path: Path) -> None:
-    """Raise InputError where aliases make a short file endless, or as large as to fill the memory."""
+    """Raise InputError where aliases expand a short file to endless or very many values."""
     waiting, values = [tree], 0
     while waiting:
         value, values = waiting.pop(), values + 1
@@ -129,15 +129,15 @@ def _require_small(tree: object, path: Path) -> None:
 
 
 def parse_section(tree: object, schema: type[AnySection], where: str) -> AnySection:
-    """Return `tree` (what YAML or JSON gave) as `schema`.
+    """Return `tree`, the content of a YAML or JSON file, as a section of class `schema`.
 
-    Raises InputError for the first fault; the error's line tells how many others there are.
+    Raises InputError for the first fault; the error's line has the number of the others.
     """
     try:
-        # As JSON and strictly: a list is a tuple there, but `yes` is no 1 and "16" no 16.
+        # Strict JSON accepts a list as a tuple, but not true as 1 or "16" as 16.
         return schema.model_validate_json(json.dumps(tree, default=str), strict=True)
     except ValidationError as error:
-        # A misspelt key shows up twice, as unknown and as missing; the unknown one says more.
+        # A misspelt key is two faults, unknown and missing; the first gives more information.
         faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         dotted, message, remedy = _describe(faults[0], schema)
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -200,7 +200,7 @@ def _walk(location: Sequence[str | int], schema: type[BaseModel]) -> tuple[list[
 
 
 def _tags(model: type[BaseModel]) -> tuple[object, ...]:
-    """Return the values by which a union knows this member: those of its field `model`, `method` or `type`."""
+    """Return the values that choose this member of a union: those of its field `model`, `method` or `type`."""
     field = next((model.model_fields[name] for name in ("model", "method", "type") if name in model.model_fields), None)
     return getattr(field.annotation, "__args__", ()) if field else ()
 

@@ -6,12 +6,12 @@ import pickle
 import re
 from collections.abc import Sequence
 
-DISTRIBUTION = "dueling-turing-classifier"  # on the package index, where "dtc" is somebody else's
-NAMED = 4  # of many things in an error; the others are counted
+DISTRIBUTION = "dueling-turing-classifier"  # on the package index, where "dtc" is another project
+NAMED = 4  # items of a list that an error names; the others are counted
 
 
 class InputError(ValueError):
-    """Something the user gave (a file, a text, a parameter) is not usable.
+    """An input of the user (a file, a text, a parameter) is not usable.
 
     Raised where the fact is known; the command line prints `str(error)` as one line and exits with code 2.
     The line reads `where: found, expected …; remedy`, e.g.
@@ -19,9 +19,9 @@ class InputError(ValueError):
 
     Args:
         where: the file, `file:line`, dotted params path or command-line argument.
-        found: what is there.
-        expected: what should be there, where that says more than `found` does.
-        remedy: what to do next.
+        found: the fault.
+        expected: the right input, where that adds to `found`.
+        remedy: what the user can do.
     """
 
     def __init__(self, where: object, found: str, expected: str = "", remedy: str = "") -> None:
@@ -30,11 +30,10 @@ class InputError(ValueError):
         line += f", expected {expected}" if expected else ""
         line += f"; {remedy}" if remedy else ""
         super().__init__(line.replace("\n", " "))
-        self._parts = (self.where, found, expected, remedy)
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str, str]]:
-        """Pickle all four parts. By default an exception is pickled by its message alone."""
-        return type(self), self._parts
+        """Return the constructor's arguments, by which the error is pickled; by default only its message would be."""
+        return type(self), (self.where, self.found, self.expected, self.remedy)
 
 
 class Notice(UserWarning):

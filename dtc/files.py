@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, by one process at a time, without deleting anybody else's."""
+"""Write and replace files and folders whole or not at all, one process at a time; delete only what dtc wrote."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dtc.errors import InputError, named
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file, text as UTF-8, by a sibling that is moved into place: a kill leaves the old file or the new one."""
+    """Write a file, text as UTF-8, beside its place and move it there: a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
@@ -57,7 +57,7 @@ def _this_process() -> dict[str, object]:
 
 
 def _shown(holder: Path) -> str:
-    """Return who holds a lock, in words."""
+    """Return a description of the process that holds a lock."""
     try:
         process = json.loads(holder.read_text(encoding="utf-8"))
         return "process {pid} on {host} (`{command}`, since {started})".format(**process)
@@ -66,7 +66,7 @@ def _shown(holder: Path) -> str:
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Move a finished folder into the place of an older one. The caller has made sure that the older one may go.
+    """Move a finished folder to the place of an older one, which the caller has checked may be deleted.
 
     A kill at any point leaves the old folder or the new one whole: see `settle_replacement`.
     """
@@ -96,7 +96,7 @@ def remove_folder(folder: Path, is_ours: Callable[[PurePosixPath], bool], remedy
     Args:
         folder: the folder.
         is_ours: whether dtc wrote the file at a path relative to the folder.
-        remedy: what the user can do where there is something else.
+        remedy: what the user can do where there are other files.
 
     Raises InputError, naming the other files and deleting nothing, where there are any or `folder` is a link or a file.
     """

@@ -1,4 +1,4 @@
-"""Pauses between spoken phrases: how much silence to add to that which the model itself makes."""
+"""Pauses between spoken phrases: the silence to add to that which the model generates."""
 
 from __future__ import annotations
 

@@ -1,15 +1,17 @@
-"""Fingerprints and checksums, which record what a file was made from: from the corpus's archive to the last WAV.
+"""Fingerprints and checksums, which record the origin of every file from the corpus's archive to the last WAV.
 
 A fingerprint is the first 16 hexadecimal digits of a SHA-256. That is short enough to compare by eye, and long enough
-that two different definitions do not share one by accident.
+that two different definitions do not have the same one by accident.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -26,12 +28,12 @@ def fingerprint(*parts: object) -> str:
 
 def md5_of(path: Path) -> str:
     """Return the MD5 of a file, as 32 hexadecimal digits."""
-    return _digest(path, "md5")
+    return _digest(path, partial(hashlib.md5, usedforsecurity=False))
 
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, as 64 hexadecimal digits."""
-    return _digest(path, "sha256")
+    return _digest(path, hashlib.sha256)
 
 
 class Checksums:
@@ -50,7 +52,7 @@ class Checksums:
         return checksums
 
     def add(self, chunk: bytes) -> None:
-        """Add the bytes that follow."""
+        """Add the next bytes."""
         self.bytes += len(chunk)
         self._md5.update(chunk)
         self._sha256.update(chunk)
@@ -73,8 +75,6 @@ def read_chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _digest(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    for chunk in read_chunks(path):
-        digest.update(chunk)
-    return digest.hexdigest()
+def _digest(path: Path, algorithm: Callable[[], Any]) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

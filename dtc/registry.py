@@ -26,10 +26,10 @@ Built = TypeVar("Built")
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a registry: the class of its params section, and what builds it (its class, or any object).
+    """One part of a registry: the class of its params section, and its own class, function or object.
 
-    Either may be given as "module:name". It is then imported when it is first needed, so that reading params.yaml does
-    not import torch and a model does not import the other models.
+    Either may be given as "module:name". It is then imported at its first use, so that reading params.yaml does not
+    import torch, and a model does not import the other models.
     """
 
     build: Callable[..., Any] | object | str
@@ -52,7 +52,7 @@ class Registry(Generic[Built]):
         self._parts = dict(parts)
 
     def add(self, name: str, part: Part) -> None:
-        """Add a part. Raises ValueError where the name is taken by another one."""
+        """Add a part. Raises ValueError where another part has the name."""
         if self._parts.get(name, part) != part:
             raise ValueError(f"{self.key}: {name!r} is registered already")
         self._parts[name] = part
@@ -69,7 +69,7 @@ class Registry(Generic[Built]):
         return name in self._parts
 
     def get(self, name: str) -> Built:
-        """Return what builds the part. Raises InputError, with the nearest known name, where there is no such part."""
+        """Return the part's class, function or object. Raises InputError, with the nearest name, if there is none."""
         return cast(Built, _imported(self._part(name).build))
 
     def modules(self, name: str) -> set[str]:
@@ -86,7 +86,7 @@ class Registry(Generic[Built]):
         return {name: self.config(name) for name in self._parts}
 
     def parse(self, tree: Mapping[str, Any], where: str) -> Section:
-        """Return a section that was saved as a mapping. Raises InputError where it is not one of a known part."""
+        """Return the section that a mapping holds. Raises InputError where it is not that of a known part."""
         return parse_section(dict(tree), self.config(str(tree.get(self.field))), where)
 
     def _part(self, name: str) -> Part:

@@ -1,4 +1,4 @@
-"""Seeding: what is drawn at random depends on what it is drawn for, and not on what was drawn before."""
+"""Seeds of random generators, which depend on the purpose of a draw and not on earlier draws."""
 
 from __future__ import annotations
 
@@ -9,5 +9,9 @@ import torch
 
 def seed_all(*parts: object) -> None:
     """Seed torch's random generators with a hash of `parts`, such as ("step", 7)."""
-    digest = hashlib.sha256(repr(parts).encode()).digest()
-    torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    torch.manual_seed(seed_of(repr(parts)))
+
+
+def seed_of(text: str) -> int:
+    """Return the seed for a text: 63 bits of its SHA-256."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

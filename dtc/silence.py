@@ -1,7 +1,7 @@
-"""Measure where a clip is silent: the only definition of it, for checking, trimming and speaking.
+"""The only definition of silence in a clip, for verification, trimming and synthesis.
 
-A recording may be off zero by a constant (a DC offset of the sound card), which cannot be heard. So the power of a
-frame is measured without the mean of the clip: adding a constant to all samples changes nothing.
+A recording may have a constant offset from zero (a DC offset of the sound card), which is inaudible. So the power of a
+frame is measured without the mean of the clip: a constant that is added to all samples changes nothing.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def frame_powers(wave: Shaped[np.ndarray, " samples"], frame: int) -> Float[np.n
 
 
 def sounding_frames(powers: Float[np.ndarray, " frames"], threshold_db: float) -> tuple[int, int]:
-    """Return the first frame, and the one after the last, that is not silence at an end of a clip.
+    """Return the first frame that is not silent, and the one after the last such frame.
 
-    Those are the frames whose power reaches `threshold_db` relative to the loudest, which always does: a part of every
-    clip is left, and all of digital silence.
+    A frame is silent if its power is below `threshold_db` relative to the loudest frame. So every clip has a frame
+    that is not silent, and digital silence has no other frames.
     """
     loud = np.flatnonzero(powers >= powers.max() * 10 ** (threshold_db / 10))
     return int(loud[0]), int(loud[-1]) + 1

@@ -1,4 +1,4 @@
-"""Spoken texts: the phrases of one, its waveform, and how it is saved."""
+"""A synthesised text: its phrases, its waveform, and the files in which it is saved."""
 
 from __future__ import annotations
 
@@ -25,25 +25,15 @@ from dtc.synthesis_config import SynthesisConfig
 
 @dataclass(frozen=True)
 class SpokenPhrase:
-    """The part of a text that was synthesised at once, on the CPU.
+    """The part of a text that was synthesised at once; its tensors are on the CPU."""
 
-    Attributes:
-        words: the spoken words.
-        wave: float32 samples in [-1, 1], without the pause that follows.
-        mel: natural-log mel of the acoustic model.
-        alignment: attention weights of each decoder step.
-        status: whether it can be trusted.
-        attempts: the number of attempts, of which the best was kept.
-        pause_steps: decoder steps of silence that follow.
-    """
-
-    words: str
-    wave: Float[Tensor, " samples"]
-    mel: Float[Tensor, "mels frames"]
-    alignment: Float[Tensor, "steps symbols"]
-    status: Status
-    attempts: int
-    pause_steps: int
+    words: str  # spoken words
+    wave: Float[Tensor, " samples"]  # float32 in [-1, 1], without the pause that follows
+    mel: Float[Tensor, "mels frames"]  # natural log
+    alignment: Float[Tensor, "steps symbols"]  # attention weights of each decoder step
+    status: Status  # whether it ended at its gate and has the whole text
+    attempts: int  # of which the best was kept
+    pause_steps: int  # decoder steps of silence that follow
 
     @property
     def samples_per_step(self) -> int:
@@ -58,23 +48,17 @@ class SpokenPhrase:
 
 @dataclass(frozen=True)
 class Speech:
-    """One text, spoken: phrases with pauses between them.
+    """A synthesised text: phrases with pauses between them.
 
-    Attributes:
-        raw_text: the written text.
-        phrases: the phrases in their order; samples = frames * hop_length, frames = steps * frames_per_step.
-        sampling_rate: of the waveform, in Hz.
-        seed: the seed that it was spoken with.
-        config: the settings that it was spoken with.
-        origin: fingerprints of the models and of what they were trained on, by the names that the sidecar has.
+    samples = frames * hop_length, frames = steps * frames_per_step.
     """
 
     raw_text: str
     phrases: tuple[SpokenPhrase, ...]
-    sampling_rate: int
+    sampling_rate: int  # Hz
     seed: int
     config: SynthesisConfig
-    origin: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)  # name → fingerprint of the models and their training data
 
     @property
     def spoken_text(self) -> str:
@@ -88,7 +72,7 @@ class Speech:
 
     @property
     def attempts(self) -> int:
-        """Return the most attempts that a phrase took."""
+        """Return the largest number of attempts at a phrase."""
         return max(phrase.attempts for phrase in self.phrases)
 
     @property
@@ -123,7 +107,7 @@ class Speech:
         return torch.block_diag(*spaced, blocks[-1])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a 16-bit mono WAV file, and beside it a JSON file (the sidecar) that records what it is made from.
+        """Write a 16-bit mono WAV file, and beside it a JSON file (the sidecar) that records its origin.
 
         The sidecar has the same name with the suffix .json. Both files are replaced where they exist.
         """

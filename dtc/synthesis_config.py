@@ -1,4 +1,4 @@
-"""The params section `synthesis`: how a voice speaks a text of any length. This file imports no torch."""
+"""The params section `synthesis`. This file imports no torch."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from dtc.config import Section
 
 
 class SynthesisConfig(Section):
-    """How a voice speaks a text of any length."""
+    """Settings of the synthesis of a text of any length."""
 
-    attempts: PositiveInt  # at most, at a phrase that went wrong; each draws other dropout
-    fit_iterations: NonNegativeInt  # that bring the vocoder's waveform nearer to the mel, see `fit_mel`
+    attempts: PositiveInt  # at most, at a phrase with a bad status; each draws other dropout
+    fit_iterations: NonNegativeInt  # of `fit_mel`, which corrects the vocoder's waveform by the mel
     decoder_weights: WeightFormat  # float16 and int8 take a half and a quarter of the memory of float32
     cuda_graphs: bool  # on a GPU, launch many decoder steps as one
     longest_phrase: int = Field(ge=20)  # symbols; a longer sentence is cut at commas, or else between words
-    # Silence between sentences, and between the parts of one at a punctuation mark. The silence that the model itself
-    # makes there counts.
+    # Silence between sentences, and between the parts of one at a punctuation mark, including what the model generates.
     sentence_pause_s: float = Field(ge=0.0, le=10.0)
     clause_pause_s: float = Field(ge=0.0, le=10.0)
 

@@ -2,7 +2,7 @@
 
     text ─► phrases ─► one utterance each ─► one waveform each ─► joined with pauses
 
-A phrase that went wrong is synthesised again with other dropout; a phrase that went well is kept as it is.
+A phrase with a bad status is synthesised again with other dropout; a phrase with the best status is kept.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Attempted:
 
 
 class Voice:
-    """A trained acoustic model with the vocoder that belongs to it.
+    """A trained acoustic model and a vocoder for its mels.
 
     >>> voice = Voice.load("tests/models/format-4")  # a tiny model with random weights
     >>> speech = voice.speak("Three, nine.")
@@ -79,7 +79,7 @@ class Voice:
         return cls(acoustic, acoustic_card, vocoder, vocoder_card)
 
     def speak(self, text: str, seed: int = 1, config: SynthesisConfig | None = None) -> Speech:
-        """Return a written text, spoken; equal arguments give equal waveforms.
+        """Return the synthesised speech of a written text; equal arguments give equal waveforms.
 
         Args:
             text: written English of any length, with numbers and abbreviations.
@@ -97,7 +97,7 @@ class Voice:
 
     @property
     def mismatch(self) -> str:
-        """Return a message where the vocoder was trained on the predictions of another acoustic model, or nothing."""
+        """Return a message where the vocoder was trained on the predictions of another acoustic model, or ""."""
         trained_on, own = self.vocoder_card.aligned_by, self.acoustic_card.fingerprint
         if trained_on in ("", own):
             return ""
@@ -109,7 +109,7 @@ class Voice:
         return fingerprint("voice", self.acoustic_card.fingerprint, self.vocoder_card.fingerprint)
 
     def read(self, text: str, where: str = "text") -> str:
-        """Return the words that will be spoken.
+        """Return the spoken words of a written text.
 
         Raises InputError, naming `where`, for a text without words, and for symbols that the voice was not trained on.
         """
@@ -139,9 +139,9 @@ class Voice:
     def speak_words(
         self, raw_texts: Sequence[str], spoken_texts: Sequence[str], seed: int, config: SynthesisConfig
     ) -> list[Speech]:
-        """Return spoken texts that are already in words, as `read` returns them.
+        """Return the synthesised speech of texts in spoken words, as `read` returns them.
 
-        A phrase's waveform depends on (seed, phrase); what is spoken beside it changes it by no more than rounding.
+        A phrase's waveform depends on (seed, phrase); the other phrases change it by no more than rounding.
         Raises InputError, naming the model, where one computes NaN or infinity.
         """
         texts = [self._phrases(text, config.longest_phrase) for text in spoken_texts]
@@ -160,22 +160,19 @@ class Voice:
 
     @torch.inference_mode()
     def stream_words(self, spoken_text: str, seed: int, config: SynthesisConfig) -> Iterator[Piece]:
-        """Yield the phrases that `speak_words` returns, each as soon as it is spoken, with the pause before it."""
+        """Yield the phrases that `speak_words` returns, each as soon as it is computed, with the pause before it."""
         pauses = Pauses(self.audio, config)
         before: tuple[Phrase, Tensor, int] | None = None
         for phrase in self._phrases(spoken_text, config.longest_phrase):
             attempted = self._synthesise([phrase.words], seed, config)[phrase.words]
-            wave, frames_per_step = (
-                self._vocode(attempted.utterance.mel, config.fit_iterations),
-                attempted.frames_per_step,
-            )
+            wave = self._vocode(attempted.utterance.mel, config.fit_iterations)
             pause_samples = 0
             if before is not None:
                 steps = pauses.missing_steps(before[0].pause, before[1], wave, before[2])
                 pause_samples = steps * before[2] * self.audio.hop_length
             spoken = torch.cat([wave.new_zeros(pause_samples), wave])
             yield Piece(phrase.words, spoken, attempted.utterance.status, attempted.attempts)
-            before = phrase, wave, frames_per_step
+            before = phrase, wave, attempted.frames_per_step
 
     @torch.inference_mode()
     def copy(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
@@ -183,7 +180,7 @@ class Voice:
         return self._vocode(mel.to(next(self.acoustic.parameters()).device), fit_iterations)
 
     def _origin(self) -> dict[str, str]:
-        """Return the fingerprints that a sidecar names."""
+        """Return the fingerprints that a sidecar has."""
         return {
             "voice": self.fingerprint,
             "acoustic": self.acoustic_card.fingerprint,
@@ -200,10 +197,10 @@ class Voice:
         return [phrase for sentence in sentences for phrase in cut_phrase(sentence, longest_phrase)]
 
     def _synthesise(self, texts: Collection[str], seed: int, config: SynthesisConfig) -> dict[str, Attempted]:
-        """Return the best of each text's attempts; there is no further attempt after one that went well."""
+        """Return the best of each text's attempts; there is no further attempt after one with the best status."""
         options = InferenceOptions(self.acoustic_card.steps, config.decoder_weights, config.cuda_graphs)
         best: dict[str, Attempted] = {}
-        # Texts of similar length share a batch: in it, the shorter ones wait for the longest.
+        # Texts of similar length share a batch, as a batch takes as long as its longest text.
         waiting = sorted(texts, key=lambda text: (len(text), text))
         for attempt in range(1, config.attempts + 1):
             for first in range(0, len(waiting), PHRASES_PER_BATCH):
@@ -248,11 +245,11 @@ class Voice:
 
 def _require_finite(values: Tensor, model: str) -> None:
     if not values.isfinite().all():
-        raise InputError(model, "computed NaN or infinity", "finite numbers", "its training went wrong: train it again")
+        raise InputError(model, "computed NaN or infinity", "finite numbers", "its training diverged: train it again")
 
 
 def _seed_of(seed: int, attempt: int) -> int:
-    """Return the seed of an attempt: the first one's is `seed` itself, and no two seeds share those of the others."""
+    """Return the seed of an attempt: `seed` itself for the first, and others for later ones that no other seed has."""
     return seed if attempt == 1 else int(fingerprint("attempt", seed, attempt), 16)
 
 

@@ -34,11 +34,11 @@ class EncoderConfig(Section):
 
 
 class DecoderConfig(Section):
-    """Prenet, decoder LSTM, and the rules by which an utterance ends."""
+    """Sizes and dropout of the decoder, and the limits of an utterance."""
 
     rnn_dim: PositiveInt
     pre_net_dim: PositiveInt
-    pre_net_dropout: Share  # also at inference, where it makes one seed sound different from another
+    pre_net_dropout: Share  # also at inference, where it depends on the seed
     max_decoder_steps: PositiveInt
     max_frames_per_symbol: PositiveFloat  # limits an utterance by the length of its text
     gate_threshold: float = Field(gt=0.0, lt=1.0)
@@ -49,7 +49,7 @@ class DecoderConfig(Section):
 
 
 class PostNetConfig(Section):
-    """Convolutions that predict what the decoder's projection missed."""
+    """Convolutions that predict a correction of the decoder's mel."""
 
     num_convolutions: int = Field(ge=2)
     embedding_dim: PositiveInt
@@ -64,9 +64,9 @@ class AcousticLossConfig(Section):
     gate_positive_weight: PositiveFloat  # weight of the one last step against each step before it
     guided_attention_weight: NonNegativeFloat
     guided_attention_sigma: PositiveFloat  # tolerated distance from the diagonal, as a share of the text
-    guided_attention_half_life: PositiveInt | None  # steps after which the weight is half; null: it stays
+    guided_attention_half_life: PositiveInt | None  # steps in which the weight is halved; null: it is constant
     mel_difference_weight: NonNegativeFloat  # weight of the error of the change from frame to frame
-    stft_weight: NonNegativeFloat  # weight of the error of the linear-frequency magnitudes behind the mel
+    stft_weight: NonNegativeFloat  # weight of the error of the linear-frequency magnitudes of the mel
 
 
 class TacotronSection(AcousticSection):
@@ -117,12 +117,12 @@ class Tacotron2Config(TacotronSection):
 
 
 class DuelConfig(Section):
-    """Weights of the terms that tie the two decoders of DTC; 0 switches a term off."""
+    """Weights of the backward decoder's terms and of the agreement of both decoders of DTC; 0 switches a term off."""
 
     backward_weight: NonNegativeFloat  # weight of the backward decoder's own terms
     mel_agreement_weight: NonNegativeFloat
     attention_agreement_weight: NonNegativeFloat
-    fade_steps: PositiveInt | None  # training steps over which these weights fall to 0; null: they stay
+    fade_steps: PositiveInt | None  # training steps in which these weights fall to 0; null: they are constant
 
     def share_at(self, step: int) -> float:
         """Return the share of the weights that is left at a step of the training."""

@@ -20,7 +20,7 @@ Window = Callable[[Tensor], tuple[Tensor, ...]]  # the prenet's dropout of some 
 
 @runtime_checkable
 class WindowLoop(Protocol):
-    """A loop that computes a window of steps from the state in `carried` and leaves the next state there."""
+    """A loop that computes a window of steps from the state in `carried` and sets the next state there."""
 
     carried: list[Tensor]
 
@@ -47,7 +47,7 @@ def _capture(loop: WindowLoop, dropout: Tensor, carried: list[Tensor]) -> Window
     inputs, carried = dropout.clone(), [part.clone() for part in carried]
     side_stream = torch.cuda.Stream()
     side_stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side_stream):  # what libraries set up at their first call may not be captured
+    with torch.cuda.stream(side_stream):  # libraries initialise at their first call, which cannot be captured
         loop.window(inputs)
     torch.cuda.current_stream().wait_stream(side_stream)
     loop.carried = carried

@@ -1,10 +1,10 @@
-"""The decoder of Tacotron 2: the frames so far and the encoded text → the next frames, and whether they are the last.
+"""The decoder of Tacotron 2: previous frames and encoded text → the next frames, and a gate that ends the utterance.
 
     previous frame ─► prenet ─► attention LSTM ⇄ attention over the text ─► decoder LSTM ─► frames, gate
 
-With teacher forcing, only the attention LSTM and the attention need a loop over the steps. The decoder LSTM never feeds
-them, so it runs over the whole sequence afterwards, as do the projection and the gate; the prenet and its share of the
-attention LSTM's gates are computed for all steps beforehand. This order is exact in training too, because
+With teacher forcing, only the attention LSTM and the attention need a loop over the steps. They have no input from the
+decoder LSTM, so it runs over the whole sequence afterwards, as do the projection and the gate; the prenet and its share
+of the attention LSTM's gates are computed for all steps beforehand. This order is exact in training too, because
 `decoder_dropout` acts on the decoder LSTM's output and not inside its recurrence.
 
 Several decoders over the same texts are computed side by side; tensors have an axis "decoders" for them.
@@ -33,7 +33,7 @@ STEPS_PER_SEGMENT = 32  # steps of a segment of gradient checkpointing, of which
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """What one decoder predicts of a batch; frames = steps * frames_per_step. `mel` is normalised."""
+    """The output of one decoder for a batch; frames = steps * frames_per_step. `mel` is normalised."""
 
     mel: Float[Tensor, "batch mels frames"]
     gate_logits: Float[Tensor, "batch steps"]
@@ -42,7 +42,7 @@ class DecoderOutput:
 
 @dataclass(frozen=True)
 class DecodersOutput:
-    """What several decoders predict of the same texts; `output[number]` is that of one of them."""
+    """The output of several decoders for the same texts; `output[number]` is that of one decoder."""
 
     mel: Float[Tensor, "decoders batch mels frames"]
     gate_logits: Float[Tensor, "decoders batch steps"]
@@ -97,7 +97,7 @@ def teacher_forced(
 
     Args:
         decoders: one or several decoders of the same sizes.
-        targets: the normalised mel that each of them is to predict.
+        targets: the normalised mel that each of them should predict.
         values: the encoded texts, which the attention reads.
         mask: true where there is text.
         frames_per_step: frames of a decoder step.
@@ -120,7 +120,7 @@ def teacher_forced(
 
 @dataclass(frozen=True)
 class LoopState:
-    """What one step of the attention LSTM and the attention hands to the next."""
+    """The state of the attention LSTM and the attention between two steps."""
 
     hidden: Float[Tensor, "decoders batch hidden"]
     cell: Float[Tensor, "decoders batch hidden"]
@@ -130,7 +130,7 @@ class LoopState:
 
 
 class _AttentionLoop:
-    """The attention LSTM and the attention of several decoders, with everything that is the same in all steps."""
+    """The attention LSTM and the attention of several decoders, with the values that all steps share."""
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ class _Factors:
     """Inputs and output gradients of the steps, and the sum of their products, which is the weight's gradient.
 
     This is an object of its own because the autograd graph refers to it: a `LoopProduct` also refers to the weight, so
-    the graph would keep itself alive.
+    the graph would be a reference cycle and its memory would not be freed.
     """
 
     def __init__(self) -> None:

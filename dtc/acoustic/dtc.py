@@ -1,11 +1,11 @@
 """DTC: Tacotron 2 with a second decoder that reads and predicts the same clips backwards in time during training.
 
-Both decoders share the encoder. Their mels and their attentions are trained to agree, so each learns from what the
-other one predicts from the opposite direction. Inference uses the forward decoder alone and costs what Tacotron 2
-costs. Source: Zheng et al. 2019, forward-backward decoding regularization (arXiv:1907.09006).
+Both decoders share the encoder. Their mels and their attentions are trained to agree, so each is regularised by the
+other, which predicts from the opposite direction. Inference uses the forward decoder alone and costs as much as that of
+Tacotron 2. Source: Zheng et al. 2019, forward-backward decoding regularization (arXiv:1907.09006).
 
-The backward decoder helps the attention to align; it is not needed to finish the training. `duel.fade_steps` therefore
-lets its weights fall to 0, from where on a training step costs what one of Tacotron 2 costs.
+The backward decoder helps the attention to align, early in the training. With `duel.fade_steps` the weights of its
+losses fall to 0; from then on a training step costs as much as one of Tacotron 2.
 
 Each clip is reversed by its own length: reversing a padded batch would start the backward decoder on padding.
 """

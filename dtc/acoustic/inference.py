@@ -17,17 +17,17 @@ from dtc.acoustic.decoder import Decoder, lstm_step
 from dtc.acoustic.packed_linear import Linear, packed_linear
 
 # Decoder steps between two checks of the gates. A GPU has to wait at each check; on a CPU a check takes a fourteenth of
-# a step (full size, int8), and the steps after an utterance's end, which are computed in vain, cost more.
+# a step (full size, int8), and the unused steps after the end of an utterance cost more.
 STEPS_PER_WINDOW = {"cuda": 16, "cpu": 4}
 
 
 @dataclass(frozen=True)
 class DecodedText:
-    """What a decoder made of one text; frames = steps * frames_per_step. `mel` is normalised."""
+    """The output of a decoder for one text; frames = steps * frames_per_step. `mel` is normalised."""
 
     mel: Float[Tensor, "mels frames"]
     alignment: Float[Tensor, "steps symbols"]
-    stopped: bool  # by the gate; false: by the limit of steps
+    stopped: bool  # true: ended by the gate; false: by the limit of steps
 
 
 class DecoderInference:
@@ -56,8 +56,8 @@ class DecoderInference:
     ) -> list[DecodedText]:
         """Decode each text until its gate stops it, or for its `most_steps`.
 
-        A text that has ended leaves the batch. A CUDA graph has a fixed batch: there it stays until the last has ended,
-        and what it still computes is dropped.
+        A text that has ended is removed from the batch. With a CUDA graph the batch is fixed, and the further steps of
+        such a text are ignored.
         """
         loop = _InferenceLoop(self, values, mask, frames_per_step)
         device = "cpu" if values.device.type == "cpu" and not self.cuda_graphs else "cuda"
@@ -94,7 +94,7 @@ class _Progress:
     def add(
         self, mel: Float[Tensor, "steps r mels"], alignment: Float[Tensor, "steps symbols"], stops: list[bool]
     ) -> None:
-        """Keep the steps of a window up to the first that the gate calls the last; none of a text that has ended."""
+        """Append the steps of a window, up to the first at which the gate is open; none to a text that has ended."""
         if self.ended:
             return
         steps = min(self.steps_left, len(stops))
@@ -115,7 +115,7 @@ def _packed_lstm(weights: Sequence[Tensor], weight_format: WeightFormat) -> Line
 
 
 class _InferenceLoop:
-    """The state of one decoder that gets its own last frame as input."""
+    """The state of one decoder whose input is its own last frame."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class _InferenceLoop:
 
     @property
     def carried(self) -> list[Tensor]:
-        """The tensors that one step hands to the next; those of the attention come last."""
+        """Return the tensors of the state between two steps; those of the attention come last."""
         own = [self.frame, self.context, self.hidden, self.cell, self.own_hidden, self.own_cell]
         return own + list(self.attention_state)
 
@@ -167,7 +167,7 @@ class _InferenceLoop:
         return frames, weights[0], torch.sigmoid(gate_logits) > decoder.config.gate_threshold
 
     def keep(self, rows: Int[Tensor, " rows"]) -> None:
-        """Go on with these rows of the batch alone."""
+        """Remove all other rows from the batch."""
         self.values, self.attention_pass = self.values[rows], self.attention_pass.select(rows)
         own = self.carried[: -len(self.attention_state)]
         self.carried = [part[rows] for part in own] + [part[:, rows] for part in self.attention_state]

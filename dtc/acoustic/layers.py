@@ -1,4 +1,4 @@
-"""The encoder of the text and the post-net of the mel, before and behind the decoder of Tacotron 2.
+"""The encoder of the text and the post-net of the mel, before and after the decoder of Tacotron 2.
 
 Every layer is masked, batch normalisation included: padding reaches no statistic, and the result of a clip does not
 depend on the other clips of the batch.

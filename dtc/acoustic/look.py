@@ -19,16 +19,16 @@ ALIGNED_BY, ALIGNED_SCORE = 0.25, 0.8  # share of all steps; diagonal score of t
 
 
 def log_step(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
-    """Log the pictures of `look` after a validation, and print a warning where the attention does not follow the text.
+    """Log pictures after a validation, and print a warning where the attention does not follow the text.
 
     It is the `look` of a `dtc.training.task.Task`.
     """
     if warning := attention_warning(logbook.last("validation"), step / logbook.total_steps):
         logbook.say(f"step {step}, {warning}")
-    look(cast(AcousticModel, model), batch, logbook, step)
+    log_pictures(cast(AcousticModel, model), batch, logbook, step)
 
 
-def look(model: AcousticModel, batch: Batch, logbook: Logbook, step: int) -> None:
+def log_pictures(model: AcousticModel, batch: Batch, logbook: Logbook, step: int) -> None:
     """Log the attention and the mel that a model predicts for the first clip of a batch, and the recording's mel.
 
     The model is left in evaluation mode.

@@ -20,7 +20,7 @@ DIAGONAL_SIGMA = 0.2  # sigma of the diagonal score; independent of the loss's o
 
 @dataclass(frozen=True)
 class Target:
-    """What a decoder is to predict of a batch; `mel` is normalised, and `steps` counts decoder steps."""
+    """The target of a decoder for a batch; `mel` is normalised, and `steps` counts decoder steps."""
 
     mel: Float[Tensor, "batch mels frames"]
     lengths: Int[Tensor, " batch"]  # frames
@@ -52,7 +52,7 @@ def decoder_losses(output: DecoderOutput, target: Target, weights: AcousticLossC
 
 
 def with_total(losses: Losses, metrics: Losses) -> Losses:
-    """Return `loss`, the sum of the losses; the losses; and the metrics, which are only measured."""
+    """Return `loss`, the sum of the losses; the losses; and the metrics, without gradient."""
     return {
         "loss": torch.stack(list(losses.values())).sum(),
         **losses,
@@ -70,7 +70,7 @@ def mel_loss(
 
 
 def stft_loss(log_mel: Float[Tensor, "batch mels frames"], batch: Batch, audio: AudioConfig) -> Float[Tensor, ""]:
-    """Return the error of the linear-frequency magnitudes behind a natural-log mel, divided by the true ones' sum.
+    """Return the error of the linear-frequency magnitudes of a natural-log mel, divided by the sum of the true ones.
 
     The mel is mapped back by the pseudo-inverse of the mel filters, clipped at zero, which is differentiable. Frames
     whose window reaches beyond the clip are left out: in a padded batch they contain other samples than the clip alone.
@@ -102,8 +102,8 @@ def guided_attention_loss(
     """Return the attention weight that lies far from the diagonal.
 
     It is the mean over the steps of Σ_n a(t, n) · (1 - exp(-(n/N - t/T)² / 2σ²)). Source: Tachibana et al. 2018
-    (arXiv:1710.08969), section 4.1. Here it is summed over the text and not averaged, so that the loss of a long text
-    weighs as much as that of a short one.
+    (arXiv:1710.08969), section 4.1. Here it is summed over the text and not averaged, so that long and short
+    texts have the same weight.
     """
     _, steps, symbols = alignments.shape
     t = torch.arange(steps, device=alignments.device) / step_lengths[:, None]  # (B, T)

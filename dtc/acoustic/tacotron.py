@@ -5,7 +5,6 @@ symbols ─► embedding ─► convolutions ─► BiLSTM ─► values ─► 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from dtc.acoustic.loss import Target, mel_loss, stft_loss
 from dtc.acoustic.utterance_status import status_of
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses, mask_of, pad
+from dtc.seeding import seed_of
 from dtc.text.symbols import SYMBOLS
 
 
@@ -74,7 +74,7 @@ class Tacotron(AcousticModel):
 
     @torch.inference_mode()
     def infer(self, texts: Sequence[Int[Tensor, " _"]], seed: int, options: InferenceOptions) -> list[Utterance]:
-        """Return an utterance for each text; each ends by itself.
+        """Return an utterance for each text; each ends at its own step.
 
         The prenet's dropout is drawn from (seed, text), so a text sounds the same alone and in any batch.
         """
@@ -99,7 +99,7 @@ class Tacotron(AcousticModel):
         return Utterance(log_mel, alignment, status)
 
     def train(self, mode: bool = True) -> Tacotron:
-        """Set training or evaluation mode, as nn.Module does, and forget the decoder that was prepared to infer."""
+        """Set training or evaluation mode, as nn.Module does, and drop the decoder that was prepared for inference."""
         self._inference = None  # a fused optimizer changes weights without counting their versions up
         return super().train(mode)
 
@@ -128,7 +128,7 @@ class Tacotron(AcousticModel):
         return mel + self.post_net(mel * mask[:, None], mask)
 
     def target(self, batch: Batch, step: int) -> Target:
-        """Return what a decoder of this model is to predict at a step of the training."""
+        """Return the target of a decoder of this model at a step of the training."""
         return Target.of(batch, self.normalise(batch.mel), self.config.frames_per_step_at(step))
 
     def post_net_losses(
@@ -145,7 +145,7 @@ class Tacotron(AcousticModel):
         return mask if self.config.mask_convolutions else torch.ones_like(mask)
 
     def _most_steps(self, symbols: int, frames_per_step: int) -> int:
-        """Return the most decoder steps that a text of so many symbols may take."""
+        """Return the largest number of decoder steps for a text of so many symbols."""
         decoder = self.config.decoder
         by_text = -(-symbols * decoder.max_frames_per_symbol // frames_per_step)
         return max(1, min(int(by_text), decoder.max_decoder_steps))
@@ -153,5 +153,4 @@ class Tacotron(AcousticModel):
 
 def _generator(seed: int, text: Int[Tensor, " symbols"]) -> torch.Generator:
     """Return the random generator of one utterance, which depends on (seed, text) alone."""
-    digest = hashlib.sha256(f"{seed}:{text.tolist()}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return torch.Generator().manual_seed(seed_of(f"{seed}:{text.tolist()}"))

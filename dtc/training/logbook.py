@@ -33,12 +33,12 @@ class Logbook:
 
     @contextmanager
     def opened(self, step: int, total_steps: int, unvalidated: bool = False) -> Iterator[None]:
-        """Open the record behind `step`: rows of later steps, which a killed process has left, are removed first.
+        """Open the record after `step`: rows of later steps, which a killed process has left, are removed first.
 
         Args:
             step: the number of steps that are done.
             total_steps: number of steps of the whole training.
-            unvalidated: whether the validation of `step` itself is still to come.
+            unvalidated: whether the validation of `step` is not done yet.
         """
         self.total_steps, self._first_step, self._started = total_steps, step, time.monotonic()
         last_of = {"train": step}

@@ -69,7 +69,7 @@ class Training:
     stop: StopRequest
 
     def run_to_the_end(self) -> None:
-        """Do all steps that are left, with what is due after each."""
+        """Do all remaining steps; log, validate and save after those where it is due."""
         state = self.state
         if state.unvalidated:
             self.validate()
@@ -186,7 +186,7 @@ def validation_losses(
 
 
 def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the mean of each name over the rows that have it: terms come and go while a model is trained."""
+    """Return the mean of each name over the rows that have it: the terms may change during a training."""
     values = {name: [row[name] for row in rows if name in row] for row in rows for name in row}
     return {name: sum(each) / len(each) for name, each in values.items()}
 

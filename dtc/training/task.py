@@ -52,7 +52,7 @@ class Task:
         training: batches to train on.
         validation: batches to validate on; only their epoch 0 is read.
         look: called after each validation with the model that would be kept and the first validation batch.
-        section: where the batch size stands in params.yaml, for messages.
+        section: the dotted key of params.yaml with the batch size, for messages.
     """
 
     model: nn.Module

@@ -15,7 +15,7 @@ Even = Annotated[int, Field(ge=2, multiple_of=2)]
 
 
 class VocoderSection(Section):
-    """The keys that the section of every vocoder has."""
+    """Base of the section of every vocoder."""
 
     model: str  # the name in dtc.vocoder.VOCODERS; a subclass narrows it to a Literal
     # Mels to train on: of the recordings, predicted for them by the acoustic model (`dtc align`), or both in turn.
@@ -26,7 +26,7 @@ class VocoderSection(Section):
 
 
 class SegmentSection(VocoderSection):
-    """The keys that the section of every trainable vocoder has. It is trained on random segments of clips."""
+    """Base of the section of every trainable vocoder, which is trained on random segments of clips."""
 
     segment_frames: PositiveInt  # length of a training segment
     attenuation_db: NonNegativeFloat  # largest random attenuation of a training segment; 0: none

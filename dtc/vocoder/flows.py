@@ -38,7 +38,7 @@ class Flow(nn.Module):
 class Mixing(CachingModule):
     """Multiplies the channels of each position by a learned square matrix W, at first a random rotation.
 
-    The products are in float32, also under autocast: rounding noise would be heard, and a rounded W has another
+    The products are in float32, also under autocast: rounding noise would be audible, and a rounded W has another
     determinant.
     """
 

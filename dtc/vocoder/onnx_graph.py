@@ -1,4 +1,4 @@
-"""What a vocoder gives to the ONNX exporter, and the inverse STFT by operations that ONNX has."""
+"""The input of the ONNX exporter for a vocoder, and the inverse STFT by operations that ONNX has."""
 
 from __future__ import annotations
 

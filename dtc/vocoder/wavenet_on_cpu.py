@@ -167,7 +167,7 @@ def add_convolved(
         rows: inputs; at least 2 * dilation rows more than `sums`.
         kernels: the kernel at the six points, from `transformed`.
         dilation: distance of the taps in rows.
-        sums: what is added to.
+        sums: outputs, to which the result is added.
         workspace: memory for intermediate results.
     """
     blocks = len(sums) // (OUTPUTS * dilation)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dtc.acoustic.look import attention_warning, look
+from dtc.acoustic.look import attention_warning, log_pictures
 from dtc.training.logbook import Logbook
 from tests.dtc.tiny_acoustic import batch, model
 
@@ -40,6 +40,6 @@ class Images(Logbook):
 
 def test_pictures_of_the_attention_and_of_both_mels() -> None:
     log = Images()
-    look(model().train(), batch((7, 20), (9, 31)), log, step=7)
+    log_pictures(model().train(), batch((7, 20), (9, 31)), log, step=7)
     assert set(log.images) == {"attention", "mel/recording", "mel/synthesis"}
     assert all(picture.std() > 0 for picture in log.images.values())

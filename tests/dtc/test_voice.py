@@ -69,7 +69,7 @@ def test_what_is_said_is_fitted_to_its_mel_if_asked_to(voice: Voice) -> None:
 
 
 def test_a_model_that_says_no_numbers_is_named(voice: Voice) -> None:
-    """As one does whose training went wrong: silence would pass for speech."""
+    """As one does whose training diverged: silence would pass for speech."""
     weights = {model: next(model.parameters()) for model in (voice.vocoder, voice.acoustic.post_net)}
     for model, name in ((voice.vocoder, "vocoder"), (voice.acoustic.post_net, "acoustic model")):
         kept = weights[model].detach().clone()

@@ -1,8 +1,8 @@
 """Attentions, by the name that `acoustic.attention.model` gives. A new attention is one file and one line here.
 
-`location_sensitive` compares the decoder's state with the text, so it can find its place again, and can lose it.
-`gmm` and `dynamic_convolution` never see the text: they only move forward from their last place, and therefore read
-texts that are longer than those of the training.
+`location_sensitive` compares the decoder's state with the text, so it may move to any place of the text. `gmm` and
+`dynamic_convolution` depend on their last place instead, and only move forward. They therefore work with texts that are
+longer than those of the training.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The base classes of all attentions.
 
-An `Attention` holds the weights of one decoder. `Attention.begin` starts the pass of one or several decoders over the
-same texts: it computes what is the same in all steps. The `AttentionPass` that it returns computes the steps of all
-these decoders at once.
+An `Attention` holds the parameters of one decoder. `Attention.begin` starts the pass of one or several decoders over
+the same texts: it computes the values that all steps share. The `AttentionPass` that it returns computes the steps of
+all these decoders at once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from dtc.acoustic.attention.configs import AttentionSection
 from dtc.acoustic.deferred_gradients import LoopProduct
 
-State = tuple[Tensor, ...]  # what a step hands to the next; each tensor is (decoders, batch, …)
+State = tuple[Tensor, ...]  # between two steps; each tensor is (decoders, batch, …)
 
 
 class Attention(nn.Module, ABC):
-    """The attention weights of one decoder.
+    """The parameters of the attention of one decoder.
 
     A subclass is constructed with the width of the encoded text and its own section of params.yaml.
     """
@@ -70,10 +70,7 @@ class LoopLinear:
     """A linear layer of each decoder inside the loop: the product is computed in `dtype`, the sum in float32."""
 
     def __init__(
-        self,
-        weights: Sequence[Float[Tensor, "out into"]],
-        biases: Sequence[Float[Tensor, " out"]],
-        dtype: torch.dtype,
+        self, weights: Sequence[Float[Tensor, "out into"]], biases: Sequence[Float[Tensor, " out"]], dtype: torch.dtype
     ) -> None:
         self.product = LoopProduct(torch.stack([weight.T for weight in weights]).to(dtype))
         self.bias = torch.stack(list(biases))[:, None]
@@ -93,5 +90,5 @@ def masked_softmax(
 
 
 def at_least_float32(values: Tensor) -> torch.dtype:
-    """Return the dtype of a state: that of `values`, but no half precision, even if autocast gives it to products."""
+    """Return the dtype of a state: that of `values`, or float32 where that has less precision, as under autocast."""
     return torch.promote_types(values.dtype, torch.float32)

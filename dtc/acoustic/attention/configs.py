@@ -10,7 +10,7 @@ from dtc.config import Odd, Section
 
 
 class AttentionSection(Section):
-    """Settings that every attention has."""
+    """Base of the section of every attention."""
 
     model: str
     rnn_dim: PositiveInt  # width of the attention LSTM, whose output is the query

@@ -14,14 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dtc.acoustic.attention.base import (
-    Attention,
-    AttentionPass,
-    LoopLinear,
-    State,
-    at_least_float32,
-    masked_softmax,
-)
+from dtc.acoustic.attention.base import Attention, AttentionPass, LoopLinear, State, at_least_float32, masked_softmax
 from dtc.acoustic.attention.configs import GMMConfig
 
 FIRST_ADVANCE = 1.0  # symbols a step that the means move before any training

@@ -17,7 +17,7 @@ from dtc.acoustic.deferred_gradients import LoopProduct
 class LocationSensitiveAttention(Attention):
     """Computes the softmax of v · tanh(W query + V memory + U (filters * [previous, cumulative] weights)).
 
-    The location convolution and the dense layer U behind it are both linear, so each pass multiplies them into one
+    The location convolution and the dense layer U after it are both linear, so each pass multiplies them into one
     kernel. They stay separate parameters, as in NVIDIA/tacotron2.
     """
 
