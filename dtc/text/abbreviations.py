@@ -36,7 +36,8 @@ _STREETS = table(
     "Ave Avenue, Av Avenue, Blvd Boulevard, Cir Circle, Ct Court, Dr Drive, Hwy Highway, Ln Lane, Pkwy Parkway, "
     "Pl Place, Rd Road, Sq Square, St Street, Ter Terrace"
 )
-_STREET = rf"(?P<street>{any_of([*_STREETS, *map(str.upper, _STREETS)])})"
+_STREETS |= {short.upper(): full for short, full in _STREETS.items()}
+_STREET = rf"(?P<street>{any_of(_STREETS)})"
 # Words before "St." that are no street's name: "Visit St. Louis", "Mount St. Helens", "Bury St. Edmunds".
 _NOT_STREETS = (
     rf"(?:{OPENERS}|About|Bury|Cathedral|Chapel|Church|College|Dear|East|Fort|Hospital|Lake|Leave|Meet|Mount|Mt|Near|"
@@ -63,10 +64,6 @@ def _abbreviation(pattern: str, words: Mapping[str, str], names: Iterable[str] =
     return rule(r"(?<![^\W\d])" + pattern.replace("SHORT", f"(?P<short>{any_of(names or words)})"), read)
 
 
-def _street(short: str) -> str:
-    return _STREETS[short.capitalize()]
-
-
 def _read_house(match: re.Match[str]) -> str:
     digits = match[0]
     return spelt(digits) if len(digits) == 3 and digits[1:] != "00" else pairs_in_words(int(digits))
@@ -82,19 +79,19 @@ RULES = (
         r"(?: (?:[A-Z][a-z']{1,20}|\d{1,3}(?:st|nd|rd|th))){1,2}))"
         rf" {_STREET}\b(?:\.(?!\w| (?:{OPENERS})\b|[)']*$))?",
         "{name} {street:full}",
-        full=_street,
+        full=_STREETS.__getitem__,
     ),
     # I live on Main St. It is quiet.
     rule(
         rf"\b(?!{_NOT_STREETS})(?P<name>[A-Z][\w']{{1,20}}) {_STREET}(?=\. (?:{OPENERS})\b)",
         "{name} {street:full}",
-        full=_street,
+        full=_STREETS.__getitem__,
     ),
     # lived on Elm St. Denver; "in Bury St. Edmunds" is a saint
     rule(
         rf"(?<=\b[Oo]n )(?!{_NOT_STREETS})(?P<name>[A-Z][\w']{{1,20}}) (?P<street>St|Dr)\. (?=[A-Z][a-z])",
         "{name} {street:full} ",
-        full=_street,
+        full=_STREETS.__getitem__,
     ),
     # Mr., MR., Messrs.
     _abbreviation(r"(?i:SHORT)\.(?!\w)", TITLES),
@@ -118,7 +115,7 @@ RULES = (
     # vol. II, Fig. 3
     _abbreviation(rf"(?i:SHORT)\.(?= (?:\d|[IVXLC]+(?![^\W\d]))){_COUNTED}", _PARTS),
     # Elm St., Ocean Dr.: behind a name or a number
-    rule(rf"(?P<name>[A-Z0-9][\w']{{0,20}}) {_STREET}{STOP}", "{name} {street:full}", full=_street),
+    rule(rf"(?P<name>[A-Z0-9][\w']{{0,20}}) {_STREET}{STOP}", "{name} {street:full}", full=_STREETS.__getitem__),
     # "the dr. came"
     _abbreviation(r"(?i:SHORT)\.(?!\w)", TITLES_OF_NAMES, ["Dr"]),
 )

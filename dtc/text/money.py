@@ -23,7 +23,7 @@ _SIGN = any_of(_UNITS)
 _CODE = any_of(_CODES)
 _SCALE_WORDS = r"hundred|thousand|million|billion|trillion"
 _SHORT_SCALE = r"(?:bn|tn|mn|[kKmMbB])\b"
-_SCALE = rf"(?: (?:{_SCALE_WORDS})\b|{_SHORT_SCALE})"
+_SCALE = rf"(?: (?i:{_SCALE_WORDS})\b|{_SHORT_SCALE})"
 _NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:\.\d{1,9})?"
 
 
@@ -50,7 +50,7 @@ def _per(symbol: str) -> str:
 
 # $5/month, £3/kg, $20/hr → … a month, a kilogram, an hour
 PER = rule(
-    rf"(?P<price>(?:{_SIGN}){_NUMBER}(?: (?i:{_SCALE_WORDS})\b|{_SHORT_SCALE})?) ?/ ?"
+    rf"(?P<price>(?:{_SIGN}){_NUMBER}{_SCALE}?) ?/ ?"
     r"(?P<unit>(?:sq|cu)\.? [a-z]{1,2}\b|[A-Za-z]{1,12}\b)",
     "{price} {unit:per}",
     per=_per,
@@ -74,12 +74,8 @@ SIGNS = (
     ),
 )
 PRICES = (
-    # 500l. → five hundred pounds
-    rule(
-        rf"(?<![\w.,])(?P<number>{INTEGER})l{STOP}(?<!\d)",
-        "{number:pounds}",
-        pounds=lambda digits: counted(digits, "pound"),
-    ),
+    # 500l. → £500
+    rule(rf"(?<![\w.,])(?P<number>{INTEGER})l{STOP}(?<!\d)", "£{number}"),
     # 50p → fifty pence; 720p is a resolution
     rule(rf"(?!(?:240|360|480|720)p){SMALL}p\b", "{number:pence}", pence=lambda text: counted(text, "penny")),
     # $12.50 → twelve dollars and fifty cents, $0.05 → five cents, $1.5 million, £2bn, a £5 note

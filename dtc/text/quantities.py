@@ -7,21 +7,8 @@ import re
 from dtc.text.dates import MONTHS
 from dtc.text.money import SCALES
 from dtc.text.numbers_in_words import amount_in_words, cardinal, fraction_in_words, integer_in_words
-from dtc.text.rules import (
-    AMOUNT,
-    COUNTED,
-    INNER_STOP,
-    INTEGER,
-    OPENERS,
-    SMALL,
-    STOP,
-    before,
-    counted,
-    describes,
-    plural,
-    rule,
-)
-from dtc.text.units import UNIT, unit_in_words
+from dtc.text.rules import AMOUNT, COUNTED, INTEGER, OPENERS, SMALL, STOP, before, counted, describes, plural, rule
+from dtc.text.units import UNIT, UNIT_END, unit_in_words
 
 _THREE_D = (
     r"(?=[- ](?:animat|art\b|camera|cinema|design|display|effect|film|game|glasses|graphic|image|map|model|movie|"
@@ -120,11 +107,11 @@ LENGTHS = (
     # 1/2 tsp → one half teaspoon, 3 1/2 → three and one half
     rule(
         r"(?<![\d/.,])(?:(?P<whole>\d{1,6})[ -])?(?P<numerator>\d{1,2})/(?P<denominator>[2-9]|10|12|16|20|32|64|100)"
-        rf"(?!\d|[/.,]\d)(?:(?P<gap> |-|)(?P<unit>(?!in\b){UNIT})(?![\w'°/]){INNER_STOP})?",
+        rf"(?!\d|[/.,]\d)(?:(?P<gap> |-|)(?P<unit>(?!in\b){UNIT}){UNIT_END})?",
         _read_fraction,
     ),
     # 8 GB/s, 60 km/h, before the slash is lost
-    rule(rf"{AMOUNT}(?P<gap> |-|)(?P<unit>{UNIT}/{UNIT})(?![\w'°/]){INNER_STOP}", _read_quantity),
+    rule(rf"{AMOUNT}(?P<gap> |-|)(?P<unit>{UNIT}/{UNIT}){UNIT_END}", _read_quantity),
 )
 SIGNS = (
     # 50-50, 70-30, 24-7 → fifty-fifty, seventy-thirty, twenty-four seven
@@ -161,11 +148,8 @@ LETTERS = (
     ),
     # 2h 30m → two hours thirty minutes; 3w ago, 5y old
     rule(rf"{SMALL}h ?(?P<minutes>\d{{1,2}})(?:m|min)?\b", "{number} h {minutes} min"),
-    rule(
-        rf"{SMALL}(?P<unit>w|y(?: ?o)?)(?= (?:later|ago|before|old)\b)",
-        "{number} {unit:unit}",
-        unit=lambda letters: "wk" if letters == "w" else "yr",
-    ),
+    rule(rf"{SMALL}w(?= (?:later|ago|before|old)\b)", "{number} wk"),
+    rule(rf"{SMALL}y(?: ?o)?(?= (?:later|ago|before|old)\b)", "{number} yr"),
     # 15s → fifteen seconds, 10s. 6d. → ten shillings six pence, 5d later → five days later
     rule(rf"{SMALL}s(?P<pence>\.?(?= \d{{1,2}}d\b))?(?:(?<=\.)|{STOP}|\b){_EACH}", _read_s),
     rule(rf"{SMALL}d\b(?P<time>(?= (?:later|ago|before|old|left|away)\b))?(?:{STOP})?{_EACH}", _read_d),
@@ -188,7 +172,7 @@ UNITS = (
         scale=lambda letters: SCALES[letters.lower()],
     ),
     # 90% → ninety percent, 1.5 km, a 35-mm film, 5 sq ft
-    rule(rf"{AMOUNT}(?P<gap> |-|){_NO_UNIT}(?P<unit>{UNIT})(?![\w'°/]){INNER_STOP}", _read_quantity),
+    rule(rf"{AMOUNT}(?P<gap> |-|){_NO_UNIT}(?P<unit>{UNIT}){UNIT_END}", _read_quantity),
 )
 NUMBERS = (
     # 21st, 21ST → twenty-first, 22d

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dtc.text.rules import any_of, table
+from dtc.text.rules import INNER_STOP, any_of, table
 
 LENGTHS = table(
     "nm nanometer, µm micrometer, μm micrometer, mm millimeter, cm centimeter, dm decimeter, m meter, km kilometer, "
@@ -45,6 +45,8 @@ _POWERS = {"sq": "square", "cu": "cubic"}
 UNITS = LENGTHS | _MASSES | _VOLUMES | _TIMES | _BYTES | _ELECTRIC | _OTHERS
 # kg · sq ft · cu. m
 UNIT = rf"(?:(?:{any_of(_POWERS)})\.? (?:{any_of(LENGTHS)})|{any_of(UNITS)})"
+# What follows a unit: no letter, and the full stop of an abbreviation.
+UNIT_END = rf"(?![\w'°/]){INNER_STOP}"
 
 
 def unit_in_words(symbol: str) -> str:
