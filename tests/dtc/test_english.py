@@ -259,3 +259,8 @@ def test_commas_do_not_change_an_integer(number):
 def test_a_long_text_is_read_in_linear_time(piece):
     # Quadratic time over 20,000 characters would take minutes for the whole table.
     normalise(piece * (20_000 // len(piece)))
+
+
+def test_a_long_number_in_an_address_is_read_digit_by_digit():
+    # Python refuses to convert more than 4,300 digits to an integer.
+    assert normalise("a.com/" + "1" * 5_000) == "a dot com slash" + " one" * 5_000
