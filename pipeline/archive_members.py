@@ -85,24 +85,22 @@ def check_wanted(archive: Path, name: str, size: int) -> None:
     if "\\" in name:
         raise InputError(f"{archive}:{name}", "a backslash in the name", "folders divided by /", "rename it")
     if size > LARGEST_MEMBER_BYTES:
-        found = f"{size} bytes"
-        raise InputError(
-            f"{archive}:{name}", found, f"at most {LARGEST_MEMBER_BYTES}", "split the recording into clips"
-        )
+        expected = f"at most {LARGEST_MEMBER_BYTES}"
+        raise InputError(f"{archive}:{name}", f"{size} bytes", expected, "split the recording into clips")
 
 
 # ── tar ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-EXTENDED = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
-
-
+EXTENDED = (b"x", b"g", b"X", b"L", b"K")  # types of headers: pax, pax for all, Solaris, GNU's long name, long link
 BUFFER_BYTES = 1 << 16  # read at once; what is left of them is copied at every header
+SPECIAL: tuple[
+    tuple[Callable[[tarfile.TarInfo], bool], str, str, str], ...
+] = (  # test of a header, what it finds, what is expected, how to pack it again
+    (tarfile.TarInfo.islnk, "a hard link", "regular files only", "with --hard-dereference"),
+    (tarfile.TarInfo.issym, "a symbolic link", "regular files only", "with --dereference --hard-dereference"),
+    (tarfile.TarInfo.issparse, "a sparse file", "whole files only", "without --sparse"),
+    (lambda header: not (header.isreg() or header.isdir()), "a device", "regular files only", "without it"),
+)
 
 
 class _Header(tarfile.TarInfo):
@@ -128,7 +126,11 @@ def read_tar(stream: Allowance, archive: Path, plain: bool, wanted: Wanted) -> I
         while (header := tar.next()) is not None:
             tar.members.clear()  # tarfile would keep every header in memory
             name = clean_name(archive, header.name)
-            _refuse_special(f"{archive}:{name}", header)
+            for is_special, found, expected, how in SPECIAL:
+                if is_special(header):
+                    raise InputError(f"{archive}:{name}", found, expected, f"{PACK_AGAIN} {how}")
+            if header.size < 0:  # by an extended header
+                raise Damaged("a negative size")
             if header.isdir() or not wanted(name):
                 continue
             check_wanted(archive, name, header.size)
@@ -138,22 +140,6 @@ def read_tar(stream: Allowance, archive: Path, plain: bool, wanted: Wanted) -> I
         while rest := tar.fileobj.read(tarfile.RECORDSIZE):
             if rest.strip(b"\0"):
                 raise Damaged("there is more data after the end that it marks")
-
-
-def _refuse_special(where: str, header: tarfile.TarInfo) -> None:
-    """Raise InputError for a link, a device or a sparse file."""
-    if header.islnk():
-        raise InputError(where, "a hard link", "regular files only", "pack it again with --hard-dereference")
-    if header.issym():
-        raise InputError(
-            where, "a symbolic link", "regular files only", "pack it again with --dereference --hard-dereference"
-        )
-    if header.issparse():
-        raise InputError(where, "a sparse file", "whole files only", "pack it again without --sparse")
-    if not (header.isreg() or header.isdir()):
-        raise InputError(where, "a device", "regular files only", "pack it again without it")
-    if header.size < 0:  # by an extended header
-        raise Damaged("a negative size")
 
 
 # ── zip ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

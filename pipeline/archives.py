@@ -7,10 +7,10 @@ import gzip
 import lzma
 import tarfile
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from dtc.errors import InputError
 from pipeline.archive_members import (
@@ -29,7 +29,7 @@ __all__ = ["Member", "is_hidden", "pack_folder", "plain_member", "read_member_at
 
 LINKED = "wavs"  # LJSpeech's folder of clips, which may be a link to one of another name
 READABLE = "a tar (plain, gzip, bzip2 or xz) or a zip"
-DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
+DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
@@ -66,19 +66,17 @@ def read_members(source: Path, wanted: Wanted = lambda name: True) -> Iterator[M
         yield member
 
 
-def read_member_at(archive: Path | BinaryIO, first_byte: int, size_bytes: int) -> bytes:
+def read_member_at(archive: Path, first_byte: int, size_bytes: int) -> bytes:
     """Return a member's content from its place in a plain tar. Raises InputError where the file ends before it."""
-    if isinstance(archive, Path):
-        try:
-            with archive.open("rb") as file:
-                return read_member_at(file, first_byte, size_bytes)
-        except OSError as error:
-            raise InputError(archive, f"cannot be read ({error})", remedy=FETCH_AGAIN) from None
-    archive.seek(first_byte)
-    content = archive.read(size_bytes)
+    try:
+        with archive.open("rb") as file:
+            file.seek(first_byte)
+            content = file.read(size_bytes)
+    except OSError as error:
+        raise InputError(archive, f"cannot be read ({error})", remedy=FETCH_AGAIN) from None
     if len(content) != size_bytes:
         found = f"ends before byte {first_byte + size_bytes}"
-        raise InputError(archive.name, found, "the archive that was verified", "run `dtc verify` again")
+        raise InputError(archive, found, "the archive that was verified", "run `dtc verify` again")
     return content
 
 
@@ -89,23 +87,28 @@ def _read_archive(archive: Path, wanted: Wanted) -> Iterator[Member]:
             head = file.read(tarfile.BLOCKSIZE)
             file.seek(0)
             start = head if head[257:262] != b"ustar" else b""  # a plain tar begins with a name, which may be any
-            foreign = [what for magic, what in FOREIGN.items() if start.startswith(magic)]
-            if foreign or not head:
-                raise InputError(archive, foreign[0] if foreign else "an empty file", READABLE, FETCH_AGAIN)
+            foreign = "an empty file" if not head else _by_start(FOREIGN, start)
+            if foreign:
+                raise InputError(archive, foreign, READABLE, FETCH_AGAIN)
             if start.startswith(ZIP_STARTS):
                 kind = "zip"
                 yield from read_zip(file, archive, wanted)
-                return
-            compressed = [decompress for magic, decompress in DECOMPRESSORS.items() if start.startswith(magic)]
-            kind = "tar" if compressed else kind
-            stream = Allowance(archive, (compressed[0](file) if compressed else file).read)
-            yield from read_tar(stream, archive, not compressed, wanted)
+            elif decompress := _by_start(DECOMPRESSORS, start):
+                kind = "tar"
+                yield from read_tar(Allowance(archive, decompress(file).read), archive, False, wanted)
+            else:
+                yield from read_tar(Allowance(archive, file.read), archive, True, wanted)
     except FileNotFoundError:
         raise InputError(archive, "no such file", "the corpus's archive", "run `dtc download` first") from None
     except InputError:
         raise
     except Exception as error:  # tarfile, zipfile and the decompressors raise anything for a damaged file
         raise InputError(archive, f"does not read as a {kind} archive ({error})", READABLE, FETCH_AGAIN) from None
+
+
+def _by_start(table: Mapping[bytes, Any], start: bytes) -> Any:
+    """Return the value of the first key with which `start` begins, or None."""
+    return next((value for key, value in table.items() if start.startswith(key)), None)
 
 
 # ── folders ─────────────────────────────────────────────────────────────────────────────────────────────────────────

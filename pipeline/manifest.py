@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from dtc.errors import InputError
+from dtc.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,7 @@ _ROW = TypeAdapter(ManifestRow)
 
 def write_manifest(manifest: Iterable[ManifestRow], path: Path) -> None:
     """Write one JSON object a line. The file is moved into place when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="\n") as file:
-        for row in manifest:
-            file.write(json.dumps(asdict(row)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_whole(path, "".join(json.dumps(asdict(row)) + "\n" for row in manifest))
 
 
 def read_manifest(path: Path) -> Iterator[ManifestRow]:

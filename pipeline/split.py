@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt
 
 from dtc.config import Name, Section
 from dtc.errors import InputError, named, plural
-from pipeline.corpora.base import composed
+from pipeline.corpora.base import composed, read_lines
 from pipeline.corpora.filelist import clip_path
 
 Split = Literal["train", "validation", "test"]
@@ -19,12 +19,15 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 LISTS = Path("splits")
 
 
+HeldOutShare = Annotated[float, Field(gt=0.0, lt=0.5)]
+
+
 class HashSplit(Section):
     """Split by a hash of each id: adding or removing clips moves no other clip; the shares are met roughly."""
 
     method: Literal["hash"]
-    validation_share: float = Field(gt=0.0, lt=0.5)
-    test_share: float = Field(gt=0.0, lt=0.5)
+    validation_share: HeldOutShare
+    test_share: HeldOutShare
     seed: NonNegativeInt
 
 
@@ -32,8 +35,8 @@ class RatioSplit(Section):
     """Split by the order of the hashes, with exactly these shares of the clips."""
 
     method: Literal["ratio"]
-    validation_share: float = Field(gt=0.0, lt=0.5)
-    test_share: float = Field(gt=0.0, lt=0.5)
+    validation_share: HeldOutShare
+    test_share: HeldOutShare
     seed: NonNegativeInt
 
 
@@ -139,27 +142,22 @@ def _read_lists(folder: Path) -> dict[str, Split]:
         known = ", ".join(sorted(other.name for other in folder.parent.glob("*/"))) or "none is there"
         remedy = "put validation.txt and test.txt there, and train.txt to refuse unlisted clips; or name another folder"
         raise InputError("split.lists", f"no folder {folder}", f"one of {folder.parent}/ ({known})", remedy)
-    listed: dict[str, Split] = {}
-    places: dict[str, str] = {}
+    listed: dict[str, tuple[Split, str]] = {}  # with the place of the line
     for split in SPLITS:
         path = folder / f"{split}.txt"
-        if split == "train" and not path.exists():
-            continue
-        for clip_id, where in _read_ids(path):
-            if clip_id in places:
-                raise InputError(where, f"{clip_id} again, first at {places[clip_id]}", "one list a clip")
-            listed[clip_id], places[clip_id] = split, where
-    return listed
+        for clip_id, where in _read_ids(path) if split != "train" or path.exists() else ():
+            if clip_id in listed:
+                raise InputError(where, f"{clip_id} again, first at {listed[clip_id][1]}", "one list a clip")
+            listed[clip_id] = split, where
+    return {clip_id: split for clip_id, (split, _) in listed.items()}
 
 
 def _read_ids(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the ids of a list and their places. A line is an id, a path, or `path|text`; the path's stem is the id."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may hold other characters that end lines
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"byte {error.start} is not UTF-8", "text in UTF-8", "save it as UTF-8") from None
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "one id a line", "write it") from None
-    for number, line in enumerate(lines, start=1):
+    for where, line in read_lines(content, str(path)).items():
         if line.strip():
-            yield clip_path(line).stem, f"{path}:{number}"
+            yield clip_path(line).stem, where

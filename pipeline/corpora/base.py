@@ -34,10 +34,6 @@ class ListedRow:
 Finder = Callable[[str, str], Sequence[str]]  # clip as a row names it, listing's name → clips that it may mean
 
 
-def _accept_places(archive: str, listing: str, clips: Sequence[str]) -> None:
-    """Accept clips in any folder."""
-
-
 @dataclass(frozen=True)
 class ListedFormat:
     """A corpus format of recordings: listings, beside the clips in an archive or a folder, name the clips' texts.
@@ -47,14 +43,14 @@ class ListedFormat:
 
     files: str  # the names of its listings, for messages
     expected: str  # the whole layout, for messages
-    only_one: bool  # whether a corpus has one listing, or several
     is_listing: Callable[[str], bool]  # whether a file may be a listing, by its name in the archive
-    looks_right: Callable[[bytes], bool]  # and by its content
     parse: Callable[[Mapping[str, str]], Iterator[ListedRow]]  # place → line, in order; yields one row for each line
-    call_clip: str  # a format string: how messages name the clip that a row means
     make_finder: Callable[[Sequence[str]], Finder]  # of the clips in the archive
+    only_one: bool = False  # whether a corpus has one listing, or several
+    looks_right: Callable[[bytes], bool] = lambda content: True  # whether a file may be a listing, by its content
+    call_clip: str = "{}"  # a format string: how messages name the clip that a row means
     # Called with the archive, the first listing and all clips; raises InputError where no clip lies where it should.
-    check_places: Callable[[str, str, Sequence[str]], None] = _accept_places
+    check_places: Callable[[str, str, Sequence[str]], None] = lambda archive, listing, clips: None
 
 
 class PreparedFormat(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError, plural
@@ -37,8 +38,9 @@ def parse_filelist(lines: Mapping[str, str]) -> Iterator[ListedRow]:
         path, *fields = line.split("|")
         if len(fields) != 1:
             remedy = SPEAKERS_REMEDY if len(fields) > 1 else ""
-            fault = InputError(where, plural(len(fields) + 1, "field"), "2: path|text", remedy)
-            yield ListedRow(where, path, fault=fault)
+            yield ListedRow(
+                where, path, fault=InputError(where, plural(len(fields) + 1, "field"), "2: path|text", remedy)
+            )
         else:
             yield ListedRow(where, path, clip_path(path).stem, fields[0])
 
@@ -69,21 +71,15 @@ def find_by_path(clips: Sequence[str]) -> Finder:
 
 def _count_shared(path: PurePosixPath, member: str) -> int:
     """Return how many last parts, the file's name among them, a path and a clip's name have in common."""
-    shared = 0
-    for ours, theirs in zip(reversed(path.parts), reversed(PurePosixPath(composed(member)).parts), strict=False):
-        if ours != theirs:
-            break
-        shared += 1
-    return shared
+    pairs = zip(reversed(path.parts), reversed(PurePosixPath(composed(member)).parts), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 FORMAT = ListedFormat(
     files="*.txt of path|text",
     expected="filelists: *.txt with lines path|text, and the clips that they name",
-    only_one=False,
     is_listing=is_filelist,
     looks_right=looks_like_filelist,
     parse=parse_filelist,
-    call_clip="{}",
     make_finder=find_by_path,
 )

@@ -78,10 +78,7 @@ def _find_text(entry: Mapping[str, object], keys: Sequence[str], where: str) -> 
 FORMAT = ListedFormat(
     files="*.jsonl",
     expected='manifests: *.jsonl with lines {"audio_filepath": …, "text": …}, and the clips that they name',
-    only_one=False,
     is_listing=is_manifest,
-    looks_right=lambda content: True,
     parse=parse_manifest,
-    call_clip="{}",
     make_finder=find_by_path,
 )

@@ -76,7 +76,6 @@ FORMAT = ListedFormat(
     expected=f"LJSpeech's layout: NAME/{METADATA} and NAME/{WAVS}/*.wav",
     only_one=True,
     is_listing=is_metadata,
-    looks_right=lambda content: True,
     parse=parse_metadata,
     call_clip=f"{WAVS}/{{}}.*",
     make_finder=find_in_wavs,

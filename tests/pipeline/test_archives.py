@@ -76,8 +76,7 @@ def test_only_a_plain_tar_has_contents_at_a_place(write: Write) -> None:
 
 def test_a_place_behind_the_end(write: Write) -> None:
     archive = write(b"0123456789")
-    with archive.open("rb") as file:
-        assert read_member_at(file, 3, 4) == b"3456"
+    assert read_member_at(archive, 3, 4) == b"3456"
     with pytest.raises(InputError) as error:
         read_member_at(archive, 8, 4)
     assert str(error.value) == (

@@ -171,7 +171,7 @@ def test_lists_that_are_not_there_or_in_another_encoding(tmp_path: Path) -> None
         )
     (tmp_path / "nvidia-ljspeech").mkdir()
     (tmp_path / "nvidia-ljspeech/validation.txt").write_bytes("é".encode("latin-1"))
-    with pytest.raises(InputError, match=r"validation\.txt: byte 0 is not UTF-8"):
+    with pytest.raises(InputError, match=r"validation\.txt:1: byte 0 is not UTF-8"):
         assign_splits(["a"], NVIDIA, tmp_path)
 
 
