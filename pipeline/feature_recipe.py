@@ -33,7 +33,7 @@ class FeatureRecipe:
         """
         if (found := zlib.crc32(content)) != row.crc32:
             raise InputError(row.member, f"CRC-32 {found:08x}", f"{row.crc32:08x}", "run `dtc verify` again")
-        wave = read_recording(content, row.member, self.recording, self.audio).samples
+        wave = read_recording(content, row.member, self.recording, self.audio)
         if len(wave) != row.samples:
             raise InputError(row.member, f"{len(wave)} samples", f"{row.samples}", "run `dtc verify` again")
         return Features(row, wave, *self._spectrograms(from_int16(wave)[None]))

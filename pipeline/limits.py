@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int16, Shaped
+from jaxtyping import Shaped
 
 from dtc.audio import INT16_SCALE
 from dtc.errors import InputError, plural
 from dtc.silence import frame_powers, sounding_frames
 from pipeline.config import VerifyConfig
 from pipeline.decoding import LARGEST_SAMPLE, Samples
-from pipeline.recording import TRIM_FRAME_S
+from pipeline.recording import TRIM_FRAME_S, Treated
 
 SPEECH_DB = -40.0  # relative to a clip's loudest 10 ms; below it, the ends of a clip count as silence
 
@@ -129,11 +129,7 @@ def make_facts(**values: Any) -> np.void:
 
 
 def measure(
-    decoded: Samples,
-    treated: Int16[np.ndarray, " treated"],
-    sampling_rate: int,
-    silence_db: float,
-    largest_sample: int = LARGEST_SAMPLE,
+    decoded: Samples, treated: Treated, sampling_rate: int, silence_db: float, largest_sample: int = LARGEST_SAMPLE
 ) -> np.void:
     """Return the facts of a clip from its samples as decoded (of the channels that are used) and after treatment.
 

@@ -6,7 +6,6 @@ Each treatment is off by default. A 16-bit mono file of the right sampling rate 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,33 +24,23 @@ LOUDNESS_BLOCK_S = 0.4  # of ITU-R BS.1770-4
 MEASURED_PEAK = 0.25  # -12 dBFS
 PEAK_LIMIT_DB = -1.0
 
-Wave = Int16[np.ndarray, " samples"]
+Treated = Int16[np.ndarray, " treated"]  # samples at audio.sampling_rate
 FloatWave = Float32[np.ndarray, " samples"]
 
 
-@dataclass(frozen=True)
-class Recording:
-    """The samples of a sound file after all treatment: mono, at audio.sampling_rate."""
-
-    samples: Wave
-    source_sampling_rate: int  # Hz
-    source_channels: int
-
-
-def read_recording(source: bytes, where: str, recording: RecordingConfig, audio: AudioConfig) -> Recording:
-    """Decode the bytes of a sound file and treat its samples as `recording` asks.
+def read_recording(source: bytes, where: str, recording: RecordingConfig, audio: AudioConfig) -> Treated:
+    """Return the samples of a sound file's bytes, treated as `recording` asks: mono, at audio.sampling_rate.
 
     Raises InputError, naming `where`, if the file does not decode, is too short for one frame, or has channels or a
     sampling rate that `recording` does not allow to change.
     """
-    decoded = decode(source, where)
-    channels = decoded.samples.shape[1]
-    for fault in mismatches(channels, decoded.sampling_rate, where, recording, audio).values():
+    samples, sampling_rate, _ = decode(source, where)
+    for fault in mismatches(samples.shape[1], sampling_rate, where, recording, audio).values():
         raise fault
-    treated = treat(decoded.samples, decoded.sampling_rate, recording, audio)
+    treated = treat(samples, sampling_rate, recording, audio)
     if len(treated) <= (least := audio.filter_length // 2):
         raise InputError(where, f"{len(treated)} samples", f"more than {least}", "remove the clip")
-    return Recording(treated, decoded.sampling_rate, channels)
+    return treated
 
 
 def mismatches(
@@ -62,22 +51,18 @@ def mismatches(
     if channels != 1 and recording.channels == "mono":
         remedy = "set recording.channels to left, right or mean"
         faults["channels"] = InputError(where, f"{channels} channels", "1 (mono)", remedy)
-    if sampling_rate != audio.sampling_rate:
-        found, expected = f"{sampling_rate} Hz", f"{audio.sampling_rate} Hz"
-        set_rate = f"set audio.sampling_rate to {sampling_rate}"
-        if not recording.resample:
-            remedy = f"{set_rate} or recording.resample to true"
-            faults["sampling_rate"] = InputError(where, found, expected, remedy)
-        elif not is_simple_ratio(sampling_rate, audio.sampling_rate):
-            source, target = rate_ratio(sampling_rate, audio.sampling_rate)
-            expected += f", or a rate in a simpler ratio to it than {source}:{target}"
-            faults["sampling_rate"] = InputError(where, found, expected, f"convert the clip or {set_rate}")
+    expected, remedy = f"{audio.sampling_rate} Hz", f"set audio.sampling_rate to {sampling_rate}"
+    if sampling_rate != audio.sampling_rate and not recording.resample:
+        remedy += " or recording.resample to true"
+        faults["sampling_rate"] = InputError(where, f"{sampling_rate} Hz", expected, remedy)
+    elif not is_simple_ratio(sampling_rate, audio.sampling_rate):
+        source, target = rate_ratio(sampling_rate, audio.sampling_rate)
+        expected += f", or a rate in a simpler ratio to it than {source}:{target}"
+        faults["sampling_rate"] = InputError(where, f"{sampling_rate} Hz", expected, f"convert the clip or {remedy}")
     return faults
 
 
-def treat(
-    samples: Samples, sampling_rate: int, recording: RecordingConfig, audio: AudioConfig
-) -> Int16[np.ndarray, " kept"]:
+def treat(samples: Samples, sampling_rate: int, recording: RecordingConfig, audio: AudioConfig) -> Treated:
     """Fold, resample, trim, set the loudness and round, each as `recording` asks.
 
     16-bit samples that need no arithmetic stay as they are. What `mismatches` names can be measured all the same:

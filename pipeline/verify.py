@@ -20,7 +20,7 @@ from dtc.text.symbols import TextConfig, text_to_ids
 from pipeline.archives import Member, is_hidden, read_members
 from pipeline.config import RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig, prepared_format
-from pipeline.corpora.base import ListedRow, is_audio
+from pipeline.corpora.base import Fault, ListedRow, is_audio
 from pipeline.corpora.listing import is_listing, read_rows
 from pipeline.decoding import decode
 from pipeline.limits import FACTS, make_facts, measure, out_of_bounds, wrong_pace
@@ -44,16 +44,6 @@ class CorpusSettings:
     def of(cls, params: Any) -> CorpusSettings:
         """Return the sections of whole params."""
         return cls(params.corpus, params.recording, params.verify, params.audio, params.text)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault of one clip, of one row or, in the kind `corpus`, of the whole."""
-
-    kind: str  # one of limits.KINDS
-    error: InputError
-    id: str = ""  # of the row, where there is one
-    member: str = ""  # the clip's name in the archive, where one is concerned
 
 
 @dataclass(frozen=True)
@@ -99,19 +89,10 @@ def verify_corpus(source: Path, settings: CorpusSettings, advance: Callable[[str
     manifest = [_manifest_row(rows[n], spoken[n], facts[n]) for n in np.flatnonzero(kept).tolist()]
     ids = {number: row.id for number, row in rows.items()}
     names = [ids.get(number) or PurePosixPath(member).stem for number, member in enumerate(members)]
+    of_all = [fault for fault in listing.faults if fault.kind == "corpus"]
     of_clips = [Fault(kind, error, ids.get(n, ""), members[n]) for n, kind, error in sorted(wrong, key=itemgetter(0))]
-    return CorpusFindings(manifest, _in_order(of_clips, listing.faults, source.name), names, facts, characters, kept)
-
-
-def _in_order(of_clips: list[Fault], of_listing: list[tuple[str, InputError]], archive: str) -> list[Fault]:
-    """Return the faults of the corpus as a whole; of the clips; of rows and of clips without a row."""
-    members = [error.where.removeprefix(f"{archive}:") if kind == "stray" else "" for kind, error in of_listing]
-    others = [Fault(kind, error, member=member) for (kind, error), member in zip(of_listing, members, strict=True)]
-    return [
-        *(fault for fault in others if fault.kind == "corpus"),
-        *of_clips,
-        *(fault for fault in others if fault.kind != "corpus"),
-    ]
+    of_rows_and_strays = [fault for fault in listing.faults if fault.kind != "corpus"]
+    return CorpusFindings(manifest, of_all + of_clips + of_rows_and_strays, names, facts, characters, kept)
 
 
 def _read_clips(

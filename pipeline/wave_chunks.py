@@ -62,16 +62,8 @@ def read_wave_parts(source: bytes, where: str) -> WaveParts | None:
     if byte_order is None or source[8:12] != b"WAVE":
         return None
     chunks = list(_chunks(source, 12, byte_order))
-    data = [chunk for chunk in chunks if chunk.name == b"data"]
-    form = next((chunk for chunk in chunks if chunk.name == b"fmt "), None)
-    if not data or form is None or form.start > data[0].start:
-        found = "does not decode (a WAV without a format or without samples)"
-        raise InputError(where, found, "the chunks `fmt ` and `data`", "copy it again, or remove it and its row")
-    if sum(chunk.size > 0 for chunk in chunks if chunk.name in (b"data", *BYTE_ORDERS)) > 1:
-        found = "several `data` chunks, or a second WAV behind the first"
-        raise InputError(where, found, "one", "export it again as one plain WAV")
-    first = next((chunk for chunk in data if chunk.size), data[0])
-    size, rest = _data_size(source, first, chunks, byte_order), len(source) - first.start
+    form, data = _format_and_data(chunks, where)
+    size, rest = _data_size(source, data, chunks, byte_order), len(source) - data.start
     format = source[form.start : form.start + form.size]
     codec, channels, rate, _, block_bytes, bits = struct.unpack_from(byte_order + "HHIIHH", format.ljust(16, b"\0"))
     block_bytes = max(1, block_bytes)
@@ -82,8 +74,21 @@ def read_wave_parts(source: bytes, where: str) -> WaveParts | None:
     if uncounted > MOST_UNCOUNTED_S * rate * block_bytes:
         found = f"{uncounted:,} bytes behind the {size // block_bytes} samples that the header counts"
         raise InputError(where, found, "a finished header", "export it again: the header was never finished")
-    data_bytes = memoryview(source)[first.start : first.start + size]
-    return WaveParts(byte_order, format, data_bytes, codec, channels, rate, block_bytes, bits)
+    samples = memoryview(source)[data.start : data.start + size]
+    return WaveParts(byte_order, format, samples, codec, channels, rate, block_bytes, bits)
+
+
+def _format_and_data(chunks: list[Chunk], where: str) -> tuple[Chunk, Chunk]:
+    """Return the two chunks that matter. Raises InputError if one is missing, or several hold samples."""
+    data = [chunk for chunk in chunks if chunk.name == b"data"]
+    form = next((chunk for chunk in chunks if chunk.name == b"fmt "), None)
+    if not data or form is None or form.start > data[0].start:
+        found = "does not decode (a WAV without a format or without samples)"
+        raise InputError(where, found, "the chunks `fmt ` and `data`", "copy it again, or remove it and its row")
+    if sum(chunk.size > 0 for chunk in chunks if chunk.name in (b"data", *BYTE_ORDERS)) > 1:
+        found = "several `data` chunks, or a second WAV behind the first"
+        raise InputError(where, found, "one", "export it again as one plain WAV")
+    return form, next((chunk for chunk in data if chunk.size), data[0])
 
 
 def _chunks(source: bytes, position: int, byte_order: str) -> Iterator[Chunk]:

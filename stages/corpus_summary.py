@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dtc.errors import plural
+from pipeline.corpora.base import Fault
 from pipeline.limits import KINDS
-from pipeline.verify import CorpusFindings, Fault
+from pipeline.verify import CorpusFindings
 
 BINS_MOST, BAR_LONGEST = 10, 24
 BIN_WIDTHS_MS = (100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000)

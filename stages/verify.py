@@ -15,8 +15,9 @@ from dtc.files import write_whole
 from dtc.provenance import Checksums
 from pipeline.config import VerifyConfig
 from pipeline.corpora import CorpusConfig, prepared_format
+from pipeline.corpora.base import Fault
 from pipeline.manifest import write_manifest
-from pipeline.verify import CorpusFindings, CorpusSettings, Fault, verify_corpus
+from pipeline.verify import CorpusFindings, CorpusSettings, verify_corpus
 from stages import paths
 from stages.corpus_summary import Summary, name_faults, summarise
 from stages.progress import SECONDS_BETWEEN_LINES

@@ -31,6 +31,16 @@ class ListedRow:
     member: str = ""  # the clip's name in the archive; "" until it is found
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of one clip, of one row or, in the kind `corpus`, of the whole."""
+
+    kind: str  # one of pipeline.limits.KINDS
+    error: InputError
+    id: str = ""  # of the row, where there is one
+    member: str = ""  # the clip's name in the archive, where one is concerned
+
+
 Finder = Callable[[str, str], Sequence[str]]  # clip as a row names it, listing's name → clips that it may mean
 
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from dtc.errors import InputError
 from pipeline.archives import is_hidden
 from pipeline.corpora import AUTO, listed_formats
-from pipeline.corpora.base import ListedFormat, ListedRow, check_row, composed, read_lines
+from pipeline.corpora.base import Fault, ListedFormat, ListedRow, check_row, composed, read_lines
 
 
 def is_listing(member: str) -> bool:
@@ -30,32 +30,23 @@ def read_rows(archive: str, listings: Mapping[str, bytes], clips: Sequence[str],
     wants them. Everything else that is wrong is a fault.
     """
     formats = listed_formats()
-    chosen = formats.get(_recognise(archive, listings) if format == AUTO else format)
-    if chosen is None:
+    if format != AUTO and format not in formats:
         raise InputError("corpus.format", format, f"auto or one of {', '.join(formats)}")
-    of_format = _of_format(chosen, listings)
-    if not of_format:
-        raise InputError(archive, f"no {chosen.files} inside", chosen.expected)
-    chosen.check_places(archive, next(iter(of_format)), clips)
-    return Listing(archive, chosen, clips, of_format)
-
-
-def _of_format(format: ListedFormat, listings: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {
-        name: content for name, content in listings.items() if format.is_listing(name) and format.looks_right(content)
-    }
-
-
-def _recognise(archive: str, listings: Mapping[str, bytes]) -> str:
-    formats = listed_formats()
-    found = {name: files for name, format in formats.items() if (files := _of_format(format, listings))}
+    asked = formats if format == AUTO else {format: formats[format]}
+    found = {name: files for name, format in asked.items() if (files := _of_format(format, listings))}
     if not found:
-        names = ", ".join(format.files for format in formats.values())
-        raise InputError(archive, f"none of {names} inside", "; or ".join(f.expected for f in formats.values()))
+        names = ("none of " if len(asked) > 1 else "no ") + ", ".join(format.files for format in asked.values())
+        raise InputError(archive, f"{names} inside", "; or ".join(format.expected for format in asked.values()))
     if len(found) > 1:
         named = ", ".join(f"{next(iter(files))} ({name})" for name, files in found.items())
         raise InputError(archive, f"listings of several formats: {named}", "one", "set corpus.format to the one meant")
-    return next(iter(found))
+    [(name, of_format)] = found.items()
+    formats[name].check_places(archive, next(iter(of_format)), clips)
+    return Listing(archive, formats[name], clips, of_format)
+
+
+def _of_format(format: ListedFormat, listings: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {name: text for name, text in listings.items() if format.is_listing(name) and format.looks_right(text)}
 
 
 class Listing:
@@ -66,7 +57,7 @@ class Listing:
 
     def __init__(self, archive: str, format: ListedFormat, clips: Sequence[str], listings: Mapping[str, bytes]) -> None:
         self.rows: list[ListedRow] = []  # in the listings' order
-        self.faults: list[tuple[str, InputError]] = []  # with their kinds: corpus, listing (line by line), then stray
+        self.faults: list[Fault] = []  # of the kinds corpus, listing (line by line), then stray
         self._archive, self._format, self._find = archive, format, format.make_finder(clips)
         self._ids: dict[str, str] = {}  # → where it was first
         self._members: dict[str, str] = {}  # of clips that a row means, faulty or not → where it was first
@@ -86,8 +77,8 @@ class Listing:
         if not self.rows and not self.faults:
             self._blame("corpus", InputError(f"{archive}:{names[0]}", "no rows", "one row a clip"))
 
-    def _blame(self, kind: str, error: InputError) -> None:
-        self.faults.append((kind, error))
+    def _blame(self, kind: str, error: InputError, member: str = "") -> None:
+        self.faults.append(Fault(kind, error, member=member))
 
     def _read(self, name: str, content: bytes) -> None:
         lines = read_lines(content, f"{self._archive}:{name}")
@@ -126,13 +117,11 @@ class Listing:
         for clip in clips:
             if clip in self._members:
                 continue
-            where, clip_id = f"{self._archive}:{clip}", composed(PurePosixPath(clip).stem)
+            clip_id = composed(PurePosixPath(clip).stem)
+            found = f"no row {clip_id} in {listed}", "one row a clip", "add the row or remove the clip"
             if clip_id in by_id:
-                found = f"a second clip {clip_id}, beside {by_id[clip_id]}"
-                self._blame("stray", InputError(where, found, "one clip an id", "remove one of them"))
-            else:
-                found = f"no row {clip_id} in {listed}"
-                self._blame("stray", InputError(where, found, "one row a clip", "add the row or remove the clip"))
+                found = f"a second clip {clip_id}, beside {by_id[clip_id]}", "one clip an id", "remove one of them"
+            self._blame("stray", InputError(f"{self._archive}:{clip}", *found), clip)
 
 
 def _relative(first: str, second: str) -> str:

@@ -17,7 +17,7 @@ from dtc.provenance import md5_of, read_chunks
 from dtc.text.symbols import text_to_ids
 from pipeline.config import FeaturesConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
-from pipeline.corpora.base import PreparedFormat
+from pipeline.corpora.base import Fault, PreparedFormat
 from pipeline.feature_recipe import FeatureRecipe
 from pipeline.features import Features
 from pipeline.limits import FACTS, measure, out_of_bounds, wrong_pace
@@ -25,7 +25,7 @@ from pipeline.manifest import ManifestRow
 from pipeline.shard_job import ShardJob, ShardMaker, places_of
 from pipeline.split import SPLITS, Split
 from pipeline.tensor_mel_files import CONVERT_AGAIN, OpenSplit, SetFacts, in_one_line, open_split
-from pipeline.verify import CorpusFindings, CorpusSettings, Fault
+from pipeline.verify import CorpusFindings, CorpusSettings
 
 VERIFY_AGAIN = "run `dtc verify` again"
 

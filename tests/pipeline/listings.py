@@ -18,7 +18,7 @@ def read(
     content = {name: text if isinstance(text, bytes) else text.encode() for name, text in listings.items()}
     assert all(is_listing(name) for name in listings)
     listing = read_rows("v.tar", content, clips, format)
-    lines = [str(fault) for _, fault in listing.faults]
+    lines = [str(fault.error) for fault in listing.faults]
     assert all(line.startswith("v.tar:") for line in lines)
     return listing.rows, [line.removeprefix("v.tar:") for line in lines]
 

@@ -45,7 +45,7 @@ def compute(row: ManifestRow, content: bytes, audio: AudioConfig, stft: bool = F
 
 def test_features_are_dtc_audios(row: ManifestRow, content: bytes, audio: AudioConfig) -> None:
     found = compute(row, content, audio, stft=True)
-    samples = read_recording(content, "", AS_IT_IS, audio).samples
+    samples = read_recording(content, "", AS_IT_IS, audio)
     wave = from_int16(samples)[None]
     np.testing.assert_array_equal(found.wave, samples)
     np.testing.assert_array_equal(found.mel, log_mel(wave, audio)[0].numpy())

@@ -151,9 +151,8 @@ def test_recordings(kind: str, recording: RecordingConfig, seed: int, strokes: i
     except InputError as error:
         assert str(error).startswith("a.wav: ")
         return
-    assert found.samples.dtype == np.int16
-    assert AUDIO.filter_length // 2 < len(found.samples) < 100 * AUDIO.sampling_rate
-    assert 0 < found.source_sampling_rate < 400_000
+    assert found.dtype == np.int16
+    assert AUDIO.filter_length // 2 < len(found) < 100 * AUDIO.sampling_rate
 
 
 @cases(150)

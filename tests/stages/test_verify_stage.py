@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from dtc.errors import InputError
 from dtc.provenance import sha256_of
+from pipeline.corpora.base import Fault
 from pipeline.limits import FACTS, KINDS
 from pipeline.manifest import read_manifest
-from pipeline.verify import CorpusFindings, Fault
+from pipeline.verify import CorpusFindings
 from stages import corpus_summary, paths, verify
 from stages.cli import app
 from tests.conftest import Project, sound_bytes
