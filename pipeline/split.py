@@ -99,10 +99,8 @@ def _cut(ids: Sequence[str], config: RatioSplit) -> list[Split]:
     test, validation = (round(share * len(ids)) for share in (config.test_share, config.validation_share))
     order = sorted(range(len(ids)), key=lambda number: (_place(ids[number], config.seed), ids[number]))
     splits: list[Split] = ["train"] * len(ids)
-    for number in order[:test]:
-        splits[number] = "test"
-    for number in order[test : test + validation]:
-        splits[number] = "validation"
+    for place, number in enumerate(order[: test + validation]):
+        splits[number] = "test" if place < test else "validation"
     return splits
 
 
@@ -113,11 +111,10 @@ def describe_unknown_ids(ids: Sequence[str], config: SplitConfig, folder: Path =
     """
     if not isinstance(config, ListedSplit):
         return ""
-    unknown = list(_read_lists(folder / config.lists).keys() - {composed(clip_id) for clip_id in ids})
-    if not unknown:
-        return ""
+    lists = folder / config.lists
+    unknown = _read_lists(lists).keys() - {composed(clip_id) for clip_id in ids}
     found = f"{plural(len(unknown), 'listed id')} {'is' if len(unknown) == 1 else 'are'} not in the corpus"
-    return f"{found}, such as {min(unknown)} in {folder / config.lists}"
+    return f"{found}, such as {min(unknown)} in {lists}" if unknown else ""
 
 
 def _look_up(ids: Sequence[str], folder: Path) -> list[Split]:

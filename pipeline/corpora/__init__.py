@@ -19,16 +19,9 @@ EMBEDDED = "embedded:"
 FOLDER = Path(__file__).parent / "numbers"
 AUTO = "auto"
 
-# A ListedFormat, or a PreparedFormat.
-FORMATS: Registry[Any] = Registry(
-    "corpus.format",
-    {
-        "ljspeech": Part("pipeline.corpora.ljspeech:FORMAT"),
-        "jsonl": Part("pipeline.corpora.jsonl:FORMAT"),
-        "filelist": Part("pipeline.corpora.filelist:FORMAT"),
-        "tensor_mel": Part("pipeline.corpora.tensor_mel:FORMAT"),
-    },
-)
+# Each of these files holds a ListedFormat or a PreparedFormat, called FORMAT.
+BUILT_IN = ("ljspeech", "jsonl", "filelist", "tensor_mel")
+FORMATS: Registry[Any] = Registry("corpus.format", {name: Part(f"{__name__}.{name}:FORMAT") for name in BUILT_IN})
 
 
 def listed_formats() -> dict[str, ListedFormat]:

@@ -48,7 +48,7 @@ Finder = Callable[[str, str], Sequence[str]]  # clip as a row names it, listing'
 class ListedFormat:
     """A corpus format of recordings: listings, beside the clips in an archive or a folder, name the clips' texts.
 
-    A new one is a file with such a value, and a line in `pipeline.corpora.FORMATS`.
+    A new one is a file with such a value, and its name in `pipeline.corpora.BUILT_IN`.
     """
 
     files: str  # the names of its listings, for messages
