@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import torch
 from torch import nn
@@ -36,8 +36,9 @@ class Batches(Protocol):
 class WithAdversary(Protocol):
     """A model that is trained together with an adversary. `model` is kept when the training ends; the rest is not."""
 
-    model: nn.Module
-    adversary: nn.Module
+    if TYPE_CHECKING:  # since Python 3.12, isinstance does not find the submodules of an nn.Module
+        model: nn.Module
+        adversary: nn.Module
 
     def adversary_loss(self) -> Losses | None:
         """Return the adversary's losses on the last `training_loss`; None while the adversary is not trained."""

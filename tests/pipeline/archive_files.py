@@ -23,8 +23,10 @@ def tar_bytes(files: Mapping[str, bytes], *extra: tarfile.TarInfo, format: int =
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-        for member in extra:
-            tar.addfile(member)
+        for member in extra:  # headers alone, whatever size they claim: addfile would want the content
+            header = member.tobuf(format, tar.encoding, tar.errors)
+            stream.write(header)
+            tar.offset += len(header)
     return stream.getvalue()
 
 

@@ -126,7 +126,7 @@ def test_an_end_does_not_wait_for_the_jobs_at_work() -> None:
 def test_workers_do_not_outlive_a_killed_master(tmp_path: Path) -> None:
     (tmp_path / "master.py").write_text(MASTER)
     (folder := tmp_path / "workers").mkdir()
-    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])}
     master = subprocess.Popen([sys.executable, tmp_path / "master.py", folder], env=here)
     while len(workers := list(folder.iterdir())) < 2:
         assert master.poll() is None
