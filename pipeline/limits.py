@@ -103,9 +103,8 @@ def out_of_bounds(facts: np.void, where: str, config: VerifyConfig, least_sample
     runs, samples = plural(int(facts["clipped_runs"]), "run"), int(facts["samples"])
     faults = _beyond_bounds(values | {"runs": runs}, where, config)
     if samples < least_samples:
-        faults["duration"] = InputError(
-            where, f"{samples} samples", f"more than {least_samples - 1}", "remove the clip"
-        )
+        expected = f"more than {least_samples - 1}"
+        faults["duration"] = InputError(where, f"{samples} samples", expected, "remove the clip")
     if facts["is_constant"]:
         found = "digital silence: all samples are the same"
         faults["silence"] = InputError(where, found, "speech", RECORD_AGAIN)

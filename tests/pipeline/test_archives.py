@@ -1,4 +1,4 @@
-"""Tar archives, and what all archives share: what is read alike, and what is refused by name."""
+"""Test that tar archives of every kind are read alike, and that damaged or unsafe ones are refused by name."""
 
 import bz2
 import gzip
@@ -74,7 +74,7 @@ def test_only_a_plain_tar_has_contents_at_a_place(write: Write) -> None:
     assert [member.first_byte for member in read_members(write(tar_bytes(FILES)))] == [512, 1536]
 
 
-def test_a_place_behind_the_end(write: Write) -> None:
+def test_reading_a_member_behind_the_end_is_refused(write: Write) -> None:
     archive = write(b"0123456789")
     assert read_member_at(archive, 3, 4) == b"3456"
     with pytest.raises(InputError) as error:
@@ -221,7 +221,7 @@ def test_a_flipped_byte_anywhere_gives_members_or_an_input_error(
         assert list(found.values()) == list(MIXED.values())
 
 
-def test_an_archive_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_archive_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "missing.tar").startswith("no such file")
 
 

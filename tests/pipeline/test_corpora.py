@@ -1,4 +1,4 @@
-"""What ships with the toolkit, and the corpus section of params.yaml."""
+"""Test the corpus and the grammar that ship with the toolkit, and the corpus section of params.yaml."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Folders of recordings: read as they are packed, in an order that is the same on every system."""
+"""Test that folders of recordings are read as they are packed, in the same order on every system."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Listings of every format: recognised, decoded, and each line a row or a fault."""
+"""Test that listings of every format are recognised and decoded, and that each line gives a row or a fault."""
 
 import json
 

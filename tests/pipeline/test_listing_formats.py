@@ -1,4 +1,4 @@
-"""The rows of LJSpeech's metadata, of filelists and of JSON manifests, and the faults of their lines."""
+"""Test the rows of LJSpeech's metadata, of filelists and of JSON manifests, and the faults of their lines."""
 
 import json
 

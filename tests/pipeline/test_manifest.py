@@ -1,4 +1,4 @@
-"""The manifest: written whole or not at all, and read strictly."""
+"""Test that a manifest is written whole or not at all, and is read strictly."""
 
 import hashlib
 from dataclasses import replace
@@ -43,6 +43,6 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, last: str) -> None:
     assert str(error.value).endswith("; run `dtc verify` again")
 
 
-def test_no_manifest(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file, expected the manifest of the corpus; run `dtc verify` first"):
         list(read_manifest(tmp_path / "manifest.jsonl"))

@@ -1,4 +1,4 @@
-"""The embedded corpus as it ships: archive, text, balance, sound; and the script that made it."""
+"""Test the embedded corpus (archive, text, balance, sound) and the script that made it."""
 
 import hashlib
 import io

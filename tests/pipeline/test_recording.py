@@ -206,7 +206,7 @@ def speechlike(seed: int = 0, seconds: float = 2.0) -> np.ndarray:
     "wave",
     [tone(997.0, 48000, amplitude=1.0), tone(100.0, 48000), tone(8000.0, 48000, amplitude=0.9), speechlike()],
 )
-def test_loudness_is_the_standards(wave: np.ndarray) -> None:
+def test_loudness_equals_an_implementation_of_the_standard(wave: np.ndarray) -> None:
     assert loudness(wave, 48000) == pytest.approx(loudness_by_the_standard(wave), abs=LOUDNESS_UNITS)
 
 
@@ -234,7 +234,7 @@ def test_levelling_reaches_the_loudness(audio: AudioConfig, target: float) -> No
 
 
 @pytest.mark.parametrize("gain", [0.01, 1.0])
-def test_levelling_stops_at_the_peak(gain: float) -> None:
+def test_the_gain_is_limited_by_the_peak(gain: float) -> None:
     wave = speechlike() * np.float32(gain)
     made = level(wave, 48000, -3.0)
     assert np.abs(made).max() == pytest.approx(10 ** (-1 / 20), rel=1e-6)

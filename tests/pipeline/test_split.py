@@ -1,4 +1,4 @@
-"""pipeline.split: by a hash of (seed, id), by exact shares of its order, by lists; and the lists that ship."""
+"""Test the splits by a hash of seed and id, by exact shares and by lists, and the lists that ship."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""pipeline.verify: every fault of a row is named by its line, and a manifest is made only of what is whole."""
+"""Test that verify_corpus names every fault of a row by its line, and lists only clips without fault."""
 
 import tarfile
 from dataclasses import replace
@@ -109,7 +109,7 @@ def test_a_bad_row_is_named(corpus: Path, audio: AudioConfig, metadata: str, kin
     assert found.startswith(fault)
 
 
-def test_a_clip_that_is_long_for_its_text(corpus: Path, audio: AudioConfig) -> None:
+def test_a_clip_that_is_long_for_its_text_is_named(corpus: Path, audio: AudioConfig) -> None:
     (found,) = verified(corpus, audio, min_characters_per_s=10.0).faults
     assert (found.kind, found.id) == ("characters_per_s", "b")
     assert str(found.error) == (
@@ -127,7 +127,7 @@ def test_a_text_that_the_corpus_does_not_spell_out_is_normalised(corpus: Path, a
     ]
 
 
-def test_two_clips_of_one_id(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:
+def test_two_clips_with_one_id_are_named(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:
     (corpus / "wavs/a.flac").write_bytes(make_sound(format="FLAC"))
     found = verified(corpus, audio)
     assert lines(found) == [
@@ -152,7 +152,7 @@ def test_all_faults_are_listed_in_the_archives_order(corpus: Path, audio: AudioC
     assert (found.left_out, found.rows) == (3, [])
 
 
-def test_two_metadata_files(corpus: Path, audio: AudioConfig) -> None:
+def test_a_second_metadata_file_is_a_fault_of_the_corpus(corpus: Path, audio: AudioConfig) -> None:
     archive = corpus.parent / "voice.tar"
     pack_folder(corpus, archive)
     with tarfile.open(archive, "a") as tar:
@@ -173,7 +173,7 @@ def test_a_listing_that_is_no_utf_8_concerns_every_clip(corpus: Path, audio: Aud
     assert line.startswith("voice.tar:voice/metadata.csv:2: byte 13 is not UTF-8")
 
 
-def test_no_listing_and_no_rows(corpus: Path, audio: AudioConfig) -> None:
+def test_a_corpus_without_a_listing_or_rows_is_refused(corpus: Path, audio: AudioConfig) -> None:
     (corpus / "metadata.csv").write_text("")
     for clip in (corpus / "wavs").iterdir():
         clip.unlink()

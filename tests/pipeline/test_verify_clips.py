@@ -187,7 +187,7 @@ def test_a_clip_with_several_faults_has_them_all(corpus: Path, audio: AudioConfi
     assert found.left_out == 1
 
 
-def test_treatment_mends_faults(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:
+def test_a_treatment_removes_the_faults_that_it_mends(corpus: Path, audio: AudioConfig, make_sound: MakeSound) -> None:
     """What the section recording allows is no fault, and what is measured is what is left of it."""
     content = make_sound(seconds=1.0, sampling_rate=32000, channels=2)
     (corpus / "wavs/b.wav").write_bytes(content[:44] + bytes(128000 - 32000) + content[44 + 96000 :])

@@ -1,4 +1,4 @@
-"""Test that all samples of a WAV are found, or that its header is blamed."""
+"""Test that all samples of a WAV are found, or that a wrong header is named."""
 
 import struct
 

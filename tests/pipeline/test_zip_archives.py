@@ -1,4 +1,4 @@
-"""Zip archives: what is read, and what is refused by name."""
+"""Test that zip archives of every kind are read alike, and that damaged or unsafe ones are refused by name."""
 
 import io
 import stat
@@ -110,12 +110,12 @@ def test_members_of_a_zip_that_its_list_lacks(write: Write) -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "C:/evil"])
-def test_a_zip_that_leads_out(write: Write, name: str) -> None:
+def test_a_zip_with_a_path_out_of_the_archive_is_refused(write: Write, name: str) -> None:
     assert refusal(write(zip_bytes({"a.wav": b"", name: b""}))).startswith(f"{name}: path leads out of the archive")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_zip_with_one_name_twice(write: Write) -> None:
+def test_a_zip_with_one_name_twice_is_refused(write: Write) -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as made:
         made.writestr("a.wav", b"1")
@@ -123,7 +123,7 @@ def test_a_zip_with_one_name_twice(write: Write) -> None:
     assert refusal(write(stream.getvalue())).startswith("a.wav: a second member of this name, expected one")
 
 
-def test_a_zip_that_declares_too_much(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_that_declares_too_many_bytes_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_members, "SPARE_BYTES", 1 << 16)
     assert contents(write(zip_bytes(FILES))) == FILES
     assert refusal(write(zip_bytes({"a.wav": bytes(1 << 20)}))).startswith("unpacks to more bytes than recordings do")
@@ -167,5 +167,7 @@ def unicode_path(packed: bytes, name: str) -> bytes:
     ],
     ids=["flag", "unmarked UTF-8", "code page 437", "extra field", "stale extra field"],
 )
-def test_names_in_a_zip_are_read_as_they_were_meant(write: Write, packed: bytes, flags: int, extra: bytes) -> None:
+def test_names_in_a_zip_are_decoded_by_flag_extra_field_or_guess(
+    write: Write, packed: bytes, flags: int, extra: bytes
+) -> None:
     assert contents(write(zip_with_name(packed, flags, extra))) == {"café.wav": b"RIFF"}

@@ -1,4 +1,4 @@
-"""`dtc corpus check`: ready or not, on real folders and archives; it writes nothing."""
+"""Test `dtc corpus check` on real folders and archives: what it reports, and that it writes nothing."""
 
 import io
 import shutil

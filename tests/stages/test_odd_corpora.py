@@ -1,4 +1,4 @@
-"""`dtc corpus check` and `dtc verify` agree on odd listings, names and folders of clips."""
+"""Test that `dtc corpus check` and `dtc verify` agree on odd listings, names and folders of clips."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def test_a_clip_whose_name_has_a_control_character_is_named(project: Project) ->
         ("wavs/part1", "in wavs/part1/", "move them to wavs/"),
     ],
 )
-def test_clips_in_another_folder_are_named_once(project: Project, place: str, named: str, remedy: str) -> None:
+def test_clips_in_another_folder_are_reported_once(project: Project, place: str, named: str, remedy: str) -> None:
     shutil.move(project.corpus / "wavs", project.root / "clips")
     (project.corpus / place).mkdir(parents=True, exist_ok=True)
     for clip in (project.root / "clips").iterdir():

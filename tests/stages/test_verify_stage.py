@@ -1,4 +1,4 @@
-"""`dtc verify`: the manifest, the summary, what is skipped and what is refused all the same."""
+"""Test `dtc verify`: the manifest, the summary, and which faults are skipped or refused."""
 
 import io
 import json
@@ -224,7 +224,7 @@ def test_progress_on_a_terminal() -> None:
         ([10.0, 1e6], [("0–1e+06 s", "1"), ("1e+06–2e+06 s", "1")]),
     ],
 )
-def test_durations_fall_into_round_bins(seconds: list[float], rows: list[tuple[str, str]]) -> None:
+def test_durations_are_counted_in_round_bins(seconds: list[float], rows: list[tuple[str, str]]) -> None:
     grid = corpus_summary.count_durations(np.array(seconds))
     assert [row[:2] for row in grid.rows] == rows
     assert max(row[2] for row in grid.rows) == "█" * 24
