@@ -44,7 +44,7 @@ from pipeline.batching import Batching
 from pipeline.loader import ShardLoader
 peak_mb = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 print(peak_mb())
-for _ in ShardLoader(sys.argv[1], "train", Batching(16, seed=1), workers=2):
+for _ in ShardLoader(sys.argv[1], "train", Batching(16, seed=1), workers=2).epoch(0):
     pass
 print(peak_mb())
 """

@@ -46,12 +46,6 @@ class Batching:
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank {self.rank} of {self.world_size}")
 
-    def identity(self) -> dict[str, int | str]:
-        """Return what decides the order of the clips, for the saved position of a run."""
-        batches = f"{self.batch_size} clips" if self.batch_size else f"{self.batch_frames} frames"
-        seed = "none" if self.seed is None else self.seed
-        return {"seed": seed, "batches": batches, "world_size": self.world_size}
-
 
 class _Bucket(NamedTuple):
     clips: Clips  # the longest first

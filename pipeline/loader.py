@@ -1,12 +1,12 @@
-"""Batches for training, read from shards in an order that is a function of seed, epoch and number of ranks.
+"""Read batches for training from shards, in an order that is a function of seed, epoch and number of ranks.
 
-The position in the data is therefore two numbers, and a run can be resumed at any batch.
+Nothing needs to be saved to resume a run: an epoch can be read from any of its batches on.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -25,7 +25,7 @@ BATCHES_AHEAD = 1  # that each worker reads beyond the next batch
 
 
 class InTurn:
-    """Takes batches from several loaders in turn; an epoch is one epoch of each. All must have equally many batches."""
+    """Batches of several loaders in turn; an epoch is one epoch of each. All must have equally many batches."""
 
     def __init__(self, loaders: Sequence[ShardLoader]) -> None:
         self._loaders = tuple(loaders)
@@ -35,7 +35,7 @@ class InTurn:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Number of batches of all loaders together."""
+        """Return the number of batches of all loaders together."""
         return sum(loader.batches_per_epoch for loader in self._loaders)
 
     def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
@@ -74,59 +74,22 @@ class ShardLoader:
             found = f"{len(self.places)} clips in split {split}"
             raise InputError(location, found, f"one for each of {batching.world_size} ranks", "use fewer ranks")
         self.workers = workers
-        self._rank, self._order = batching.rank, Order(self.places.ids, self.places.frames, split, batching)
-        self._identity = {"features": self._features.index.fingerprint, "split": split, **batching.identity()}
-        self._epoch = self._batch = 0
+        self._rank, self.order = batching.rank, Order(self.places.ids, self.places.frames, split, batching)
 
     @property
     def batches_per_epoch(self) -> int:
-        """Number of batches of this rank: the same in every epoch, and for every rank."""
-        return self._order.steps_per_epoch
+        """Return the number of batches of one rank: the same in every epoch, and for every rank."""
+        return self.order.steps_per_epoch
 
     def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
         """Yield the batches first, first + 1, … of an epoch."""
-        batches = self._order.batches(number, self._rank)[first:]
+        batches = self.order.batches(number, self._rank)[first:]
         return self._read_ahead(batches) if self.workers else self._read_inline(batches)
-
-    def plan(self, epoch: int) -> list[list[IndexEntry]]:
-        """Return the clips of each batch of an epoch."""
-        return [[self.places[clip] for clip in batch] for batch in self._order.batches(epoch, self._rank)]
 
     def read(self, place: IndexEntry) -> Clip:
         """Read one clip by its entry in the index."""
         with ShardReader(self._features) as reader:
             return reader.read_clip(place)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the rest of the epoch that the position is in; called again, the next epoch."""
-        epoch, first = self._epoch, self._batch
-        with closing(self.epoch(epoch, first)) as batches:
-            for done, batch in enumerate(batches, first + 1):
-                # The position moves before the batch is yielded: a state saved after its use begins with the next.
-                self._epoch, self._batch = (epoch, done) if done < self.batches_per_epoch else (epoch + 1, 0)
-                yield batch
-
-    def state_dict(self) -> dict[str, int | str]:
-        """Return the position, which is the same on every rank, and the data and order that it belongs to."""
-        return {"epoch": self._epoch, "batch": self._batch, **self._identity}
-
-    def load_state_dict(self, state: Mapping[str, int | str]) -> None:
-        """Go to a saved position. Raises InputError for one of other data or another order, or that does not exist."""
-        differing = [key for key, value in self._identity.items() if state.get(key) != value]
-        if differing:
-            found, expected = (
-                ", ".join(f"{key} {values.get(key)}" for key in differing) for values in (state, self._identity)
-            )
-            raise InputError(
-                "position in the data", found, expected, "start this run anew, or give it the same data and order"
-            )
-        epoch, batch = state.get("epoch"), state.get("batch")
-        if not (
-            isinstance(epoch, int) and isinstance(batch, int) and epoch >= 0 and 0 <= batch < self.batches_per_epoch
-        ):
-            expected = f"a batch below {self.batches_per_epoch}"
-            raise InputError("position in the data", f"epoch {epoch}, batch {batch}", expected, "start this run anew")
-        self._epoch, self._batch = epoch, batch
 
     def _read_inline(self, batches: Sequence[Clips]) -> Generator[Batch, None, None]:
         with ShardReader(self._features) as reader:

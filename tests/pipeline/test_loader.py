@@ -2,7 +2,6 @@
 
 import functools
 import gc
-import json
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -22,7 +21,6 @@ from dtc.training.config import TrainingConfig
 from dtc.training.task import Batches
 from pipeline.batching import Batching
 from pipeline.loader import BATCHES_AHEAD, ShardLoader
-from pipeline.split import Split
 
 
 def ids(batches: Iterable[Batch]) -> list[tuple[str, ...]]:
@@ -86,14 +84,6 @@ def test_whatever_is_asked_for(
     first = data.draw(st.integers(0, len(whole)), "first")
     assert ids(loader.epoch(epoch, first)) == whole[first:]
 
-    loader.load_state_dict({**loader.state_dict(), "epoch": epoch})
-    started = iter(loader)
-    assert ids(islice(started, first)) == whole[:first]
-    resumed = make(rank, data.draw(st.integers(0, 3), "workers of the resumed run"))
-    resumed.load_state_dict(json.loads(json.dumps(loader.state_dict())))
-    following = ids(make(rank, 0).epoch(epoch + 1))
-    assert ids(resumed) + (ids(resumed) if first < len(whole) else []) == whole[first:] + following
-
 
 def test_a_batch_holds_its_clips_own_features(forty: Path) -> None:
     for batch in ShardLoader(forty, "train", Batching(7, seed=3)).epoch(2):
@@ -120,7 +110,7 @@ def test_epochs_and_seeds_are_orders_of_their_own(forty: Path) -> None:
 def test_batches_are_put_together_anew_each_epoch(forty: Path) -> None:
     """Where there are more clips than a bucket holds: 40 against 16 batches of 2."""
     loader = ShardLoader(forty, "train", Batching(2, seed=1))
-    first, second = ({frozenset(place.id for place in batch) for batch in loader.plan(epoch)} for epoch in (0, 1))
+    first, second = ({frozenset(batch) for batch in loader.order.batches(epoch, rank=0)} for epoch in (0, 1))
     assert len(first & second) < 10
 
 
@@ -186,60 +176,6 @@ def test_a_changed_shard_is_refused(tmp_path: Path) -> None:
         next(ShardLoader(tmp_path, "train", Batching(8)).epoch(0))
 
 
-def test_the_position_moves_when_a_batch_is_handed_out(forty: Path) -> None:
-    loader = ShardLoader(forty, "train", Batching(16, seed=1), workers=2)  # which read ahead
-    positions = [(loader.state_dict()["epoch"], loader.state_dict()["batch"]) for _ in loader]
-    assert positions == [(0, 1), (0, 2), (1, 0)]
-    assert ids(loader) == ids(loader.epoch(1))
-
-
-def test_ranks_share_a_state(forty: Path) -> None:
-    first, second = (ShardLoader(forty, "train", Batching(4, seed=1, rank=rank, world_size=2)) for rank in (0, 1))
-    next(iter(first))
-    second.load_state_dict(first.state_dict())
-    assert ids(second) == ids(second.epoch(0, 1))
-
-
-@pytest.mark.parametrize(
-    ("changed", "fault"),
-    [
-        ({"seed": 2}, "seed 1, expected seed 2; start this run anew, or give it the same data"),
-        ({"seed": None}, "seed 1, expected seed none"),
-        ({"batch_size": 7}, "batches 8 clips, expected batches 7 clips"),
-        ({"batch_size": None, "batch_frames": 64}, "batches 8 clips, expected batches 64 frames"),
-        (
-            {"world_size": 2, "split": "validation"},
-            "split train, world_size 1, expected split validation, world_size 2",
-        ),
-    ],
-)
-def test_a_position_in_another_order_is_refused(forty: Path, changed: dict[str, object], fault: str) -> None:
-    settings: dict[str, object] = {"split": "train", "batch_size": 8, "seed": 1}
-
-    def make(split: Split, **batching: object) -> ShardLoader:
-        return ShardLoader(forty, split, Batching(**batching))  # type: ignore[arg-type]
-
-    state = make(**settings).state_dict()  # type: ignore[arg-type]
-    with pytest.raises(InputError) as error:
-        make(**{**settings, **changed}).load_state_dict(state)  # type: ignore[arg-type]
-    assert str(error.value).startswith(f"position in the data: {fault}")
-
-
-def test_a_position_in_other_features_is_refused(forty: Path, tmp_path: Path) -> None:
-    ours, theirs = write_features(tmp_path, 39).fingerprint, ShardLoader(forty, "train", Batching(8)).state_dict()
-    with pytest.raises(InputError, match=f"features {theirs['features']}, expected features {ours}; start"):
-        ShardLoader(tmp_path, "train", Batching(8)).load_state_dict(theirs)
-
-
-@pytest.mark.parametrize("position", [{"batch": 5}, {"batch": -1}, {"epoch": -1}, {"epoch": "1"}])
-def test_a_position_that_cannot_be_is_refused(forty: Path, position: dict[str, int | str]) -> None:
-    loader = ShardLoader(forty, "train", Batching(8))
-    with pytest.raises(InputError, match=r"position in the data: epoch .*, batch .*, expected a batch below 5"):
-        loader.load_state_dict(loader.state_dict() | position)
-    with pytest.raises(InputError, match="features None, split None"):
-        loader.load_state_dict({})
-
-
 def test_threads_end_with_the_iterator(forty: Path) -> None:
     loader = ShardLoader(forty, "train", Batching(2), workers=3)
     closed = loader.epoch(0)
@@ -247,7 +183,7 @@ def test_threads_end_with_the_iterator(forty: Path) -> None:
     assert 0 < len(threads()) <= 3
     closed.close()
     assert not threads()
-    dropped: Iterator[Batch] | None = iter(loader)
+    dropped: Iterator[Batch] | None = loader.epoch(0)
     assert dropped is not None
     next(dropped)
     assert threads()

@@ -190,8 +190,7 @@ def test_a_loader_reads_from_a_url(server: Server, tmp_path: Path, monkeypatch: 
     assert default_cache() == tmp_path / "cache/dtc/features"
     places = (server.url, server.folder)
     remote, local = (ShardLoader(place, "train", Batching(3, seed=1), workers=2) for place in places)
-    assert [batch.ids for batch in remote] == [batch.ids for batch in local]
-    assert remote.state_dict() == local.state_dict(), "a run may go on elsewhere"
+    assert [batch.ids for batch in remote.epoch(0)] == [batch.ids for batch in local.epoch(0)]
 
 
 def test_a_loader_reads_from_another_file_store(
@@ -204,7 +203,7 @@ def test_a_loader_reads_from_another_file_store(
     store.put(str(tmp_path / "features"), "/bucket/features", recursive=True)
     places = ("memory://bucket/features", tmp_path / "features")
     remote, local = (ShardLoader(place, "train", Batching(3, seed=1)) for place in places)
-    assert [batch.ids for batch in remote] == [batch.ids for batch in local]
+    assert [batch.ids for batch in remote.epoch(0)] == [batch.ids for batch in local.epoch(0)]
 
 
 def test_a_shard_that_is_not_the_index_s_is_refused(server: Server, tmp_path: Path) -> None:
