@@ -45,6 +45,9 @@ def locked(folder: Path) -> Iterator[None]:
                 yield
             finally:
                 holder.unlink(missing_ok=True)
+                if not folder.exists():  # it was deleted, or the work failed before it was made
+                    with contextlib.suppress(OSError):  # Windows does not delete open files
+                        lock.unlink()
     except Timeout:
         remedy = "wait until it has finished, or stop it, and run this again"
         raise InputError(folder, f"is being written by {_shown(holder)}", "one process at a time", remedy) from None

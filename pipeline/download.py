@@ -54,23 +54,9 @@ class Patience:
 PATIENCE = Patience()
 
 
-def fetch(
-    corpus: CorpusConfig, archive: Path, part: Path, advance: Advance, tell: Tell, patience: Patience = PATIENCE
-) -> Fetched:
-    """Put the corpus's archive at `archive`, growing in `part`. An archive that is there and right is kept.
-
-    Raises InputError with the fault of each source; `archive` is written only when it is right.
-    """
-    if there := kept(corpus, archive):
-        return there
-    growing, source = gather(corpus, part, advance, tell, patience)
-    return place(growing, archive, source)
-
-
 def kept(corpus: CorpusConfig, archive: Path) -> Fetched | None:
     """Return the archive where it is there and its checksums are the corpus's, else None."""
-    verifiable = corpus.md5 is not None or corpus.sha256 is not None
-    if not verifiable or not archive.is_file() or _fault(sums := Checksums.of(archive), corpus):
+    if not corpus.verifiable or not archive.is_file() or _fault(sums := Checksums.of(archive), corpus):
         return None
     return Fetched(archive, sums.md5, sums.sha256, sums.bytes, str(archive), reused=True)
 
@@ -83,7 +69,7 @@ def gather(
     The sources are tried in turn. The part outlives an interruption, and a later call goes on with it. Raises
     InputError with the fault of each source.
     """
-    growing = Part(part, corpus.md5 is not None or corpus.sha256 is not None, advance)
+    growing = Part(part, corpus.verifiable, advance)
     return growing, _first_that_gives(corpus, growing, tell, patience)
 
 
@@ -287,10 +273,9 @@ def _fault(sums: Checksums, corpus: CorpusConfig) -> tuple[str, str, str] | None
     """Return why the bytes are not the corpus's archive, as found, expected and remedy; None if they are."""
     if not sums.bytes:
         return "0 bytes", "an archive", BY_HAND
-    names = {"md5": ("MD5", sums.md5, corpus.md5), "sha256": ("SHA-256", sums.sha256, corpus.sha256)}
-    for key, (name, found, expected) in names.items():
-        if expected is not None and found != expected:
-            published = f"the {name} that the corpus's owner publishes"
-            remedy = f"set corpus.{key} to {published}, or to null where it is unknown, or fetch the right file"
-            return f"{name} {found}", expected, remedy
+    if wrong := corpus.wrong_checksum(sums):
+        key, found, expected = wrong
+        published = f"the {found.partition(' ')[0]} that the corpus's owner publishes"
+        remedy = f"set corpus.{key} to {published}, or to null where it is unknown, or fetch the right file"
+        return found, expected, remedy
     return None

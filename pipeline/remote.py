@@ -126,5 +126,5 @@ def _open_store(url: str) -> tuple[Any, str]:
         return fsspec.core.url_to_fs(url, **options)
     except ImportError:
         package = PACKAGES.get(scheme, "aiohttp")
-        found = f"needs the package {package}, which is not installed"
-        raise InputError(url, found, remedy=f"pip install {package}") from None
+        found = f"needs the Python package {package}, which is not installed"
+        raise InputError(url, found, remedy="install it in the environment of dtc") from None

@@ -104,17 +104,25 @@ class ShardIndex(Section):
 
     @property
     def fingerprint(self) -> str:
-        """Identity of these features: a hash of the whole index, the shards' checksums included."""
+        """Return the identity of these features: a hash of the whole index, the shards' checksums included."""
         return fingerprint("features", self)
 
     @property
     def remedy(self) -> str:
-        """The command that makes these shards again, for error messages."""
+        """Return the command that makes these shards again, for error messages."""
         return f"run `dtc {'align' if self.predicted else 'preprocess'}` again"
 
     def of_split(self, split: Split) -> list[Shard]:
         """Return the shards of a split, in the index's order."""
         return [shard for shard in self.shards if shard.split == split]
+
+    def clips_of(self, split: Split) -> int:
+        """Return the number of clips of a split."""
+        return sum(shard.clips for shard in self.of_split(split))
+
+    def minutes_of(self, split: Split) -> float:
+        """Return the duration of all clips of a split."""
+        return sum(shard.frames for shard in self.of_split(split)) / self.audio.frames_per_s / 60
 
 
 def write_index(folder: Path, index: ShardIndex) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
@@ -21,10 +22,10 @@ from dtc.audio_config import require_same_audio
 from dtc.batch import Clip, collate
 from dtc.errors import InputError
 from dtc.files import locked, write_whole
+from dtc.model_card import ModelCard
 from dtc.provenance import fingerprint
 from dtc.seeding import seed_all
 from dtc.text.symbols import text_to_ids
-from dtc.vocoder.configs import TrainOn
 from pipeline.features import Features
 from pipeline.shard_folder import Unfinished, remove_features
 from pipeline.shard_reader import FeatureFolder, stored_shards
@@ -32,20 +33,23 @@ from pipeline.shard_writer import BuiltShard, build_shard
 from pipeline.shards import PredictedBy, Shard, ShardIndex, read_index
 from stages import paths
 from stages.code_identity import chosen_modules, fingerprint_code, modules_of
-from stages.progress import counted
+from stages.progress import computed_clips
+
+if TYPE_CHECKING:
+    from dtc.vocoder.configs import TrainOn
 
 CLIPS_PER_BATCH = 16
 NONE = "none.txt"
 
 
-@locked(paths.GTA)
 def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
     """Predict the mel of every clip of data/features, unless the vocoder is trained on recordings alone."""
     if train_on == "recorded":
-        remove_features(paths.GTA)
-        for path in (paths.GTA / NONE, paths.GTA_AND_RECORDED):  # DVC expects its outputs
-            write_whole(path, "vocoder.train_on is recorded: no mels are predicted\n")
-        console.print("align: nothing to do, as vocoder.train_on is recorded", highlight=False)
+        with locked(paths.GTA):
+            remove_features(paths.GTA)
+            for path in (paths.GTA / NONE, paths.GTA_AND_RECORDED):  # DVC expects its outputs
+                write_whole(path, "vocoder.train_on is recorded: no mels are predicted\n")
+        console.print("align: nothing to do, as vocoder.train_on is recorded")
         return
     started = time.monotonic()
     index = read_index(paths.FEATURES)
@@ -54,20 +58,26 @@ def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
     if card.features != index.fingerprint:
         found = f"a model trained on features {card.features}"
         raise InputError(paths.ACOUSTIC, found, f"{index.fingerprint}, of {paths.FEATURES}", "train it again")
+    with locked(paths.GTA):
+        aligned = _predict_features(model, card, index, console)
+    clips = sum(shard.clips for shard in index.shards)
+    console.print(
+        f"align: {clips} mels predicted in {time.monotonic() - started:.0f} s, features {aligned.fingerprint}; "
+        f"now train the vocoder on them, as vocoder.train_on is {train_on}"
+    )
+
+
+def _predict_features(model: AcousticModel, card: ModelCard, index: ShardIndex, console: Console) -> ShardIndex:
+    """Write the folder of features with predicted mels, and return its index."""
     predicted = PredictedBy(acoustic=card.fingerprint, features=index.fingerprint)
-    code = fingerprint_code(code_of(model))
-    unfinished = Unfinished(paths.GTA, [shard.file for shard in index.shards], fingerprint(predicted, code))
+    made_from = fingerprint(predicted, fingerprint_code(code_of(model)))
+    unfinished = Unfinished(paths.GTA, [shard.file for shard in index.shards], made_from)
     _predict_shards(Predictor(model, card.steps), index, unfinished, console)
     aligned = index.model_copy(update={"predicted": predicted, **unfinished.summed_up(index.audio.n_mel_channels)})
     unfinished.put_in_place(aligned)
     write_whole(paths.GTA_AND_RECORDED, f"{aligned.fingerprint}\n")
     unfinished.discard()
-    clips = sum(shard.clips for shard in index.shards)
-    console.print(
-        f"align: {clips} mels predicted in {time.monotonic() - started:.0f} s, features {aligned.fingerprint}; "
-        f"now train the vocoder on them, as vocoder.train_on {train_on} says",
-        highlight=False,
-    )
+    return aligned
 
 
 def code_of(model: AcousticModel) -> frozenset[str]:
@@ -79,10 +89,10 @@ def code_of(model: AcousticModel) -> frozenset[str]:
 def _predict_shards(predictor: Predictor, index: ShardIndex, unfinished: Unfinished, console: Console) -> None:
     finished = unfinished.finished()
     if finished:
-        console.print(f"align: {len(finished)} of {len(index.shards)} shards are finished already", highlight=False)
+        console.print(f"align: {len(finished)} of {len(index.shards)} shards are finished already")
     left = [shard for shard in index.shards if shard.file not in finished]
     clips = sum(shard.clips for shard in left)
-    with unfinished.telling_how_to_go_on("align"), counted("align", "clips", clips, console) as advance:
+    with unfinished.telling_how_to_go_on("align"), computed_clips("align", clips, console) as advance:
         features = FeatureFolder(paths.FEATURES, index)
         for shard, recorded in stored_shards(features, {shard.file for shard in left}):
             unfinished.store(predict_shard(predictor, shard, recorded))

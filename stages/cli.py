@@ -18,9 +18,9 @@ from stages.cli_base import (
     ParamsFile,
     console,
     examples,
-    name_other_code,
     print_notices_in_one_line,
     set_thread_waiting,
+    warn_of_other_code,
 )
 from stages.cli_base import device as device_of
 from stages.cli_errors import EXIT_CODES
@@ -68,7 +68,7 @@ def main(
     ] = False,
 ) -> None:
     """Prepare the process for any command."""
-    name_other_code()
+    warn_of_other_code()
     set_thread_waiting()
     print_notices_in_one_line()
 
@@ -83,7 +83,7 @@ def params(file: ParamsFile = paths.PARAMS) -> None:
     sections = load_params(file)
     paths.require_apart(sections.corpus.source)
     tree = sections.model_dump(mode="json")
-    console().print(yaml.safe_dump(tree, sort_keys=False), end="", highlight=False, soft_wrap=True)
+    console().print(yaml.safe_dump(tree, sort_keys=False), end="", soft_wrap=True)
 
 
 @app.command(epilog=examples("dtc download"))
@@ -134,10 +134,10 @@ def corpus_check(
 def preprocess(file: ParamsFile = paths.PARAMS) -> None:
     """Compute the features of every clip, and write shards."""
     from stages.params import load_params
-    from stages.preprocess import PreprocessSettings, preprocess
+    from stages.preprocess import preprocess
 
     sections = load_params(file, "corpus", "recording", "audio", "text", "features", "split", "distributed")
-    preprocess(PreprocessSettings.of(sections), console())
+    preprocess(sections, console())
 
 
 @app.command(epilog=examples("dtc convert --format torch", "dtc convert --format wav --out recordings-16k"))

@@ -1,4 +1,4 @@
-"""What the commands share: options, the console, and the way a command ends."""
+"""Options, the console and the handling of errors, which all commands share."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file to read.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file or folder if it is there.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N. auto: cuda if there is a CUDA GPU, else cpu.")]
-LINE_WIDTH = 160  # of a table where nobody looks at a terminal
+LINE_WIDTH = 160  # characters of a table where the output is not a terminal
 
 
 class Commands(TyperGroup):
-    """The root of all commands. A command that fails prints one line on standard error, and ends with an exit code."""
+    """The group of all commands. A command that fails prints one line on standard error and ends with an exit code."""
 
     def main(
         self, args: Sequence[str] | None = None, prog_name: str | None = None, *ignored: Any, **extra: Any
@@ -65,11 +65,11 @@ def _failed(error: BaseException, arguments: Sequence[str], debug: bool) -> int:
         with contextlib.suppress(OSError, ValueError):
             close_output()
     if code != NO_READER:
-        _say(line)
+        _print_error(line)
     return code
 
 
-def _say(line: str) -> None:
+def _print_error(line: str) -> None:
     """Print a line on standard error. typer.echo would write UTF-8 where the stream has another encoding."""
     sys.stderr.write(f"dtc: {line}\n")
 
@@ -77,18 +77,23 @@ def _say(line: str) -> None:
 def console(stderr: bool = False) -> Console:
     """Return a console on standard output, or standard error.
 
-    Where nobody looks at a terminal, lines stay whole, since logs are searched. Brackets and colons in paths and texts
-    are no markup.
+    Where the output is not a terminal, lines are not wrapped, since logs are searched. Text is printed as it is:
+    brackets and colons are not markup, and numbers are not coloured.
     """
     from rich.console import Console
 
-    class OneConsole(Console):
+    class ClosableConsole(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
     watched = (sys.stderr if stderr else sys.stdout).isatty()
-    return OneConsole(
-        stderr=stderr, soft_wrap=not watched, width=None if watched else LINE_WIDTH, markup=False, emoji=False
+    return ClosableConsole(
+        stderr=stderr,
+        soft_wrap=not watched,
+        width=None if watched else LINE_WIDTH,
+        markup=False,
+        emoji=False,
+        highlight=False,
     )
 
 
@@ -111,11 +116,11 @@ def device(name: str) -> torch.device:
 
 
 def set_thread_waiting() -> None:
-    """Let OpenMP's threads sleep soon while they wait for one another.
+    """Make OpenMP's threads spin for a few microseconds, and then sleep, while they wait for one another.
 
-    By default they spin, which makes training 20 times slower as soon as another program wants a core; asleep at once,
-    they make it half as fast on a quiet machine. So they spin for a few microseconds (all measured on 2 cores). OpenMP
-    reads this once, when torch is imported.
+    By default they spin for long, which makes training 20 times slower when another program needs a core. Threads that
+    sleep at once make training half as fast on an idle machine. Both were measured on 2 cores. OpenMP reads this
+    setting once, when torch is imported.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
@@ -132,9 +137,9 @@ def print_notices_in_one_line() -> None:
     warnings.formatwarning = format_warning
 
 
-def name_other_code(folder: Path = Path("stages")) -> None:
-    """Say on standard error where the working folder is a checkout of dtc whose code is not the code that runs."""
+def warn_of_other_code(folder: Path = Path("stages")) -> None:
+    """Warn on standard error where the working folder is a checkout of dtc whose code is not the code that runs."""
     running = Path(__file__).parent
     if (folder / "cli.py").is_file() and folder.resolve() != running.resolve():
-        here = "`python -m stages` runs this folder's code"
-        _say(f"the code that runs is {running}, not {folder.resolve()}; {here}")
+        remedy = "`python -m stages` runs this folder's code"
+        _print_error(f"the code that runs is {running}, not {folder.resolve()}; {remedy}")

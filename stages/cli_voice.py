@@ -51,8 +51,8 @@ def say(
 ) -> None:
     """Speak texts of any length; write a WAV file for each.
 
-    Needs two model folders and nothing else. Beside each WAV file lies a JSON file that tells how it was made. Earlier
-    WAV files are kept. The settings are those of the section `synthesis` of params.yaml where there is one.
+    Needs two model folders and nothing else. Writes a JSON file beside each WAV file, which records how it was made.
+    Earlier WAV files are kept. The settings are those of the section `synthesis` of params.yaml where there is one.
     """
     from stages.params import load_synthesis
     from stages.say import load, read_texts, say
@@ -75,66 +75,36 @@ TheirCheckpoint = Annotated[
     ),
 ]
 TheirHparams = Annotated[Path | None, typer.Option(help="Its hyper-parameters by NVIDIA's names, as JSON.")]
-NewCheckpoint = Annotated[Path, typer.Argument(metavar="FILE", help="The checkpoint to write.")]
 
 
-@imports.command("nvidia-tacotron2", epilog=examples("dtc import nvidia-tacotron2 tacotron2_statedict.pt"))
-def import_nvidia_tacotron2(
-    file: TheirCheckpoint,
-    hparams: TheirHparams = None,
-    out: Annotated[Path, typer.Option(help="The model folder to write.")] = paths.ACOUSTIC,
-    overwrite: Overwrite = False,
-) -> None:
-    """Import a Tacotron 2 of NVIDIA's. No code in the file is run."""
-    from stages.import_export import Target, import_model
+def _add_import(name: str, help: str, example: str, folder: Path) -> None:
+    @imports.command(name, help=help, epilog=examples(f"dtc import {name} {example}"))
+    def import_format(
+        file: TheirCheckpoint,
+        hparams: TheirHparams = None,
+        out: Annotated[Path, typer.Option(help="The model folder to write.")] = folder,
+        overwrite: Overwrite = False,
+    ) -> None:
+        from stages.import_export import Target, import_model
 
-    import_model("nvidia-tacotron2", file, hparams, Target(out, overwrite), console())
-
-
-@imports.command("nvidia-waveglow", epilog=examples("dtc import nvidia-waveglow waveglow_256channels.pt"))
-def import_nvidia_waveglow(
-    file: TheirCheckpoint,
-    hparams: TheirHparams = None,
-    out: Annotated[Path, typer.Option(help="The model folder to write.")] = paths.VOCODER,
-    overwrite: Overwrite = False,
-) -> None:
-    """Import a WaveGlow of NVIDIA's. No code in the file is run."""
-    from stages.import_export import Target, import_model
-
-    import_model("nvidia-waveglow", file, hparams, Target(out, overwrite), console())
+        import_model(name, file, hparams, Target(out, overwrite), console())
 
 
-@exports.command("onnx", epilog=examples("dtc export onnx vocoder.onnx"))
-def export_onnx(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file to write.")],
-    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.VOCODER,
-    overwrite: Overwrite = False,
-) -> None:
-    """Export a vocoder for onnxruntime, which needs no PyTorch."""
-    from stages.import_export import Target, export_model
+def _add_export(name: str, help: str, example: str, folder: Path) -> None:
+    @exports.command(name, help=help, epilog=examples(f"dtc export {name} {example}"))
+    def export_format(
+        file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+        model: Annotated[Path, typer.Option(help="The model folder to read.")] = folder,
+        overwrite: Overwrite = False,
+    ) -> None:
+        from stages.import_export import Target, export_model
 
-    export_model("onnx", model, Target(file, overwrite), console())
-
-
-@exports.command("nvidia-waveglow", epilog=examples("dtc export nvidia-waveglow waveglow.pt"))
-def export_nvidia_waveglow(
-    file: NewCheckpoint,
-    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.VOCODER,
-    overwrite: Overwrite = False,
-) -> None:
-    """Export a WaveGlow as a state_dict of NVIDIA's."""
-    from stages.import_export import Target, export_model
-
-    export_model("nvidia-waveglow", model, Target(file, overwrite), console())
+        export_model(name, model, Target(file, overwrite), console())
 
 
-@exports.command("nvidia-tacotron2", epilog=examples("dtc export nvidia-tacotron2 tacotron2.pt"))
-def export_nvidia_tacotron2(
-    file: NewCheckpoint,
-    model: Annotated[Path, typer.Option(help="The model folder to read.")] = paths.ACOUSTIC,
-    overwrite: Overwrite = False,
-) -> None:
-    """Export a Tacotron 2 as a state_dict of NVIDIA's."""
-    from stages.import_export import Target, export_model
-
-    export_model("nvidia-tacotron2", model, Target(file, overwrite), console())
+NO_CODE = "No code in the file is run."
+_add_import("nvidia-tacotron2", f"Import a Tacotron 2 of NVIDIA's. {NO_CODE}", "tacotron2_statedict.pt", paths.ACOUSTIC)
+_add_import("nvidia-waveglow", f"Import a WaveGlow of NVIDIA's. {NO_CODE}", "waveglow_256channels.pt", paths.VOCODER)
+_add_export("onnx", "Export a vocoder for onnxruntime. Running it needs no PyTorch.", "vocoder.onnx", paths.VOCODER)
+_add_export("nvidia-waveglow", "Export a WaveGlow as a state_dict of NVIDIA's.", "waveglow.pt", paths.VOCODER)
+_add_export("nvidia-tacotron2", "Export a Tacotron 2 as a state_dict of NVIDIA's.", "tacotron2.pt", paths.ACOUSTIC)

@@ -5,26 +5,25 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dtc.errors import InputError
-from dtc.files import locked, replace_folder, settle_replacement
+from dtc.files import files_of_others, locked, replace_folder, settle_replacement
 from pipeline.convert import WAVS, WRITERS, Sums
 from pipeline.features import Features
 from pipeline.part_folder import discard_part, part_of, start_part
 from pipeline.shard_reader import FeatureFolder, stored_clips
 from pipeline.shards import ShardIndex, read_index
-from pipeline.split import LISTS, SPLITS, Split
+from pipeline.split import LISTS, SPLITS
 from pipeline.tensor_mel_files import SetFacts
 from stages import paths
-from stages.progress import SECONDS_BETWEEN_LINES
+from stages.progress import clip_progress
 
 MD5SUMS = "MD5SUMS"
 
@@ -54,12 +53,8 @@ def convert(format: str, out: Path, console: Console) -> None:
 
 def _require_clips(index: ShardIndex) -> None:
     for split in SPLITS:
-        if not _clips(index, split):
+        if not index.clips_of(split):
             raise InputError(paths.FEATURES, f"no clips in split {split}", "at least one", "run `dtc preprocess` again")
-
-
-def _clips(index: ShardIndex, split: Split) -> int:
-    return sum(shard.clips for shard in index.of_split(split))
 
 
 def _require_own(out: Path) -> None:
@@ -71,75 +66,52 @@ def _require_own(out: Path) -> None:
     except (OSError, UnicodeDecodeError):
         lines = []
     known = {MD5SUMS, *(line.partition("  ")[2] for line in lines)}
-    if out.is_symlink() or not out.is_dir() or any(name not in known for name in _files(out)):
+    if out.is_symlink() or not out.is_dir() or files_of_others(out, lambda path: str(path) in known):
         remedy = "name another folder with --out, or move it away"
         raise InputError(out, "is there, and holds more than a conversion", "a new folder", remedy)
-
-
-def _files(folder: Path) -> Iterator[str]:
-    return (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
 def _write(format: str, features: FeatureFolder, new: Path, console: Console) -> Sums:
     sums = Sums()
     for split in SPLITS:
-        with _converting(_clips(features.index, split), console) as advance:
-            clips = _counted(stored_clips(features, split), advance)
+        with closing(_show_progress(stored_clips(features, split), features.index.clips_of(split), console)) as clips:
             sums |= WRITERS[format](clips, SetFacts.of(features.index, split), new)
     return sums
 
 
-def _counted(clips: Iterable[Features], advance: Callable[[], None]) -> Iterator[Features]:
-    for clip in clips:
-        yield clip
-        advance()
+def _show_progress(clips: Iterable[Features], total: int, console: Console) -> Generator[Features, None, None]:
+    """Yield the clips, and show how many are written. The last line is the same on a terminal and elsewhere."""
 
+    def describe(done: int, clips_per_s: float) -> str:
+        return f"Converting: {100 * done // total:3d}% {done}/{total}"
 
-@contextmanager
-def _converting(clips: int, console: Console) -> Iterator[Callable[[], None]]:
-    """Yield a function to call after each clip. The last line is the same on a terminal and elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    done, last_line = 0, time.monotonic()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(_line(0, clips), total=clips)
-
-        def advance() -> None:
-            nonlocal done, last_line
-            done += 1
-            progress.update(bar, completed=done, description=_line(done, clips))
-            if not console.is_terminal and done < clips and time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
-                last_line = time.monotonic()
-                console.print(_line(done, clips), highlight=False)
-
-        yield advance
+    with clip_progress(describe, console, total) as advance:
+        for clip in clips:
+            yield clip
+            advance(1, "")
     if not console.is_terminal:
-        console.print(_line(done, clips), highlight=False)
-
-
-def _line(done: int, clips: int) -> str:
-    return f"Converting: {100 * done // clips:3d}% {done}/{clips}"
+        console.print(describe(total, 0.0))
 
 
 def _report(format: str, index: ShardIndex, out: Path, sums: Sums, seconds: float, console: Console) -> None:
     table = Table("split", "clips", "minutes")
     for split in SPLITS:
-        frames = sum(shard.frames for shard in index.of_split(split))
-        table.add_row(split, str(_clips(index, split)), f"{frames / index.audio.frames_per_s / 60:.1f}")
+        table.add_row(split, str(index.clips_of(split)), f"{index.minutes_of(split):.1f}")
     console.print(table)
     for name, md5 in sums.items():
         if not name.startswith(f"{WAVS}/"):
-            console.print(f"{md5}  {out / name}", highlight=False, soft_wrap=True)
+            console.print(f"{md5}  {out / name}", soft_wrap=True)
     if format == "wav":
         wavs = sum(name.startswith(f"{WAVS}/") for name in sums)
-        console.print(f"{wavs:,} WAVs; their MD5s are in {out / MD5SUMS}", highlight=False, soft_wrap=True)
+        console.print(f"{wavs:,} WAVs; their MD5s are in {out / MD5SUMS}", soft_wrap=True)
     megabytes = sum((out / name).stat().st_size for name in sums) / 1e6
     if format == "wav":
         copy = shlex.join(["cp", *(str(out / f"{split}.txt") for split in SPLITS), str(LISTS / index.corpus)])
         line = f"convert: for the same split, mkdir -p {LISTS / index.corpus} && {copy}"
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     line = f"convert: {out}, {megabytes:,.1f} MB in {seconds:.1f} s; to train from it, in params.yaml:"
-    console.print(line, highlight=False, soft_wrap=True)
-    console.print(_snippet(format, out, sums, index), highlight=False, soft_wrap=True, end="")
+    console.print(line, soft_wrap=True)
+    console.print(_snippet(format, out, sums, index), soft_wrap=True, end="")
 
 
 def _snippet(format: str, out: Path, sums: Mapping[str, str], index: ShardIndex) -> str:

@@ -21,7 +21,7 @@ from pipeline.verify import CorpusFindings, CorpusSettings, verify_corpus
 from stages import paths
 from stages.corpus_summary import name_faults, summarise
 from stages.params import Params, load_params
-from stages.verify import clip_counter
+from stages.progress import counted_clips
 
 SECTIONS = ("corpus", "recording", "verify", "audio", "text", "split")
 PRESET = Path(__file__).parent / "presets/numbers.yaml"
@@ -48,7 +48,7 @@ def check(source: Path, file: Path | None, console: Console) -> None:
     if file and source.is_dir():
         paths.require_apart(str(source))
     named = source.resolve() if source.name in ("", "..") else source
-    with clip_counter("check", console) as advance, _own_file():
+    with counted_clips("check", console) as advance, _own_file():
         params, found = _verify(named, file, advance)
     settings = file or f"the preset numbers at {params.audio.sampling_rate} Hz, the rate of most of its clips"
     _print(console, f"{source}, checked by {settings}\n")
@@ -59,7 +59,7 @@ def check(source: Path, file: Path | None, console: Console) -> None:
         summarise(found, measured).show(console)
     for line in [*name_faults(found.faults), *[""] * bool(found.faults)]:
         # Whole, as files' names are searched and copied.
-        console.print(_as_path(line, named, source), highlight=False, soft_wrap=True)
+        console.print(_as_path(line, named, source), soft_wrap=True)
     for line in [*_mended_at_once(found, params), *_worth_knowing(found, params)]:
         _print(console, f"• {line}")
     refused = [fault for fault in found.faults if fault.kind == "corpus" or params.verify.faulty_clips == "refuse"]
@@ -168,4 +168,4 @@ def _as_path(line: str, named: Path, source: Path) -> str:
 
 
 def _print(console: Console, line: str) -> None:
-    console.print(line, highlight=False)
+    console.print(line)

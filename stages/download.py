@@ -89,7 +89,7 @@ def _report(fetched: Fetched, corpus: CorpusConfig, console: Console) -> None:
 
 
 def _print(console: Console, said: str) -> None:
-    console.print(f"download: {said}", highlight=False)
+    console.print(f"download: {said}")
 
 
 @contextmanager

@@ -99,14 +99,14 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
 def _evaluate(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig, console: Console) -> Evaluation:
     loader = ShardLoader(paths.FEATURES, "test", Batching(1))
     clips = [loader.read(place) for place in loader.places[: evaluate.max_clips]]
-    console.print(f"evaluate: synthesising {len(clips)} held-out texts", highlight=False)
+    console.print(f"evaluate: synthesising {len(clips)} held-out texts")
     started = time.monotonic()
     texts = [clip.raw_text for clip in clips]
     speeches = voice.speak_words(texts, [clip.spoken_text for clip in clips], evaluate.seed, synthesis)
     synthesis_seconds = time.monotonic() - started
     trials = _make_trials(voice, clips, speeches, evaluate)
     recognised = _recognise(trials, voice, evaluate, console) if evaluate.ear != NO_RECOGNISER else {}
-    console.print(f"evaluate: measuring {len(trials)} × {len(COPIES)} copies", highlight=False)
+    console.print(f"evaluate: measuring {len(trials)} × {len(COPIES)} copies")
     expected = [words_of(clip.spoken_text) for clip in clips]
     rates = {name: word_errors(expected, words).rate for name, words in recognised.items()}
     return Evaluation(
@@ -160,7 +160,7 @@ def _recognise(
     trials: Sequence[Trial], voice: Voice, evaluate: EvaluateConfig, console: Console
 ) -> dict[str, list[str]]:
     """Return the recognised words of every waveform of every trial."""
-    console.print(f"evaluate: recognising the words of {len(trials)} × {len(MEANINGS)} waveforms", highlight=False)
+    console.print(f"evaluate: recognising the words of {len(trials)} × {len(MEANINGS)} waveforms")
     waves = [trial.waves[name].numpy() for name in MEANINGS for trial in trials]
     grammar = str(find_grammar(evaluate.grammar)) if evaluate.grammar else None
     words = transcribe_all(evaluate.model_copy(update={"grammar": grammar}), waves, voice.audio.sampling_rate)
@@ -258,11 +258,11 @@ def _print_summary(found: Evaluation, evaluate: EvaluateConfig, console: Console
     table.add_row("real_time_factor", *factors)
     console.print(table)
     if missing := not_measured():
-        console.print(f"evaluate: {missing}", highlight=False)
+        console.print(f"evaluate: {missing}")
     if found.word_error_rates.get(RECORDING, 0.0) > MOST_ERRORS_IN_RECORDINGS:
         most = f"more than {MOST_ERRORS_IN_RECORDINGS:.0%} word errors in the recordings"
-        console.print(f"evaluate: {most}: the recogniser is too weak to judge the voice", highlight=False)
-    console.print(f"evaluate: report {paths.REPORT / 'index.html'}, WAVs {paths.WAVS}", highlight=False)
+        console.print(f"evaluate: {most}: the recogniser is too weak to judge the voice")
+    console.print(f"evaluate: report {paths.REPORT / 'index.html'}, WAVs {paths.WAVS}")
     if not found.recognised:
         line = "evaluate: evaluate.ear is none: no other figure tells whether the voice can be understood"
-        console.print(line, highlight=False)
+        console.print(line)

@@ -50,8 +50,8 @@ def import_model(name: str, file: Path, hparams_file: Path | None, target: Targe
     console.print(table)
     if imported.assumed:
         assumed = ", ".join(f"{key} {value:g}" for key, value in imported.assumed.items())
-        console.print(f"import: not in {file}, so taken from NVIDIA's published model: {assumed}", highlight=False)
-    console.print(f"import: {_next(format.kind, imported.audio)}", highlight=False)
+        console.print(f"import: not in {file}, so taken from NVIDIA's published model: {assumed}")
+    console.print(f"import: {_next(format.kind, imported.audio)}")
 
 
 def export_model(name: str, folder: Path, target: Target, console: Console) -> None:
@@ -75,7 +75,7 @@ def export_model(name: str, folder: Path, target: Target, console: Console) -> N
     )
     console.print(table)
     for note in exported.notes:
-        console.print(f"export: {note.replace('FILE', json.dumps(str(file)))}", highlight=False)
+        console.print(f"export: {note.replace('FILE', json.dumps(str(file)))}")
 
 
 def _require_free(target: Target, source: Path) -> None:

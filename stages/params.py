@@ -71,6 +71,12 @@ def _grammar_is_there(params: Params) -> None:
         find_grammar(params.evaluate.grammar)
 
 
+# Keys of older versions → where they stand now.
+MOVED = {"audit": "verify"} | {
+    f"training.{kind}.{key}": f"run.{kind}.{key}"
+    for kind in ("acoustic", "vocoder")
+    for key in ("log_every", "checkpoint_every", "validate_every")
+}
 # Sections → what must hold of them together. Checked where all of these sections are read.
 CHECKS: tuple[tuple[frozenset[str], Callable[[Params], None]], ...] = (
     (frozenset({"vocoder", "audio"}), _vocoder_fits_audio),
@@ -87,7 +93,7 @@ def load_params(path: Path, *sections: str) -> Params:
     one another.
     """
     schema = _schema_of(Params, sections or Params.model_fields)  # made anew: parts may have been registered since
-    parsed = parse_section(read_yaml(path), schema, str(path))
+    parsed = _parse(read_yaml(path), schema, path)
     read = {name.partition(".")[0] for name in sections or Params.model_fields}
     params = Params.model_construct(**{name: getattr(parsed, name) for name in Params.model_fields if name in read})
     for needed, check in CHECKS:
@@ -97,6 +103,16 @@ def load_params(path: Path, *sections: str) -> Params:
             except ValueError as error:  # or an InputError, which does not know the file
                 raise InputError(path, str(error)) from None
     return params
+
+
+def _parse(tree: object, schema: type[Section], path: Path) -> Section:
+    try:
+        return parse_section(tree, schema, str(path))
+    except InputError as error:
+        old = error.where.removeprefix(f"{path}: ")
+        if old not in MOVED:
+            raise
+        raise InputError(error.where, "a key of an older version", remedy=f"move it to {MOVED[old]}") from None
 
 
 def load_synthesis(path: Path | None) -> SynthesisConfig:

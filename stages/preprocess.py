@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from dtc.audio_config import AudioConfig
 from dtc.errors import InputError, plural
 from dtc.files import locked, write_whole
 from dtc.provenance import fingerprint, md5_of
-from dtc.text.symbols import TextConfig
-from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig
+from pipeline.config import DistributedConfig
 from pipeline.corpora import CorpusConfig, prepared_format
 from pipeline.engine import IN_PROCESS, run
 from pipeline.feature_recipe import FeatureRecipe
@@ -28,31 +26,16 @@ from pipeline.shards import INDEX, ShardIndex, read_index, verify_shards
 from pipeline.split import SPLITS, Split, SplitConfig, assign_splits, describe_unknown_ids, require_every_split
 from stages import paths
 from stages.code_identity import fingerprint_code, modules_of
-from stages.progress import counted
+from stages.progress import computed_clips
+
+if TYPE_CHECKING:
+    from stages.params import Params
 
 # The code that decides the bytes of a shard: a change to it makes half-done work worthless.
 CODE = ("pipeline.shard_job", "pipeline.corpora.tensor_mel", "pipeline.split")
 
 
-@dataclass(frozen=True)
-class PreprocessSettings:
-    """The sections of params.yaml that the stage reads."""
-
-    corpus: CorpusConfig
-    recording: RecordingConfig
-    audio: AudioConfig
-    text: TextConfig
-    features: FeaturesConfig
-    split: SplitConfig
-    distributed: DistributedConfig
-
-    @classmethod
-    def of(cls, params: Any) -> PreprocessSettings:
-        """Return the sections of whole params."""
-        return cls(**{section.name: getattr(params, section.name) for section in fields(cls)})
-
-
-def preprocess(params: PreprocessSettings, console: Console) -> None:
+def preprocess(params: Params, console: Console) -> None:
     """Compute the features of every clip. The folder appears when it is complete; until then, shards are kept."""
     recipe = FeatureRecipe(params.recording, params.audio, params.features)
     source = _open_source(params.corpus, recipe, params.split, console)
@@ -60,26 +43,26 @@ def preprocess(params: PreprocessSettings, console: Console) -> None:
         _make_features(params, source, console)
 
 
-def _make_features(params: PreprocessSettings, source: _Source, console: Console) -> None:
+def _make_features(params: Params, source: _Source, console: Console) -> None:
     started = time.monotonic()
     made_from = _made_from(params)
     if _is_complete(made_from, source):
         discard_part(part_of(paths.FEATURES))  # of a run that was killed after it had noted that it is complete
         write_whole(paths.RECORDED, f"{read_index(paths.FEATURES).fingerprint}\n")
-        console.print(f"preprocess: {paths.FEATURES} is complete already", highlight=False)
+        console.print(f"preprocess: {paths.FEATURES} is complete already")
         return
     files = shard_files(source.splits, params.features.clips_per_shard)
     unfinished = Unfinished(paths.FEATURES, files, made_from)
     finished = unfinished.finished()
     if finished:
-        console.print(f"preprocess: {len(finished)} of {len(files)} shards are finished already", highlight=False)
+        console.print(f"preprocess: {len(finished)} of {len(files)} shards are finished already")
     # A prepared set only has to be copied: no other machine takes part.
     distributed = params.distributed if source.maker.computes else IN_PROCESS
     clips = source.maker.clips(read_manifest(paths.MANIFEST), same_disk=distributed.engine == "local")
     jobs = plan_jobs(clips, source.splits, params.features.clips_per_shard, finished)
     with ThreadPoolExecutor(1) as beside, unfinished.telling_how_to_go_on("preprocess"):
         corpus_md5 = beside.submit(source.corpus_md5)  # hashing a large archive takes seconds
-        with counted("preprocess", "clips", len(source.splits), console) as advance:
+        with computed_clips("preprocess", len(source.splits), console) as advance:
             computed = _compute(source.maker, jobs, distributed, unfinished, advance)
     index = ShardIndex(
         corpus=params.corpus.name,
@@ -96,7 +79,7 @@ def _make_features(params: PreprocessSettings, source: _Source, console: Console
     _report(index, computed, time.monotonic() - started, console)
 
 
-def _made_from(params: PreprocessSettings) -> str:
+def _made_from(params: Params) -> str:
     """Return a fingerprint of everything that decides the bytes of the shards.
 
     The manifest has the checksum of every clip of an archive. Of a converted set, only its files have checksums.
@@ -125,7 +108,7 @@ def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig
     splits = assign_splits(ids, split)
     require_every_split(splits, split)
     if unknown := describe_unknown_ids(ids, split):
-        console.print(f"preprocess: {unknown}", highlight=False)
+        console.print(f"preprocess: {unknown}")
     return _Source(ShardMaker(archive, recipe), splits, lambda: corpus.md5 or md5_of(archive))
 
 
@@ -176,10 +159,9 @@ def _report(index: ShardIndex, computed: int, seconds: float, console: Console) 
     table = Table("split", "shards", "clips", "minutes", "MB")
     for name in SPLITS:
         shards = index.of_split(name)
-        minutes = sum(shard.frames for shard in shards) / index.audio.frames_per_s / 60
         megabytes = sum((paths.FEATURES / shard.file).stat().st_size for shard in shards) / 1e6
-        clips = sum(shard.clips for shard in shards)
+        clips, minutes = index.clips_of(name), index.minutes_of(name)
         table.add_row(name, str(len(shards)), str(clips), f"{minutes:.1f}", f"{megabytes:.1f}")
     console.print(table)
     line = f"preprocess: {plural(computed, 'clip')} computed in {seconds:.0f} s, features {index.fingerprint}"
-    console.print(line, highlight=False)
+    console.print(line)

@@ -33,7 +33,7 @@ def list_runs(names: Sequence[str], read_params: ReadParams, console: Console) -
     """Print a table of all runs, or of the named ones. Raises InputError for a name that is none."""
     found = _named(names)
     if not found:
-        console.print("runs: there are none", highlight=False)
+        console.print("runs: there are none")
         return
     current = _current({run.kind for run in found}, read_params)
     table = Table("run", "model", "step", "state", "MB", "last changed", "goes on")
@@ -45,7 +45,7 @@ def list_runs(names: Sequence[str], read_params: ReadParams, console: Console) -
         table.add_row(run.name, run.model, steps, state, size, changed, goes_on)
     console.print(table)
     for kind, error in current.unknown.items():
-        console.print(f"runs: which {kind} run goes on is not known: {error}", highlight=False)
+        console.print(f"runs: which {kind} run goes on is not known: {error}")
 
 
 def prune_runs(names: Sequence[str], read_params: ReadParams, console: Console) -> None:
@@ -64,7 +64,7 @@ def prune_runs(names: Sequence[str], read_params: ReadParams, console: Console) 
     for run in found:
         with locked(run.folder):
             remove_folder(run.folder, is_of_a_run, "move them elsewhere")
-    console.print(f"runs: {plural(len(found), 'run')} deleted, {freed / 1e6:.1f} MB", highlight=False)
+    console.print(f"runs: {plural(len(found), 'run')} deleted, {freed / 1e6:.1f} MB")
 
 
 def _named(names: Sequence[str]) -> list[Run]:

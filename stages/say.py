@@ -57,11 +57,11 @@ def say(texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int,
         doubtful += _doubts(text, speech, path)
     console.print(table)
     for line in doubtful:
-        console.print(line, highlight=False)
+        console.print(line)
     if doubtful:
-        console.print(f"say: listen to these first; {REMEDY}", highlight=False)
+        console.print(f"say: listen to these first; {REMEDY}")
     total_s = sum(len(speech.wave) for speech in speeches) / voice.audio.sampling_rate
-    console.print(f"say: {total_s:.1f} s of speech in {seconds:.1f} s, voice {voice.fingerprint}", highlight=False)
+    console.print(f"say: {total_s:.1f} s of speech in {seconds:.1f} s, voice {voice.fingerprint}")
 
 
 def stream(
@@ -81,14 +81,12 @@ def stream(
                 out.flush()
                 first_s, samples = first_s or time.monotonic() - started, samples + len(piece.wave)
                 if piece.status != "stopped":
-                    console.print(_doubt(text, piece), highlight=False)
+                    console.print(_doubt(text, piece))
     except BrokenPipeError:  # the player was closed; what is still in the pipe's buffer goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
     seconds, spoken_s = time.monotonic() - started, samples / voice.audio.sampling_rate
-    console.print(
-        f"say: {spoken_s:.1f} s of speech in {seconds:.1f} s, the first after {first_s:.2f} s", highlight=False
-    )
-    console.print(f"say: as `{player}` plays it; voice {voice.fingerprint}", highlight=False)
+    console.print(f"say: {spoken_s:.1f} s of speech in {seconds:.1f} s, the first after {first_s:.2f} s")
+    console.print(f"say: as `{player}` plays it; voice {voice.fingerprint}")
 
 
 def load(models: Path, device: torch.device, console: Console) -> Voice:
@@ -99,7 +97,7 @@ def load(models: Path, device: torch.device, console: Console) -> Voice:
     voice = Voice.load(models, device)
     if voice.mismatch:
         own = f"this is {voice.acoustic_card.fingerprint}: run `dtc align`, then `dtc train vocoder`, for its own"
-        console.print(f"say: {voice.mismatch}, {own}", highlight=False)
+        console.print(f"say: {voice.mismatch}, {own}")
     return voice
 
 

@@ -129,4 +129,4 @@ def _report(recipe: Recipe, card: ModelCard, console: Console) -> None:
 
 
 def _say(console: Console, kind: Kind, message: str) -> None:
-    console.print(f"{kind.name}: {message}", highlight=False)
+    console.print(f"{kind.name}: {message}")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +17,7 @@ from pipeline.manifest import write_manifest
 from pipeline.verify import CorpusFindings, CorpusSettings, verify_corpus
 from stages import paths
 from stages.corpus_summary import Summary, name_faults, summarise
-from stages.progress import SECONDS_BETWEEN_LINES
+from stages.progress import counted_clips
 
 
 def verify(settings: CorpusSettings, console: Console) -> None:
@@ -31,8 +28,8 @@ def verify(settings: CorpusSettings, console: Console) -> None:
         source = paths.ARCHIVE
     else:
         source = paths.corpus_archive()
-        _check_sums(source, corpus)
-    with clip_counter("verify", console) as advance:
+        _require_checksums(source, corpus)
+    with counted_clips("verify", console) as advance:
         found = verify_corpus(source, settings, advance)
     _refuse(found, settings.verify, console)
     summary = summarise(found, found.kept)
@@ -43,15 +40,11 @@ def verify(settings: CorpusSettings, console: Console) -> None:
     _report(summary, found, console)
 
 
-def _check_sums(archive: Path, corpus: CorpusConfig) -> None:
-    if corpus.md5 is None and corpus.sha256 is None:
-        return
-    sums = Checksums.of(archive)
-    names = {"md5": ("MD5", sums.md5, corpus.md5), "sha256": ("SHA-256", sums.sha256, corpus.sha256)}
-    for key, (name, found, expected) in names.items():
-        if expected is not None and found != expected:
-            remedy = f"run `dtc download` again, or set corpus.{key} to null where it is unknown"
-            raise InputError(archive, f"{name} {found}", expected, remedy)
+def _require_checksums(archive: Path, corpus: CorpusConfig) -> None:
+    if corpus.verifiable and (wrong := corpus.wrong_checksum(Checksums.of(archive))):
+        key, found, expected = wrong
+        remedy = f"run `dtc download` again, or set corpus.{key} to null where it is unknown"
+        raise InputError(archive, found, expected, remedy)
 
 
 def _refuse(found: CorpusFindings, config: VerifyConfig, console: Console) -> None:
@@ -62,7 +55,7 @@ def _refuse(found: CorpusFindings, config: VerifyConfig, console: Console) -> No
     if not faults:
         return
     for line in name_faults(faults) if len(faults) > 1 else ():
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True, markup=False)
     raise faults[0].error
 
 
@@ -76,26 +69,4 @@ def _report(summary: Summary, found: CorpusFindings, console: Console) -> None:
     if found.faults:
         faults = plural(len(found.faults), "fault")
         line += f"; {found.left_out:,} left out (verify.faulty_clips: skip), {faults} listed in {paths.SKIPPED}"
-    console.print(line, highlight=False)
-
-
-@contextmanager
-def clip_counter(title: str, console: Console) -> Iterator[Callable[[str], None]]:
-    """Yield `advance(clip)`, which counts clips: in a live line on a terminal, in a line now and then elsewhere.
-
-    The number of all clips is not known, as an archive is read as a stream.
-    """
-    clips, started, last_line = 0, time.monotonic(), time.monotonic()
-    with console.status(title) as status:
-
-        def advance(clip: str) -> None:
-            nonlocal clips, last_line
-            clips, now = clips + 1, time.monotonic()
-            line = f"{title}: {plural(clips, 'clip')}, {clips / max(now - started, 1e-9):.0f}/s"
-            if console.is_terminal:
-                status.update(f"{line}, {clip}")
-            elif now - last_line > SECONDS_BETWEEN_LINES:
-                last_line = now
-                console.print(line, highlight=False)
-
-        yield advance
+    console.print(line)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 
 from dtc.config import Name, Section
 from dtc.errors import InputError
+from dtc.provenance import Checksums
 from dtc.registry import Part, Registry
 from pipeline.config import Md5, Sha256
 from pipeline.corpora.base import ListedFormat, PreparedFormat
@@ -71,6 +72,18 @@ class CorpusConfig(Section):
     sha256: Sha256 | None
     format: FormatName  # how texts and clips are listed; auto: recognised. tensor_mel: what `dtc convert` wrote
     checksums: dict[str, Md5]  # of the files of a converted set
+
+    @property
+    def verifiable(self) -> bool:
+        """Return whether a checksum of the archive is known."""
+        return self.md5 is not None or self.sha256 is not None
+
+    def wrong_checksum(self, sums: Checksums) -> tuple[str, str, str] | None:
+        """Return the first checksum that differs: its key, what was found and what was expected; None if none does."""
+        for key, name, found in (("md5", "MD5", sums.md5), ("sha256", "SHA-256", sums.sha256)):
+            if (expected := getattr(self, key)) not in (None, found):
+                return key, f"{name} {found}", expected
+        return None
 
 
 def embedded_archive(name: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from dtc.errors import InputError
 from pipeline.corpora import CorpusConfig
-from pipeline.download import Fetched, Patience, fetch
+from pipeline.download import Fetched, Patience, gather, kept, place
 
 
 def noise(size: int, seed: int) -> bytes:
@@ -50,9 +50,10 @@ class Target:
             record.clear()
         asked = corpus(source, *mirrors, **(sums or RIGHT))
         patience = Patience(timeout_s, attempts, self.waits.append)
-        return fetch(
-            asked, self.archive, self.part, lambda *done: self.advances.append(done), self.said.append, patience
-        )
+        if there := kept(asked, self.archive):
+            return there
+        growing, origin = gather(asked, self.part, lambda *done: self.advances.append(done), self.said.append, patience)
+        return place(growing, self.archive, origin)
 
     def assert_refused(self, fault: str, source: object, *mirrors: str, **options: Any) -> str:
         """The line says what is wrong, and whatever was in place stays."""

@@ -297,7 +297,8 @@ def test_a_file_store_whose_package_is_not_installed(monkeypatch: pytest.MonkeyP
     with pytest.raises(InputError) as error:
         open_features("s3://bucket/features")
     assert str(error.value) == (
-        "s3://bucket/features/index.json: needs the package s3fs, which is not installed; pip install s3fs"
+        "s3://bucket/features/index.json: needs the Python package s3fs, which is not installed; "
+        "install it in the environment of dtc"
     )
 
 

@@ -350,11 +350,11 @@ def test_killed_by_sigkill_it_goes_on(target: Target, server: Server) -> None:
     server.answers = [Answer(stall_after=200_000)]
     program = (
         "import sys; from pathlib import Path; from pipeline.corpora import CorpusConfig\n"
-        "from pipeline.download import fetch\n"
+        "from pipeline.download import gather\n"
         "corpus = CorpusConfig.model_validate_json(sys.argv[1])\n"
-        "fetch(corpus, Path(sys.argv[2]), Path(sys.argv[3]), lambda *done: None, print)"
+        "gather(corpus, Path(sys.argv[2]), lambda *done: None, print)"
     )
-    arguments = [corpus(server.url, **RIGHT).model_dump_json(), str(target.archive), str(target.part)]
+    arguments = [corpus(server.url, **RIGHT).model_dump_json(), str(target.part)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, "-c", program, *arguments], env=environment)
     # What is written in one piece may wait in the file's buffer of 8 KiB.

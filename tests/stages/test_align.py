@@ -45,6 +45,13 @@ def test_off_by_default_it_makes_nothing_and_needs_no_model(project: Project) ->
     assert Path("data/train_on/both").is_file()
 
 
+def test_without_features_it_makes_nothing(project: Project) -> None:
+    project.write_params({"vocoder.train_on": "gta"})
+    line = project.run("align", code=2)
+    assert "data/features/index.json: no such file" in line
+    assert not Path("data/train_on").exists()
+
+
 def test_the_same_clips_and_waveforms_with_predicted_mels(trained: Project) -> None:
     printed = trained.run("align", "--device", "cpu")
     features, aligned = read_index(paths.FEATURES), read_index(paths.GTA)

@@ -187,6 +187,24 @@ def test_a_wrong_key_is_refused(project: Project, old: str, new: str, line: str)
     assert project.run("params", code=2).startswith(line)
 
 
+def test_a_key_of_an_older_version_is_named_with_its_new_place(project: Project) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("\nverify:", "\naudit:", 1))
+    for command in ("params", "download"):
+        assert project.run(command, code=2) == "params.yaml: audit: a key of an older version; move it to verify"
+    tree = yaml.safe_load(text)
+    for kind in ("acoustic", "vocoder"):
+        for key in list(tree["run"][kind]):
+            tree["training"][kind][key] = tree["run"][kind].pop(key)
+            Path("params.yaml").write_text(yaml.safe_dump(tree))
+            old = f"training.{kind}.{key}"
+            line = f"params.yaml: {old}: a key of an older version; move it to run.{kind}.{key}"
+            assert project.run("params", code=2) == line
+            tree["run"][kind][key] = tree["training"][kind].pop(key)
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    project.run("params")
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [

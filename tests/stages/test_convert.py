@@ -287,7 +287,7 @@ def test_a_bar_a_split_on_a_terminal(prepared: Any) -> None:
 
 
 def test_plain_lines_now_and_then(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.convert.SECONDS_BETWEEN_LINES", -1.0)
+    monkeypatch.setattr("stages.progress.SECONDS_BETWEEN_LINES", -1.0)
     lines = prepared.run("convert", "--format", "numpy").splitlines()
     assert lines[:6] == [
         "Converting:  16% 1/6", "Converting:  33% 2/6", "Converting:  50% 3/6", "Converting:  66% 4/6",

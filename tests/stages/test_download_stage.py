@@ -269,7 +269,7 @@ def test_a_line_every_tenth() -> None:
 
 def test_a_bar_on_a_terminal(project: Project, server: Server) -> None:
     project.write_params({"corpus.source": server.url})
-    console = Console(file=io.StringIO(), force_terminal=True, width=300)
+    console = Console(file=io.StringIO(), force_terminal=True, width=300, highlight=False)
     server.answers = [Answer(drop_after=100_000, ranges=False), Answer(ranges=False)]
     download.download(load_params(Path("params.yaml")).corpus, console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from pipeline.corpora.base import Fault
 from pipeline.limits import FACTS, KINDS
 from pipeline.manifest import read_manifest
 from pipeline.verify import CorpusFindings
-from stages import corpus_summary, paths, verify
+from stages import corpus_summary, paths, progress, verify
 from stages.cli import app
 from tests.conftest import Project, sound_bytes
 
@@ -191,13 +191,13 @@ def test_a_wrong_sha_256(project: Project) -> None:
 def test_progress_in_plain_lines(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.run("download")
     assert "verify: 12 clips, " not in project.run("verify")
-    monkeypatch.setattr(verify, "SECONDS_BETWEEN_LINES", -1.0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", -1.0)
     assert "\nverify: 12 clips, " in project.run("verify")
 
 
 def test_progress_on_a_terminal() -> None:
     screen = io.StringIO()
-    with verify.clip_counter("verify", Console(file=screen, force_terminal=True, width=100)) as advance:
+    with progress.counted_clips("verify", Console(file=screen, force_terminal=True, width=100)) as advance:
         advance("voice/wavs/a.wav")
     assert "verify: 1 clip, " in screen.getvalue()
     assert "voice/wavs/a.wav" in screen.getvalue()
