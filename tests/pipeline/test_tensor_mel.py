@@ -21,20 +21,12 @@ from dtc.text.symbols import TextConfig
 from pipeline.config import FeaturesConfig, RecordingConfig
 from pipeline.convert import WRITERS
 from pipeline.corpora import CorpusConfig
-from pipeline.corpora.tensor_mel import (
-    ConvertedMaker,
-    converted_splits,
-    fetch_converted,
-    require_packable,
-    set_facts,
-    split_files,
-    verify_tensor_mel,
-)  # fmt: skip
+from pipeline.corpora.tensor_mel import FORMAT
 from pipeline.feature_recipe import FeatureRecipe
 from pipeline.features import Features
 from pipeline.limits import VerifyConfig
 from pipeline.manifest import ManifestRow
-from pipeline.shard_job import places_of, plan_jobs, shard_files
+from pipeline.shard_job import ShardMaker, places_of, plan_jobs, shard_files
 from pipeline.shard_reader import FeatureFolder, stored_clips
 from pipeline.shard_writer import build_shard, write_places
 from pipeline.shards import ShardIndex, write_index
@@ -113,7 +105,15 @@ class Set:
         """Verify the set where it is; unless given, its checksums are those of the files as they are."""
         corpus = changes.get("corpus") or self.corpus(checksums=sums_of(self.folder))
         sections = {"recording": RECORDING, "verify": VERIFY, "audio": self.index.audio, "text": TEXT} | changes
-        return verify_tensor_mel(self.folder, CorpusSettings(**sections | {"corpus": corpus}), lambda clip: None)
+        return FORMAT.verify(self.folder, CorpusSettings(**sections | {"corpus": corpus}), lambda clip: None)
+
+    def open(self, manifest: list[ManifestRow], stft: bool = False) -> tuple[ShardMaker, list[Split], str]:
+        """What makes its shards, the split of each row, and the MD5 of the archive."""
+        features = FeaturesConfig(stft=stft, clips_per_shard=2)
+        recipe = FeatureRecipe(RECORDING, self.index.audio, features)
+        corpus = self.corpus(checksums=sums_of(self.folder))
+        maker, splits, archive_md5 = FORMAT.open(self.folder, corpus, recipe, manifest)
+        return maker, splits, archive_md5()
 
 
 def sums_of(folder: Path) -> dict[str, str]:
@@ -146,10 +146,7 @@ def arrays(tmp_path: Path, audio: AudioConfig) -> Set:
 def pack(made: Set, folder: Path, finished: frozenset[str] = frozenset()) -> list[str]:
     """Make the shards that are not finished of a set, in `folder`, as `dtc preprocess` does."""
     manifest = made.verify().rows
-    splits = converted_splits(manifest)
-    maker = ConvertedMaker(
-        made.folder, FeatureRecipe(RECORDING, made.index.audio, FeaturesConfig(stft=False, clips_per_shard=2))
-    )
+    maker, splits, _ = made.open(manifest)
     for job in plan_jobs(places_of(manifest), splits, CLIPS_PER_SHARD, finished):
         (folder / job.file).write_bytes(maker.build(job).content)
     return shard_files(splits, CLIPS_PER_SHARD)
@@ -299,12 +296,12 @@ def test_memory_does_not_grow_with_the_set(tmp_path: Path, audio: AudioConfig) -
 
 
 def fetch(corpus: CorpusConfig, tmp_path: Path) -> None:
-    fetch_converted(corpus, tmp_path / "part", lambda done, total: None)
+    FORMAT.fetch(corpus, tmp_path / "part", lambda done, total: None)
 
 
 def test_the_files_are_copied(made: Set, tmp_path: Path) -> None:
     told = []
-    fetch_converted(made.corpus(), tmp_path / "part", lambda *all: told.append(all))
+    FORMAT.fetch(made.corpus(), tmp_path / "part", lambda *all: told.append(all))
     assert sums(tmp_path / "part") == made.sums
     total = sum((made.folder / name).stat().st_size for name in made.sums)
     assert told[-1] == (total, total)
@@ -373,8 +370,7 @@ def test_a_good_set_has_no_faults(made: Set) -> None:
     assert found.kept.all()
     assert found.characters.tolist() == [3] * 8
     assert found.facts["samples"].tolist() == [clip(number).row.samples for number in range(8)]
-    assert converted_splits(found.rows) == ["train"] * 5 + ["validation"] + ["test"] * 2
-    assert set_facts(made.corpus(), made.folder).corpus_md5 == ARCHIVE_MD5
+    assert made.open(found.rows)[1:] == (["train"] * 5 + ["validation"] + ["test"] * 2, ARCHIVE_MD5)
 
 
 @pytest.mark.parametrize(
@@ -410,10 +406,9 @@ def test_checksums_are_verified_again(tensors: Set) -> None:
         tensors.verify(corpus=tensors.corpus())
 
 
-def test_no_magnitudes_are_promised() -> None:
-    require_packable(FeaturesConfig(stft=False, clips_per_shard=1))
+def test_no_magnitudes_are_promised(tensors: Set) -> None:
     with pytest.raises(InputError, match=r"features\.stft: true, expected false with corpus\.format tensor_mel"):
-        require_packable(FeaturesConfig(stft=True, clips_per_shard=1))
+        tensors.open([], stft=True)
 
 
 Tree = dict[str, Any]
@@ -456,7 +451,9 @@ def test_the_bounds_of_verify_hold_here_too(tensors: Set) -> None:
 def test_a_clip_of_two_splits_is_a_fault(tensors: Set) -> None:
     edit_tensors(tensors, set_clip(0, id="é-4"), "test.pt")
     (fault,) = tensors.verify().faults
-    expected = "test.pt:é-4: is in train.pt too, expected one clip an id; no clip may be trained and evaluated on"
+    expected = (
+        "test.pt:é-4: is in train.pt too, expected one clip an id; a clip must not be used for training and evalu"
+    )
     assert str(fault.error).startswith(f"{tensors.folder}/{expected}")
 
 
@@ -703,20 +700,18 @@ def near(size: int) -> Callable[[int], st.SearchStrategy[int]]:
 
 def test_the_manifest_of_another_set_is_refused(made: Set) -> None:
     rows = made.verify().rows
-    (job, *_) = plan_jobs(
-        places_of([replace(rows[0], raw_text="two"), *rows[1:]]), converted_splits(rows), 2, frozenset()
-    )
-    recipe = FeatureRecipe(RECORDING, made.index.audio, FeaturesConfig(stft=False, clips_per_shard=2))
+    maker, splits, _ = made.open(rows)
+    (job, *_) = plan_jobs(places_of([replace(rows[0], raw_text="two"), *rows[1:]]), splits, 2, frozenset())
     with pytest.raises(
         InputError, match=r"é-0: is not as in the manifest, expected the same clip; run `dtc verify` ag"
     ):
-        ConvertedMaker(made.folder, recipe).build(job)
+        maker.build(job)
     with pytest.raises(
         InputError, match=r"é-0 in the manifest: lies in wavs/a.wav, expected a converted set; run `dtc v"
     ):
-        converted_splits([replace(rows[0], member="wavs/a.wav")])
+        made.open([replace(rows[0], member="wavs/a.wav")])
 
 
 def test_the_order_of_the_checksums_does_not_matter(tensors: Set) -> None:
     backwards = dict(reversed(tensors.sums.items()))
-    assert list(split_files(tensors.corpus(checksums=backwards))) == ["train.pt", "validation.pt", "test.pt"]
+    assert list(FORMAT.files(tensors.corpus(checksums=backwards))) == ["train.pt", "validation.pt", "test.pt"]
