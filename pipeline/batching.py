@@ -1,4 +1,4 @@
-"""The clips of each batch, as a function of seed, epoch and number of ranks: nothing is saved to resume a run.
+"""Choose the clips of each batch, as a function of seed, epoch and number of ranks: a resumed run needs no saved state.
 
 A step is one batch for every rank. It is cut from clips of similar length, so no rank waits for another's long clips.
 Every rank has the same number of batches, the same in every epoch; every clip is in exactly one of them.
@@ -23,7 +23,7 @@ Clips = Sequence[int]  # their numbers in the index
 
 @dataclass(frozen=True)
 class Batching:
-    """How the clips of a split are put together to batches: by their number, or by their frames.
+    """How the clips of a split are divided into batches: by their number, or by their frames.
 
     Args:
         batch_size: clips in a batch of one rank; or None, and

@@ -1,4 +1,4 @@
-"""Writing clips in the formats of `dtc convert`: tensors, arrays, or a folder of WAVs. Equal clips give equal bytes.
+"""Write clips in the formats of `dtc convert`: tensors, arrays, or a folder of WAVs. Equal clips give equal bytes.
 
 Clips are written one by one, as all together may be larger than the memory.
 """
@@ -56,7 +56,7 @@ def write_tensors(clips: Iterable[Features], facts: SetFacts, folder: Path) -> s
 
 
 class _Flat:
-    """The values of many clips, one behind the other, in a file that is mapped into memory."""
+    """The values of many clips, one after the other, in a file that is mapped into memory."""
 
     def __init__(self, path: Path, dtype: torch.dtype) -> None:
         self.path, self.dtype, self.first = path, dtype, [0]

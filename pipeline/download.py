@@ -26,8 +26,8 @@ LONGEST_WAIT_S = 60.0  # even if a server asks for more
 BUSY = {408, 425, 429}  # answers that may change by themselves, as every 5xx may
 BY_HAND = "check the network, or fetch it by hand, put it anywhere and set corpus.source to its path"
 
-Advance = Callable[[int, int], None]  # bytes so far, bytes in all (0: not known)
-Tell = Callable[[str], None]  # called with what went wrong and what is done about it
+Advance = Callable[[int, int], None]  # called with the bytes so far, and the bytes in all (0: not known)
+Report = Callable[[str], None]  # called with a line about a fault and what is done next
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Fetched:
     md5: str
     sha256: str
     bytes: int
-    from_source: str  # the URL or path that gave it
+    from_source: str  # the URL or path that it was read from
     reused: bool  # whether it was there already
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for a server: until `attempts` in a row have brought nothing new."""
+    """How long to wait for a server: until as many attempts in a row as `attempts` have brought no new bytes."""
 
     timeout_s: float = 30.0
     attempts: int = 6  # with 1, 2, 4, 8 and 16 s between them
@@ -54,26 +54,26 @@ class Patience:
 PATIENCE = Patience()
 
 
-def kept(corpus: CorpusConfig, archive: Path) -> Fetched | None:
-    """Return the archive where it is there and its checksums are the corpus's, else None."""
+def existing_archive(corpus: CorpusConfig, archive: Path) -> Fetched | None:
+    """Return the archive if it is there and has a checksum that `corpus` names, else None."""
     if not corpus.verifiable or not archive.is_file() or _fault(sums := Checksums.of(archive), corpus):
         return None
     return Fetched(archive, sums.md5, sums.sha256, sums.bytes, str(archive), reused=True)
 
 
-def gather(
-    corpus: CorpusConfig, part: Path, advance: Advance, tell: Tell, patience: Patience = PATIENCE
+def fetch_part(
+    corpus: CorpusConfig, part: Path, advance: Advance, report: Report, patience: Patience = PATIENCE
 ) -> tuple[Part, str]:
-    """Return the whole archive as a part, and the source that gave it.
+    """Return the whole archive as a part, and the source that it was read from.
 
-    The sources are tried in turn. The part outlives an interruption, and a later call goes on with it. Raises
-    InputError with the fault of each source.
+    The sources are tried in turn. After an interruption, a later call continues the part. Raises InputError with the
+    fault of each source.
     """
     growing = Part(part, corpus.verifiable, advance)
-    return growing, _first_that_gives(corpus, growing, tell, patience)
+    return growing, _fill_from_first(corpus, growing, report, patience)
 
 
-def place(growing: Part, archive: Path, source: str) -> Fetched:
+def place_archive(growing: Part, archive: Path, source: str) -> Fetched:
     """Move a whole part to the archive's place, and return the archive."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     growing.move(archive)
@@ -89,7 +89,7 @@ def archive_name(corpus: CorpusConfig) -> str:
 
 
 class _Refused(InputError):
-    """Raised for a source that does not have the archive. Another source may have it."""
+    """Raised where a source does not have the archive. Another source may have it."""
 
     @property
     def fault(self) -> str:
@@ -98,30 +98,30 @@ class _Refused(InputError):
 
 
 class _Interrupted(Exception):
-    """Raised for an attempt that failed or ended early. The next attempt may go on."""
+    """Raised where an attempt failed or ended early. The next attempt may continue it."""
 
     def __init__(self, found: str, asked_s: float = 0.0) -> None:
         super().__init__(found)
         self.asked_s = asked_s  # seconds that the server asked to wait
 
 
-def _first_that_gives(corpus: CorpusConfig, part: Part, tell: Tell, patience: Patience) -> str:
+def _fill_from_first(corpus: CorpusConfig, part: Part, report: Report, patience: Patience) -> str:
     """Fill the part from the first source that has the archive, and return that source."""
     sources, refusals = (corpus.source, *corpus.mirrors), list[_Refused]()
     for source in sources:
         try:
             if urlparse(source).scheme in ("http", "https"):
-                return _download(source, corpus, part, tell, patience)
+                return _download(source, corpus, part, report, patience)
             return _copy(source, corpus, part)
         except _Refused as refusal:
             refusals.append(refusal)
             if len(refusals) < len(sources):
-                tell(f"{refusal.fault}; trying the next source")
+                report(f"{refusal.fault}; trying the next source")
     if len(refusals) == 1:
         raise refusals[0]
-    said = "; ".join(refusal.fault for refusal in refusals)
+    faults = "; ".join(refusal.fault for refusal in refusals)
     remedies = dict.fromkeys(refusal.remedy for refusal in refusals if refusal.remedy)
-    found = f"none of {len(sources)} sources has the archive ({said})"
+    found = f"none of {len(sources)} sources has the archive ({faults})"
     raise InputError("corpus.source and corpus.mirrors", found, remedy="; ".join(remedies))
 
 
@@ -153,43 +153,43 @@ def _local_path(source: str) -> Path:
     return path
 
 
-def _download(url: str, corpus: CorpusConfig, part: Part, tell: Tell, patience: Patience) -> str:
+def _download(url: str, corpus: CorpusConfig, part: Part, report: Report, patience: Patience) -> str:
     """Fetch what the part lacks. Fetch a wrong archive that came in pieces once more from the start."""
     if part.verifiable and not _fault(part.sums, corpus):
         return part.origin.url if part.origin else url  # killed between its last byte and the move
-    _fill(url, part, tell, patience)
+    _fill(url, part, report, patience)
     if part.pieced and (fault := _fault(part.sums, corpus)):
-        tell(f"{url}: {fault[0]} after a resumed download; fetched from the start")
+        report(f"{url}: {fault[0]} after a resumed download; fetched from the start")
         part.start_over()
-        _fill(url, part, tell, patience)
+        _fill(url, part, report, patience)
     _refuse_if_wrong(url, corpus, part)
     return url
 
 
-def _fill(url: str, part: Part, tell: Tell, patience: Patience) -> None:
-    """Ask for the rest until it is there, or until `patience.attempts` in a row have brought nothing new."""
+def _fill(url: str, part: Part, report: Report, patience: Patience) -> None:
+    """Request the rest until it is complete, or until too many attempts in a row have brought no new bytes."""
     failures, most = 0, part.sums.bytes
     while True:
         try:
-            return _attempt(url, part, tell, patience.timeout_s)
+            return _attempt(url, part, report, patience.timeout_s)
         except _Interrupted as fault:
-            # Only bytes beyond all earlier attempts count: a server may always start over, and always break off.
+            # Only bytes beyond all earlier attempts count, as a server may start over and break off each time.
             failures = 1 if part.sums.bytes > most else failures + 1
             most = max(most, part.sums.bytes)
             if failures >= patience.attempts:
                 raise _Refused(url, f"{fault} ({failures} attempts)", "the archive", BY_HAND) from None
             pause_s = min(max(fault.asked_s, 2.0 ** (failures - 1)), LONGEST_WAIT_S)
-            tell(f"{url}: {fault}; trying again in {pause_s:.0f} s")
+            report(f"{url}: {fault}; trying again in {pause_s:.0f} s")
             patience.wait(pause_s)
 
 
-def _attempt(url: str, part: Part, tell: Tell, timeout_s: float) -> None:
+def _attempt(url: str, part: Part, report: Report, timeout_s: float) -> None:
     """Send one request, and append the bytes of the answer to the part."""
     # The server must not compress the answer: ranges and checksums are of the file's own bytes.
     headers = {"Accept-Encoding": "identity"} | part.range_headers(url)
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
-            total = _prepare(part, response, url, tell)
+            total = _prepare(part, response, url, report)
             # read1 returns what has arrived; read would lose up to a chunk when the connection breaks.
             part.grow(iter(lambda: response.raw.read1(CHUNK_BYTES, decode_content=False), b""), total)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, HTTPError) as error:
@@ -202,19 +202,19 @@ def _attempt(url: str, part: Part, tell: Tell, timeout_s: float) -> None:
 
 def _refuse_bad_answer(response: requests.Response, url: str) -> None:
     """Raise _Interrupted or _Refused for an answer that does not hold the file's bytes."""
-    status, said = response.status_code, f"HTTP {response.status_code} {response.reason}"
+    status, found = response.status_code, f"HTTP {response.status_code} {response.reason}"
     if status >= 500 or status in BUSY:
-        raise _Interrupted(said, _retry_after_s(response.headers.get("Retry-After", "")))
+        raise _Interrupted(found, _retry_after_s(response.headers.get("Retry-After", "")))
     if status not in ((200, 206) if "Range" in response.request.headers else (200,)):
-        raise _Refused(url, said, "200", BY_HAND)
+        raise _Refused(url, found, "200", BY_HAND)
     kind, encoding = response.headers.get("Content-Type", ""), response.headers.get("Content-Encoding", "identity")
-    if kind.startswith("text/html"):  # such as the log-in page of a network
+    if kind.startswith("text/html"):  # for example the log-in page of a network
         raise _Refused(url, f"a web page ({kind})", "an archive", BY_HAND)
-    if encoding != "identity" and not GZIPPED.search(urlparse(url).path):  # some servers say so of a .tar.gz itself
+    if encoding != "identity" and not GZIPPED.search(urlparse(url).path):  # some servers label a .tar.gz so
         raise _Refused(url, f"sends the file compressed ({encoding})", "the file's own bytes", BY_HAND)
 
 
-def _prepare(part: Part, response: requests.Response, url: str, tell: Tell) -> int:
+def _prepare(part: Part, response: requests.Response, url: str, report: Report) -> int:
     """Prepare the part for the body of an answer; return the bytes of the whole file, 0 where they are unknown."""
     if response.status_code == 416 and part.sums.bytes:  # nothing follows, but the part is not the whole file
         part.start_over()
@@ -226,7 +226,7 @@ def _prepare(part: Part, response: requests.Response, url: str, tell: Tell) -> i
         validator = etag
     if response.status_code == 200:
         if part.sums.bytes:
-            tell(f"{url}: the server sends the whole file, not the rest; fetched from the start")
+            report(f"{url}: the server sends the whole file, not the rest; fetched from the start")
         part.start_over()
         origin = Origin(url=url, validator=validator, total=length)
     else:
@@ -251,7 +251,7 @@ def _retry_after_s(value: str) -> float:
 
 
 def _in_plain_words(error: BaseException, timeout_s: float) -> str:
-    """Return the system's message for an error that requests and urllib3 have wrapped."""
+    """Return the message of the operating system inside an error of requests and urllib3."""
     causes = [error]
     while causes[-1].__context__ is not None:
         causes.append(causes[-1].__context__)

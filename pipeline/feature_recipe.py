@@ -1,4 +1,4 @@
-"""Compute the features of a recording, by `dtc.audio`. What reads features imports pipeline/features.py alone."""
+"""Compute the features of a recording by `dtc.audio`. Code that only reads features imports `pipeline.features`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Folders that hold unfinished work, beside the folder that it will become: only those that dtc made are deleted.
+"""Make and delete folders of unfinished work, beside the folder that they will become.
 
-A folder `NAME.part` has a note inside, which says what the work is made from and that dtc made the folder. The finished
+A folder `NAME.part` has a note inside. It records what the work is made from, and that dtc made the folder: a folder
+without a note is not deleted. The finished
 files are gathered in a folder of their own below it, which is moved into the place of `NAME` when it is whole.
 """
 

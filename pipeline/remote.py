@@ -1,4 +1,4 @@
-"""Folders of features where they are: on this disk, or at an address that fsspec opens, with a verified copy kept here.
+"""Open a folder of features on this disk, or at an address that fsspec opens; keep verified copies of remote files.
 
 Only addresses of file stores are opened. Readers of tars often accept `pipe:COMMAND` as a location, with which whoever
 writes a params file or an index would run programs on the reader's machine; fsspec has schemes that do so, and chains

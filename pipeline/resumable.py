@@ -1,4 +1,4 @@
-"""A download that is not complete yet: its bytes, their checksums, and a sidecar that names the file on the server."""
+"""Keep a download that is not complete: its bytes, their checksums, and a sidecar that names the file on the server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Part:
         self.path, self.advance = path, advance
         self.verifiable = verifiable  # whether a checksum of the whole file is known
         self.sums = Checksums.of(path) if path.exists() else Checksums()
-        self.pieced = False  # whether it came in more than one answer
+        self.pieced = False  # whether its bytes came in more than one answer
         self._sidecar = path.with_name(path.name + ".json")
         self.origin = self._read_origin()
 
@@ -49,7 +49,7 @@ class Part:
 
     def start_over(self) -> None:
         """Delete the bytes, the sidecar and the checksums."""
-        self.path.unlink(missing_ok=True)  # first, so that no sidecar lies beside the bytes of another file
+        self.path.unlink(missing_ok=True)  # first, so that no sidecar is beside the bytes of another file
         self._sidecar.unlink(missing_ok=True)
         self.sums, self.pieced, self.origin = Checksums(), False, None
 
@@ -69,7 +69,7 @@ class Part:
             os.fsync(file.fileno())  # otherwise a power cut may keep the file's name and lose its bytes
 
     def check_room(self, size_bytes: int) -> None:
-        """Raise InputError where the disk has no room for as many more bytes."""
+        """Raise InputError where the disk has no room for so many more bytes."""
         if (free := shutil.disk_usage(self.path.parent).free) < size_bytes:
             remedy = "make room and run it again"
             raise InputError(self.path.parent, f"{free:,} bytes free", f"{size_bytes:,} for the archive", remedy)

@@ -1,4 +1,4 @@
-"""A folder of features that is being made: it appears when it is complete, and finished shards are kept until then."""
+"""Make a folder of features: it appears when it is complete, and finished shards are kept beside it until then."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OURS = re.compile(rf"{SHARD_NAME.strip('^$')}|{re.escape(INDEX)}|{re.escape(CLIP
 
 
 class Unfinished:
-    """The shards `files` on their way to `folder`. Shards that were made from something else are deleted.
+    """The shards `files` that will become `folder`. Shards that were made from something else are deleted.
 
-    Whatever is killed, at any point, the next run continues: the facts of the finished shards stay in the part folder
-    until `discard` is called, also when the shards themselves are in their place.
+    A process that is killed at any point is continued by the next one: the facts of the finished shards stay in the
+    part folder until `discard` is called, also when the shards themselves are in their place.
 
     Raises InputError where the folder, or the part folder beside it, holds something that dtc did not write.
     """
@@ -48,7 +48,7 @@ class Unfinished:
         return frozenset(file for file in self.files if is_finished(self.shards, self.part, file))
 
     @contextmanager
-    def telling_how_to_go_on(self, stage: str) -> Iterator[None]:
+    def with_counted_interrupts(self, stage: str) -> Iterator[None]:
         """Raise an interruption again with a message that says how many shards are kept."""
         try:
             yield
@@ -58,7 +58,7 @@ class Unfinished:
             raise KeyboardInterrupt(line) from None
 
     def summed_up(self, n_mel_channels: int) -> dict[str, Any]:
-        """Return what the index says of all shards together; the facts of one are in memory at a time."""
+        """Return the fields of the index that describe all shards. The facts of one shard are in memory at a time."""
         shards, alphabet, statistics = [], set[str](), MelStatistics.none(n_mel_channels)
         clips_md5 = write_places(self.shards, (read_facts(self.part, file) for file in self.files))
         for file in self.files:

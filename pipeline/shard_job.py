@@ -1,4 +1,4 @@
-"""The work of the feature stage, cut into shards: the clips of each shard, and what a worker does with them."""
+"""Divide the clips of a corpus into shards, and build the shard of each part in a worker."""
 
 from __future__ import annotations
 

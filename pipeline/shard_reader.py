@@ -1,4 +1,4 @@
-"""Reading shards: any clip by its entry in the index, for training, for conversion and for predicted mels.
+"""Read clips from shards, each by its entry in the index: for training, for conversion and for predicted mels.
 
 Nothing in a shard is trusted. A shard is hashed when it is first opened, and every member must be what the index says:
 no pickle is opened, no code is evaluated, and no memory is reserved for more than a shard holds.

@@ -1,4 +1,4 @@
-"""Writing shards: WebDataset tars of features, in memory first, and what the index needs to know of each."""
+"""Build shards, which are WebDataset tars of features, in memory; store them with the facts for the index."""
 
 from __future__ import annotations
 

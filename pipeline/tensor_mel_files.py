@@ -1,4 +1,4 @@
-"""The files that `dtc convert` writes for each split, of tensors (.pt) or of arrays (.npz), and reading them.
+"""Read the files that `dtc convert` writes for each split, of tensors (.pt) or of arrays (.npz).
 
 Both hold the same description (`SetFacts`, and a `SetClip` for each clip). A .pt holds the log-mels of all its clips in
 one flat tensor, their samples in another, and the places in them where each clip begins and the last one ends. An .npz
@@ -38,7 +38,7 @@ from pipeline.split import Split
 
 CLIPS_JSON = "clips.json"  # in an .npz
 TENSORS = {"mel": torch.float32, "wave": torch.int16, "mel_first": torch.int64, "wave_first": torch.int64}  # in a .pt
-CONVERT_AGAIN = "run `dtc convert` again where it comes from"
+CONVERT_AGAIN = "run `dtc convert` again in the project that it comes from"
 
 Clips = tuple["SetClip", ...]
 Arrays = tuple[Float32[np.ndarray, "mels frames"], Int16[np.ndarray, " samples"]]

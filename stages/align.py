@@ -92,7 +92,7 @@ def _predict_shards(predictor: Predictor, index: ShardIndex, unfinished: Unfinis
         console.print(f"align: {len(finished)} of {len(index.shards)} shards are finished already")
     left = [shard for shard in index.shards if shard.file not in finished]
     clips = sum(shard.clips for shard in left)
-    with unfinished.telling_how_to_go_on("align"), computed_clips("align", clips, console) as advance:
+    with unfinished.with_counted_interrupts("align"), computed_clips("align", clips, console) as advance:
         features = FeatureFolder(paths.FEATURES, index)
         for shard, recorded in stored_shards(features, {shard.file for shard in left}):
             unfinished.store(predict_shard(predictor, shard, recorded))

@@ -1,6 +1,6 @@
-"""The folder data/archive: what `dtc download` has put there. Nothing else in it is ever replaced or deleted.
+"""Record which files `dtc download` has put into data/archive, so that no other file is replaced or deleted.
 
-The note of these files lies in runs/, as DVC empties the folder before it runs the stage.
+The record is kept in runs/, as DVC empties data/archive before it runs the stage.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dtc.files import write_whole
 from dtc.provenance import md5_of
 from stages import paths
 
-REMEDY = "move it elsewhere; to train on it, set corpus.source to where it lies then"
+REMEDY = "move it elsewhere; to train on it, set corpus.source to its new place"
 
 
 class Placed(Section):
@@ -32,10 +32,10 @@ class Placed(Section):
 
 
 class Note(Section):
-    """What `dtc download` has written.
+    """The files that `dtc download` has written.
 
-    A name may stand there twice: before a file is replaced, the new one is noted beside the old one, so that a kill in
-    between leaves no file that nobody knows.
+    A name may be there twice: before a file is replaced, the new one is noted beside the old one, so that every file of
+    dtc is known if the process is killed in between.
     """
 
     files: tuple[Placed, ...] = ()  # in data/archive
@@ -50,15 +50,15 @@ class Note(Section):
             return cls()
 
     def add(self, *files: Placed) -> Note:
-        """Write that these files are about to be put into the folder, and return the new note."""
+        """Note that these files are about to be put into the folder, and return the new note."""
         return self._write(self.files + tuple(file for file in files if file not in self.files), self.parts)
 
     def begin(self, part: Path) -> Note:
-        """Write that a download grows at `part`, and return the new note.
+        """Note that a download is written to `part`, and return the new note.
 
         Raises InputError where a file is there that no download has written.
         """
-        has_sidecar = part.with_name(f"{part.name}.json").is_file()  # what a version without notes had begun
+        has_sidecar = part.with_name(f"{part.name}.json").is_file()  # begun by a version of dtc that wrote no notes
         if part.exists() and part.name not in self.parts and not has_sidecar:
             raise InputError(part, "was not written by dtc", "nothing, or a download that has begun", REMEDY)
         return self._write(self.files, tuple(dict.fromkeys((*self.parts, part.name))))
@@ -71,14 +71,14 @@ class Note(Section):
             raise InputError(paths.ARCHIVE, f"{named(others)} there, which dtc did not write", "none", REMEDY)
 
     def tidy(self, *kept: Placed) -> Note:
-        """Delete the noted files but for `kept`, and what is left of downloads; note what is left."""
+        """Delete the noted files except `kept`, and the remains of downloads; return the new note."""
         for file in self.files:
             if file.name not in {each.name for each in kept} and file.is_at(path := paths.ARCHIVE / file.name):
                 path.unlink()
         for part in self.parts:
             for name in (part, f"{part}.json", f"{part}.json.part"):
                 (paths.ARCHIVE_PART / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # not there, or somebody else's files are
+        with contextlib.suppress(OSError):  # it is not there, or has files of others
             paths.ARCHIVE_PART.rmdir()
         return self._write(kept, ())
 

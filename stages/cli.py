@@ -1,4 +1,4 @@
-"""The commands that make a voice, in the order in which `dvc repro` runs them. cli_voice.py has those that use one.
+"""The commands that make a voice, in the order in which `dvc repro` runs them. The others are in cli_voice.py.
 
 Everything heavy is imported inside the commands: `dtc --help` is instant, and only what computes imports torch.
 """
@@ -41,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 corpus = typer.Typer(
-    help="Look at recordings before they become a project.",
+    help="Check recordings before you make a project of them.",
     epilog=examples("dtc corpus check recordings/"),
     subcommand_metavar="COMMAND",
     no_args_is_help=True,
@@ -75,7 +75,7 @@ def main(
 
 @app.command(epilog=examples("dtc params", "dtc params --params stages/presets/ljspeech.yaml"))
 def params(file: ParamsFile = paths.PARAMS) -> None:
-    """Check params.yaml and print what is in force."""
+    """Check params.yaml and print all settings in it."""
     import yaml
 
     from stages.params import load_params
@@ -119,7 +119,7 @@ def corpus_check(
         typer.Option("--params", help="Check by these settings; else by params.yaml if there is one, or a preset."),
     ] = None,
 ) -> None:
-    """Tell whether SOURCE is ready to train on. Writes nothing.
+    """Check whether SOURCE is ready to train on. Writes nothing.
 
     Reads every clip and every row, as `dtc verify` will: formats, sampling rates, channels, durations, clipping,
     silence, duplicates, texts, and whether text and clip fit each other. Prints what to mend, line by line. Exit code
@@ -203,9 +203,9 @@ def runs(
 ) -> None:
     """List the runs of trainings, or delete them.
 
-    A run is a folder in runs/. It is unfinished, and `dtc train` goes on with it, or finished, and `dtc train` restores
-    its model; both only while nothing that decides its weights has changed. --prune without names keeps those runs that
-    params.yaml as it is would use, and asks nothing.
+    A run is a folder in runs/. `dtc train` continues an unfinished run and restores the model of a finished one, if
+    nothing that decides its weights has changed. --prune without names keeps the runs that the present params.yaml
+    would use. It does not ask for a confirmation.
     """
     from stages.params import load_params
     from stages.runs import list_runs, prune_runs

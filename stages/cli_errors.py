@@ -1,4 +1,4 @@
-"""What the command line prints, and its exit code, when a command fails."""
+"""Choose the line and the exit code of a command that fails."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ REMEDIES = {
     errno.EACCES: "give yourself the right to it, or name another place",
     errno.EPERM: "give yourself the right to it, or name another place",
 }
-OWN = ("dtc", "pipeline", "stages")  # a module of ours that is missing is a fault of ours
+OWN = ("dtc", "pipeline", "stages")  # if one of these modules is missing, dtc itself has a fault
 INSTALL = f"run {install_hint('train')}"
 NO_MEMORY = "use smaller batches (training.*.batch_size or batch_frames) or shorter texts, or --device cpu"
 
 
 def outcome(error: BaseException) -> tuple[str, int] | None:
-    """Return the line that tells of an error, and the exit code; None for a fault of dtc's own.
+    """Return the line that describes an error, and the exit code; None for a fault of dtc itself.
 
-    A fault of dtc's own shows its traceback, which belongs into a report.
+    A fault of dtc itself shows its traceback, which a bug report needs.
     """
     if isinstance(error, KeyboardInterrupt):
-        return str(error) or "interrupted", INTERRUPTED  # a stage may say what it has kept
+        return str(error) or "interrupted", INTERRUPTED  # a stage may add what it has kept
     if isinstance(error, InputError):
         return str(error), REFUSED
     if isinstance(error, BrokenPipeError):
@@ -59,7 +59,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def usage_line(error: Exception, arguments: Sequence[str]) -> str:
-    """Return the line that tells of a wrong command line. `error` is one of typer's, which have `format_message`."""
+    """Return the line that describes a wrong command line. `error` is one of typer's, which have `format_message`."""
     message = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "dtc"

@@ -1,10 +1,10 @@
-"""Which code shapes a result, and the fingerprint of that code.
+"""Find the code that decides a result, and compute the fingerprint of that code.
 
-The import graph (by grimp) tells which modules of dtc, pipeline and stages a stage uses. A part of a registry that is
-given as "module:name" is no import: it counts where params.yaml chooses it, see `chosen_modules`.
+The modules of dtc, pipeline and stages that a stage uses are those of the import graph (by grimp). A part of a registry
+that is given as "module:name" is not an import: it counts where params.yaml chooses it, see `chosen_modules`.
 
-The fingerprint is one of syntax trees, so comments, docstrings, blank lines and the place of the project's folder do
-not change it.
+The fingerprint is computed from syntax trees: comments, docstrings, blank lines and the place of the project's folder
+do not change it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`dtc corpus check SOURCE`: tell whether recordings are ready to train on, and how to mend what is not."""
+"""`dtc corpus check SOURCE`: check whether recordings are ready to train on, and print how to mend their faults."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check(source: Path, file: Path | None, console: Console) -> None:
     if measured.any():
         summarise(found, measured).show(console)
     for line in [*name_faults(found.faults), *[""] * bool(found.faults)]:
-        # Whole, as files' names are searched and copied.
+        # Without line breaks, as names of files are searched and copied.
         console.print(_as_path(line, named, source), soft_wrap=True)
     for line in [*_mended_at_once(found, params), *_worth_knowing(found, params)]:
         _print(console, f"• {line}")
@@ -124,7 +124,7 @@ def _mended_at_once(found: CorpusFindings, params: Params) -> Iterator[str]:
 
 
 def _worth_knowing(found: CorpusFindings, params: Params) -> Iterator[str]:
-    """Yield what is no fault, and may still impair a voice."""
+    """Yield facts that are not faults but may make a voice worse."""
     facts = found.facts[found.facts["samples"] > 0]
     if len(set(facts["source_sampling_rate"].tolist())) > 1:
         yield "several sampling rates: often of several sources, between which the sound of a voice differs"

@@ -14,18 +14,18 @@ from dtc.files import locked
 from dtc.provenance import md5_of
 from pipeline.corpora import CorpusConfig, prepared_format
 from pipeline.corpora.base import PreparedFormat
-from pipeline.download import Advance, Fetched, archive_name, gather, kept, place
+from pipeline.download import Advance, Fetched, archive_name, existing_archive, fetch_part, place_archive
 from stages import paths
 from stages.archive_folder import Note, Placed
 
 SHARE_BETWEEN_LINES = 0.1
-SECONDS_BETWEEN_LINES = (1.0, 30.0)  # no line before the first has passed; a line in any case after the second
+SECONDS_BETWEEN_LINES = (1.0, 30.0)  # the least time between two lines, and the most
 LONGEST_IN_SECONDS_S = 120.0  # longer times are shown in minutes
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
 def download(corpus: CorpusConfig, console: Console) -> None:
-    """Put the archive, or the files, that `corpus` names into data/archive. What is there and right is kept.
+    """Put the archive, or the files, that `corpus` names into data/archive. Files that are right already are kept.
 
     Deletes what an earlier `dtc download` put there, and nothing else. Raises InputError, before anything is fetched,
     where other files are there, and for a source inside or around a folder that dtc writes.
@@ -41,15 +41,15 @@ def download(corpus: CorpusConfig, console: Console) -> None:
 
 def _download_archive(corpus: CorpusConfig, console: Console) -> None:
     archive, note = paths.ARCHIVE / archive_name(corpus), Note.read()
-    fetched = kept(corpus, archive)
+    fetched = existing_archive(corpus, archive)
     note.require_no_others(*[archive.name] * (fetched is not None))
     if fetched is None:
         part = paths.ARCHIVE_PART / archive.name
         note = note.begin(part)
         with _progress(console) as advance:
-            growing, source = gather(corpus, part, advance, lambda line: _print(console, line))
+            growing, source = fetch_part(corpus, part, advance, lambda line: _print(console, line))
         note = note.add(Placed(name=archive.name, bytes=growing.sums.bytes, md5=growing.sums.md5))
-        fetched = place(growing, archive, source)
+        fetched = place_archive(growing, archive, source)
     note.tidy(Placed(name=archive.name, bytes=fetched.bytes, md5=fetched.md5))
     _report(fetched, corpus, console)
 
@@ -88,8 +88,8 @@ def _report(fetched: Fetched, corpus: CorpusConfig, console: Console) -> None:
         _print(console, f"corpus.md5 is null; set it to {fetched.md5}{sha256}, to be told when the corpus changes")
 
 
-def _print(console: Console, said: str) -> None:
-    console.print(f"download: {said}")
+def _print(console: Console, message: str) -> None:
+    console.print(f"download: {message}")
 
 
 @contextmanager
@@ -113,8 +113,8 @@ def _progress(console: Console) -> Iterator[Advance]:
 class Lines:
     """Print `1.2 of 2.7 GB, 41.0 MB/s, 36 s left` after every tenth of the bytes, or every half minute."""
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._say, self._clock = say, clock
+    def __init__(self, print_line: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._print, self._clock = print_line, clock
         self._start = self._last = (0.0, 0)  # time, bytes
 
     def __call__(self, done: int, total: int) -> None:
@@ -122,11 +122,11 @@ class Lines:
         now = self._clock()
         if not 0 < self._last[1] <= done:  # an earlier run's bytes, or discarded ones: they do not count for the speed
             self._start = self._last = (now, done)
-        waited_s, come = now - self._last[0], done - self._last[1]
+        waited_s, arrived = now - self._last[0], done - self._last[1]
         shortest_s, longest_s = SECONDS_BETWEEN_LINES
-        if waited_s >= longest_s or (waited_s >= shortest_s and 0 < total * SHARE_BETWEEN_LINES <= come):
+        if waited_s >= longest_s or (waited_s >= shortest_s and 0 < total * SHARE_BETWEEN_LINES <= arrived):
             self._last = (now, done)
-            self._say(self._line(done, total, (done - self._start[1]) / (now - self._start[0])))
+            self._print(self._line(done, total, (done - self._start[1]) / (now - self._start[0])))
 
     @staticmethod
     def _line(done: int, total: int, bytes_per_s: float) -> str:

@@ -1,4 +1,4 @@
-"""The code that each stage of dvc.yaml depends on, computed from the import graph.
+"""Compute the code that each stage of dvc.yaml depends on from the import graph.
 
     python -m stages.dvc_dependencies        rewrite the dependencies in dvc.yaml
 
@@ -19,11 +19,10 @@ from dtc.evaluation.recognisers import RECOGNISERS
 from dtc.registry import Registry
 from dtc.vocoder import VOCODERS
 from pipeline.corpora import FORMATS
-from stages.code_identity import files_of, modules_of
+from stages.code_identity import PACKAGES, files_of, modules_of
 from stages.run_folders import ENTRIES
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("dtc", "pipeline", "stages")
 # Run a training without deciding its result, and import both kinds of models: these files count, their imports do not.
 RUNNING = ("stages/kinds.py", "stages/run_folders.py", "stages/train.py")
 

@@ -1,4 +1,4 @@
-"""`dtc evaluate`: the voice on clips that no model was trained on → metrics, WAVs and the report."""
+"""`dtc evaluate`: measure the voice on clips that no model was trained on; write metrics, WAVs and the report."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ Wave = Float[Tensor, " samples"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One held-out clip, what the voice made of its text, and all its waveforms by the names in `MEANINGS`."""
+    """One held-out clip, the speech that the voice made of its text, and all waveforms by the names in `MEANINGS`."""
 
     clip: Clip
     speech: Speech

@@ -1,4 +1,4 @@
-"""The report's page of an evaluation, from what `dtc evaluate` measured."""
+"""Make the page of the report from the results of `dtc evaluate`."""
 
 from __future__ import annotations
 

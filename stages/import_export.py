@@ -20,7 +20,7 @@ from dtc.model_card import ModelCard, ModelKind, require_replaceable, save_model
 from dtc.provenance import sha256_of
 from stages import paths
 
-SUFFIXES = {".pt", ".pth", ".safetensors", ".onnx"}  # a file with one of them is taken for a file of that format
+SUFFIXES = {".pt", ".pth", ".safetensors", ".onnx"}  # of files whose format is known by the name
 
 
 class Target(NamedTuple):

@@ -1,4 +1,4 @@
-"""The two kinds of models that are trained, and where each is kept. It imports no torch."""
+"""The two kinds of models that are trained, and their folders and files. Importing this module imports no torch."""
 
 from __future__ import annotations
 

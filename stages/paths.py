@@ -8,17 +8,17 @@ from urllib.parse import unquote, urlparse
 from dtc.errors import InputError
 
 PARAMS = Path("params.yaml")
-# The corpus's archive, alone. DVC empties this folder before `dtc download` runs, so it is none that people put their
-# recordings into, as they do with data/raw.
+# The corpus's archive, alone. DVC empties this folder before `dtc download` runs, so it does not have a name such as
+# data/raw, into which people put their own recordings.
 ARCHIVE = Path("data/archive")
 ARCHIVE_PART = Path("data/archive.part")  # downloads that have begun
 MANIFEST = Path("data/manifest.jsonl")
 SKIPPED = Path("data/skipped.jsonl")  # clips that `dtc verify` left out, and why
 FEATURES = Path("data/features")
-# What the vocoder learns from, by vocoder.train_on. DVC follows the name: a vocoder that learns from recordings does
-# not wait for the acoustic model.
+# The data to train the vocoder on, by vocoder.train_on. This name is part of the path in dvc.yaml, so that a vocoder
+# that is trained on recordings does not depend on the acoustic model.
 RECORDED = Path("data/train_on/recorded")  # the fingerprint of data/features
-GTA = Path("data/train_on/gta")  # shards of predicted mels; a note where none are wanted
+GTA = Path("data/train_on/gta")  # shards of predicted mels, or a note that there are none
 GTA_AND_RECORDED = Path("data/train_on/both")  # the fingerprint of those shards
 MODELS = Path("models")
 ACOUSTIC = MODELS / "acoustic"
@@ -31,7 +31,9 @@ RESULTS = Path("results")
 CORPUS_SUMMARY = RESULTS / "corpus.md"
 CORPUS_METRICS = RESULTS / "metrics/corpus.json"
 EVALUATION = RESULTS / "metrics/evaluate.json"
-TIMING = RUNS / "evaluate/timing.json"  # of `dtc evaluate`; it differs from run to run, so DVC must not see it
+TIMING = (
+    RUNS / "evaluate/timing.json"
+)  # of `dtc evaluate`; it differs from run to run, so it is not an output of the stage
 UTTERANCES = RESULTS / "utterances.csv"
 WAVS = RESULTS / "wavs"
 REPORT = RESULTS / "report"
@@ -49,7 +51,7 @@ def corpus_archive() -> Path:
 
 
 def require_apart(source: str) -> None:
-    """Raise InputError where recordings lie in a folder that dtc writes, or around one.
+    """Raise InputError where the recordings are in a folder that dtc writes, or their folder contains one.
 
     There they would be replaced, or packed together with what was made of them. URLs are accepted, and so is the
     folder `spoken`, in which nothing is replaced.
@@ -62,6 +64,6 @@ def require_apart(source: str) -> None:
     for written in (ARCHIVE, FEATURES, RECORDED.parent, ACOUSTIC, VOCODER, RUNS, RESULTS):
         folder = written.resolve()
         if real.is_relative_to(folder) or folder.is_relative_to(real):
-            place = "lies in" if real.is_relative_to(folder) else "contains"
+            place = "is in" if real.is_relative_to(folder) else "contains"
             expected, remedy = "a folder or an archive apart from what dtc writes", "move the recordings elsewhere"
             raise InputError("corpus.source", f"{source} {place} {written}, which dtc writes", expected, remedy)

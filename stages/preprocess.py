@@ -60,7 +60,7 @@ def _make_features(params: Params, source: _Source, console: Console) -> None:
     distributed = params.distributed if source.maker.computes else IN_PROCESS
     clips = source.maker.clips(read_manifest(paths.MANIFEST), same_disk=distributed.engine == "local")
     jobs = plan_jobs(clips, source.splits, params.features.clips_per_shard, finished)
-    with ThreadPoolExecutor(1) as beside, unfinished.telling_how_to_go_on("preprocess"):
+    with ThreadPoolExecutor(1) as beside, unfinished.with_counted_interrupts("preprocess"):
         corpus_md5 = beside.submit(source.corpus_md5)  # hashing a large archive takes seconds
         with computed_clips("preprocess", len(source.splits), console) as advance:
             computed = _compute(source.maker, jobs, distributed, unfinished, advance)

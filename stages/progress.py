@@ -14,7 +14,7 @@ from dtc.errors import plural
 SECONDS_BETWEEN_LINES = 10.0
 
 Advance = Callable[[int, str], None]  # called with a number of further clips, and the name of the last one or ""
-Describe = Callable[[int, float], str]  # number of clips that are done, clips per second → the line to show
+Describe = Callable[[int, float], str]  # (clips that are done, clips per second) → the line to show
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The folders under runs/: one for each identity, that is, for all that decides the weights of a trained model.
+"""Read and write the folders of runs/, one for each identity: all that decides the weights of a trained model.
 
 A run's folder has
 
@@ -73,7 +73,7 @@ def code_of(recipe: Recipe) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as its folder tells it."""
+    """A run, as its folder describes it."""
 
     folder: Path
     kind: str
@@ -114,14 +114,14 @@ class Run:
 
 
 def runs() -> Iterator[Run]:
-    """Yield the runs that are there, by name; what is no run's folder is passed over."""
+    """Yield all runs, ordered by name. Other files and folders in runs/ are passed over."""
     for folder in sorted(paths.RUNS.glob("*")):
         if NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
             yield read_run(folder)
 
 
 def read_run(folder: Path) -> Run:
-    """Return a run by its folder; what its files do not tell is empty or 0."""
+    """Return the run in a folder. A value that its files do not hold is empty or 0."""
     known, progress = _json(folder / IDENTITY), _json(folder / PROGRESS)
     card = _json(folder / MODEL / "config.json")
     kind = str(known.get("kind", folder.name.partition("-")[0]))

@@ -26,11 +26,11 @@ class _Current:
     """Names of the runs that params.yaml, data and code as they are would go on with or restore."""
 
     names: Collection[str]
-    unknown: Mapping[str, InputError]  # kind → why it cannot be told
+    unknown: Mapping[str, InputError]  # kind → why its runs are not known
 
 
 def list_runs(names: Sequence[str], read_params: ReadParams, console: Console) -> None:
-    """Print a table of all runs, or of the named ones. Raises InputError for a name that is none."""
+    """Print a table of all runs, or of the named ones. Raises InputError for an unknown name."""
     found = _named(names)
     if not found:
         console.print("runs: there are none")
@@ -51,8 +51,8 @@ def list_runs(names: Sequence[str], read_params: ReadParams, console: Console) -
 def prune_runs(names: Sequence[str], read_params: ReadParams, console: Console) -> None:
     """Delete the named runs; without names, all but those that params.yaml as it is would go on with or restore.
 
-    Raises InputError, and deletes nothing, where a name is none, a run's folder has other files too, or it is not known
-    which runs to keep.
+    Raises InputError, and deletes nothing, where a name is unknown, a run's folder has other files too, or it is not
+    known which runs to keep.
     """
     found = _named(names)
     if not names:

@@ -1,4 +1,4 @@
-"""`dtc say`: speak texts, and write a WAV file for each with a JSON file beside it that tells how it was made."""
+"""`dtc say`: speak texts, and write a WAV file for each with a JSON file beside it that records how it was made."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from dtc.speech import Piece, Speech, SpokenPhrase
 from dtc.synthesis_config import SynthesisConfig
 from dtc.voice import Voice
 
-LINE_END = re.compile(r"\r\n|\r|\n")  # not what else Unicode takes for one, such as \x85
+LINE_END = re.compile(r"\r\n|\r|\n")  # Unicode has other ends of a line, such as \x85
 NUMBERED = re.compile(r"(\d+)-.*\.(wav|json)$", re.ASCII)
 LONGEST_NAME = 40
 LONGEST_SHOWN = 80
-REMEDY = "try another --seed, shorter sentences or other words; a voice that often does so wants more training"
+REMEDY = "try another --seed, shorter sentences or other words; a voice that often fails so needs more training"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def say(texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int,
     table = Table("file", "spoken", "seconds", "status", "attempts")
     doubtful = []
     for text, speech in zip(texts, speeches, strict=True):
-        path = write_speech(speech, out, next_number(out))
+        path = write_speech(speech, out, _next_number(out))
         duration_s = len(speech.wave) / voice.audio.sampling_rate
         shown = textwrap.shorten(speech.spoken_text, LONGEST_SHOWN, placeholder=" …")
         table.add_row(str(path), shown, f"{duration_s:.2f}", speech.status, str(speech.attempts))
@@ -67,7 +67,7 @@ def say(texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int,
 def stream(
     texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int, out: BinaryIO, console: Console
 ) -> None:
-    """Write 16-bit samples to `out`, phrase by phrase, as soon as each is spoken. `console` is not where they go."""
+    """Write 16-bit samples to `out`, phrase by phrase, as soon as each is spoken. `console` must be another stream."""
     player = f"aplay -t raw -f S16_LE -c 1 -r {voice.audio.sampling_rate}"
     if out.isatty():
         remedy = f"try `dtc say --stream … | {player}`"
@@ -121,7 +121,7 @@ def write_speech(speech: Speech, out: Path, number: int) -> Path:
     return path
 
 
-def next_number(out: Path) -> int:
+def _next_number(out: Path) -> int:
     """Return the number after the highest of the spoken files in a folder; 1 where there are none."""
     matches = [NUMBERED.match(path.name) for path in out.iterdir()]
     return 1 + max((int(match[1]) for match in matches if match), default=0)
@@ -138,13 +138,13 @@ def read_texts(texts: Sequence[str], file: Path | None) -> list[Text]:
     if not found:
         raise InputError("say", "nothing to say", "a text or --file", 'try `dtc say "call 90210 at 7:45"`')
     for text in found:
-        if any("\ud800" <= character <= "\udfff" for character in text.raw_text):  # how Python keeps odd bytes
+        if any("\ud800" <= character <= "\udfff" for character in text.raw_text):  # not UTF-8
             raise InputError(text.where, "is not UTF-8", "text in UTF-8")
     return found
 
 
 def _lines_of(file: Path) -> list[Text]:
-    """Return the lines of a file. Only line feeds and carriage returns end a line, not what Unicode has beside them."""
+    """Return the lines of a file. Only line feeds and carriage returns end a line."""
     try:
         lines = LINE_END.split(file.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:

@@ -1,6 +1,6 @@
 """`dtc train acoustic` and `dtc train vocoder`: shards → a model folder and its curve.
 
-An unfinished run goes on, and a finished one is restored, where nothing that decides the weights has changed.
+An unfinished run is continued, and a finished one is restored, if nothing that decides the weights has changed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
             again = f"`dtc runs --prune {run.name}` or another seed trains it anew"
             _say(console, kind, f"is complete already, restored from {run.folder}; {again}")
         else:
-            _tell_of_other_run(kind, identity, run, console)
+            _report_other_run(kind, identity, run, console)
             identity.write()
             how: RunConfig = getattr(params.run, name)
             _save(recipe, identity, *_trained(recipe, identity, how, device, console))
@@ -99,8 +99,8 @@ def _publish(kind: Kind, identity: Identity) -> ModelCard:
     return card
 
 
-def _tell_of_other_run(kind: Kind, identity: Identity, run: Run, console: Console) -> None:
-    """Where this starts over although an unfinished run is there, print why, and how to go on with that one."""
+def _report_other_run(kind: Kind, identity: Identity, run: Run, console: Console) -> None:
+    """Print why training starts over, and how to go on with an unfinished run, where there is one."""
     if run.unfinished:
         return
     others = [other for other in runs() if other.kind == kind.name and other.unfinished and other.name != run.name]

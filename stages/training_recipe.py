@@ -1,4 +1,4 @@
-"""What decides a trained model: its section, the training section, the shards, and how model and batches are made.
+"""Read all that decides a trained model: its section, its training section and the shards; make model and batches.
 
 The code of this file is part of a run's identity; that of train.py, which runs the training, is not.
 """
@@ -121,7 +121,7 @@ def _read_index(audio: AudioConfig) -> ShardIndex:
 def _read_aligned(features: ShardIndex) -> tuple[str, str]:
     """Return the fingerprints of the predicted mels, and of models/acoustic, which must have predicted them."""
     if not (paths.GTA / INDEX).is_file():
-        raise InputError(paths.GTA, "no predicted mels", "some, as vocoder.train_on says", "run `dtc align` first")
+        raise InputError(paths.GTA, "no predicted mels", "some, as vocoder.train_on requires", "run `dtc align` first")
     index = read_index(paths.GTA)
     acoustic = read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint
     expected = PredictedBy(acoustic=acoustic, features=features.fingerprint)

@@ -9,7 +9,7 @@ import pytest
 
 from dtc.errors import InputError
 from pipeline.corpora import CorpusConfig
-from pipeline.download import Fetched, Patience, gather, kept, place
+from pipeline.download import Fetched, Patience, existing_archive, fetch_part, place_archive
 
 
 def noise(size: int, seed: int) -> bytes:
@@ -50,10 +50,12 @@ class Target:
             record.clear()
         asked = corpus(source, *mirrors, **(sums or RIGHT))
         patience = Patience(timeout_s, attempts, self.waits.append)
-        if there := kept(asked, self.archive):
+        if there := existing_archive(asked, self.archive):
             return there
-        growing, origin = gather(asked, self.part, lambda *done: self.advances.append(done), self.said.append, patience)
-        return place(growing, self.archive, origin)
+        growing, origin = fetch_part(
+            asked, self.part, lambda *done: self.advances.append(done), self.said.append, patience
+        )
+        return place_archive(growing, self.archive, origin)
 
     def assert_refused(self, fault: str, source: object, *mirrors: str, **options: Any) -> str:
         """The line says what is wrong, and whatever was in place stays."""

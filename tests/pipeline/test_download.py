@@ -11,7 +11,7 @@ import pytest
 from dtc.provenance import CHUNK_BYTES, md5_of, sha256_of
 from pipeline.archives import read_members
 from pipeline.corpora import embedded_archive
-from pipeline.download import Fetched, archive_name, gather
+from pipeline.download import Fetched, archive_name, fetch_part
 from tests.pipeline.fetching import BODY, OTHER, RIGHT, UNKNOWN, Target, corpus, md5, noise, sha256
 from tests.pipeline.unreliable_server import Answer, Request, Server, serving
 
@@ -97,7 +97,7 @@ def test_a_copy_takes_nothing_from_a_download(target: Target, server: Server, tm
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        gather(corpus(tmp_path / "voice.tar"), target.part, kill, target.said.append)
+        fetch_part(corpus(tmp_path / "voice.tar"), target.part, kill, target.said.append)
     assert target.part.stat().st_size > 0
     target.fetch(server.url, **UNKNOWN)
     target.assert_whole()

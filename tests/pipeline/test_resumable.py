@@ -350,9 +350,9 @@ def test_killed_by_sigkill_it_goes_on(target: Target, server: Server) -> None:
     server.answers = [Answer(stall_after=200_000)]
     program = (
         "import sys; from pathlib import Path; from pipeline.corpora import CorpusConfig\n"
-        "from pipeline.download import gather\n"
+        "from pipeline.download import fetch_part\n"
         "corpus = CorpusConfig.model_validate_json(sys.argv[1])\n"
-        "gather(corpus, Path(sys.argv[2]), lambda *done: None, print)"
+        "fetch_part(corpus, Path(sys.argv[2]), lambda *done: None, print)"
     )
     arguments = [corpus(server.url, **RIGHT).model_dump_json(), str(target.part)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -179,7 +179,8 @@ def test_batches_in_turn_are_those_of_each(trained: Project) -> None:
 def test_what_does_not_belong_together_is_refused(trained: Project) -> None:
     line = trained.run("train", "vocoder", "--device", "cpu", code=2)
     assert (
-        line == "data/train_on/gta: no predicted mels, expected some, as vocoder.train_on says; run `dtc align` first"
+        line
+        == "data/train_on/gta: no predicted mels, expected some, as vocoder.train_on requires; run `dtc align` first"
     )
     trained.run("align", "--device", "cpu")
     trained.write_params({"vocoder.train_on": "gta", "features.clips_per_shard": 3})

@@ -254,7 +254,7 @@ def test_on_a_terminal_long_lines_are_wrapped(voice: Path) -> None:
 
 def test_the_help_says_what_it_does() -> None:
     shown = " ".join(CliRunner().invoke(app, ["corpus", "check", "--help"]).stdout.split())
-    assert "Tell whether SOURCE is ready to train on. Writes nothing." in shown
+    assert "Check whether SOURCE is ready to train on. Writes nothing." in shown
     assert "Prints what to mend, line by line." in shown
 
 

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from dtc.files import locked
-from pipeline.download import Patience, gather
+from pipeline.download import Patience, fetch_part
 from stages import download
 from stages.download import Lines
 from stages.params import load_params
@@ -29,7 +29,7 @@ MD5, SHA256 = hashlib.md5(BODY, usedforsecurity=False).hexdigest(), hashlib.sha2
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     impatient = Patience(wait=lambda seconds: None)
-    monkeypatch.setattr(download, "gather", partial(gather, patience=impatient))
+    monkeypatch.setattr(download, "fetch_part", partial(fetch_part, patience=impatient))
     with serving(BODY) as made:
         yield made
 
@@ -105,7 +105,7 @@ def test_what_a_user_put_there_is_named_and_kept(project: Project, server: Serve
     name = stranger.partition("/")[0]
     assert project.run("download", code=2) == (
         f"data/archive: {name} there, which dtc did not write, expected none; move it elsewhere; "
-        "to train on it, set corpus.source to where it lies then"
+        "to train on it, set corpus.source to its new place"
     )
     assert project.contents("data/archive") == before
     assert not server.requests, "refused before anything is fetched"
