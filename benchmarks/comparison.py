@@ -195,7 +195,7 @@ def measure(name: str, seed: int) -> None:
     shuffled = ShardLoader(paths.FEATURES, "train", Batching(*size, seed=training.seed))
     validation = ShardLoader(paths.FEATURES, "validation", Batching(*size))
     test = ShardLoader(paths.FEATURES, "test", Batching(1))
-    clips = [test.read(place) for place in test.places]
+    clips = [test.read(entry) for entry in test.entries]
     listener = Listener(clips, vocoder, find_grammar("numbers"), index.audio.sampling_rate)
     seed_all(training.seed, "weights")
     statistics = (torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))

@@ -31,7 +31,7 @@ from pipeline.batching import Batching
 from pipeline.features import Features
 from pipeline.loader import ShardLoader
 from pipeline.manifest import ManifestRow
-from pipeline.shard_writer import build_shard, write_places
+from pipeline.shard_writer import build_shard, write_entries
 from pipeline.shards import ShardIndex, read_index, write_index
 from stages.params import load_params
 
@@ -128,7 +128,7 @@ def write_features(folder: Path, clips: int) -> Path:
     index = ShardIndex(
         corpus="noise",
         corpus_md5="0" * 32,
-        clips_md5=write_places(folder, facts),
+        clips_md5=write_entries(folder, facts),
         recording=smoke.recording,
         audio=audio,
         text=smoke.text,

@@ -124,7 +124,7 @@ def measure(name: str) -> None:
         "parameters": sum(value.numel() for value in vocoder.parameters()),
     }
     test = ShardLoader(paths.FEATURES, "test", Batching(1))
-    clips = [test.read(place) for place in test.places]
+    clips = [test.read(entry) for entry in test.entries]
     facts["heard"] = [listen(vocoder, clips, params, iterations) for iterations in (0, params.evaluate.fit_iterations)]
     (run / "results.json").write_text(json.dumps(facts, indent=2) + "\n")
     console.print(f"{name}: {facts['heard']}", highlight=False)

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from dtc.batch import Batch, Clip, collate
 from dtc.errors import InputError
 from pipeline.batching import Batching, Clips, Order
-from pipeline.places import Places
+from pipeline.clip_entries import ClipEntries
 from pipeline.remote import open_features
 from pipeline.shard_reader import ShardReader
 from pipeline.shards import IndexEntry
@@ -67,14 +67,14 @@ class ShardLoader:
         if workers < 0:
             raise ValueError(f"{workers} workers, expected 0 or more")
         self._features = open_features(location)
-        self.places = Places(self._features, split)
-        if not self.places:
+        self.entries = ClipEntries(self._features, split)
+        if not self.entries:
             raise InputError(location, f"no clips in split {split}", "at least one", "change the split section")
-        if len(self.places) < batching.world_size:
-            found = f"{len(self.places)} clips in split {split}"
+        if len(self.entries) < batching.world_size:
+            found = f"{len(self.entries)} clips in split {split}"
             raise InputError(location, found, f"one for each of {batching.world_size} ranks", "use fewer ranks")
         self.workers = workers
-        self._rank, self.order = batching.rank, Order(self.places.ids, self.places.frames, split, batching)
+        self._rank, self.order = batching.rank, Order(self.entries.ids, self.entries.frames, split, batching)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -86,10 +86,10 @@ class ShardLoader:
         batches = self.order.batches(number, self._rank)[first:]
         return self._read_ahead(batches) if self.workers else self._read_inline(batches)
 
-    def read(self, place: IndexEntry) -> Clip:
+    def read(self, entry: IndexEntry) -> Clip:
         """Read one clip by its entry in the index."""
         with ShardReader(self._features) as reader:
-            return reader.read_clip(place)
+            return reader.read_clip(entry)
 
     def _read_inline(self, batches: Sequence[Clips]) -> Generator[Batch, None, None]:
         with ShardReader(self._features) as reader:
@@ -120,4 +120,4 @@ class ShardLoader:
             free.put(reader)
 
     def _collate(self, reader: ShardReader, batch: Clips) -> Batch:
-        return collate([reader.read_clip(self.places[clip]) for clip in batch])
+        return collate([reader.read_clip(self.entries[clip]) for clip in batch])

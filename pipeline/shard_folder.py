@@ -12,7 +12,7 @@ from dtc.errors import InputError, named, plural
 from dtc.files import files_of_others, remove_folder, replace_folder, settle_replacement
 from pipeline.features import MelStatistics
 from pipeline.part_folder import MOVE_AWAY, discard_part, part_of, start_part
-from pipeline.shard_writer import BuiltShard, is_finished, read_facts, write_places
+from pipeline.shard_writer import BuiltShard, is_finished, read_facts, write_entries
 from pipeline.shards import CLIPS, INDEX, SHARD_NAME, ShardIndex, write_index
 
 # The files of a folder of features; none.txt stands where no mels are predicted.
@@ -60,7 +60,7 @@ class Unfinished:
     def summed_up(self, n_mel_channels: int) -> dict[str, Any]:
         """Return the fields of the index that describe all shards. The facts of one shard are in memory at a time."""
         shards, alphabet, statistics = [], set[str](), MelStatistics.none(n_mel_channels)
-        clips_md5 = write_places(self.shards, (read_facts(self.part, file) for file in self.files))
+        clips_md5 = write_entries(self.shards, (read_facts(self.part, file) for file in self.files))
         for file in self.files:
             facts = read_facts(self.part, file)
             shards.append(facts.shard)

@@ -41,7 +41,7 @@ class ShardMaker:
         rows = iter(manifest)
         first = list(islice(rows, 1))
         in_place = same_disk and all(row.first_byte is not None for row in first)
-        return places_of(chain(first, rows)) if in_place else contents_of(self.archive, chain(first, rows))
+        return without_content(chain(first, rows)) if in_place else contents_of(self.archive, chain(first, rows))
 
     def build(self, job: ShardJob) -> BuiltShard:
         """Build the shard in memory."""
@@ -100,7 +100,7 @@ def plan_jobs(
             yield ShardJob(file, split, tuple(rest))
 
 
-def places_of(manifest: Iterable[ManifestRow]) -> Iterator[tuple[ManifestRow, None]]:
+def without_content(manifest: Iterable[ManifestRow]) -> Iterator[tuple[ManifestRow, None]]:
     """Yield the clips without their bytes: those of a plain tar, in which they can be read by their place."""
     return ((row, None) for row in manifest)
 

@@ -26,7 +26,7 @@ from dtc.errors import InputError
 from dtc.text.symbols import text_to_ids
 from pipeline.features import Features
 from pipeline.manifest import ManifestRow
-from pipeline.shards import IndexEntry, Shard, ShardIndex, StoredText, read_places, verify_file
+from pipeline.shards import IndexEntry, Shard, ShardIndex, StoredText, read_entries, verify_file
 from pipeline.split import SPLITS, Split
 
 WAVE, MEL = "<i2", "<f4"  # little-endian int16 and float32
@@ -43,12 +43,12 @@ class FeatureFolder:
         self.folder, self.index = folder, index
         self._shards = {shard.file: shard for shard in index.shards}
 
-    def places(self, split: Split) -> Iterator[IndexEntry]:
+    def entries(self, split: Split) -> Iterator[IndexEntry]:
         """Read the index entries of a split's clips. Raises InputError for one that cannot be."""
         shards = {shard.file for shard in self.index.of_split(split)}
-        for place in read_places(self.folder, self.index, split):
-            _check_place(place, f"{self.folder / place.shard}:{place.id}", shards, self.index.remedy)
-            yield place
+        for entry in read_entries(self.folder, self.index, split):
+            _check_entry(entry, f"{self.folder / entry.shard}:{entry.id}", shards, self.index.remedy)
+            yield entry
 
     def shard(self, file: str) -> Path:
         """Return the path of a shard whose bytes are those of the index. Raises InputError where they are not."""
@@ -57,19 +57,19 @@ class FeatureFolder:
         return path
 
 
-def _check_place(place: IndexEntry, where: str, shards: Collection[str], remedy: str) -> None:
+def _check_entry(entry: IndexEntry, where: str, shards: Collection[str], remedy: str) -> None:
     """Raise InputError where an entry names a shard of another split, or lacks a member that is read."""
-    if place.shard not in shards:
+    if entry.shard not in shards:
         raise InputError(where, "no such shard in this split", f"one of the {len(shards)} of the index", remedy)
     for name in MEMBERS:
-        if name not in place.members:
+        if name not in entry.members:
             raise InputError(where, f"no {name}", " and ".join(MEMBERS), remedy)
 
 
 def stored_clips(features: FeatureFolder, split: Split) -> Iterator[Features]:
     """Read the clips of a split in the order of the shards, without magnitudes, one in memory at a time."""
     with ShardReader(features) as reader:
-        yield from map(reader.read, features.places(split))
+        yield from map(reader.read, features.entries(split))
 
 
 def stored_shards(features: FeatureFolder, files: Collection[str]) -> Iterator[tuple[Shard, list[Features]]]:
@@ -77,9 +77,9 @@ def stored_shards(features: FeatureFolder, files: Collection[str]) -> Iterator[t
     shards = {shard.file: shard for shard in features.index.shards}
     with ShardReader(features) as reader:
         for split in SPLITS:
-            for file, places in itertools.groupby(features.places(split), key=lambda place: place.shard):
+            for file, entries in itertools.groupby(features.entries(split), key=lambda entry: entry.shard):
                 if file in files:
-                    yield shards[file], [reader.read(place) for place in places]
+                    yield shards[file], [reader.read(entry) for entry in entries]
 
 
 def to_clip(features: Features, where: str) -> Clip:
@@ -112,24 +112,24 @@ class ShardReader:
         while self._files:
             self._files.popitem()[1][0].close()
 
-    def read_clip(self, place: IndexEntry) -> Clip:
+    def read_clip(self, entry: IndexEntry) -> Clip:
         """Read one clip for training. Raises InputError as `read` does, and for a text that no model can read."""
-        return to_clip(self.read(place), self._where(place))
+        return to_clip(self.read(entry), self._where(entry))
 
-    def read(self, place: IndexEntry) -> Features:
+    def read(self, entry: IndexEntry) -> Features:
         """Read one clip. Raises InputError, with shard and clip, for whatever is not as the index says."""
-        where, index = self._where(place), self.features.index
-        text = parse_text(self._member(place, "json", where).tobytes(), f"{where}.json", index.remedy)
-        shape = (index.audio.n_mel_channels, place.frames)
+        where, index = self._where(entry), self.features.index
+        text = parse_text(self._member(entry, "json", where).tobytes(), f"{where}.json", index.remedy)
+        shape = (index.audio.n_mel_channels, entry.frames)
         wave, mel = (
-            from_npy(self._member(place, name, where), dtype, expected, f"{where}.{name}", index.remedy)
+            from_npy(self._member(entry, name, where), dtype, expected, f"{where}.{name}", index.remedy)
             for name, dtype, expected in (("wave.npy", WAVE, (text.n_samples,)), ("mel.npy", MEL, shape))
         )
         row = ManifestRow(
-            id=place.id,
+            id=entry.id,
             raw_text=text.raw_text,
             spoken_text=text.spoken_text,
-            member=place.shard,
+            member=entry.shard,
             md5=text.source_md5,
             samples=text.n_samples,
             first_byte=None,
@@ -140,13 +140,13 @@ class ShardReader:
         )
         return Features(row, wave, mel, None)
 
-    def _where(self, place: IndexEntry) -> str:
-        return f"{self._folder}{place.shard}:{place.id}"
+    def _where(self, entry: IndexEntry) -> str:
+        return f"{self._folder}{entry.shard}:{entry.id}"
 
-    def _member(self, place: IndexEntry, name: str, where: str) -> UInt8[np.ndarray, " bytes"]:
+    def _member(self, entry: IndexEntry, name: str, where: str) -> UInt8[np.ndarray, " bytes"]:
         """Return the content of a member, whose tar header must bear its name."""
-        first_byte, n_bytes = place.members[name]
-        file, size_bytes = self._open(place.shard)
+        first_byte, n_bytes = entry.members[name]
+        file, size_bytes = self._open(entry.shard)
         if first_byte + n_bytes > size_bytes:
             found, expected = f"{name} at bytes {first_byte} to {first_byte + n_bytes}", f"at most {size_bytes} bytes"
             raise InputError(where, found, f"{expected}, as the shard has", self.features.index.remedy)
@@ -154,7 +154,7 @@ class ShardReader:
         file.seek(first_byte - tarfile.BLOCKSIZE)
         read = file.readinto(content.data)
         found = content[:TAR_NAME_BYTES].tobytes().rstrip(b"\0").decode(errors="replace")
-        if read < len(content) or found != f"{place.id}.{name}":
+        if read < len(content) or found != f"{entry.id}.{name}":
             remedy = f"the shard was changed; {self.features.index.remedy}"
             raise InputError(f"{where}.{name}", "is not where the index says", remedy=remedy)
         return content[tarfile.BLOCKSIZE :]

@@ -28,7 +28,7 @@ class ShardFacts(Section):
     """What the index needs to know of one finished shard; kept in a file until all shards are finished."""
 
     shard: Shard
-    places: tuple[IndexEntry, ...]
+    entries: tuple[IndexEntry, ...]
     alphabet: tuple[str, ...]
     mel_frames: int
     mel_sums: tuple[float, ...]
@@ -68,18 +68,18 @@ def facts_path(folder: Path, file: str) -> Path:
 
 def build_shard(file: str, split: Split, clips: Iterable[Features], n_mel_channels: int) -> BuiltShard:
     """Build the shard `file` of these clips in memory."""
-    tar, places, alphabet = _ShardTar(), list[IndexEntry](), set[str]()
+    tar, entries, alphabet = _ShardTar(), list[IndexEntry](), set[str]()
     statistics = MelStatistics.none(n_mel_channels)
     for features in clips:
         members = {name: tar.append(features.row.id, name, body) for name, body in _members(features)}
-        places.append(IndexEntry(features.row.id, split, file, features.mel.shape[1], members))
+        entries.append(IndexEntry(features.row.id, split, file, features.mel.shape[1], members))
         statistics.add(features.mel)
         alphabet.update(symbols_of(features.row.spoken_text))
     content = tar.close()
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     facts = ShardFacts(
-        shard=Shard(file=file, split=split, md5=md5, clips=len(places), frames=statistics.frames),
-        places=tuple(places),
+        shard=Shard(file=file, split=split, md5=md5, clips=len(entries), frames=statistics.frames),
+        entries=tuple(entries),
         alphabet=tuple(sorted(alphabet)),
         mel_frames=statistics.frames,
         mel_sums=tuple(statistics.sums.tolist()),
@@ -129,11 +129,11 @@ def to_npy(array: np.ndarray) -> bytes:
     return b"".join((header.getvalue(), array.data))
 
 
-def write_places(folder: Path, facts: Iterable[ShardFacts]) -> str:
+def write_entries(folder: Path, facts: Iterable[ShardFacts]) -> str:
     """Write clips.jsonl, one line for each clip, in the order of the shards; return its MD5."""
     with (folder / CLIPS).open("w", encoding="utf-8", newline="\n") as file:
         for shard in facts:
-            file.writelines(json.dumps(asdict(place)) + "\n" for place in shard.places)
+            file.writelines(json.dumps(asdict(entry)) + "\n" for entry in shard.entries)
     return md5_of(folder / CLIPS)
 
 

@@ -153,7 +153,7 @@ def parse_json(content: bytes, schema: type[AnySection], where: str, remedy: str
     return parse_section(tree, schema, where)
 
 
-def read_places(folder: Path, index: ShardIndex, split: Split) -> Iterator[IndexEntry]:
+def read_entries(folder: Path, index: ShardIndex, split: Split) -> Iterator[IndexEntry]:
     """Read the entries of a split's clips, in the order of the shards.
 
     Raises InputError where clips.jsonl is missing, is not the one of the index, or has a line that is no entry.

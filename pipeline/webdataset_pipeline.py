@@ -11,7 +11,7 @@ from webdataset import DataPipeline, SimpleShardList, split_by_node, split_by_wo
 from webdataset.compat import FluidInterface
 
 from dtc.errors import InputError
-from pipeline.places import Places
+from pipeline.clip_entries import ClipEntries
 from pipeline.remote import open_features
 from pipeline.shard_reader import FeatureFolder, ShardReader
 from pipeline.shards import StoredText
@@ -50,8 +50,8 @@ class _Clips:
     """The clips of a split by their shards; an object that worker processes can be given."""
 
     def __init__(self, features: FeatureFolder, split: Split) -> None:
-        self._features, self._places = features, Places(features, split)
-        numbers = itertools.groupby(range(len(self._places)), key=lambda number: self._places[number].shard)
+        self._features, self._entries = features, ClipEntries(features, split)
+        numbers = itertools.groupby(range(len(self._entries)), key=lambda number: self._entries[number].shard)
         self._of_shard = {file: list(clips) for file, clips in numbers}
         self.files = list(self._of_shard)
 
@@ -60,7 +60,7 @@ class _Clips:
         with ShardReader(self._features) as reader:
             for shard in shards:
                 for number in self._of_shard[shard["url"]]:
-                    clip = reader.read(self._places[number])
+                    clip = reader.read(self._entries[number])
                     row = clip.row
                     text = StoredText.of(row).model_dump()
                     yield {"__key__": row.id, "json": text, "wave.npy": clip.wave, "mel.npy": clip.mel}

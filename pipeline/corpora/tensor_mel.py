@@ -23,7 +23,7 @@ from pipeline.feature_recipe import FeatureRecipe
 from pipeline.features import Features
 from pipeline.limits import FACTS, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
-from pipeline.shard_job import ShardJob, ShardMaker, places_of
+from pipeline.shard_job import ShardJob, ShardMaker, without_content
 from pipeline.split import SPLITS, Split
 from pipeline.tensor_mel_files import CONVERT_AGAIN, OpenSplit, in_one_line, open_split
 from pipeline.verify import CorpusFindings, CorpusSettings
@@ -221,7 +221,7 @@ class ConvertedMaker(ShardMaker):
 
     def clips(self, manifest: Iterable[ManifestRow], same_disk: bool) -> Iterator[tuple[ManifestRow, None]]:
         """Yield the clips of the manifest without bytes: they are read from the set's files."""
-        return places_of(manifest)
+        return without_content(manifest)
 
     def _features(self, job: ShardJob) -> Iterator[Features]:
         for row, _ in job.clips:

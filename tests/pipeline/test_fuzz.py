@@ -249,7 +249,7 @@ def test_shards(features: Path, name: str, seed: int, strokes: int) -> None:
     Path("features", name).write_bytes(damage((features / name).read_bytes(), seed, strokes))
     try:
         loader = ShardLoader("features", "train", Batching(4, seed=1))
-        clips = {place.id: loader.read(place) for place in loader.places}
+        clips = {entry.id: loader.read(entry) for entry in loader.entries}
     except InputError as error:
         assert "features" in str(error)
         return

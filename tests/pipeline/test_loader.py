@@ -210,7 +210,7 @@ def test_a_fault_comes_in_its_batch_s_place(tmp_path: Path, workers: int) -> Non
     write_features(tmp_path, 12)
     loader = ShardLoader(tmp_path, "train", Batching(3), workers)
     with (tmp_path / "train-00002.tar").open("r+b") as shard:
-        shard.seek(loader.places[7].members["mel.npy"][0])
+        shard.seek(loader.entries[7].members["mel.npy"][0])
         shard.write(b"?")
     batches = loader.epoch(0)
     assert ids(islice(batches, 2)) == [("clip-000", "clip-001", "clip-002"), ("clip-003", "clip-004", "clip-005")]

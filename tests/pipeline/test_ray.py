@@ -15,7 +15,7 @@ from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, 
 from pipeline.corpora import CorpusConfig
 from pipeline.engine import _require_cluster, run
 from pipeline.feature_recipe import FeatureRecipe
-from pipeline.shard_job import ShardJob, ShardMaker, contents_of, places_of, plan_jobs
+from pipeline.shard_job import ShardJob, ShardMaker, contents_of, plan_jobs, without_content
 from pipeline.shard_writer import BuiltShard
 from pipeline.verify import CorpusSettings, verify_corpus
 from stages.params import load_params
@@ -71,7 +71,7 @@ def test_the_same_bytes_though_a_worker_is_killed(
     rows = verify_corpus(archive, CorpusSettings(corpus, AS_IT_IS, bounds, audio, PARAMS.text), lambda clip: None).rows
     assert len(rows) == 10
     recipe, splits = FeatureRecipe(AS_IT_IS, audio, FeaturesConfig(stft=True, clips_per_shard=3)), ["train"] * 10
-    local = [ShardMaker(archive, recipe).build(job) for job in plan_jobs(places_of(rows), splits, 3, frozenset())]
+    local = [ShardMaker(archive, recipe).build(job) for job in plan_jobs(without_content(rows), splits, 3, frozenset())]
     maker = KilledOnce(tmp_path / "not on every node.tar", recipe, tmp_path / "note")
     jobs = plan_jobs(contents_of(archive, rows), splits, 3, frozenset())
     assert list(run(maker.build, jobs, RAY)) == local

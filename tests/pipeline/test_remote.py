@@ -114,7 +114,7 @@ def test_a_shard_is_fetched_when_it_is_first_read(server: Server, tmp_path: Path
     features = RemoteFeatures(server.url, tmp_path)
     assert server.asked == [INDEX, CLIPS]
     with ShardReader(features) as reader:
-        place = list(features.places("train"))[4]
+        place = list(features.entries("train"))[4]
         assert reader.read(place).row.id == "clip-004"
     assert server.asked == [INDEX, CLIPS, TRAIN[1]]
 
@@ -306,7 +306,7 @@ def test_a_folder_with_a_colon_in_its_name(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     write_features(tmp_path / "gs:features", 2)
     assert open_features("./gs:features").folder == Path("gs:features")
-    assert len(ShardLoader("./gs:features", "train", Batching(2)).places) == 2
+    assert len(ShardLoader("./gs:features", "train", Batching(2)).entries) == 2
 
 
 def test_a_folder_without_features(tmp_path: Path) -> None:

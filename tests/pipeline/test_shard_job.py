@@ -19,7 +19,7 @@ from pipeline.engine import run
 from pipeline.feature_recipe import FeatureRecipe
 from pipeline.manifest import ManifestRow
 from pipeline.shard_folder import Unfinished
-from pipeline.shard_job import ShardMaker, ShardStorer, contents_of, places_of, plan_jobs, shard_files
+from pipeline.shard_job import ShardMaker, ShardStorer, contents_of, plan_jobs, shard_files, without_content
 from pipeline.split import SPLITS
 
 AS_IT_IS = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
@@ -89,8 +89,8 @@ def test_equal_bytes_whoever_computes_and_however_it_is_read(
 ) -> None:
     maker = ShardMaker(archive, FeatureRecipe(AS_IT_IS, audio, FeaturesConfig(stft=True, clips_per_shard=3)))
     splits = ["train"] * len(rows)
-    expected = [maker.build(job).content for job in plan_jobs(places_of(rows), splits, 3, frozenset())]
-    clips = contents_of(archive, rows) if streamed else places_of(rows)
+    expected = [maker.build(job).content for job in plan_jobs(without_content(rows), splits, 3, frozenset())]
+    clips = contents_of(archive, rows) if streamed else without_content(rows)
     files = shard_files(splits, 3)
     unfinished = Unfinished(tmp_path / "shards", files, "these clips")
     config = DistributedConfig(engine="local", workers=workers, ray_address=None)
@@ -107,6 +107,6 @@ def test_an_archive_changed_since_verify_is_refused(archive: Path, rows: list[Ma
         list(contents_of(archive, [*rows, replace(rows[0], member="gone.wav")]))
     maker = ShardMaker(archive, FeatureRecipe(AS_IT_IS, audio, FeaturesConfig(stft=False, clips_per_shard=3)))
     moved = [replace(row, first_byte=row.first_byte + 512) for row in rows]
-    [job, *_] = plan_jobs(places_of(moved), ["train"] * 7, 3, frozenset())
+    [job, *_] = plan_jobs(without_content(moved), ["train"] * 7, 3, frozenset())
     with pytest.raises(InputError, match=r"^voice/wavs/clip-000\.wav: CRC-32 [0-9a-f]{8}, expected "):
         maker.build(job)

@@ -1,4 +1,4 @@
-"""pipeline.shard_reader and places: a clip by its index entry; whatever differs from the index is refused."""
+"""pipeline.shard_reader and clip_entries: a clip by its index entry; whatever differs from the index is refused."""
 
 import gc
 import io
@@ -19,10 +19,10 @@ from tiny_features import tiny_clip, write_features
 from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.provenance import md5_of
-from pipeline.places import Places
+from pipeline.clip_entries import ClipEntries
 from pipeline.remote import open_features
 from pipeline.shard_reader import MEMBERS, MOST_OPEN_SHARDS, FeatureFolder, ShardReader, from_npy, stored_shards
-from pipeline.shards import CLIPS, IndexEntry, read_index, read_places, write_index
+from pipeline.shards import CLIPS, IndexEntry, read_entries, read_index, write_index
 
 AGAIN = "run `dtc preprocess` again"
 SHARD = "train-00000.tar"
@@ -42,8 +42,8 @@ def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def places_in(folder: Path) -> Places:
-    return Places(open_features(folder), "train")
+def places_in(folder: Path) -> ClipEntries:
+    return ClipEntries(open_features(folder), "train")
 
 
 def read_one(folder: Path, place: IndexEntry) -> Clip:
@@ -81,7 +81,7 @@ def test_a_clip_is_as_it_was_written(folder: Path) -> None:
 
 
 def test_places_are_those_of_the_index(forty: Path) -> None:
-    expected = list(read_places(forty, read_index(forty), "train"))
+    expected = list(read_entries(forty, read_index(forty), "train"))
     places = places_in(forty)
     assert len(places) == 40
     assert list(places) == expected
@@ -93,16 +93,16 @@ def test_places_are_those_of_the_index(forty: Path) -> None:
 
 def test_places_take_little_memory(forty: Path) -> None:
     """A corpus of a million clips is to fit beside a model."""
-    row = next(read_places(forty, read_index(forty), "train"))
+    row = next(read_entries(forty, read_index(forty), "train"))
 
     class Many(FeatureFolder):
-        def places(self, split: str) -> Iterator[IndexEntry]:
+        def entries(self, split: str) -> Iterator[IndexEntry]:
             return (replace(row, id=f"LJ001-{n:06d}") for n in range(5000))
 
     many = Many(forty, read_index(forty))
     gc.collect()
     tracemalloc.start()
-    places = Places(many, "train")
+    places = ClipEntries(many, "train")
     taken = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert taken / len(places) < 200

@@ -17,8 +17,8 @@ from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig
 from pipeline.features import Features
 from pipeline.manifest import ManifestRow
-from pipeline.shard_writer import build_shard, facts_path, is_finished, read_facts, write_places
-from pipeline.shards import ShardIndex, read_index, read_places, verify_shards, write_index
+from pipeline.shard_writer import build_shard, facts_path, is_finished, read_facts, write_entries
+from pipeline.shards import ShardIndex, read_entries, read_index, verify_shards, write_index
 
 CLIPS = 5
 RECORDING = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
@@ -50,7 +50,7 @@ def write(folder: Path, audio: AudioConfig, stft: bool = False, clips_per_shard:
         built.append(build_shard(f"train-{number:05d}.tar", "train", clips, 80))
     for shard in built:
         (folder / shard.facts.shard.file).write_bytes(shard.content)
-    clips_md5 = write_places(folder, (shard.facts for shard in built))
+    clips_md5 = write_entries(folder, (shard.facts for shard in built))
     index = ShardIndex(
         corpus="voice", corpus_md5="0" * 32, clips_md5=clips_md5, recording=RECORDING, audio=audio, text=TEXT, alphabet=(" ", "a"),
         mel_mean=(0.0,) * 80, mel_deviation=(1.0,) * 80, shards=tuple(shard.facts.shard for shard in built),
@@ -113,7 +113,7 @@ def test_webdataset_reads_every_sample(tmp_path: Path, audio: AudioConfig, stft:
 
 def test_places_point_at_the_members(tmp_path: Path, audio: AudioConfig) -> None:
     index = write(tmp_path / "shards", audio, stft=True)
-    places = list(read_places(tmp_path / "shards", index, "train"))
+    places = list(read_entries(tmp_path / "shards", index, "train"))
     assert [(place.id, place.frames) for place in places] == [(f"é-{number}", 2 + number) for number in range(CLIPS)]
     for place in places:
         shard = tmp_path / "shards" / place.shard
@@ -200,7 +200,7 @@ def test_a_damaged_folder_is_refused(
 def read_all(folder: Path) -> None:
     index = read_index(folder)
     verify_shards(folder, index)
-    list(read_places(folder, index, "train"))
+    list(read_entries(folder, index, "train"))
 
 
 def test_a_shard_has_the_bytes_that_it_always_had(audio: AudioConfig) -> None:

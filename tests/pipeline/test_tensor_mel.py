@@ -26,9 +26,9 @@ from pipeline.feature_recipe import FeatureRecipe
 from pipeline.features import Features
 from pipeline.limits import VerifyConfig
 from pipeline.manifest import ManifestRow
-from pipeline.shard_job import ShardMaker, places_of, plan_jobs, shard_files
+from pipeline.shard_job import ShardMaker, plan_jobs, shard_files, without_content
 from pipeline.shard_reader import FeatureFolder, stored_clips
-from pipeline.shard_writer import build_shard, write_places
+from pipeline.shard_writer import build_shard, write_entries
 from pipeline.shards import ShardIndex, write_index
 from pipeline.split import SPLITS, Split
 from pipeline.tensor_mel_files import SetFacts, open_split
@@ -71,7 +71,7 @@ def write_shards(folder: Path, audio: AudioConfig) -> ShardIndex:
     index = ShardIndex(
         corpus="voice", corpus_md5=ARCHIVE_MD5, recording=RECORDING, audio=audio, text=TEXT, alphabet=("a",),
         mel_mean=(0.0,) * 80, mel_deviation=(1.0,) * 80, shards=tuple(facts.shard for facts in shards),
-        clips_md5=write_places(folder, shards),
+        clips_md5=write_entries(folder, shards),
     )  # fmt: skip
     write_index(folder, index)
     return index
@@ -147,7 +147,7 @@ def pack(made: Set, folder: Path, finished: frozenset[str] = frozenset()) -> lis
     """Make the shards that are not finished of a set, in `folder`, as `dtc preprocess` does."""
     manifest = made.verify().rows
     maker, splits, _ = made.open(manifest)
-    for job in plan_jobs(places_of(manifest), splits, CLIPS_PER_SHARD, finished):
+    for job in plan_jobs(without_content(manifest), splits, CLIPS_PER_SHARD, finished):
         (folder / job.file).write_bytes(maker.build(job).content)
     return shard_files(splits, CLIPS_PER_SHARD)
 
@@ -701,7 +701,7 @@ def near(size: int) -> Callable[[int], st.SearchStrategy[int]]:
 def test_the_manifest_of_another_set_is_refused(made: Set) -> None:
     rows = made.verify().rows
     maker, splits, _ = made.open(rows)
-    (job, *_) = plan_jobs(places_of([replace(rows[0], raw_text="two"), *rows[1:]]), splits, 2, frozenset())
+    (job, *_) = plan_jobs(without_content([replace(rows[0], raw_text="two"), *rows[1:]]), splits, 2, frozenset())
     with pytest.raises(
         InputError, match=r"é-0: is not as in the manifest, expected the same clip; run `dtc verify` ag"
     ):

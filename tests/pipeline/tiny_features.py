@@ -9,7 +9,7 @@ from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig
 from pipeline.features import Features
 from pipeline.manifest import ManifestRow
-from pipeline.shard_writer import build_shard, write_places
+from pipeline.shard_writer import build_shard, write_entries
 from pipeline.shards import ShardIndex, write_index
 from pipeline.split import Split
 
@@ -46,7 +46,7 @@ def write_features(folder: Path, clips: int, validation: int = 0) -> ShardIndex:
     index = ShardIndex(
         corpus="voice",
         corpus_md5="0" * 32,
-        clips_md5=write_places(folder, [shard.facts for shard in built]),
+        clips_md5=write_entries(folder, [shard.facts for shard in built]),
         recording=RECORDING,
         audio=AUDIO,
         text=TEXT,

@@ -84,7 +84,7 @@ def test_a_prediction_is_the_models_teacher_forced_mel(trained: Project) -> None
     torch.manual_seed(3)
     mels = predict(clips)
     loader = ShardLoader(paths.FEATURES, "train", Batching(3))
-    batch = collate([loader.read(place) for place in loader.places[:3]])
+    batch = collate([loader.read(entry) for entry in loader.entries[:3]])
     assert batch.ids == tuple(clip.row.id for clip in clips)
     torch.manual_seed(3)
     with torch.inference_mode():

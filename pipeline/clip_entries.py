@@ -11,7 +11,7 @@ from pipeline.shards import IndexEntry
 from pipeline.split import Split
 
 
-class Places(Sequence[IndexEntry]):
+class ClipEntries(Sequence[IndexEntry]):
     """The entries of a split's clips, in the order of the shards, with the members that are read for training.
 
     They are kept in arrays, which take 130 bytes a clip; as objects they would take 1,500.
@@ -24,12 +24,12 @@ class Places(Sequence[IndexEntry]):
         self._shards = [shard.file for shard in features.index.of_split(split)]
         self._shard_numbers, self._spans = array("q"), array("q")
         numbers = {shard: number for number, shard in enumerate(self._shards)}
-        for place in features.places(split):
-            self.ids.append(place.id)
-            self.frames.append(place.frames)
-            self._shard_numbers.append(numbers[place.shard])
+        for entry in features.entries(split):
+            self.ids.append(entry.id)
+            self.frames.append(entry.frames)
+            self._shard_numbers.append(numbers[entry.shard])
             for name in MEMBERS:
-                self._spans.extend(place.members[name])
+                self._spans.extend(entry.members[name])
 
     def __len__(self) -> int:
         return len(self.ids)
