@@ -28,11 +28,11 @@ from pipeline.tensor_mel_files import CLIPS_JSON, SetClip, SetFacts, members_of,
 WAVS, METADATA = "wavs", "metadata.csv"
 
 Sums = dict[str, str]  # file name → MD5
-Writer = Callable[[Iterable[Features], SetFacts, Path], Sums]  # of one split, into a folder
+Writer = Callable[[Iterable[Features], SetFacts, Path], Sums]  # writes one split into a folder
 
 
-def write_tensors(clips: Iterable[Features], facts: SetFacts, folder: Path) -> str:
-    """Write the .pt of a split; return its name."""
+def write_tensors(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums:
+    """Write the .pt of a split."""
     file = folder / f"{facts.split}.pt"
     mel, wave = _Flat(folder / "mel.part", torch.float32), _Flat(folder / "wave.part", torch.int16)
     rows = []
@@ -52,7 +52,7 @@ def write_tensors(clips: Iterable[Features], facts: SetFacts, folder: Path) -> s
         torch.save(_share_texts(tree, {}), stream)
     mel.path.unlink()
     wave.path.unlink()
-    return file.name
+    return {file.name: md5_of(file)}
 
 
 class _Flat:
@@ -85,8 +85,8 @@ def _share_texts(tree: Any, known: dict[str, str]) -> Any:
     return [_share_texts(value, known) for value in tree] if isinstance(tree, list) else tree
 
 
-def write_arrays(clips: Iterable[Features], facts: SetFacts, folder: Path) -> str:
-    """Write the .npz of a split; return its name."""
+def write_arrays(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums:
+    """Write the .npz of a split."""
     file, rows = folder / f"{facts.split}.npz", []
     with zipfile.ZipFile(file, "w") as archive:
         for features in clips:
@@ -96,7 +96,7 @@ def write_arrays(clips: Iterable[Features], facts: SetFacts, folder: Path) -> st
             archive.writestr(_plain_member(wave), to_npy(features.wave))
         tree = {**facts.model_dump(mode="json"), "clips": rows}
         archive.writestr(_plain_member(CLIPS_JSON), json.dumps(tree))
-    return file.name
+    return {file.name: md5_of(file)}
 
 
 def _plain_member(name: str) -> zipfile.ZipInfo:
@@ -156,12 +156,4 @@ def _wav_bytes(features: Features, audio: AudioConfig) -> bytes:
     return stream.getvalue()
 
 
-def _summed(write: Callable[[Iterable[Features], SetFacts, Path], str]) -> Writer:
-    def write_and_sum(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums:
-        name = write(clips, facts, folder)
-        return {name: md5_of(folder / name)}
-
-    return write_and_sum
-
-
-WRITERS: dict[str, Writer] = {"torch": _summed(write_tensors), "numpy": _summed(write_arrays), "wav": write_wavs}
+WRITERS: dict[str, Writer] = {"torch": write_tensors, "numpy": write_arrays, "wav": write_wavs}

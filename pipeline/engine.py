@@ -23,13 +23,14 @@ from dtc.errors import InputError, install_hint
 from pipeline.config import DistributedConfig
 
 IN_PROCESS = DistributedConfig(engine="local", workers=0, ray_address=None)
-WAITING_PER_WORKER = 2  # jobs that were given out and whose results were not taken: one at work, one behind it
+WAITING_PER_WORKER = 2  # jobs that are submitted and whose results are not taken yet: one at work, one that waits
 RETRIES = 3  # of a Ray task whose worker died
 CONNECTION_S = 45.0  # for a process to import ray and to connect to a cluster
 CONNECT = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
 REMEDY = "run it again: what is finished is kept; fewer distributed.workers need less memory"
 
 Job = TypeVar("Job")
+Task = TypeVar("Task")  # of a job that was submitted
 Result = TypeVar("Result")
 
 
@@ -61,29 +62,35 @@ def _one_thread() -> Iterator[None]:
 
 
 def _run_in_processes(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
+    def submit(job: Job) -> Future[Result]:
+        with _ctrl_c_held():  # until the worker that may be started for the job has started
+            return pool.submit(work, job)
+
     with _sigterm_as_ctrl_c():
-        yield from _run_in_pool(work, jobs, workers)
+        pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+        try:
+            yield from _in_order(jobs, submit, lambda future: future.result(), WAITING_PER_WORKER * workers)
+        except BrokenProcessPool:
+            raise InputError("a worker process", "died (killed, or out of memory)", remedy=REMEDY) from None
+        except (KeyboardInterrupt, GeneratorExit):  # do not wait for the jobs at work, which may take minutes
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _run_in_pool(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
-    pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for job in jobs:
-            with _ctrl_c_held():  # until the worker that may be started for the job has started
-                waiting.append(pool.submit(work, job))
-            if len(waiting) == workers * WAITING_PER_WORKER:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise InputError("a worker process", "died (killed, or out of memory)", remedy=REMEDY) from None
-    except (KeyboardInterrupt, GeneratorExit):  # do not wait for the jobs at work, which may take minutes
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _in_order(
+    jobs: Iterable[Job], submit: Callable[[Job], Task], result_of: Callable[[Task], Result], most_waiting: int
+) -> Iterator[Result]:
+    """Submit the jobs, at most `most_waiting` before a result is taken, and yield the results in the jobs' order."""
+    waiting: deque[Task] = deque()
+    for job in jobs:
+        waiting.append(submit(job))
+        if len(waiting) == most_waiting:
+            yield result_of(waiting.popleft())
+    while waiting:
+        yield result_of(waiting.popleft())
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -169,14 +176,8 @@ def _run_on_ray(work: Callable[[Job], Result], jobs: Iterable[Job], config: Dist
     task = ray.remote(max_retries=RETRIES, num_cpus=1)(_compute)
     shared = ray.put(work)
     most_waiting = WAITING_PER_WORKER * (config.workers or int(ray.cluster_resources().get("CPU", 1)))
-    waiting: deque[object] = deque()
     try:
-        for job in jobs:
-            waiting.append(task.remote(shared, job))
-            if len(waiting) == most_waiting:
-                yield ray.get(waiting.popleft())
-        while waiting:
-            yield ray.get(waiting.popleft())
+        yield from _in_order(jobs, lambda job: task.remote(shared, job), ray.get, most_waiting)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.WorkerCrashedError:

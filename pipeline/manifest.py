@@ -52,6 +52,11 @@ def _parse_manifest_row(line: bytes, where: str) -> ManifestRow:
     try:
         return _ROW.validate_json(line, strict=True)
     except ValidationError as error:
-        fault = error.errors()[0]
-        found = ".".join(map(str, fault["loc"])) + ": " * bool(fault["loc"]) + fault["msg"]
-        raise InputError(where, f"not a row of a manifest ({found})", remedy="run `dtc verify` again") from None
+        found = f"not a row of a manifest ({first_fault(error)})"
+        raise InputError(where, found, remedy="run `dtc verify` again") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the first fault that pydantic found, as "dotted.key: message"."""
+    fault = error.errors()[0]
+    return ".".join(map(str, fault["loc"])) + ": " * bool(fault["loc"]) + fault["msg"]

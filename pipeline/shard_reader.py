@@ -25,7 +25,7 @@ from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.text.symbols import text_to_ids
 from pipeline.features import Features
-from pipeline.manifest import ManifestRow
+from pipeline.manifest import ManifestRow, first_fault
 from pipeline.shards import IndexEntry, Shard, ShardIndex, StoredText, read_entries, verify_file
 from pipeline.split import SPLITS, Split
 
@@ -173,9 +173,7 @@ def parse_text(content: bytes, where: str, remedy: str) -> StoredText:
     try:
         return StoredText.model_validate_json(content, strict=True)
     except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        raise InputError(where, f"{key}: {fault['msg']}".removeprefix(": "), remedy=remedy) from None
+        raise InputError(where, first_fault(error), remedy=remedy) from None
 
 
 def from_npy(

@@ -27,7 +27,7 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint, md5_of
 from dtc.text.symbols import TextConfig
 from pipeline.config import Md5, RecordingConfig
-from pipeline.manifest import ManifestRow
+from pipeline.manifest import ManifestRow, first_fault
 from pipeline.split import Split
 
 INDEX, CLIPS = "index.json", "clips.jsonl"
@@ -171,9 +171,7 @@ def _parse_entry(line: bytes, where: str, remedy: str) -> IndexEntry:
     try:
         return _ENTRY.validate_json(line, strict=True)
     except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(map(str, fault["loc"])) + ": " * bool(fault["loc"])
-        raise InputError(where, f"not the entry of a clip ({key}{fault['msg']})", remedy=remedy) from None
+        raise InputError(where, f"not the entry of a clip ({first_fault(error)})", remedy=remedy) from None
 
 
 def verify_shards(folder: Path, index: ShardIndex) -> None:

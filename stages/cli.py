@@ -6,7 +6,7 @@ Everything heavy is imported inside the commands: `dtc --help` is instant, and o
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from stages.cli_base import (
 )
 from stages.cli_base import device as device_of
 from stages.cli_errors import EXIT_CODES
+
+if TYPE_CHECKING:
+    from dtc.model_card import ModelKind
 
 app = typer.Typer(
     cls=Commands,
@@ -151,17 +154,22 @@ def convert(
     convert(format, out, console())
 
 
-@train.command("acoustic", epilog=examples("dtc train acoustic", "dtc train acoustic --device cuda:1"))
-def train_acoustic(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
-    """Train the acoustic model, text to mel.
+def _add_training(name: ModelKind, model: str) -> None:
+    @train.command(
+        name,
+        help=f"Train the {model}.\n\nCtrl-C saves the state, and the same command goes on from it.",
+        epilog=examples(f"dtc train {name}", f"dtc train {name} --device cuda:1"),
+    )
+    def train_model(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
+        from stages.params import load_params
+        from stages.train import train
 
-    Ctrl-C saves the state, and the same command goes on from it.
-    """
-    from stages.params import load_params
-    from stages.train import train
+        sections = load_params(file, "audio", name, f"training.{name}", f"run.{name}")
+        train(name, sections, device_of(device), console())
 
-    sections = load_params(file, "audio", "acoustic", "training.acoustic", "run.acoustic")
-    train("acoustic", sections, device_of(device), console())
+
+_add_training("acoustic", "acoustic model, text to mel")
+_add_training("vocoder", "vocoder, mel to waveform")
 
 
 @app.command(epilog=examples("dtc align"))
@@ -174,19 +182,6 @@ def align(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     from stages.params import load_params
 
     align(load_params(file, "vocoder").vocoder.train_on, device_of(device), console())
-
-
-@train.command("vocoder", epilog=examples("dtc train vocoder", "dtc train vocoder --device cuda:1"))
-def train_vocoder(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
-    """Train the vocoder, mel to waveform.
-
-    Ctrl-C saves the state, and the same command goes on from it.
-    """
-    from stages.params import load_params
-    from stages.train import train
-
-    sections = load_params(file, "audio", "vocoder", "training.vocoder", "run.vocoder")
-    train("vocoder", sections, device_of(device), console())
 
 
 @app.command(

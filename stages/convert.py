@@ -107,8 +107,7 @@ def _report(format: str, index: ShardIndex, out: Path, sums: Sums, seconds: floa
     megabytes = sum((out / name).stat().st_size for name in sums) / 1e6
     if format == "wav":
         copy = shlex.join(["cp", *(str(out / f"{split}.txt") for split in SPLITS), str(LISTS / index.corpus)])
-        line = f"convert: for the same split, mkdir -p {LISTS / index.corpus} && {copy}"
-        console.print(line, soft_wrap=True)
+        console.print(f"convert: for the same split, mkdir -p {LISTS / index.corpus} && {copy}", soft_wrap=True)
     line = f"convert: {out}, {megabytes:,.1f} MB in {seconds:.1f} s; to train from it, in params.yaml:"
     console.print(line, soft_wrap=True)
     console.print(_snippet(format, out, sums, index), soft_wrap=True, end="")

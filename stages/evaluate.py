@@ -264,5 +264,4 @@ def _print_summary(found: Evaluation, evaluate: EvaluateConfig, console: Console
         console.print(f"evaluate: {most}: the recogniser is too weak to judge the voice")
     console.print(f"evaluate: report {paths.REPORT / 'index.html'}, WAVs {paths.WAVS}")
     if not found.recognised:
-        line = "evaluate: evaluate.ear is none: no other figure tells whether the voice can be understood"
-        console.print(line)
+        console.print("evaluate: evaluate.ear is none: no other figure tells whether the voice can be understood")

@@ -51,19 +51,10 @@ def _make_features(params: Params, source: _Source, console: Console) -> None:
         write_whole(paths.RECORDED, f"{read_index(paths.FEATURES).fingerprint}\n")
         console.print(f"preprocess: {paths.FEATURES} is complete already")
         return
-    files = shard_files(source.splits, params.features.clips_per_shard)
-    unfinished = Unfinished(paths.FEATURES, files, made_from)
-    finished = unfinished.finished()
-    if finished:
-        console.print(f"preprocess: {len(finished)} of {len(files)} shards are finished already")
-    # A prepared set only has to be copied: no other machine takes part.
-    distributed = params.distributed if source.maker.computes else IN_PROCESS
-    clips = source.maker.clips(read_manifest(paths.MANIFEST), same_disk=distributed.engine == "local")
-    jobs = plan_jobs(clips, source.splits, params.features.clips_per_shard, finished)
-    with ThreadPoolExecutor(1) as beside, unfinished.with_counted_interrupts("preprocess"):
+    unfinished = Unfinished(paths.FEATURES, shard_files(source.splits, params.features.clips_per_shard), made_from)
+    with ThreadPoolExecutor(1) as beside:
         corpus_md5 = beside.submit(source.corpus_md5)  # hashing a large archive takes seconds
-        with computed_clips("preprocess", len(source.splits), console) as advance:
-            computed = _compute(source.maker, jobs, distributed, unfinished, advance)
+        computed = _compute(params, source, unfinished, console)
     index = ShardIndex(
         corpus=params.corpus.name,
         corpus_md5=corpus_md5.result(),
@@ -95,7 +86,7 @@ class _Source:
 
     maker: ShardMaker
     splits: list[Split]  # of each clip of the manifest
-    corpus_md5: Callable[[], str]  # finds that of the archive: declared, and so checked by the stages before, or not
+    corpus_md5: Callable[[], str]  # returns the archive's MD5: that of params.yaml, which is checked before, or its own
 
 
 def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig, console: Console) -> _Source:
@@ -113,14 +104,14 @@ def _open_source(corpus: CorpusConfig, recipe: FeatureRecipe, split: SplitConfig
 
 
 def _require_clips_of_every_file(splits: Sequence[Split]) -> None:
-    """A converted set has clips of every split; `dtc verify` may have left out all of one."""
+    """Raise InputError where a split has no clips: `dtc verify` may have left out all of one."""
     for name in SPLITS:
         if name not in splits:
             raise InputError(paths.MANIFEST, f"no clips of {name}", "some", f"mend what {paths.SKIPPED} lists")
 
 
 def _is_complete(made_from: str, source: _Source) -> bool:
-    """Whether data/features was made from the same by the stage's last run, and is as it was written."""
+    """Return whether data/features was made from the same by the stage's last run, and is as it was written."""
     known = paths.PREPROCESSED.read_text(encoding="utf-8").split() if paths.PREPROCESSED.is_file() else []
     if known[:1] != [made_from] or not (paths.FEATURES / INDEX).is_file():
         return False
@@ -134,25 +125,33 @@ def _is_complete(made_from: str, source: _Source) -> bool:
     return known[1:] == [index.fingerprint] and same_archive
 
 
-def _compute(
-    maker: ShardMaker,
-    jobs: Iterator[ShardJob],
-    distributed: DistributedConfig,
-    unfinished: Unfinished,
-    advance: Callable[[int], None],
-) -> int:
-    """Build and store the shards of the jobs; return the number of clips in them."""
-    computed = 0
+def _compute(params: Params, source: _Source, unfinished: Unfinished, console: Console) -> int:
+    """Build and store the shards that are not finished; return the number of clips in them."""
+    finished, computed = unfinished.finished(), 0
+    if finished:
+        console.print(f"preprocess: {len(finished)} of {len(unfinished.files)} shards are finished already")
+    # A prepared set only has to be copied: no other machine takes part.
+    distributed = params.distributed if source.maker.computes else IN_PROCESS
+    clips = source.maker.clips(read_manifest(paths.MANIFEST), same_disk=distributed.engine == "local")
+    jobs = plan_jobs(clips, source.splits, params.features.clips_per_shard, finished)
+    total = len(source.splits)
+    with unfinished.with_counted_interrupts("preprocess"), computed_clips("preprocess", total, console) as advance:
+        for number in _store_shards(source.maker, jobs, distributed, unfinished):
+            computed += number
+            advance(number)
+    return computed
+
+
+def _store_shards(
+    maker: ShardMaker, jobs: Iterator[ShardJob], distributed: DistributedConfig, unfinished: Unfinished
+) -> Iterator[int]:
+    """Build and store the shards of the jobs; yield the number of clips of each."""
     if distributed.engine == "local":
-        for done in run(ShardStorer(maker, unfinished), jobs, distributed):
-            computed += done
-            advance(done)
+        yield from run(ShardStorer(maker, unfinished), jobs, distributed)
     else:  # another machine may not see this one's disk: the shard comes back as bytes
         for shard in run(maker.build, jobs, distributed):
             unfinished.store(shard)
-            computed += shard.facts.shard.clips
-            advance(shard.facts.shard.clips)
-    return computed
+            yield shard.facts.shard.clips
 
 
 def _report(index: ShardIndex, computed: int, seconds: float, console: Console) -> None:
@@ -163,5 +162,4 @@ def _report(index: ShardIndex, computed: int, seconds: float, console: Console) 
         clips, minutes = index.clips_of(name), index.minutes_of(name)
         table.add_row(name, str(len(shards)), str(clips), f"{minutes:.1f}", f"{megabytes:.1f}")
     console.print(table)
-    line = f"preprocess: {plural(computed, 'clip')} computed in {seconds:.0f} s, features {index.fingerprint}"
-    console.print(line)
+    console.print(f"preprocess: {plural(computed, 'clip')} computed in {seconds:.0f} s, features {index.fingerprint}")

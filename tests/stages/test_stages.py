@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from dtc.provenance import md5_of
 from dtc.vocoder.base import load_vocoder
-from pipeline.shards import read_index, read_places
+from pipeline.shards import read_entries, read_index
 from stages import paths
 from stages.cli import app
 from tests.conftest import REPOSITORY, Project, sound_bytes
@@ -61,7 +61,7 @@ def test_the_statistics_are_the_training_frames(project: Project) -> None:
     prepare(project)
     index = read_index(paths.FEATURES)
     mels = []
-    for place in read_places(paths.FEATURES, index, "train"):
+    for place in read_entries(paths.FEATURES, index, "train"):
         first, size = place.members["mel.npy"]
         content = (paths.FEATURES / place.shard).read_bytes()[first : first + size]
         mels.append(np.frombuffer(content, np.float32, offset=128).reshape(80, place.frames))
