@@ -23,7 +23,7 @@ from pipeline.resumable import Origin, Part
 ARCHIVE = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|zip)$")
 GZIPPED = re.compile(r"\.t?gz$")
 LONGEST_WAIT_S = 60.0  # even if a server asks for more
-BUSY = {408, 425, 429}  # answers that may change by themselves, as every 5xx may
+BUSY = {408, 425, 429}  # answers after which another attempt may succeed, as after every 5xx
 BY_HAND = "check the network, or fetch it by hand, put it anywhere and set corpus.source to its path"
 
 Advance = Callable[[int, int], None]  # called with the bytes so far, and the bytes in all (0: not known)
@@ -154,7 +154,7 @@ def _local_path(source: str) -> Path:
 
 
 def _download(url: str, corpus: CorpusConfig, part: Part, report: Report, patience: Patience) -> str:
-    """Fetch what the part lacks. Fetch a wrong archive that came in pieces once more from the start."""
+    """Fetch the rest of the part. If the archive is wrong and came in pieces, fetch it once more from the start."""
     if part.verifiable and not _fault(part.sums, corpus):
         return part.origin.url if part.origin else url  # killed between its last byte and the move
     _fill(url, part, report, patience)
@@ -222,7 +222,7 @@ def _prepare(part: Part, response: requests.Response, url: str, report: Report) 
     _refuse_bad_answer(response, url)
     length = response.raw.length_remaining or 0  # as urllib3 reads the headers
     etag, validator = response.headers.get("ETag", ""), response.headers.get("Last-Modified")
-    if etag and not etag.startswith("W/"):  # a weak one may stand for several files, and If-Range accepts none
+    if etag and not etag.startswith("W/"):  # a weak one may belong to several files, and If-Range accepts none
         validator = etag
     if response.status_code == 200:
         if part.sums.bytes:

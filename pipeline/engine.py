@@ -124,7 +124,7 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _ctrl_c_held() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back; raise KeyboardInterrupt at the end where one came meanwhile.
+    """Hold Ctrl-C and SIGTERM back; raise KeyboardInterrupt at the end if one was received meanwhile.
 
     A terminal sends Ctrl-C to all processes. It would kill the process that workers are forked from while that imports,
     and a worker that starts after its parent has ended cannot find what it needs: both would print tracebacks.
@@ -132,10 +132,10 @@ def _ctrl_c_held() -> Iterator[None]:
     if not _takes_signals():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
     resource_tracker.ensure_running()  # it would be started below otherwise, and unblock the signal
     handlers = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
+        number: signal.signal(number, lambda number, frame: received.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     # Processes that are started meanwhile inherit this. SIGTERM is not blocked: a broken pool ends its workers by it.
@@ -146,7 +146,7 @@ def _ctrl_c_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    if came:
+    if received:
         raise KeyboardInterrupt
 
 

@@ -2,7 +2,7 @@
 
 Only addresses of file stores are opened. Readers of tars often accept `pipe:COMMAND` as a location, with which whoever
 writes a params file or an index would run programs on the reader's machine; fsspec has schemes that do so, and chains
-of schemes (`simplecache::pipe:`). All of them are refused before fsspec sees them.
+of schemes (`simplecache::pipe:`). All of them are refused before fsspec is called.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class RemoteFeatures(FeatureFolder):
         self._fetch(CLIPS, index.clips_md5)
 
     def shard(self, file: str) -> Path:
-        """Return the path of a copy of the shard, fetched where it is not there, or not as the index says."""
+        """Return the path of a copy of the shard, fetched if there is none, or its MD5 is not that of the index."""
         return self._fetch(file, self._shards[file].md5)
 
     def _fetch(self, name: str, md5: str) -> Path:

@@ -15,7 +15,7 @@ from pipeline.part_folder import MOVE_AWAY, discard_part, part_of, start_part
 from pipeline.shard_writer import BuiltShard, is_finished, read_facts, write_entries
 from pipeline.shards import CLIPS, INDEX, SHARD_NAME, ShardIndex, write_index
 
-# The files of a folder of features; none.txt stands where no mels are predicted.
+# The files of a folder of features; none.txt is there instead of predicted mels if none are wanted.
 OURS = re.compile(rf"{SHARD_NAME.strip('^$')}|{re.escape(INDEX)}|{re.escape(CLIPS)}|none\.txt")
 
 
@@ -49,7 +49,7 @@ class Unfinished:
 
     @contextmanager
     def with_counted_interrupts(self, stage: str) -> Iterator[None]:
-        """Raise an interruption again with a message that says how many shards are kept."""
+        """Raise a KeyboardInterrupt again, with the number of finished shards in its message."""
         try:
             yield
         except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """Read clips from shards, each by its entry in the index: for training, for conversion and for predicted mels.
 
-Nothing in a shard is trusted. A shard is hashed when it is first opened, and every member must be what the index says:
+Nothing in a shard is trusted. A shard is hashed when it is first opened, and every member must match the index:
 no pickle is opened, no code is evaluated, and no memory is reserved for more than a shard holds.
 """
 
@@ -117,7 +117,7 @@ class ShardReader:
         return to_clip(self.read(entry), self._where(entry))
 
     def read(self, entry: IndexEntry) -> Features:
-        """Read one clip. Raises InputError, with shard and clip, for whatever is not as the index says."""
+        """Read one clip. Raises InputError, with shard and clip, for anything that does not match the index."""
         where, index = self._where(entry), self.features.index
         text = parse_text(self._member(entry, "json", where).tobytes(), f"{where}.json", index.remedy)
         shape = (index.audio.n_mel_channels, entry.frames)

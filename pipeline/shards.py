@@ -37,7 +37,7 @@ SETTLED_NS = 100_000_000  # a file may change once more within the resolution of
 # Only a file name: an index from elsewhere must not lead out of its folder.
 SHARD_NAME = r"^(train|validation|test)-\d{5,}\.tar$"
 ShardName = Annotated[str, StringConstraints(pattern=SHARD_NAME)]
-FirstByte = Annotated[int, Field(ge=tarfile.BLOCKSIZE, lt=1 << 60)]  # a member lies behind its header
+FirstByte = Annotated[int, Field(ge=tarfile.BLOCKSIZE, lt=1 << 60)]  # a member follows its header
 Count = Annotated[int, Field(ge=0, lt=1 << 60)]
 
 
@@ -175,7 +175,7 @@ def _parse_entry(line: bytes, where: str, remedy: str) -> IndexEntry:
 
 
 def verify_shards(folder: Path, index: ShardIndex) -> None:
-    """Raise InputError where a shard of the index is missing or has other bytes than the index says."""
+    """Raise InputError where a shard of the index is missing or does not have the MD5 of the index."""
     for shard in index.shards:
         verify_file(folder / shard.file, shard.md5, "a shard of the index", index.remedy)
 

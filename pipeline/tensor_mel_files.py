@@ -112,7 +112,7 @@ class OpenSplit:
 
 
 def open_split(file: Path) -> OpenSplit:
-    """Open a file of a set. Raises InputError where it is damaged, or holds anything else than its name says."""
+    """Open a file of a set. Raises InputError where it is damaged, or its content does not match its name."""
     with in_one_line(file):
         facts, clips, arrays = _open_tensors(file) if file.suffix == ".pt" else _open_arrays(file)
     if facts.split != file.stem:
@@ -159,7 +159,7 @@ def _open_tensors(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]
 
 
 def _require_flat(value: object, dtype: torch.dtype, file: Path, name: str) -> Tensor:
-    """Return a plain tensor with one axis that lies within its storage: a view may claim more than there is."""
+    """Return a plain tensor with one axis that is within its storage: a view may claim more than there is."""
     where, expected = f"{file}: {name}", f"a plain tensor of {dtype} with one axis"
     if type(value) is not Tensor or value.layout is not torch.strided or value.device.type != "cpu":
         raise InputError(where, f"a {type(value).__name__}", expected, CONVERT_AGAIN)

@@ -37,8 +37,8 @@ def webdataset_pipeline(location: str | Path, split: Split) -> FeaturePipeline:
         location: the folder of the features, or its address, such as https://host/features (see `pipeline.remote`).
         split: "train", "validation" or "test".
 
-    Raises InputError where there are no features, or no clips of the split; and while it is read, where a shard is not
-    what the index says.
+    Raises InputError where there are no features, or no clips of the split; and while it is read, where a shard does
+    not match the index.
     """
     clips = _Clips(open_features(location), split)
     if not clips.files:
@@ -56,7 +56,7 @@ class _Clips:
         self.files = list(self._of_shard)
 
     def read(self, shards: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Yield the samples of the shards, whose names stand under "url", as WebDataset's stages pass them on."""
+        """Yield the samples of the shards, whose names are under the key "url", as in all stages of WebDataset."""
         with ShardReader(self._features) as reader:
             for shard in shards:
                 for number in self._of_shard[shard["url"]]:

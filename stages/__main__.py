@@ -20,7 +20,7 @@ def main() -> None:
     try:
         app()
     finally:
-        # From here on Ctrl-C ends the process without a word: there is nothing left to save.
+        # From here on Ctrl-C ends the process at once and prints nothing: there is nothing left to save.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -31,7 +31,7 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            with contextlib.suppress(Exception):  # the signal may have come in the middle of a write
+            with contextlib.suppress(Exception):  # the signal may have interrupted a write
                 sys.stdout.flush()
             os.write(2, b"dtc: interrupted\n")
             os._exit(INTERRUPTED)

@@ -93,7 +93,7 @@ def params(file: ParamsFile = paths.PARAMS) -> None:
 def download(file: ParamsFile = paths.PARAMS) -> None:
     """Fetch the corpus's archive and check its MD5.
 
-    An interrupted download goes on where it stopped. Files that dtc did not write are never deleted.
+    An interrupted download is continued where it stopped. Files that dtc did not write are never deleted.
     """
     from stages.download import download
     from stages.params import load_params
@@ -157,7 +157,7 @@ def convert(
 def _add_training(name: ModelKind, model: str) -> None:
     @train.command(
         name,
-        help=f"Train the {model}.\n\nCtrl-C saves the state, and the same command goes on from it.",
+        help=f"Train the {model}.\n\nCtrl-C saves the state, and the same command continues from it.",
         epilog=examples(f"dtc train {name}", f"dtc train {name} --device cuda:1"),
     )
     def train_model(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:

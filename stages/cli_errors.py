@@ -15,8 +15,8 @@ EXIT_CODES = f"""\
 Exit codes:
   {DONE}    done
   {BROKE}    a training diverged, or dtc itself has a fault
-  {REFUSED}    something that was given cannot be used; the line says what to do
-  {INTERRUPTED}  interrupted; the same command goes on
+  {REFUSED}    an input cannot be used; the line names it and the remedy
+  {INTERRUPTED}  interrupted; the same command continues
   {NO_READER}  the program that read the output has ended"""
 DIVERGED = ("NonFiniteLoss", "Diverged")  # by name: importing the classes would import torch
 REMEDIES = {

@@ -61,7 +61,7 @@ STAGES = {
 
 
 def code_of(stage: str) -> list[str]:
-    """Return the paths in dvc.yaml of a stage's code, sorted; a folder stands for all the files in it."""
+    """Return the paths in dvc.yaml of a stage's code, sorted. A folder includes all files in it."""
     code = STAGES[stage]
     modules = modules_of([*code.entries, *_parts_of(code.any_of)])
     templates = set(code.files)

@@ -168,7 +168,7 @@ def _recognise(
 
 
 def _quality(name: str, trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
-    """Return how near the copies come to the recordings; the recordings against themselves give the upper limit."""
+    """Return the mean quality of the copies against the recordings; for the recordings themselves, the upper limit."""
     pairs = [(trial.clip.wave.numpy(), trial.waves[name].numpy()) for trial in trials]
     return mean_quality([measure_quality(recorded, copied, voice.audio) for recorded, copied in pairs])
 

@@ -33,7 +33,7 @@ def make_report(
         voice: the voice that was evaluated.
         index: the index of the features that its test clips are from.
         settings: the params sections of synthesis and evaluation, by name.
-        meanings: the name of each kind of waveform, and what it is.
+        meanings: name of each kind of waveform → its description.
     """
     audio = voice.audio
     return Report(
@@ -64,7 +64,7 @@ def make_report(
 
 
 def say_command(text: str) -> str:
-    r"""Return the shell command that speaks a text, quoted so that a shell passes on this very text.
+    r"""Return the shell command that speaks a text, with the text quoted for the shell.
 
     >>> say_command('for $12.50 he said "ten"')
     'dtc say \'for $12.50 he said "ten"\''

@@ -24,7 +24,7 @@ SUFFIXES = {".pt", ".pth", ".safetensors", ".onnx"}  # of files whose format is 
 
 
 class Target(NamedTuple):
-    """Where a command writes, and whether it may replace what is there."""
+    """The path that a command writes, and whether it may replace a file or folder there."""
 
     path: Path
     overwrite: bool
@@ -92,7 +92,7 @@ def _require_free(target: Target, source: Path) -> None:
 
 
 def _require_new(target: Target, format: Format, folder: Path) -> None:
-    """Raise InputError if a file is there that may not be replaced, or its name says that it is of another format."""
+    """Raise InputError if a file is there that may not be replaced, or its suffix is that of another format."""
     file, suffix = target.path, target.path.suffix
     if suffix in SUFFIXES - set(format.suffixes):
         raise InputError(file, f"a name of another format, {suffix}", f"a name that ends in {format.suffixes[0]}")

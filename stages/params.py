@@ -71,13 +71,13 @@ def _grammar_is_there(params: Params) -> None:
         find_grammar(params.evaluate.grammar)
 
 
-# Keys of older versions → where they stand now.
+# Keys of older versions → their names now.
 MOVED = {"audit": "verify"} | {
     f"training.{kind}.{key}": f"run.{kind}.{key}"
     for kind in ("acoustic", "vocoder")
     for key in ("log_every", "checkpoint_every", "validate_every")
 }
-# Sections → what must hold of them together. Checked where all of these sections are read.
+# Sections → a check of them together, which is made where all of these sections are read.
 CHECKS: tuple[tuple[frozenset[str], Callable[[Params], None]], ...] = (
     (frozenset({"vocoder", "audio"}), _vocoder_fits_audio),
     (frozenset({"acoustic", "training.acoustic"}), _spikes_fit_schedule),

@@ -3,7 +3,7 @@
 A run's folder has
 
     run.json            kind, model and identity
-    resume.pt           the state that an unfinished training goes on from; progress.json has its step
+    resume.pt           the state to continue an unfinished training from; progress.json has its step
     model/              of a finished one: the model, so that the same identity restores it at once
     curve.csv, tensorboard/
 """

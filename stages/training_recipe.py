@@ -37,7 +37,7 @@ class Recipe:
         config: the section of the model.
         training: the section of its training.
         index: that of the recordings' features.
-        aligned: fingerprint of the predicted mels, where a vocoder learns from them.
+        aligned: fingerprint of the predicted mels, where a vocoder is trained on them.
         aligned_by: fingerprint of the acoustic model that predicted them.
     """
 
@@ -76,7 +76,7 @@ class Recipe:
     def batches(self, split: Literal["train", "validation"]) -> Batches:
         """Return the batches of a split: of one folder of shards, or of several in turn.
 
-        The orders of several folders differ: with one order, each clip would come twice running.
+        The orders of several folders differ: with one order, each clip would be in two batches in succession.
         """
         size = (self.training.batch_size, self.training.batch_frames)
         folders = self.kind.folders(self.config)
@@ -104,7 +104,7 @@ class Recipe:
 def read_recipe(kind: Kind, params: Params) -> Recipe:
     """Return the recipe of a kind of model, by params.yaml and the features that are there.
 
-    Raises InputError where there are no features, or they are not what params.yaml says.
+    Raises InputError where there are no features, or they do not match params.yaml.
     """
     index = _read_index(params.audio)
     config, training = getattr(params, kind.name), getattr(params.training, kind.name)

@@ -112,7 +112,7 @@ class TensorMel(PreparedFormat):
         return ConvertedMaker(raw, recipe), _splits_of(manifest), lambda: open_split(raw / first).facts.corpus_md5
 
     def _verified_files(self, corpus: CorpusConfig, raw: Path) -> list[str]:
-        """Return the names of the files. Raises InputError where one in `raw` is not as corpus.checksums says."""
+        """Return the names of the files. Raises InputError where one in `raw` does not match corpus.checksums."""
         files = self.files(corpus)
         for name, md5 in files.items():
             if not (raw / name).is_file():
@@ -208,7 +208,7 @@ def _splits_of(manifest: Iterable[ManifestRow]) -> list[Split]:
     names, splits = {str(split): split for split in SPLITS}, list[Split]()
     for row in manifest:
         if (stem := Path(row.member).stem) not in names:
-            raise InputError(f"{row.id} in the manifest", f"lies in {row.member}", "a converted set", VERIFY_AGAIN)
+            raise InputError(f"{row.id} in the manifest", f"is in {row.member}", "a converted set", VERIFY_AGAIN)
         splits.append(names[stem])
     return splits
 

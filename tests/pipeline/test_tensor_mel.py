@@ -707,7 +707,7 @@ def test_the_manifest_of_another_set_is_refused(made: Set) -> None:
     ):
         maker.build(job)
     with pytest.raises(
-        InputError, match=r"é-0 in the manifest: lies in wavs/a.wav, expected a converted set; run `dtc v"
+        InputError, match=r"é-0 in the manifest: is in wavs/a.wav, expected a converted set; run `dtc v"
     ):
         made.open([replace(rows[0], member="wavs/a.wav")])
 
