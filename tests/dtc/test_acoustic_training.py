@@ -65,6 +65,7 @@ def test_masked_batch_norm_is_batch_norm_without_padding() -> None:
     torch.testing.assert_close(ours.running_mean, theirs.running_mean)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_dropout")
 def test_learns_one_batch_by_heart() -> None:
     """The targets are noise, so an error near 0 is memory, not luck."""

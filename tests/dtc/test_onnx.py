@@ -37,6 +37,7 @@ def test_vocos() -> None:
         np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditioning", ["upsampled", "interpolated"])
 def test_waveglow(conditioning: str) -> None:
     model = waveglow(conditioning=conditioning)

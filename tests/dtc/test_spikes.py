@@ -62,6 +62,7 @@ def test_a_term_that_comes_in_is_no_spike(tmp_path: Path) -> None:
     assert all(row["adversary_loss"] for row in rows[130:]), "both go on learning"
 
 
+@pytest.mark.slow
 def test_stopped_between_an_adversary_and_spikes_it_is_as_if_never_stopped(tmp_path: Path) -> None:
     def among_spikes(**options: object) -> TaughtToy:
         model = taught(enters_at=2, **options)

@@ -16,6 +16,8 @@ from tests.conftest import edited
 from tests.e2e.clone import clone_into, repro
 from tests.pipeline.unreliable_server import Answer, serving
 
+pytestmark = pytest.mark.slow
+
 SHARED = Path(__file__).parents[2] / "../shared"
 SAMPLE, GOLDEN = SHARED / "data/ljspeech-sample.tar.bz2", SHARED / "golden/nvidia_mel.safetensors"
 GOLDEN_TOLERANCE = 2e-3  # of a natural log, as in tests/dtc/test_audio.py

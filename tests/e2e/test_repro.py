@@ -12,6 +12,8 @@ import yaml
 
 from tests.e2e.clone import ROOT, clone_into, repro
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:

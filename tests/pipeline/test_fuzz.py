@@ -283,6 +283,7 @@ VALUES = (
 )
 
 
+@pytest.mark.slow
 @cases(150)
 @given(st.data(), VALUES)
 def test_params_of_any_value(data: st.DataObject, value: object) -> None:

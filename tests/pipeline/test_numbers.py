@@ -196,6 +196,7 @@ def test_level_and_silence(waves):
 # ── the script ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_composition_depends_on_the_seed_alone():
     first = [phrases.raw(phrase) for phrase in phrases.compose(clips=5, seed=1)]
     assert first == [phrases.raw(phrase) for phrase in phrases.compose(clips=5, seed=1)]

@@ -20,6 +20,8 @@ from pipeline.shard_writer import BuiltShard
 from pipeline.verify import CorpusSettings, verify_corpus
 from stages.params import load_params
 
+pytestmark = pytest.mark.slow
+
 RAY = DistributedConfig(engine="ray", workers=2, ray_address=None)
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 AS_IT_IS = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)

@@ -30,6 +30,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replaced", [False, True])
 def test_killed_before_each_file_operation_of_finishing(tmp_path: Path, replaced: bool) -> None:
     """The next run ends with the same bytes as an undisturbed one, and computes no shard again."""

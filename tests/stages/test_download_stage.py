@@ -201,6 +201,7 @@ def test_killed_between_any_two_file_operations_and_run_again(project: Project, 
     assert Path("data/archive/other.tar").read_bytes() == archive.read_bytes()
 
 
+@pytest.mark.slow
 def test_dvc_leaves_alone_what_a_user_put_into_data_raw(tmp_path: Path) -> None:
     """Its stage owns data/archive, which it empties; data/raw, where people put recordings, is nobody's."""
     clone = clone_into(tmp_path / "clone")

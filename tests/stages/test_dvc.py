@@ -84,6 +84,7 @@ def run_in(clone: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_queued_experiment_runs_the_code_that_was_queued(clone: Path) -> None:
     for key, value in (("user.name", "a"), ("user.email", "a@b.c"), ("commit.gpgsign", "false")):
         run_in(clone, "git", "config", key, value)

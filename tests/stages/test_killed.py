@@ -12,6 +12,8 @@ import pytest
 
 from tests.conftest import REPOSITORY, Project, write_corpus
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 SEED = 1
 CLIPS = 60  # in shards of two: thirty, so that most moments find some finished and some not

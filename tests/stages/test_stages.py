@@ -303,6 +303,7 @@ def test_no_room(project: Project, command: str, made: str) -> None:
     prepare(project)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["download", "verify", "preprocess"])
 def test_killed_before_any_change_it_ends_as_if_never_killed(
     project: Project, tmp_path_factory: pytest.TempPathFactory, command: str
@@ -344,6 +345,7 @@ def test_features_for_another_mel_than_params_say_are_not_trained_on(project: Pr
     project.run("train", kind, "--device", "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["acoustic", "vocoder"])
 def test_training_killed_by_sigkill_ends_with_the_same_bytes(project: Project, kind: str) -> None:
     """A real process trains the real model; it is killed as soon as its first checkpoint is on the disk."""
