@@ -8,17 +8,20 @@ import signal
 import sys
 from types import FrameType
 
-INTERRUPTED = 130
+INTERRUPTED, LINE = 130, b"dtc: interrupted\n"
 
 
 def main() -> None:
     """Run the command line in this process, and end the process with its exit code."""
     signal.signal(signal.SIGINT, _interrupt)
     _mend_streams()
-    from stages.cli import app
-
     try:
+        from stages.cli import app
+
         app()
+    except KeyboardInterrupt:  # between the imports and the command
+        os.write(2, LINE)
+        sys.exit(INTERRUPTED)
     finally:
         # From here on Ctrl-C ends the process at once and prints nothing: there is nothing left to save.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -33,7 +36,7 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             with contextlib.suppress(Exception):  # the signal may have interrupted a write
                 sys.stdout.flush()
-            os.write(2, b"dtc: interrupted\n")
+            os.write(2, LINE)
             os._exit(INTERRUPTED)
         frame = frame.f_back
     raise KeyboardInterrupt

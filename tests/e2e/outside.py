@@ -36,8 +36,7 @@ class Tone(Vocoder):
     """Plays a tone as loud as the mel is on average, times a gain that it learns."""
 
     def __init__(self, config: ToneConfig, audio: AudioConfig, mel_mean: Tensor, mel_deviation: Tensor) -> None:
-        super().__init__()
-        self.config, self.audio = config, audio
+        super().__init__(config, audio)
         self.gain = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, mel: Tensor) -> Tensor:
