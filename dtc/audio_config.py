@@ -1,4 +1,4 @@
-"""The section `audio` of params.yaml: the definition of frames and mels. Reading it does not import torch."""
+"""The settings of the mel, section `audio` of params.yaml; `dtc.audio` computes it. Reading them imports no torch."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from dtc.errors import InputError
 from dtc.provenance import CHUNK_BYTES, Checksums, read_chunks
 from pipeline.archives import pack_folder
 from pipeline.corpora import EMBEDDED, CorpusConfig, embedded_archive
-from pipeline.resumable import Origin, Part
+from pipeline.partial_download import Origin, Part
 
 ARCHIVE = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|zip)$")
 GZIPPED = re.compile(r"\.t?gz$")

@@ -40,6 +40,7 @@ app = typer.Typer(
     subcommand_metavar="COMMAND",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -85,7 +86,7 @@ def params(file: ParamsFile = paths.PARAMS) -> None:
 
     sections = load_params(file)
     paths.require_apart(sections.corpus.source)
-    tree = sections.model_dump(mode="json")
+    tree = sections.model_dump(mode="json", warnings=False)
     console().print(yaml.safe_dump(tree, sort_keys=False), end="", soft_wrap=True)
 
 
@@ -114,12 +115,18 @@ def verify(file: ParamsFile = paths.PARAMS) -> None:
     verify(CorpusSettings.of(load_params(file, "corpus", "recording", "verify", "audio", "text")), console())
 
 
+CHECK_PARAMS = (
+    "Check with the settings of this file. [default: params.yaml, where SOURCE is its corpus.source; else a preset, at "
+    "the sampling rate of most clips]"
+)
+
+
 @corpus.command("check", epilog=examples("dtc corpus check recordings/", "dtc corpus check --params params.yaml a.zip"))
 def corpus_check(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder of recordings, or an archive of one.")],
     file: Annotated[
         Path | None,
-        typer.Option("--params", help="Check by these settings; else by params.yaml if there is one, or a preset."),
+        typer.Option("--params", help=CHECK_PARAMS),
     ] = None,
 ) -> None:
     """Check whether SOURCE is ready to train on. Writes nothing.
@@ -128,9 +135,9 @@ def corpus_check(
     silence, duplicates, texts, and whether text and clip fit each other. Prints what to mend, line by line. Exit code
     0: ready; 2: not yet.
     """
-    from stages.corpus_check import check
+    from stages.corpus_check import check, params_of
 
-    check(source, file or (paths.PARAMS if paths.PARAMS.is_file() else None), console())
+    check(source, file or params_of(source), console())
 
 
 @app.command(epilog=examples("dtc preprocess"))

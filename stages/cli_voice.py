@@ -105,6 +105,6 @@ def _add_export(name: str, help: str, example: str, folder: Path) -> None:
 NO_CODE = "No code in the file is run."
 _add_import("nvidia-tacotron2", f"Import a Tacotron 2 of NVIDIA's. {NO_CODE}", "tacotron2_statedict.pt", paths.ACOUSTIC)
 _add_import("nvidia-waveglow", f"Import a WaveGlow of NVIDIA's. {NO_CODE}", "waveglow_256channels.pt", paths.VOCODER)
-_add_export("onnx", "Export a vocoder for onnxruntime. Running it needs no PyTorch.", "vocoder.onnx", paths.VOCODER)
+_add_export("onnx", "Export a vocoder for onnxruntime, without PyTorch.", "vocoder.onnx", paths.VOCODER)
 _add_export("nvidia-waveglow", "Export a WaveGlow as a state_dict of NVIDIA's.", "waveglow.pt", paths.VOCODER)
 _add_export("nvidia-tacotron2", "Export a Tacotron 2 as a state_dict of NVIDIA's.", "tacotron2.pt", paths.ACOUSTIC)

@@ -115,7 +115,7 @@ def _report(format: str, index: ShardIndex, out: Path, sums: Sums, seconds: floa
 
 def _snippet(format: str, out: Path, sums: Mapping[str, str], index: ShardIndex) -> str:
     """Return the keys of params.yaml that name this conversion, and the sections that it must be used with."""
-    corpus: dict[str, object] = {"source": str(out), "mirrors": [], "md5": None, "sha256": None}
+    corpus: dict[str, object] = {"name": index.corpus, "source": str(out), "mirrors": [], "md5": None, "sha256": None}
     if format == "wav":
         corpus |= {"format": "ljspeech", "checksums": {}}
         used_with: dict[str, object] = {"split": {"method": "lists", "lists": index.corpus}}

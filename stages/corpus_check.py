@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from dtc.config import read_yaml
 from dtc.errors import InputError, plural
 from pipeline.archive_members import FETCH_AGAIN
 from pipeline.archives import read_members, top_name
@@ -65,8 +66,16 @@ def check(source: Path, file: Path | None, console: Console) -> None:
     refused = [fault for fault in found.faults if fault.kind == "corpus" or params.verify.faulty_clips == "refuse"]
     if refused or not found.rows:
         faults, clips = plural(len(found.faults), "fault"), plural(len(found.names), "clip")
-        raise InputError(source, f"{faults}, {len(found.rows):,} of {clips} without: not ready")
+        raise InputError(source, f"{faults}, {len(found.rows):,} of {clips} without faults: not ready")
     _print(console, "ready to train" + f", but on little: {_hours(found)} of speech" * _is_little(found))
+
+
+def params_of(source: Path) -> Path | None:
+    """Return params.yaml of the working folder where its corpus is `source`, else None."""
+    with contextlib.suppress(InputError, KeyError, TypeError, OSError):  # a file that is not there, or not params
+        named = Path(read_yaml(paths.PARAMS)["corpus"]["source"]).expanduser()  # type: ignore[index]
+        return paths.PARAMS if named.resolve() == source.resolve() else None
+    return None
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Read and write the folders of runs/, one for each identity: all that decides the weights of a trained model.
+"""The folders of runs/, from which a training is resumed: one for each identity, all that decides the weights.
 
 A run's folder has
 

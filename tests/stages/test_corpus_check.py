@@ -96,7 +96,7 @@ def test_too_few_clips_for_the_split_are_reported(tmp_path: Path, monkeypatch: p
     assert [line for line in lines if line.startswith(f"{told}4 clips")]
     ratio = {"split.method": "ratio", "split.validation_share": 0.25, "split.test_share": 0.25}
     Path("params.yaml").write_text(preset(ratio, 24000))
-    lines, _ = checked("voice")
+    lines, _ = checked("voice", "--params", "params.yaml")
     assert not [line for line in lines if "will refuse" in line]
 
 
@@ -124,7 +124,7 @@ def test_an_archive_is_checked_as_its_folder(voice: Path) -> None:
     pack_folder(voice, Path("packed.tar"))
     archive, errors = checked("packed.tar", code=2)
     assert [line.replace("packed.tar:voice/", "voice/").replace("packed.tar,", "voice,") for line in archive] == folder
-    assert errors == "dtc: packed.tar: 1 fault, 11 of 12 clips without: not ready\n"
+    assert errors == "dtc: packed.tar: 1 fault, 11 of 12 clips without faults: not ready\n"
     assert folder[2] == "12 clips, of which 11 can be measured:"
     assert folder[5].split()[0] == "11"
 
@@ -134,7 +134,7 @@ def test_every_fault_is_named_by_its_path_and_mended(voice: Path) -> None:
     soundfile.write(voice / "wavs/c02.wav", np.stack([speech(51), speech(52)], axis=1), 24000)
     soundfile.write(voice / "wavs/c03.wav", np.stack([speech(53)] * 2, axis=1) * 50, 24000)
     lines, errors = checked("voice", code=2)
-    assert errors == "dtc: voice: 4 faults, 9 of 12 clips without: not ready\n"
+    assert errors == "dtc: voice: 4 faults, 9 of 12 clips without faults: not ready\n"
     first = lines.index("channels: more than one channel (2 faults)")
     assert lines[first + 1 : first + 7] == [
         "  voice/wavs/c02.wav: 2 channels, expected 1 (mono); set recording.channels to left, right or mean",
@@ -155,9 +155,9 @@ def test_every_fault_is_named_by_its_path_and_mended(voice: Path) -> None:
         "• several sampling rates: often of several sources, between which the sound of a voice differs",
     ]
     Path("params.yaml").write_text(preset({"recording.resample": True, "recording.channels": "mean"}, 24000))
-    lines, errors = checked("voice", code=2)
+    lines, errors = checked("voice", "--params", "params.yaml", code=2)
     assert lines[0] == "voice, checked by params.yaml"
-    assert errors == "dtc: voice: 1 fault, 11 of 12 clips without: not ready\n"
+    assert errors == "dtc: voice: 1 fault, 11 of 12 clips without faults: not ready\n"
     Path("mended.yaml").write_text(
         preset({"recording.resample": True, "recording.channels": "mean", "verify.faulty_clips": "skip"}, 24000)
     )
@@ -183,7 +183,7 @@ def test_a_few_faults_of_each_kind_are_shown(tmp_path: Path, monkeypatch: pytest
     assert sum("no row stray" in line for line in lines) == 1
     assert "decode: a file that does not decode whole (25 faults)" in lines
     assert "  … and 20 more" in lines
-    assert errors == "dtc: voice: 26 faults, 5 of 31 clips without: not ready\n"
+    assert errors == "dtc: voice: 26 faults, 5 of 31 clips without faults: not ready\n"
 
 
 def test_the_rate_of_most_clips_counts_not_of_the_first(voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_the_rate_of_most_clips_counts_not_of_the_first(voice: Path, monkeypatch
         soundfile.write(voice / f"wavs/c{number:02d}.wav", speech(number, sampling_rate=8000), 8000)
     lines, errors = checked("voice", code=2)
     assert lines[0] == "voice, checked by the preset numbers at 24000 Hz, the rate of most of its clips"
-    assert errors == "dtc: voice: 3 faults, 9 of 12 clips without: not ready\n"
+    assert errors == "dtc: voice: 3 faults, 9 of 12 clips without faults: not ready\n"
 
 
 def test_long_silences_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_long_silences_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "recording.trim_silence_db: -40.0 in params.yaml cuts it to 0.05 s" in lines
     )
     Path("params.yaml").write_text(preset({"recording.trim_silence_db": -40.0}, 24000))
-    lines, _ = checked("voice")
+    lines, _ = checked("voice", "--params", "params.yaml")
     assert not [line for line in lines if "silence before" in line]
 
 
@@ -213,12 +213,15 @@ def test_long_silences_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     [
         (lambda voice: shutil.rmtree(voice), "voice: no such file or folder, expected a folder of recordings, or an a"),
         (lambda voice: (voice / "metadata.csv").unlink(), "voice: none of metadata.csv, "),
-        (lambda voice: (voice / "metadata.csv").write_text(""), "voice: 12 faults, 0 of 12 clips without: not ready"),
+        (
+            lambda voice: (voice / "metadata.csv").write_text(""),
+            "voice: 12 faults, 0 of 12 clips without faults: not ready",
+        ),
         (
             lambda voice: (voice / "metadata.csv").write_bytes(b"c00|\xff\n"),
-            "voice: 1 fault, 0 of 12 clips without: not ready",
+            "voice: 1 fault, 0 of 12 clips without faults: not ready",
         ),
-        (lambda voice: shutil.rmtree(voice / "wavs"), "voice: 12 faults, 0 of 0 clips without: not ready"),
+        (lambda voice: shutil.rmtree(voice / "wavs"), "voice: 12 faults, 0 of 0 clips without faults: not ready"),
     ],
 )
 def test_a_corpus_that_cannot_be_used(voice: Path, prepare, line: str) -> None:
@@ -240,7 +243,7 @@ def test_a_projects_folder_is_checked_by_its_params(project: Project) -> None:
     assert project.run("corpus", "check", "recordings").splitlines()[-1].startswith("ready to train")
     project.write_params({"audio.sampling_rate": 22050})
     assert project.run("corpus", "check", "recordings", code=2) == (
-        "recordings: 12 faults, 0 of 12 clips without: not ready"
+        "recordings: 12 faults, 0 of 12 clips without faults: not ready"
     )
 
 
@@ -263,5 +266,15 @@ def test_a_real_process_says_in_one_line_that_it_is_not_ready(tmp_path: Path) ->
     dtc = Path(sys.executable).with_name("dtc")
     done = subprocess.run([dtc, "corpus", "check", "voice"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == "dtc: voice: 16 faults, 1 of 12 clips without: not ready\n"
+    assert done.stderr == "dtc: voice: 16 faults, 1 of 12 clips without faults: not ready\n"
     assert "(verify.min_duration_s 0.3)" in done.stdout
+
+
+def test_params_of_another_corpus_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a clone of dtc, params.yaml is the demo's, at 16 kHz."""
+    monkeypatch.chdir(tmp_path)
+    write_voice(Path("voice"))
+    Path("params.yaml").write_text(preset({}, 16000))
+    assert checked("voice")[0][0] == "voice, checked by the preset numbers at 24000 Hz, the rate of most of its clips"
+    Path("params.yaml").write_text(preset({"corpus.source": "voice"}, 24000))
+    assert checked("voice")[0][0] == "voice, checked by params.yaml"

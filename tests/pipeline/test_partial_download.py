@@ -1,4 +1,4 @@
-"""pipeline.resumable and pipeline.download where connections break, servers lie and files change: never a wrong archive."""
+"""pipeline.partial_download and pipeline.download where connections break, servers lie and files change: never a wrong archive."""
 
 import gzip
 import os
