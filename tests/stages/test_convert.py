@@ -62,7 +62,7 @@ def test_files_and_what_is_printed(prepared: Any, format: str) -> None:
     assert lines[snippet - 1].endswith("to train from it, in params.yaml:")
     printed = yaml.safe_load("\n".join(lines[snippet:]))
     assert printed["corpus"] == {
-        "source": "converted", "mirrors": [], "md5": None, "sha256": None, "format": "tensor_mel",
+        "name": "tones", "source": "converted", "mirrors": [], "md5": None, "sha256": None, "format": "tensor_mel",
         "checksums": {name: found[name] for name in FILES[format]},
     }  # fmt: skip
     assert list(printed) == ["corpus", "audio", "recording", "text"]
@@ -101,7 +101,7 @@ def test_wavs_and_what_is_printed(prepared: Any) -> None:
     snippet = yaml.safe_load("\n".join(lines[lines.index("corpus:") :]))
     assert list(snippet) == ["corpus", "audio", "split"]
     assert snippet["corpus"] == {
-        "source": "deep/spoken", "mirrors": [], "md5": None, "sha256": None, "format": "ljspeech", "checksums": {}
+        "name": "tones", "source": "deep/spoken", "mirrors": [], "md5": None, "sha256": None, "format": "ljspeech", "checksums": {}
     }  # fmt: skip
     assert snippet["split"] == {"method": "lists", "lists": "tones"}
     assert sum(Path(f"deep/spoken/{name}.txt").read_text().count("\n") for name in CLIPS) == 12
