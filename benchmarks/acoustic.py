@@ -92,9 +92,10 @@ def build(model: str, **decoder: float) -> AcousticModel:
     section = params["acoustic"] | {"model": model}
     section["decoder"] |= decoder
     config = (
-        Tacotron2Config.model_validate(section) if model == "tacotron2"
+        Tacotron2Config.model_validate(section)
+        if model == "tacotron2"
         else DTCConfig.model_validate(section | {"reverse_decoder": True, "duel": DUEL})
-    )  # fmt: skip
+    )
     return build_acoustic(config, AudioConfig.model_validate(params["audio"]), torch.zeros(80), torch.ones(80))
 
 
@@ -104,8 +105,9 @@ def torchaudio_twin(ours: AcousticModel, **options: float) -> torchaudio.models.
     # Its names are NVIDIA's without the layers that those wrap theirs in.
     weights = {
         their_name(name).replace(".linear_layer.", ".").replace(".conv.", "."): value
-        for name, value in ours.state_dict().items() if not name.startswith("mel_")
-    }  # fmt: skip
+        for name, value in ours.state_dict().items()
+        if not name.startswith("mel_")
+    }
     theirs.load_state_dict(weights)
     return theirs
 
@@ -132,8 +134,9 @@ def training_steps(batch: Batch, device: torch.device) -> dict[str, Callable[[],
     precisions: list[Precision] = ["float32", "bfloat16"] if has_bfloat16(device) else ["float32"]
     return {
         f"{name}, {precision}": step_of(model, loss_of, precision)
-        for precision in precisions for name, (model, loss_of) in contestants.items()
-    }  # fmt: skip
+        for precision in precisions
+        for name, (model, loss_of) in contestants.items()
+    }
 
 
 def loss_of_torchaudio(model: torchaudio.models.Tacotron2, batch: Batch) -> Tensor:
@@ -156,13 +159,18 @@ def time_training(batch: Batch, rounds: int, device: torch.device, rates: dict[s
             step()
         precision = name.split(", ")[1]
         operations, rate = counter.get_total_flops(), rates[f"{precision}_gflop_per_s"]
-        rows.append({
-            "name": name, "seconds": seconds[name],
-            "times_torchaudio": seconds[f"torchaudio, {precision}"] / seconds[name],
-            "times_torchaudio_float32": seconds["torchaudio, float32"] / seconds[name],
-            "frames_per_s": int(batch.mel_lengths.sum()) / seconds[name],
-            "gflop": operations / 1e9, "floor_s": operations / 1e9 / rate, "peak_mb": peak_of(name, batch, device),
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": name,
+                "seconds": seconds[name],
+                "times_torchaudio": seconds[f"torchaudio, {precision}"] / seconds[name],
+                "times_torchaudio_float32": seconds["torchaudio, float32"] / seconds[name],
+                "frames_per_s": int(batch.mel_lengths.sum()) / seconds[name],
+                "gflop": operations / 1e9,
+                "floor_s": operations / 1e9 / rate,
+                "peak_mb": peak_of(name, batch, device),
+            }
+        )
     return rows
 
 
@@ -207,13 +215,17 @@ def time_inference(rounds: int, device: torch.device, rates: dict[str, float]) -
             precision = name.split(", ")[1]
             n_bytes = DECODER_LSTM_NUMBERS * {"float32": 4, "float16": 2, "int8": 1}[precision]
             is_ours = name.startswith("tacotron2")
-            rows.append({
-                "name": name, "texts": count, "ms_per_frame": 1e3 * seconds[name] / SPOKEN_FRAMES,
-                "share_of_torchaudio": seconds[name] / seconds["torchaudio, float32"],
-                "floor_ms": n_bytes / 1e6 / rates["gb_per_s"],
-                "packing_s": packing_seconds(ours[precision].decoder, precision, device) if is_ours else None,
-                "mel_error": float((speak(precision, 1) - exact).abs().max()) if is_ours else None,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "name": name,
+                    "texts": count,
+                    "ms_per_frame": 1e3 * seconds[name] / SPOKEN_FRAMES,
+                    "share_of_torchaudio": seconds[name] / seconds["torchaudio, float32"],
+                    "floor_ms": n_bytes / 1e6 / rates["gb_per_s"],
+                    "packing_s": packing_seconds(ours[precision].decoder, precision, device) if is_ours else None,
+                    "mel_error": float((speak(precision, 1) - exact).abs().max()) if is_ours else None,
+                }
+            )
     return rows
 
 
@@ -243,23 +255,45 @@ def report(results: dict) -> None:
     console = Console(width=120)
     batch = results["batch"]
     table = Table(
-        "training step", "s", "× torchaudio", "frames/s", "GFLOP", "floor, s", "peak, MB",
+        "training step",
+        "s",
+        "× torchaudio",
+        "frames/s",
+        "GFLOP",
+        "floor, s",
+        "peak, MB",
         title="{clips} × {symbols} symbols × {frames} frames".format(**batch),
-    )  # fmt: skip
+    )
     for row in results["training"]:
         table.add_row(
-            row["name"], f"{row['seconds']:.2f}", f"{row['times_torchaudio_float32']:.2f}",
-            f"{row['frames_per_s']:.0f}", f"{row['gflop']:.0f}", f"{row['floor_s']:.2f}", f"{row['peak_mb']:.0f}",
-        )  # fmt: skip
+            row["name"],
+            f"{row['seconds']:.2f}",
+            f"{row['times_torchaudio_float32']:.2f}",
+            f"{row['frames_per_s']:.0f}",
+            f"{row['gflop']:.0f}",
+            f"{row['floor_s']:.2f}",
+            f"{row['peak_mb']:.0f}",
+        )
     console.print(table)
-    table = Table("inference", "texts", "ms a frame", "of torchaudio", "floor, ms", "largest mel error",
-                  title=f"{SPOKEN_SYMBOLS} symbols, {SPOKEN_FRAMES} frames")  # fmt: skip
+    table = Table(
+        "inference",
+        "texts",
+        "ms a frame",
+        "of torchaudio",
+        "floor, ms",
+        "largest mel error",
+        title=f"{SPOKEN_SYMBOLS} symbols, {SPOKEN_FRAMES} frames",
+    )
     for row in results["inference"]:
         error = "" if row["mel_error"] is None else f"{row['mel_error']:.1e}"
         table.add_row(
-            row["name"], str(row["texts"]), f"{row['ms_per_frame']:.2f}", f"{row['share_of_torchaudio']:.2f}",
-            f"{row['floor_ms']:.2f}", error,
-        )  # fmt: skip
+            row["name"],
+            str(row["texts"]),
+            f"{row['ms_per_frame']:.2f}",
+            f"{row['share_of_torchaudio']:.2f}",
+            f"{row['floor_ms']:.2f}",
+            error,
+        )
     console.print(table)
     console.print("rates:", {name: round(rate, 1) for name, rate in results["rates"].items()})
 

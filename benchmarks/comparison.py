@@ -64,21 +64,27 @@ MODELS = {
     "dtc_unguided": {"model": "dtc", "reverse_decoder": True, "duel": DUEL, "loss": {"guided_attention_weight": 0.0}},
     "gmm": {"model": "tacotron2", "attention": {"model": "gmm"}},
     "dynamic_convolution": {
-        "model": "tacotron2", "attention": {"model": "dynamic_convolution", "num_filters": 8, "kernel_size": 21},
+        "model": "tacotron2",
+        "attention": {"model": "dynamic_convolution", "num_filters": 8, "kernel_size": 21},
     },
-}  # fmt: skip
+}
 FINAL_SEEDS = range(1, 6)  # of the synthesis, at the end of a training
 LISTEN_EVERY = 200  # steps
 LONG_TEXTS, TIMES_LONGER = 10, 5
 CURVES = {
-    "diagonal_score": "diagonal score, validation", "mel_postnet": "error of the mel, validation",
+    "diagonal_score": "diagonal score, validation",
+    "mel_postnet": "error of the mel, validation",
     "word_error_rate": "word error rate, held-out texts",
-}  # fmt: skip
+}
 # Of a line, and its style.
 LINES = {
-    "tacotron2": (AMBER, "-"), "dtc": (TEAL, "-"), "tacotron2_unguided": (AMBER, "--"), "dtc_unguided": (TEAL, "--"),
-    "gmm": ("#d985a8", "-"), "dynamic_convolution": ("#7d8fd6", "-"),
-}  # fmt: skip
+    "tacotron2": (AMBER, "-"),
+    "dtc": (TEAL, "-"),
+    "tacotron2_unguided": (AMBER, "--"),
+    "dtc_unguided": (TEAL, "--"),
+    "gmm": ("#d985a8", "-"),
+    "dynamic_convolution": ("#7d8fd6", "-"),
+}
 STATUSES = ("stopped", "attention_stuck", "skipped_text", "hit_cap")
 
 
@@ -145,10 +151,15 @@ class Listener:
             for seed, text in zip(count(1), self._long(longest), strict=False):
                 (said,), waves = self.speak(model, step, [text], seed)
                 (errors,) = self.hear([text], waves, grammar)
-                rows.append({
-                    "symbols": len(text), "status": said.status, "errors": errors.errors, "words": errors.words,
-                    "seconds": len(waves[0]) / self.sampling_rate,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "symbols": len(text),
+                        "status": said.status,
+                        "errors": errors.errors,
+                        "words": errors.words,
+                        "seconds": len(waves[0]) / self.sampling_rate,
+                    }
+                )
         return rows
 
     def _long(self, symbols: int) -> list[str]:
@@ -170,11 +181,14 @@ def rate(errors: Sequence[WordErrors]) -> float:
 def read_project(name: str, seed: int) -> Params:
     """params.yaml with what a contestant changes."""
     params = load_params(ROOT / "params.yaml")
-    tree = merged(params.model_dump(mode="json"), {
-        "acoustic": MODELS[name],
-        "training": {"acoustic": {"seed": seed}},
-        "run": {"acoustic": {"validate_every": LISTEN_EVERY}},
-    })  # fmt: skip
+    tree = merged(
+        params.model_dump(mode="json"),
+        {
+            "acoustic": MODELS[name],
+            "training": {"acoustic": {"seed": seed}},
+            "run": {"acoustic": {"validate_every": LISTEN_EVERY}},
+        },
+    )
     return Params.model_validate_json(json.dumps(tree))
 
 
@@ -213,11 +227,14 @@ def measure(name: str, seed: int) -> None:
     model.eval()
     longest = TIMES_LONGER * max(int(batch.symbol_lengths.max()) for batch in shuffled.epoch(0))
     results = {
-        "model": name, "seed": seed, "steps": steps, "vocoder": vocoder_card.weights[:16],
+        "model": name,
+        "seed": seed,
+        "steps": steps,
+        "vocoder": vocoder_card.weights[:16],
         "parameters": sum(value.numel() for value in model.parameters()),
         "held_out": listener.held_out(model, steps, FINAL_SEEDS),
         "long": listener.long_texts(model, steps, longest),
-    }  # fmt: skip
+    }
     (run / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     console.print(f"{name} {seed}: {results['held_out']}", highlight=False)
 
@@ -233,8 +250,10 @@ def report() -> None:
     steps = sorted({row["step"] for trial in trials for row in trial["curve"]})
     table = Table("word errors at step", *map(str, steps), "at the end, 5 × the texts", title="held-out texts")
     for name, of_model in by_model.items():
-        rates = [mean(row["word_error_rate"] for trial in of_model for row in trial["curve"] if row["step"] == step)
-                 for step in steps]  # fmt: skip
+        rates = [
+            mean(row["word_error_rate"] for trial in of_model for row in trial["curve"] if row["step"] == step)
+            for step in steps
+        ]
         final = [trial["held_out"]["word_error_rate"] for trial in of_model]
         table.add_row(name, *(f"{each:.1%}" for each in rates), f"{mean(final):.2%} ({spread(final)})")
     console.print(table)
@@ -244,9 +263,12 @@ def report() -> None:
         statuses = [row["status"] for row in rows]
         errors, words = (sum(row[key] for row in rows) for key in ("errors", "words"))
         table.add_row(
-            name, str(len(rows)), f"{min(row['symbols'] for row in rows)}–{max(row['symbols'] for row in rows)}",
-            f"{errors / words:.1%}", *(str(statuses.count(status)) for status in STATUSES),
-        )  # fmt: skip
+            name,
+            str(len(rows)),
+            f"{min(row['symbols'] for row in rows)}–{max(row['symbols'] for row in rows)}",
+            f"{errors / words:.1%}",
+            *(str(statuses.count(status)) for status in STATUSES),
+        )
     console.print(table)
     write_whole(ROOT / "docs/comparison.png", png_bytes(draw(by_model)))
 
