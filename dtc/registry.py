@@ -10,13 +10,14 @@ added with `Registry.add` before params.yaml is read:
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
@@ -57,10 +58,6 @@ class Registry(Generic[Built]):
             raise ValueError(f"{self.key}: {name!r} is registered already")
         self._parts[name] = part
 
-    def remove(self, name: str) -> None:
-        """Remove a part that was added."""
-        del self._parts[name]
-
     def names(self) -> tuple[str, ...]:
         """Return the names of all parts, the built-in ones first."""
         return tuple(self._parts)
@@ -97,8 +94,19 @@ class Registry(Generic[Built]):
         return self._parts[name]
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        choices = {name: handler.generate_schema(config) for name, config in self.configs().items()}
-        return core_schema.tagged_union_schema(choices, discriminator=self.field)
+        # The union is looked up at each validation: parts may be added after the annotated class was defined.
+        return core_schema.json_or_python_schema(
+            # The JSON is parsed here already; strict JSON takes a list as a tuple, as in `parse_section`.
+            core_schema.no_info_plain_validator_function(
+                lambda tree: self._union().validate_json(json.dumps(tree), strict=True)
+            ),
+            core_schema.no_info_plain_validator_function(lambda tree: self._union().validate_python(tree)),
+        )
+
+    def _union(self) -> SchemaValidator:
+        """Return the validator of a section of any part; its key `field` says which."""
+        choices = {name: config.__pydantic_core_schema__ for name, config in self.configs().items()}
+        return SchemaValidator(core_schema.tagged_union_schema(choices, discriminator=self.field))
 
 
 def _imported(value: object) -> object:

@@ -86,7 +86,7 @@ def params(file: ParamsFile = paths.PARAMS) -> None:
 
     sections = load_params(file)
     paths.require_apart(sections.corpus.source)
-    tree = sections.model_dump(mode="json", warnings=False)
+    tree = sections.model_dump(mode="json")
     console().print(yaml.safe_dump(tree, sort_keys=False), end="", soft_wrap=True)
 
 

@@ -92,7 +92,7 @@ def load_params(path: Path, *sections: str) -> Params:
     Raises InputError for a section that is wrong or missing, for an unknown section, and for sections that do not fit
     one another.
     """
-    schema = _schema_of(Params, sections or Params.model_fields)  # made anew: parts may have been registered since
+    schema = _schema_of(Params, sections or Params.model_fields)
     parsed = _parse(read_yaml(path), schema, path)
     read = {name.partition(".")[0] for name in sections or Params.model_fields}
     params = Params.model_construct(**{name: getattr(parsed, name) for name in Params.model_fields if name in read})

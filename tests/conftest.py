@@ -17,6 +17,8 @@ import yaml
 from hypothesis import HealthCheck, settings
 from typer.testing import CliRunner
 
+from dtc.registry import Part, Registry
+
 # The same cases every time. The first text drawn in a fresh clone builds tables of Unicode, which takes a second or two
 # on a busy machine: that is no fault of the test that happens to draw it.
 settings.register_profile("dtc", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -66,6 +68,12 @@ def edited(tree: dict[str, Any], edits: Mapping[str, object]) -> dict[str, Any]:
         assert last in section, f"params.yaml has no {dotted}"
         section[last] = value
     return tree
+
+
+def add_part(patch: pytest.MonkeyPatch, registry: Registry[Any], name: str, part: Part) -> None:
+    """Add a part to a registry for one test."""
+    patch.setattr(registry, "_parts", dict(registry._parts))
+    registry.add(name, part)
 
 
 @pytest.fixture(scope="session")

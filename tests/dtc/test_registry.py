@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from typing import Annotated, Literal
 
 import pytest
@@ -66,6 +67,9 @@ def test_a_section_is_chosen_by_its_name(sizes: Registry[type]) -> None:
 
 
 def test_a_part_from_outside_is_accepted_like_a_built_in_one(sizes: Registry[type]) -> None:
+    class Params(Section):  # before the part is added
+        size: Annotated[Section, sizes]
+
     class HugeConfig(Section):
         model: Literal["huge"]
         mass: float
@@ -75,16 +79,17 @@ def test_a_part_from_outside_is_accepted_like_a_built_in_one(sizes: Registry[typ
     with pytest.raises(ValueError, match="'huge' is registered already"):
         sizes.add("huge", Part(set, HugeConfig))
 
-    class Params(Section):
-        size: Annotated[Section, sizes]
-
-    assert parse_section({"size": {"model": "huge", "mass": 1.5}}, Params, "p").size == HugeConfig(
-        model="huge", mass=1.5
-    )
+    huge = HugeConfig(model="huge", mass=1.5)
+    tree = {"size": {"model": "huge", "mass": 1.5}}
+    params = parse_section(tree, Params, "p")
+    assert params == Params(size=huge) == Params.model_validate(tree)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert params.model_dump(mode="json") == tree
+    with pytest.raises(InputError, match=r"^p: size.mas: unknown key .*; did you mean mass\?"):
+        parse_section({"size": {"model": "huge", "mas": 1.5}}, Params, "p")
     assert sizes.get("huge") is list
     assert sizes.parse({"model": "huge", "mass": 2.0}, "card") == HugeConfig(model="huge", mass=2.0)
-    sizes.remove("huge")
-    assert "huge" not in sizes
 
 
 def test_reading_a_registry_imports_no_torch() -> None:

@@ -25,6 +25,7 @@ from dtc.training.loop import train, validation_losses
 from dtc.training.optim import OPTIMIZERS, OptimizerConfig
 from dtc.training.schedule import SCHEDULES, OneCycleConfig, ScheduleConfig, one_cycle_share
 from dtc.training.task import Task
+from tests.conftest import add_part
 
 
 def config(**changes: object) -> TrainingConfig:
@@ -281,27 +282,25 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
     assert shares[25:] == sorted(shares[25:], reverse=True)
 
 
-def test_an_optimizer_and_a_schedule_from_outside_need_one_line_each(tmp_path: Path) -> None:
+def test_an_optimizer_and_a_schedule_from_outside_need_one_line_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class SGDConfig(OptimizerConfig):
         type: Literal["sgd"]
 
     class ConstantConfig(ScheduleConfig):
         type: Literal["constant"]
 
-    OPTIMIZERS.add("sgd", Part(lambda parameters, config: torch.optim.SGD(parameters, config.learning_rate), SGDConfig))
-    SCHEDULES.add("constant", Part(lambda step, total_steps, config: 1.0, ConstantConfig))
-    try:
-        section = {
-            "optimizer": SGDConfig(type="sgd", learning_rate=0.5),
-            "lr_scheduler": ConstantConfig(type="constant"),
-        }
-        chosen = config(weight_average_decay=0.0).model_copy(update=section)
-        logbook = Logbook(tmp_path, "toy", Console(quiet=True))
-        model = toy()
-        train(task(model), chosen, how(), tmp_path, logbook)
-    finally:
-        OPTIMIZERS.remove("sgd")
-        SCHEDULES.remove("constant")
+    sgd = Part(lambda parameters, config: torch.optim.SGD(parameters, config.learning_rate), SGDConfig)
+    add_part(monkeypatch, OPTIMIZERS, "sgd", sgd)
+    add_part(monkeypatch, SCHEDULES, "constant", Part(lambda step, total_steps, config: 1.0, ConstantConfig))
+    section = {
+        "optimizer": SGDConfig(type="sgd", learning_rate=0.5),
+        "lr_scheduler": ConstantConfig(type="constant"),
+    }
+    chosen = config(weight_average_decay=0.0).model_copy(update=section)
+    model = toy()
+    train(task(model), chosen, how(), tmp_path, Logbook(tmp_path, "toy", Console(quiet=True)))
     rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
     assert {row["lr"] for row in rows} == {"0.5"}
     for before, after, row in zip(model.seen, model.seen[1:], rows, strict=False):

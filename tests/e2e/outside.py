@@ -1,18 +1,25 @@
-"""A toy vocoder, a toy acoustic model and a toy corpus format, as somebody outside the package would write them."""
+"""Toy parts of every kind that params.yaml can name, as somebody outside the package would write them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dtc.acoustic.attention.base import Attention, AttentionPass, State
+from dtc.acoustic.attention.configs import AttentionSection
 from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance
 from dtc.acoustic.configs import AcousticSection
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.errors import InputError
 from dtc.text.symbols import SYMBOLS
+from dtc.training.optim import OptimizerConfig
+from dtc.training.schedule import ScheduleConfig
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import VocoderSection
 from pipeline.corpora.base import Finder, ListedFormat, ListedRow
@@ -78,6 +85,64 @@ class Table(AcousticModel):
         frames = self.frames(text).T.repeat_interleave(FRAMES_PER_SYMBOL, dim=1)
         mel = self.denormalise(frames[None])[0]
         return Utterance(mel, torch.eye(len(text)).repeat_interleave(FRAMES_PER_SYMBOL, dim=0), "stopped")
+
+
+class StrideConfig(AttentionSection):
+    """The section of the toy attention."""
+
+    model: Literal["stride"]
+    steps_per_symbol: int
+
+
+class Stride(Attention):
+    """Attends to each symbol for the same number of decoder steps, and to the last one to the end."""
+
+    def __init__(self, encoding_dim: int, config: StrideConfig) -> None:
+        super().__init__(encoding_dim, config)
+        self.steps_per_symbol = config.steps_per_symbol
+
+    @staticmethod
+    def begin(attentions: Sequence[Stride], values: Tensor, mask: Tensor, dtype: torch.dtype) -> StridePass:
+        return StridePass(len(attentions), attentions[0].steps_per_symbol, mask)
+
+
+class StridePass(AttentionPass):
+    """A pass whose state is the number of steps so far."""
+
+    def __init__(self, decoders: int, steps_per_symbol: int, mask: Tensor) -> None:
+        self.decoders, self.steps_per_symbol, self.mask = decoders, steps_per_symbol, mask
+
+    def start(self) -> State:
+        return (torch.zeros(self.decoders, len(self.mask), dtype=torch.long),)
+
+    def step(self, query: Tensor, state: State) -> tuple[Tensor, State]:
+        (steps,) = state
+        symbols = torch.minimum(steps // self.steps_per_symbol, self.mask.sum(dim=1) - 1)
+        return F.one_hot(symbols, self.mask.shape[1]).to(query.dtype), (steps + 1,)
+
+    def select(self, rows: Tensor) -> StridePass:
+        return StridePass(self.decoders, self.steps_per_symbol, self.mask[rows])
+
+
+class DescentConfig(OptimizerConfig):
+    """The section of the toy optimizer."""
+
+    type: Literal["descent"]
+
+
+def build_descent(parameters: Iterable[nn.Parameter], config: DescentConfig) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, config.learning_rate)
+
+
+class HalvedConfig(ScheduleConfig):
+    """The section of the toy schedule."""
+
+    type: Literal["halved"]
+    every_steps: int
+
+
+def halved_share(step: int, total_steps: int, config: HalvedConfig) -> float:
+    return 0.5 ** (step // config.every_steps)
 
 
 def parse_labels(lines: Mapping[str, str]) -> Iterator[ListedRow]:

@@ -3,36 +3,48 @@
 import csv
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 import yaml
+from rich.console import Console
 
 from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.attention import ATTENTIONS
+from dtc.acoustic.base import InferenceOptions, build_acoustic
+from dtc.batch import Batch
 from dtc.evaluation.recognisers import RECOGNISERS
 from dtc.registry import Part
+from dtc.training.config import RunConfig
+from dtc.training.curve import read_curve
+from dtc.training.logbook import Logbook
+from dtc.training.loop import train
+from dtc.training.optim import OPTIMIZERS
+from dtc.training.run_files import CURVE
+from dtc.training.schedule import SCHEDULES
+from dtc.training.task import Task
 from dtc.vocoder import VOCODERS
 from pipeline.corpora import FORMATS
 from stages import paths
-from tests.conftest import WORDS, Project
+from stages.params import load_params
+from tests.conftest import WORDS, Project, add_part
+from tests.dtc.tiny_acoustic import AUDIO, MELS, batch, clip
 from tests.e2e import outside
 
 
 @pytest.fixture
-def parts_from_outside() -> Iterator[None]:
-    parts = [
-        (VOCODERS, "tone", Part(outside.Tone, outside.ToneConfig)),
-        (ACOUSTIC_MODELS, "table", Part(outside.Table, outside.TableConfig)),
-        (FORMATS, "labels", Part(outside.LABELS)),
-        (RECOGNISERS, "fixed", Part(outside.build_fixed)),
-    ]
-    for registry, name, part in parts:
-        registry.add(name, part)
-    yield
-    for registry, name, _ in parts:
-        registry.remove(name)
+def parts_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_part(monkeypatch, VOCODERS, "tone", Part(outside.Tone, outside.ToneConfig))
+    add_part(monkeypatch, ACOUSTIC_MODELS, "table", Part(outside.Table, outside.TableConfig))
+    add_part(monkeypatch, ATTENTIONS, "stride", Part(outside.Stride, outside.StrideConfig))
+    add_part(monkeypatch, OPTIMIZERS, "descent", Part(outside.build_descent, outside.DescentConfig))
+    add_part(monkeypatch, SCHEDULES, "halved", Part(outside.halved_share, outside.HalvedConfig))
+    add_part(monkeypatch, FORMATS, "labels", Part(outside.LABELS))
+    add_part(monkeypatch, RECOGNISERS, "fixed", Part(outside.build_fixed))
 
 
 def test_parts_from_outside_from_corpus_to_report(project: Project, parts_from_outside: None) -> None:
@@ -76,13 +88,51 @@ def test_parts_from_outside_from_corpus_to_report(project: Project, parts_from_o
         assert project.run("export", *arguments, code=2).startswith(line)
 
 
+def test_an_attention_an_optimizer_and_a_schedule_from_outside(project: Project, parts_from_outside: None) -> None:
+    stride = {"model": "stride", "rnn_dim": 8, "attention_dim": 8, "steps_per_symbol": 2}
+    descent, halved = {"type": "descent", "learning_rate": 0.01}, {"type": "halved", "every_steps": 2}
+    project.write_params(
+        {
+            "acoustic.attention": stride,
+            "acoustic.decoder.gate_threshold": 0.999999,  # no untrained gate ends an utterance
+            "training.acoustic.optimizer": descent,
+            "training.acoustic.lr_scheduler": halved,
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        in_force = yaml.safe_load(project.run("params"))
+    assert in_force["acoustic"]["attention"] == stride
+    assert in_force["training"]["acoustic"]["optimizer"] == descent
+    assert in_force["training"]["acoustic"]["lr_scheduler"] == halved
+
+    class Data:
+        batches_per_epoch = 3
+
+        def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+            return iter([batch((5, 20), (7, 31))] * (self.batches_per_epoch - first))
+
+    params = load_params(paths.PARAMS)
+    model = build_acoustic(params.acoustic, AUDIO, torch.zeros(MELS), torch.ones(MELS))
+    how = RunConfig(log_every=1, checkpoint_every=3, validate_every=3)
+    logbook = Logbook(project.root, "acoustic", Console(quiet=True))
+    train(Task(model, Data(), Data(), lambda *_: None), params.training.acoustic, how, project.root, logbook)
+    rates = [float(row["lr"]) for row in read_curve(project.root / CURVE) if row["split"] == "train"]
+    assert rates == [0.01, 0.01, 0.005]
+    utterance = model.eval().infer([clip("a", 6, 1).symbol_ids], seed=1, options=InferenceOptions(3))[0]
+    assert utterance.alignment.argmax(dim=1).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, *[5] * 10]
+
+
 def test_the_section_of_a_part_from_outside_is_checked(project: Project, parts_from_outside: None) -> None:
     tone = {"model": "tone", "train_on": "recorded", "pitch_hz": 200.0}
+    stride = {"model": "stride", "rnn_dim": 8, "attention_dim": 8, "steps_per_symbol": 2}
     for edits, line in (
         ({"vocoder": tone | {"model": "tome"}}, "vocoder.model: found 'tome', .*; did you mean tone?"),
         ({"vocoder": tone | {"pich_hz": 1.0}}, "vocoder.pich_hz: unknown key .*; did you mean pitch_hz?"),
         ({"vocoder": tone | {"pitch_hz": 9000.0}}, "vocoder: pitch_hz 9000, expected at most 8000"),
         ({"acoustic": {"model": "tabel"}}, "acoustic.model: found 'tabel', .*; did you mean table?"),
+        ({"acoustic.attention.model": "strid"}, "acoustic.attention.model: found 'strid', .*; did you mean stride?"),
+        ({"acoustic.attention": stride | {"steps": 1}}, "acoustic.attention.steps: unknown key .*"),
     ):
         project.write_params(edits)
         assert re.fullmatch(f"params.yaml: {line}".replace("?", r"\?"), project.run("params", code=2))

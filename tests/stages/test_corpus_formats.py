@@ -11,7 +11,7 @@ from pipeline.corpora import FORMATS
 from pipeline.corpora.base import Finder, ListedFormat, ListedRow
 from pipeline.manifest import read_manifest
 from stages import paths
-from tests.conftest import WORDS, Project
+from tests.conftest import WORDS, Project, add_part
 
 
 def parse_labels(lines: Mapping[str, str]) -> Iterator[ListedRow]:
@@ -41,10 +41,8 @@ LABELS = ListedFormat(
 
 
 @pytest.fixture
-def labels() -> Iterator[None]:
-    FORMATS.add("labels", Part(LABELS))
-    yield
-    FORMATS.remove("labels")
+def labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_part(monkeypatch, FORMATS, "labels", Part(LABELS))
 
 
 @pytest.mark.parametrize("format", ["labels", "auto"])
