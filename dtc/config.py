@@ -1,4 +1,4 @@
-"""Read params.yaml into typed, frozen sections. A wrong key is refused with its dotted path and the nearest known name.
+"""Typed, frozen sections of params.yaml. A wrong key is refused with its dotted path and the nearest known name.
 
 No field has a default: what is not in params.yaml does not change a result.
 """
@@ -9,18 +9,31 @@ import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar, runtime_checkable
+from types import NoneType, UnionType
+from typing import Annotated, Any, Protocol, TypeVar, Union, get_args, get_origin, runtime_checkable
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from dtc.errors import InputError
 
-KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
-LARGEST_FILE = 10_000  # values in a params file, each use of an alias counted: dtc's own files have 150
+NAMED_FAULTS = 3  # that a message names; the others are counted
+WHOLE_FILE, UNKNOWN, MISSING = "(the whole file)", "unknown key", "missing"
 MISSING_REMEDY = "add it; stages/presets/ has whole sets"
+# pydantic's type of a fault → the right value, in the words of a params file.
+EXPECTED = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "too_long": "at most {max_length} values",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+}
+UNQUOTED = {"int_type": (int,), "float_type": (int, float), "bool_type": (bool,)}
 
 
 class Section(BaseModel):
@@ -35,36 +48,6 @@ class Choice(Protocol):
 
     def configs(self) -> dict[str, type[Section]]:
         """Return name → class of the section."""
-
-
-class _Loader(yaml.SafeLoader):
-    """A YAML 1.1 loader with four differences, each of which prevents a mistake.
-
-    1e-3 is a number, without the dot that YAML 1.1 requires. A date remains a text. A key that is no text, and a key
-    that is given twice, are refused.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag not in KEY_TAGS:
-                shown = repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
-                problem = f"found {shown} as a key, expected a name; put a text with braces or brackets in quotes"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-# A copy without dates: in params.yaml, 2024-01-31 can only be a name.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 
 def _check_odd(size: int) -> int:
@@ -90,113 +73,114 @@ Name = Annotated[str, matching(r"[A-Za-z0-9_-]+", "letters without accents, digi
 AnySection = TypeVar("AnySection", bound=Section)
 
 
-def read_yaml(path: Path) -> object:
-    """Return the contents of a params file: mappings, lists, texts, numbers, booleans and None.
-
-    Raises InputError, with the number of the line where there is one, for a missing file and for what is not YAML.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        expected, remedy = "the params file of a project", "run it in a project's folder, or pass --params FILE"
-        raise InputError(path, "no such file", expected, remedy) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({error})", "a YAML file in UTF-8") from None
-    try:
-        tree = yaml.load(text, Loader=_Loader)
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise InputError(f"{path}:{line}", f"not YAML ({error.reason})") from None
-    except yaml.MarkedYAMLError as error:
-        line_number = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{path}{line_number}", f"not YAML ({error.problem or error})") from None
-    except RecursionError:
-        raise InputError(path, "lists and mappings nested too deeply", "a params file of dtc") from None
-    except (ValueError, LookupError) as error:  # a number of thousands of digits; `!!bool maybe`
-        raise InputError(path, f"a value that cannot be read ({error})", "a params file of dtc") from None
-    _require_small(tree, path)
-    return tree
-
-
-def _require_small(tree: object, path: Path) -> None:
-    """Raise InputError where aliases expand a short file to endless or very many values."""
-    waiting, values = [tree], 0
-    while waiting:
-        value, values = waiting.pop(), values + 1
-        waiting += list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-        if values + len(waiting) > LARGEST_FILE:
-            raise InputError(path, f"more than {LARGEST_FILE:,} values", "fewer", "write out what its aliases repeat")
-
-
 def parse_section(tree: object, schema: type[AnySection], where: str) -> AnySection:
     """Return `tree`, the content of a YAML or JSON file, as a section of class `schema`.
 
-    Raises InputError for the first fault; the error's line has the number of the others.
+    Raises InputError for the first fault, which also names the next ones and counts the others.
     """
     try:
         # Strict JSON accepts a list as a tuple, but not true as 1 or "16" as 16.
         return schema.model_validate_json(json.dumps(tree, default=str), strict=True)
     except ValidationError as error:
-        # A misspelt key is two faults, unknown and missing; the first gives more information.
-        faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-        dotted, message, remedy = _describe(faults[0], schema)
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        if not remedy:
-            message, more = message + more, ""
-        raise InputError(f"{where}: {dotted}", message, remedy=remedy + more) from None
+        first, *others = _without_consequences([_describe(fault, schema) for fault in error.errors()])
+    also = [_briefly(fault) for fault in others[: NAMED_FAULTS - 1]]
+    if more := len(others) - len(also):
+        also.append(f"and {more} more")
+    facts = [first.found, first.expected, first.remedy]
+    facts[max(place for place, fact in enumerate(facts) if fact)] += f" (also {'; '.join(also)})" if also else ""
+    raise InputError(f"{where}: {first.where}", *facts)
 
 
-def _describe(fault: Mapping[str, Any], schema: type[BaseModel]) -> tuple[str, str, str]:
-    """Return the dotted path, what was found and expected, and a hint, of one pydantic fault."""
-    if fault["type"] == "json_invalid":
-        return "(the whole file)", f"text that is not Unicode ({fault['ctx']['error']})", ""
+def _briefly(fault: InputError) -> str:
+    return str(InputError(fault.where, fault.found, fault.expected if fault.found != UNKNOWN else ""))
+
+
+def _without_consequences(faults: Sequence[InputError]) -> list[InputError]:
+    """Return the faults, unknown keys first, without the missing keys that a misspelt key has caused."""
+    meant = {fault.remedy for fault in faults}
+    kept = [
+        fault
+        for fault in faults
+        if fault.found != MISSING or f"did you mean {fault.where.rpartition('.')[2]}?" not in meant
+    ]
+    return sorted(kept, key=lambda fault: fault.found != UNKNOWN)
+
+
+def _describe(fault: Mapping[str, Any], schema: type[BaseModel]) -> InputError:
+    """Return one of pydantic's faults as an error at the dotted path of its key."""
+    kind, found, facts = fault["type"], fault["input"], fault.get("ctx", {})
+    if kind == "json_invalid":
+        return InputError(WHOLE_FILE, f"text that is not Unicode ({facts['error']})")
     keys, siblings = _walk(fault["loc"], schema)
-    dotted = ".".join(keys) or "(the whole file)"
-    found = fault["input"]
-    if fault["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(keys[-1], siblings, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else "remove it"
-        return dotted, f"unknown key (found {found!r}), expected one of {', '.join(siblings)}", hint
-    if fault["type"] == "missing":
-        return dotted, "missing", MISSING_REMEDY
-    if fault["type"] == "union_tag_invalid":
-        tag, allowed = fault["ctx"]["tag"], fault["ctx"]["expected_tags"]
-        field = str(fault["ctx"]["discriminator"]).strip("'")
-        return f"{dotted}.{field}", f"found {tag!r}, expected one of {allowed}", _nearest(tag, allowed.split(", "))
-    if fault["type"] == "union_tag_not_found":
-        field = str(fault["ctx"]["discriminator"]).strip("'")
-        return f"{dotted}.{field}", "missing", MISSING_REMEDY
-    if fault["type"] == "value_error":  # of several fields together: the message shows their values
-        return dotted, fault["msg"].removeprefix("Value error, "), ""
-    allowed = "keys and values" if fault["type"] == "model_type" else fault["msg"].removeprefix("Input should be ")
-    hint = _nearest(str(found), fault["ctx"]["expected"].split(" or ")) if fault["type"] == "literal_error" else ""
-    shown = repr(found) if isinstance(found, str | int | float | bool | None) else type(found).__name__
-    return dotted, f"found {shown}, expected {allowed}", hint
+    dotted = ".".join(keys) or WHOLE_FILE
+    if kind == "extra_forbidden":
+        hint = _nearest(keys[-1], siblings)
+        return InputError(dotted, UNKNOWN, "" if hint else f"one of {', '.join(siblings)}", hint or "remove it")
+    if kind == "missing":
+        return InputError(dotted, MISSING, remedy=MISSING_REMEDY)
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        field = f"{dotted}.{facts['discriminator']}".replace("'", "")
+        if kind == "union_tag_not_found":
+            return InputError(field, MISSING, remedy=MISSING_REMEDY)
+        hint = _nearest(facts["tag"], facts["expected_tags"].replace("'", "").split(", "))
+        return InputError(field, f"found {facts['tag']!r}", f"one of {facts['expected_tags']}", hint)
+    if kind == "value_error":  # of several fields together: the message shows their values
+        return InputError(dotted, fault["msg"].removeprefix("Value error, "))
+    expected = EXPECTED[kind].format(**facts) if kind in EXPECTED else fault["msg"].removeprefix("Input should be ")
+    hint = _nearest(str(found), facts["expected"].replace("'", "").split(" or ")) if kind == "literal_error" else ""
+    return InputError(dotted, f"found {_shown(found)}", expected, hint or _quotes_hint(found, kind))
+
+
+def _shown(found: object) -> str:
+    """Return a value as a params file has it; of a list or a section, only what it is."""
+    if isinstance(found, list | dict):
+        return "a list" if isinstance(found, list) else "keys and values"
+    return repr(found) if isinstance(found, str | float) else json.dumps(found, default=str)
+
+
+def _quotes_hint(found: object, kind: str) -> str:
+    """Return a hint where a text would be right without its quotes."""
+    try:
+        inside = json.loads(found) if isinstance(found, str) else found
+    except ValueError:
+        return ""
+    return "remove the quotes" if inside is not found and type(inside) in UNQUOTED.get(kind, ()) else ""
 
 
 def _nearest(found: str, allowed: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(found, [name.strip("'") for name in allowed], n=1)
+    nearest = difflib.get_close_matches(found, allowed, n=1)
     return f"did you mean {nearest[0]}?" if nearest else ""
 
 
 def _walk(location: Sequence[str | int], schema: type[BaseModel]) -> tuple[list[str], list[str]]:
     """Return the keys of a fault's location as the user wrote them, and the known names beside the last one.
 
-    pydantic puts the chosen member of a union (`vocos`) into the location; the file has no such key, so it is left out.
+    pydantic puts the chosen member of a union (`vocos`, or `int`) into the location; the file has no such key, so it is
+    left out.
     """
     keys: list[str] = []
     models: list[type[BaseModel]] = [schema]
+    in_union = False  # of values, not of sections
     siblings: list[str] = list(schema.model_fields)
     for part in location:
         chosen = [model for model in models if part in _tags(model)]
         if chosen:
             models, siblings = chosen, list(chosen[0].model_fields)
             continue
+        if in_union:
+            in_union = False
+            continue
         keys.append(str(part))
         siblings = [name for model in models for name in model.model_fields]
         fields = [model.model_fields[str(part)] for model in models if part in model.model_fields]
         models = [inner for field in fields for inner in _models_of(field)]
+        in_union = not models and any(_is_union(field.annotation) for field in fields)
     return keys, list(dict.fromkeys(siblings))
+
+
+def _is_union(annotation: object) -> bool:
+    """Return whether an annotation has several types beside None."""
+    return get_origin(annotation) in (Union, UnionType) and len({*get_args(annotation)} - {NoneType}) > 1
 
 
 def _tags(model: type[BaseModel]) -> tuple[object, ...]:

@@ -87,7 +87,7 @@ def params(file: ParamsFile = paths.PARAMS) -> None:
     sections = load_params(file)
     paths.require_apart(sections.corpus.source)
     tree = sections.model_dump(mode="json")
-    console().print(yaml.safe_dump(tree, sort_keys=False), end="", soft_wrap=True)
+    console().print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), end="", soft_wrap=True)
 
 
 @app.command(epilog=examples("dtc download"))

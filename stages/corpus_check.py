@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from dtc.config import read_yaml
 from dtc.errors import InputError, plural
 from pipeline.archive_members import FETCH_AGAIN
 from pipeline.archives import read_members, top_name
@@ -22,6 +21,7 @@ from pipeline.verify import CorpusFindings, CorpusSettings, verify_corpus
 from stages import paths
 from stages.corpus_summary import name_faults, summarise
 from stages.params import Params, load_params
+from stages.params_file import read_yaml
 from stages.progress import counted_clips
 
 SECTIONS = ("corpus", "recording", "verify", "audio", "text", "split")

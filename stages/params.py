@@ -10,7 +10,7 @@ from pydantic import create_model
 
 from dtc.acoustic import AcousticConfig
 from dtc.audio_config import AudioConfig
-from dtc.config import Section, parse_section, read_yaml
+from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EvaluateConfig
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
@@ -21,6 +21,7 @@ from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, 
 from pipeline.corpora import CorpusConfig, find_grammar
 from pipeline.split import SplitConfig
 from stages import paths
+from stages.params_file import read_yaml
 
 
 class TrainingSections(Section):

@@ -52,7 +52,7 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], object]:
         ),
         (
             lambda _: None, {"gate_threshold": "high"},
-            "there: decoder.gate_threshold: found 'high', expected a valid number",
+            "there: decoder.gate_threshold: found 'high', expected a number",
         ),
         (
             put("embedding.weight", torch.zeros(150, 6)), {},

@@ -95,7 +95,7 @@ def also(*changes: Callable[[dict[str, Tensor]], object]) -> Callable[[dict[str,
             "old, fused",
             lambda _: None,
             {"sigma": "loud"},
-            "there: sigma: found 'loud', expected a valid number",
+            "there: sigma: found 'loud', expected a number",
         ),
     ],
 )

@@ -128,7 +128,7 @@ def test_the_section_of_a_part_from_outside_is_checked(project: Project, parts_f
     stride = {"model": "stride", "rnn_dim": 8, "attention_dim": 8, "steps_per_symbol": 2}
     for edits, line in (
         ({"vocoder": tone | {"model": "tome"}}, "vocoder.model: found 'tome', .*; did you mean tone?"),
-        ({"vocoder": tone | {"pich_hz": 1.0}}, "vocoder.pich_hz: unknown key .*; did you mean pitch_hz?"),
+        ({"vocoder": tone | {"pich_hz": 1.0}}, "vocoder.pich_hz: unknown key; did you mean pitch_hz?"),
         ({"vocoder": tone | {"pitch_hz": 9000.0}}, "vocoder: pitch_hz 9000, expected at most 8000"),
         ({"acoustic": {"model": "tabel"}}, "acoustic.model: found 'tabel', .*; did you mean table?"),
         ({"acoustic.attention.model": "strid"}, "acoustic.attention.model: found 'strid', .*; did you mean stride?"),
