@@ -85,7 +85,7 @@ LINES = {
     "gmm": ("#d985a8", "-"),
     "dynamic_convolution": ("#7d8fd6", "-"),
 }
-STATUSES = ("stopped", "attention_stuck", "skipped_text", "hit_cap")
+STATUSES = ("ended", "attention_stuck", "skipped_text", "cut_off")
 
 
 def main() -> None:
@@ -137,7 +137,7 @@ class Listener:
             said, waves = self.speak(model, step, texts, seed)
             errors += self.hear(texts, waves, self.grammar)
             statuses += [utterance.status for utterance in said]
-        return {"word_error_rate": rate(errors), "stopped_share": statuses.count("stopped") / len(statuses)}
+        return {"word_error_rate": rate(errors), "ended_share": statuses.count("ended") / len(statuses)}
 
     def long_texts(self, model: AcousticModel, step: int, longest: int) -> list[dict[str, object]]:
         """Texts of many phrases, each at least so many symbols, read in one go."""

@@ -47,7 +47,7 @@ from stages.say import write_speech
 RECORDING, COPY, FITTED_COPY, SYNTHESIS = "recording", "copy_synthesis", "fitted_copy", "synthesis"
 GRIFFIN_LIM_COPY, GRIFFIN_LIM_SYNTHESIS = "griffin_lim", "griffin_lim_synthesis"
 MEANINGS = {
-    RECORDING: "the recordings of the corpus: the upper limit",
+    RECORDING: "the recordings of the corpus",
     COPY: "the recording's mel through the voice's vocoder",
     FITTED_COPY: "the same, fitted to that mel by evaluate.fit_iterations",
     GRIFFIN_LIM_COPY: "the recording's mel through Griffin-Lim",
@@ -168,7 +168,7 @@ def _recognise(
 
 
 def _quality(name: str, trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
-    """Return the mean quality of the copies against the recordings; for the recordings themselves, the upper limit."""
+    """Return the mean quality of copies against the recordings; the recordings are copies of themselves too."""
     pairs = [(trial.clip.wave.numpy(), trial.waves[name].numpy()) for trial in trials]
     return mean_quality([measure_quality(recorded, copied, voice.audio) for recorded, copied in pairs])
 
@@ -200,7 +200,7 @@ def _metrics(trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
         "duration_ratio": spoken_s / recorded_s,
         "attention_focus": statistics.fmean(map(attention_focus, alignments)),
         "attention_diagonality": statistics.fmean(map(attention_diagonality, alignments)),
-        "stopped_share": statistics.fmean(trial.speech.status == "stopped" for trial in trials),
+        "ended_share": statistics.fmean(trial.speech.status == "ended" for trial in trials),
         "attempts_per_phrase": statistics.fmean(phrase.attempts for phrase in phrases),
         "clips": len(trials),
         "words": sum(len(words_of(trial.clip.spoken_text).split()) for trial in trials),

@@ -8,12 +8,12 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor
 
-Status = Literal["stopped", "attention_stuck", "skipped_text", "hit_cap"]  # from the best to the worst
+Status = Literal["ended", "attention_stuck", "skipped_text", "cut_off"]  # from the best to the worst
 STATUS_MEANINGS: Mapping[Status, str] = {
-    "stopped": "ended by itself",
+    "ended": "ended by itself",
     "attention_stuck": "the attention stayed at one place of the text, or went back",
     "skipped_text": "left out part of the text",
-    "hit_cap": "cut off at the longest duration that its text may have",
+    "cut_off": "did not end by itself within the longest duration of its text",
 }
 
 # In 222 good utterances of a trained model, of up to 334 symbols, the largest values were 0.1 s, 5 and 1.
@@ -27,19 +27,19 @@ def status_of(
 ) -> Status:
     """Return the status of an utterance from its attention weights.
 
-    It is `hit_cap` where the gate never stopped it, and otherwise depends on the symbol with the largest weight at each
+    It is `cut_off` where the gate never ended it, and otherwise depends on the symbol with the largest weight at each
     step. Only a symbol that has the largest weight for the first time counts as progress. So a single step far ahead or
     back changes nothing, but a passage that is read a second time is found.
     """
     if not stopped:
-        return "hit_cap"
+        return "cut_off"
     attended, symbols = alignment.argmax(dim=1).tolist(), alignment.shape[1]
     read = sorted(set(attended))
     skipped = max(after - before - 1 for before, after in zip([-1, *read], read, strict=False))
     if skipped > MOST_SYMBOLS_SKIPPED or symbols - 1 - read[-1] > MOST_SYMBOLS_UNREAD:
         return "skipped_text"
     longest_wait_s = _longest_wait(attended, symbols) * frames_per_step / frames_per_s
-    return "attention_stuck" if longest_wait_s > LONGEST_WAIT_S else "stopped"
+    return "attention_stuck" if longest_wait_s > LONGEST_WAIT_S else "ended"
 
 
 def worst(statuses: Sequence[Status]) -> Status:

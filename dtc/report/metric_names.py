@@ -36,7 +36,7 @@ METRICS: Mapping[str, Metric] = {
     "duration_ratio": Metric("Duration ratio", "×", "synthesis against recording; 1 is equal"),
     "attention_focus": Metric("Attention focus", "%", "mean of the largest weight; 100 % is certain", 1),
     "attention_diagonality": Metric("Attention diagonality", "%", "weight near the diagonal", 1),
-    "stopped_share": Metric("Spoken whole", "%", "utterances that ended by themselves and left no text out", 1),
+    "ended_share": Metric("Spoken whole", "%", "utterances that ended by themselves and left no text out", 1),
     "attempts_per_phrase": Metric("Attempts", "×", "mean number per phrase; a failed phrase is synthesised again"),
     "multi_resolution_stft": Metric("STFT distance", "0 is equal", "spectra at three resolutions"),
     "log_mel_l1": Metric("Log-mel error", "nepers", "mean difference of the mels", 3),

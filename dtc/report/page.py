@@ -50,8 +50,8 @@ class ReportClip:
     synthesis: Rendition  # by the voice; its word errors rank the clip
     recording: Rendition | None = None
     copy_synthesis: Rendition | None = None  # the vocoder's waveform of the recording's mel
-    stop_status: str = ""  # in words
-    stopped: bool = True  # the synthesis has the whole text and was ended by the model; otherwise the clip is a failure
+    status: str = ""  # in words
+    ended: bool = True  # the synthesis has the whole text and was ended by the model; otherwise the clip is a failure
     reference_log_mel: Float[np.ndarray, "mels reference_frames"] | None = None
     synthesised_log_mel: Float[np.ndarray, "mels synthesised_frames"] | None = None
     alignment: Float[np.ndarray, "steps symbols"] | None = None
@@ -66,7 +66,7 @@ class ReportClip:
     @property
     def failed(self) -> bool:
         """Return whether there is a word error or the synthesis is incomplete."""
-        return self.word_errors > 0 or not self.stopped
+        return self.word_errors > 0 or not self.ended
 
     @property
     def renditions(self) -> dict[str, Rendition]:
@@ -111,7 +111,7 @@ def confusions(clips: Sequence[ReportClip]) -> list[tuple[WordPair, int]]:
 
 def worst_first(clips: Sequence[ReportClip]) -> list[ReportClip]:
     """Sort clips: incomplete ones first, then by word errors; equal ones keep their order."""
-    return sorted(clips, key=lambda clip: (clip.stopped, -clip.word_errors))
+    return sorted(clips, key=lambda clip: (clip.ended, -clip.word_errors))
 
 
 def choose_cards(clips: Sequence[ReportClip]) -> tuple[list[ReportClip], list[ReportClip]]:

@@ -20,6 +20,7 @@ PADDING = "_"
 CHARACTERS = tuple("_-!'(),.:;? ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 SYMBOLS = CHARACTERS + tuple("@" + phoneme for phoneme in ARPABET)
 ID_OF = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+SHOWN = 30  # characters of a text in an error message, before an unknown symbol and from there on
 
 
 class TextConfig(Section):
@@ -60,12 +61,12 @@ def text_to_ids(text: str, where: str = "text") -> list[int]:
         raise InputError(where, "empty text", "words to speak")
     # `_` is the padding: a text that held it would seem shorter than it is.
     if unknown := unknown_symbols(text, SYMBOLS[1:]):
-        raise _unknown(where, unknown)
+        raise _unknown(where, unknown, text)
     return [ID_OF[symbol] for symbol in symbols]
 
 
-def _unknown(where: str, unknown: list[str]) -> InputError:
-    """Return the error for symbols that are not in the table."""
+def _unknown(where: str, unknown: list[str], text: str) -> InputError:
+    """Return the error for symbols of a text that are not in the table."""
     phonemes = [symbol[1:] for symbol in unknown if len(symbol) > 1]
     if phonemes:
         shown = " ".join(map(repr, phonemes))
@@ -73,7 +74,9 @@ def _unknown(where: str, unknown: list[str]) -> InputError:
     if not {"{", "}"}.isdisjoint(unknown):
         return InputError(where, "a brace without its other half", "phonemes in a pair of them, as in {HH AH0 L OW1}")
     shown = " ".join(map(repr, unknown))
-    return InputError(where, f"{shown} not in the alphabet", remedy="write it in words or leave it out")
+    place = max(text.lower().find(unknown[0]), 0)
+    found = f"{shown} not in the alphabet, in {text[max(place - SHOWN, 0) : place + SHOWN]!r}"
+    return InputError(where, found, remedy="write it in words or leave it out")
 
 
 def words_of(text: str) -> str:

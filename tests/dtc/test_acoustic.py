@@ -156,13 +156,13 @@ def test_gate_stops_each_utterance_and_the_cap_follows_the_text() -> None:
     texts = [clip("a", 9, 1).symbol_ids, clip("b", 5, 1).symbol_ids]
     never, at_once = model(2, gate_threshold=NEVER).eval(), model(2).eval()
     capped = never.infer(texts, seed=1, options=OPTIONS)
-    assert [said.status for said in capped] == ["hit_cap", "hit_cap"]
+    assert [said.status for said in capped] == ["cut_off", "cut_off"]
     assert [said.mel.shape[1] for said in capped] == [9 * 4, 5 * 4]  # max_frames_per_symbol = 4
     assert [tuple(said.alignment.shape) for said in capped] == [(18, 9), (10, 5)]
     with torch.no_grad():
         at_once.decoder.gate.bias.fill_(100.0)
     assert [(said.status, said.mel.shape[1]) for said in at_once.infer(texts, seed=1, options=OPTIONS)] == [
-        ("skipped_text", 2), ("stopped", 2),
+        ("skipped_text", 2), ("ended", 2),
     ]  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def clip(number: int, heard: str | None = "call two", **fields: object) -> Repor
         synthesis=Rendition(TONE, heard),
         recording=Rendition(TONE, "call two"),
         copy_synthesis=Rendition(TONE),
-        stop_status="stopped",
+        status="ended",
         reference_log_mel=LOG_MEL,
         synthesised_log_mel=LOG_MEL[:, :12],
         alignment=np.full((6, 8), 1 / 8, dtype=np.float32),
@@ -142,7 +142,7 @@ def test_samples_beyond_full_scale_are_clipped_not_wrapped() -> None:
 
 def test_every_text_is_escaped() -> None:
     evil = "<script>alert('x')</script>\"&"
-    hostile = clip(0, heard=evil, id='"><b>', raw_text=evil, spoken_text=evil + " two", stop_status=evil)
+    hostile = clip(0, heard=evil, id='"><b>', raw_text=evil, spoken_text=evil + " two", status=evil)
     row = ComparisonRow(evil, {evil: 1.0}, evil)
     texts = dict.fromkeys(("title", "summary", "params_yaml"), evil)
     mappings = {key: {evil: evil} for key in ("provenance", "made_with", "commands")}
@@ -195,7 +195,7 @@ def test_copies_have_a_table_of_their_own() -> None:
 
 
 def test_failures_come_first_and_do_not_crowd_out_the_ordinary() -> None:
-    endless = clip(50, stopped=False, stop_status="ran into the limit")
+    endless = clip(50, ended=False, status="ran into the limit")
     clips = [clip(n) for n in range(20)] + [clip(n, heard="two") for n in range(20, 40)] + [clip(40, heard=""), endless]
     failures, ordinary = page.choose_cards(clips)
     assert [one.id for one in failures] == ["clip-050", "clip-040", *(f"clip-{n:03d}" for n in range(20, 26))]

@@ -38,11 +38,21 @@ def test_text_to_ids(text: str, ids: list[int]) -> None:
     [
         ("", "metadata.csv:3: empty text, expected words to speak"),
         (" \t\n", "metadata.csv:3: empty text, expected words to speak"),
-        ("call 90210", "metadata.csv:3: '9' '0' '2' '1' not in the alphabet; write it in words or leave it out"),
-        ("caf\u00e9", "metadata.csv:3: '\u00e9' not in the alphabet; write it in words or leave it out"),
-        ("a_b", "metadata.csv:3: '_' not in the alphabet; write it in words or leave it out"),
-        ("@AA", "metadata.csv:3: '@' not in the alphabet; write it in words or leave it out"),
-        ('"quoted"', "metadata.csv:3: '\"' not in the alphabet; write it in words or leave it out"),
+        (
+            "call 90210",
+            "metadata.csv:3: '9' '0' '2' '1' not in the alphabet, in 'call 90210'; write it in words or leave it out",
+        ),
+        (
+            "caf\u00e9",
+            "metadata.csv:3: '\u00e9' not in the alphabet, in 'caf\u00e9'; write it in words or leave it out",
+        ),
+        ("a_b", "metadata.csv:3: '_' not in the alphabet, in 'a_b'; write it in words or leave it out"),
+        ("@AA", "metadata.csv:3: '@' not in the alphabet, in '@AA'; write it in words or leave it out"),
+        (
+            "a" * 50 + "_" + "b" * 50,
+            f"metadata.csv:3: '_' not in the alphabet, in '{'a' * 30}_{'b' * 29}'; write it in words or leave it out",
+        ),
+        ('"quoted"', "metadata.csv:3: '\"' not in the alphabet, in '\"quoted\"'; write it in words or leave it out"),
         ("say {HH XX OH}", "metadata.csv:3: 'XX' 'OH' in braces, expected ARPAbet phonemes, as in {HH AH0 L OW1}"),
         (
             "{HH",
@@ -54,7 +64,7 @@ def test_text_to_ids(text: str, ids: list[int]) -> None:
         ),
         (
             "\U0001f600 a\x00",
-            "metadata.csv:3: '\U0001f600' '\\x00' not in the alphabet; write it in words or leave it out",
+            "metadata.csv:3: '\U0001f600' '\\x00' not in the alphabet, in '\U0001f600 a\\x00'; write it in words or leave it out",
         ),
     ],
 )

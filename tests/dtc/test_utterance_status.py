@@ -42,12 +42,12 @@ def paths(r: int) -> dict[str, tuple[list[float], Status]]:
         return [symbol] * steps_of(seconds, r)
 
     return {
-        "in order": (whole, "stopped"),
-        "a long silence on the last mark": (whole + hold(end, 3.0), "stopped"),
-        "a long silence on the last letter, before the mark": (whole[:-1] + hold(end - 2, 3.0), "stopped"),
-        "a pause at a comma": (half + hold(29, 0.8) + reading(30, end, r), "stopped"),
-        "a glance far ahead": ([*half, end, *reading(30, end, r)], "stopped"),
-        "a glance back": ([*half, 2, *reading(30, end, r)], "stopped"),
+        "in order": (whole, "ended"),
+        "a long silence on the last mark": (whole + hold(end, 3.0), "ended"),
+        "a long silence on the last letter, before the mark": (whole[:-1] + hold(end - 2, 3.0), "ended"),
+        "a pause at a comma": (half + hold(29, 0.8) + reading(30, end, r), "ended"),
+        "a glance far ahead": ([*half, end, *reading(30, end, r)], "ended"),
+        "a glance back": ([*half, 2, *reading(30, end, r)], "ended"),
         "standing still in the middle": (half + hold(29, 1.5) + reading(30, end, r), "attention_stuck"),
         "standing still at the beginning": (hold(0, 1.5) + whole, "attention_stuck"),
         "a passage read again": (half + reading(5, 29, r) + reading(30, end, r), "attention_stuck"),
@@ -68,7 +68,7 @@ def test_a_path_through_a_text(name: str, frames_per_step: int, width: float) ->
     positions, expected = paths(frames_per_step)[name]
     alignment = alignment_of(positions, SYMBOLS, width)
     assert status_of(alignment, True, frames_per_step, FRAMES_PER_S) == expected
-    assert status_of(alignment, False, frames_per_step, FRAMES_PER_S) == "hit_cap"
+    assert status_of(alignment, False, frames_per_step, FRAMES_PER_S) == "cut_off"
 
 
 @pytest.mark.parametrize("frames_per_step", [1, 6])
@@ -76,13 +76,13 @@ def test_a_path_through_a_text(name: str, frames_per_step: int, width: float) ->
 def test_a_soft_attention_that_trembles_reads_in_order(frames_per_step: int, noise: float) -> None:
     alignment = alignment_of(reading(0, SYMBOLS - 1, frames_per_step), SYMBOLS, width=2.0)
     tremble = torch.rand(alignment.shape, generator=torch.Generator().manual_seed(1))
-    assert status_of(alignment * (1 - noise * tremble), True, frames_per_step, FRAMES_PER_S) == "stopped"
+    assert status_of(alignment * (1 - noise * tremble), True, frames_per_step, FRAMES_PER_S) == "ended"
 
 
 @pytest.mark.parametrize("symbols", [1, 2, 3])
 def test_a_text_of_a_symbol_or_of_marks_cannot_be_left_out(symbols: int) -> None:
     for steps in (1, 5, 300):
-        assert status_of(torch.full((steps, symbols), 1 / symbols), True, 1, FRAMES_PER_S) == "stopped"
+        assert status_of(torch.full((steps, symbols), 1 / symbols), True, 1, FRAMES_PER_S) == "ended"
 
 
 def test_one_step_does_not_read_a_sentence() -> None:
@@ -92,7 +92,7 @@ def test_one_step_does_not_read_a_sentence() -> None:
 @pytest.mark.parametrize("frames_per_step", [1, 6])
 def test_five_thousand_symbols(frames_per_step: int) -> None:
     whole = torch.eye(5000)
-    assert status_of(whole, True, frames_per_step, FRAMES_PER_S) == "stopped"
+    assert status_of(whole, True, frames_per_step, FRAMES_PER_S) == "ended"
     assert status_of(whole[:2500], True, frames_per_step, FRAMES_PER_S) == "skipped_text"
     assert status_of(whole.roll(20, dims=1)[20:], True, frames_per_step, FRAMES_PER_S) == "skipped_text"
     stood_still = torch.cat([whole[:2500], whole[2500].repeat(100, 1), whole[2500:]])
@@ -100,8 +100,8 @@ def test_five_thousand_symbols(frames_per_step: int) -> None:
 
 
 def test_the_order_of_badness() -> None:
-    statuses: list[Status] = ["stopped", "attention_stuck", "skipped_text", "hit_cap"]
+    statuses: list[Status] = ["ended", "attention_stuck", "skipped_text", "cut_off"]
     assert list(STATUS_MEANINGS) == sorted(statuses, key=badness) == statuses
-    assert badness("stopped") == 0
+    assert badness("ended") == 0
     for better, worse in combinations(statuses, 2):
         assert worst([worse, better]) == worst([better, worse]) == worse

@@ -19,12 +19,12 @@ def voice(tmp_path: Path) -> Voice:
 @pytest.mark.parametrize(
     ("told", "attempts", "kept"),
     [
-        (["stopped"], 1, 1),
-        (["hit_cap", "stopped"], 2, 2),
-        (["skipped_text", "attention_stuck", "stopped"], 3, 3),
-        (["skipped_text", "attention_stuck", "hit_cap"], 3, 2),
+        (["ended"], 1, 1),
+        (["cut_off", "ended"], 2, 2),
+        (["skipped_text", "attention_stuck", "ended"], 3, 3),
+        (["skipped_text", "attention_stuck", "cut_off"], 3, 2),
         (["attention_stuck", "skipped_text", "attention_stuck"], 3, 1),  # of equals the earlier
-        (["hit_cap", "hit_cap", "hit_cap", "stopped"], 3, 1),
+        (["cut_off", "cut_off", "cut_off", "ended"], 3, 1),
     ],
 )
 def test_what_went_wrong_is_spoken_again_and_the_best_is_kept(
@@ -39,13 +39,13 @@ def test_what_went_wrong_is_spoken_again_and_the_best_is_kept(
 
 
 def test_what_went_well_is_not_touched_by_what_went_wrong_beside_it(voice: Voice) -> None:
-    voice, acoustic = tell(voice, {"two": ["hit_cap", "attention_stuck", "hit_cap"]})
+    voice, acoustic = tell(voice, {"two": ["cut_off", "attention_stuck", "cut_off"]})
     whole, well = speak(voice, ["nine. two. nine", "ten"], attempts=3)
     assert [(each.words, each.status, each.attempts) for each in whole.phrases] == [
-        ("nine", "stopped", 1), ("two", "attention_stuck", 3), ("nine", "stopped", 1),
+        ("nine", "ended", 1), ("two", "attention_stuck", 3), ("nine", "ended", 1),
     ]  # fmt: skip
     assert (whole.status, whole.attempts) == ("attention_stuck", 3)
-    assert (well.status, well.attempts) == ("stopped", 1)
+    assert (well.status, well.attempts) == ("ended", 1)
     assert {text: len(seeds) for text, seeds in acoustic.seeds.items()} == {"nine": 1, "two": 3, "ten": 1}
 
 

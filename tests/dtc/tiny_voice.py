@@ -73,7 +73,7 @@ class Told(torch.nn.Module):
     def utter(self, text: str, seed: int) -> Utterance:
         self.seeds.setdefault(text, []).append(seed)
         attempt = len(self.seeds[text])
-        status = self.told.get(text, [])[attempt - 1 : attempt] or ["stopped"]
+        status = self.told.get(text, [])[attempt - 1 : attempt] or ["ended"]
         # The attempt can be told from the mel.
         return Utterance(torch.full((80, 2 * len(text)), -float(attempt)), torch.eye(len(text)), status[0])
 

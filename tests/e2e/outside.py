@@ -84,7 +84,7 @@ class Table(AcousticModel):
     def _utterance(self, text: Tensor) -> Utterance:
         frames = self.frames(text).T.repeat_interleave(FRAMES_PER_SYMBOL, dim=1)
         mel = self.denormalise(frames[None])[0]
-        return Utterance(mel, torch.eye(len(text)).repeat_interleave(FRAMES_PER_SYMBOL, dim=0), "stopped")
+        return Utterance(mel, torch.eye(len(text)).repeat_interleave(FRAMES_PER_SYMBOL, dim=0), "ended")
 
 
 class StrideConfig(AttentionSection):

@@ -138,7 +138,7 @@ CLIP, ROW = "tones.tar:recordings/wavs/clip-004.wav", "tones.tar:recordings/meta
         (edit_row("clip-003|CALL|call"), f"{ROW}: id clip-003 again, first on line 4; remove one of the rows"),
         (
             edit_row("clip-004|CALL|na\u2603ve"),
-            f"{ROW}: '\u2603' not in the alphabet; write it in words or leave it out",
+            f"{ROW}: '\u2603' not in the alphabet, in 'na\u2603ve'; write it in words or leave it out",
         ),
     ],
 )
@@ -428,10 +428,10 @@ def test_say_tells_what_went_wrong_and_what_to_do(voice: Path, project: Project)
     first, second = sidecar["phrases"]
     assert (first["spoken_text"], second["spoken_text"]) == ("Call one", "Three one seven")
     assert 0 == first["start_s"] < second["start_s"] < sidecar["duration_s"]
-    bad = [phrase for phrase in (first, second) if phrase["status"] != "stopped"]
+    bad = [phrase for phrase in (first, second) if phrase["status"] != "ended"]
     lines = [line for line in printed.splitlines() if line.startswith("say: text 1: ")]
     assert [line.split(" (")[0] for line in lines] == [
-        f"say: text 1: {phrase['status']} after 2 attempts" for phrase in bad
+        f"say: text 1: {phrase['status'].replace('_', ' ')} after 2 attempts" for phrase in bad
     ]
     assert bad
     assert "say: listen to these first; try another --seed" in printed
