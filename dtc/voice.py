@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -22,7 +23,7 @@ from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, load_a
 from dtc.acoustic.utterance_status import badness
 from dtc.audio_config import AudioConfig, require_same_audio
 from dtc.errors import InputError
-from dtc.model_card import ModelCard
+from dtc.model_card import CARD, ModelCard, ModelKind
 from dtc.pauses import Pauses
 from dtc.provenance import fingerprint
 from dtc.speech import Piece, Speech, SpokenPhrase
@@ -73,9 +74,10 @@ class Voice:
 
         Raises InputError where a model is missing or changed, or where both were made for different mels.
         """
-        device = torch.device(device)
-        acoustic, acoustic_card = load_acoustic(Path(folder) / "acoustic", device)
-        vocoder, vocoder_card = load_vocoder(Path(folder) / "vocoder", device)
+        folder, device = Path(folder), torch.device(device)
+        _require_both_models(folder)
+        acoustic, acoustic_card = load_acoustic(folder / "acoustic", device)
+        vocoder, vocoder_card = load_vocoder(folder / "vocoder", device)
         return cls(acoustic, acoustic_card, vocoder, vocoder_card)
 
     def speak(self, text: str, seed: int = 1, config: SynthesisConfig | None = None) -> Speech:
@@ -241,6 +243,20 @@ class Voice:
         wave = fit_mel(self.vocoder(mel[None]), mel[None], self.audio, fit_iterations)[0].cpu()
         _require_finite(wave, "vocoder")
         return wave
+
+
+def _require_both_models(folder: Path) -> None:
+    """Raise InputError where a folder is not one that holds the model folders acoustic and vocoder."""
+    missing = [name for name in get_args(ModelKind) if not (folder / name).is_dir()]
+    expected = "the folder that holds acoustic/ and vocoder/"
+    if (folder / CARD).is_file():
+        raise InputError(folder, "one model", expected, f"name the folder around it, {folder.parent}")
+    if len(missing) == 1:
+        remedy = f"run `dtc train {missing[0]}`, or import or copy that model"
+        raise InputError(folder, f"no {missing[0]}/ inside", expected, remedy)
+    if missing:
+        found = "no acoustic/ or vocoder/ inside" if folder.is_dir() else "no such folder"
+        raise InputError(folder, found, expected, "name another, or run `dtc train acoustic` and `dtc train vocoder`")
 
 
 def _require_finite(values: Tensor, model: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -61,6 +62,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def usage_line(error: Exception, arguments: Sequence[str]) -> str:
     """Return the line that describes a wrong command line. `error` is one of typer's, which have `format_message`."""
     message = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
+    message = re.sub(r"Input should be (?:a valid )?([^,]*).*", r"expected \1", message)  # pydantic's words
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "dtc"
     option = getattr(error, "option_name", None)

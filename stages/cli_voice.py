@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dtc.errors import InputError
 from stages import paths
 from stages.cli_base import Device, Overwrite, console, examples
 from stages.cli_base import device as device_of
@@ -35,12 +36,16 @@ SAY_EXAMPLES = examples(
 
 def say(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXTS", help="The texts to speak.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="A file with one text in each line.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="A file with one text in each line; - is standard input.")
+    ] = None,
     models: Annotated[
-        Path, typer.Option("--models", help="The folder that holds the model folders acoustic and vocoder.")
+        Path, typer.Option("--models", help="The folder that holds acoustic/ and vocoder/.")
     ] = paths.MODELS,
-    out: Annotated[Path, typer.Option(help="The folder to write the WAV files to.")] = paths.SPOKEN,
-    seed: Annotated[int, typer.Option(help="The seed: another one gives another rendering.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help=f"The folder to write the WAV files to. [default: {paths.SPOKEN}]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The seed: another one gives another rendering.")] = 1,
     stream: Annotated[
         bool, typer.Option("--stream", help="Write samples to standard output, phrase by phrase, for a player.")
     ] = False,
@@ -55,17 +60,17 @@ def say(
     Earlier WAV files are kept. The settings are those of the section `synthesis` of params.yaml where there is one.
     """
     from stages.params import load_synthesis
-    from stages.say import load, read_texts, say
-    from stages.say import stream as stream_texts
+    from stages.say import Request, load, read_texts, save
+    from stages.say import stream as stream_samples
 
-    to_say = read_texts(texts or [], file)
-    config = load_synthesis(params_file)
-    messages = console(stderr=stream)
-    voice = load(models, device_of(device), messages)
+    if stream and out:
+        raise InputError("--out", "given together with --stream, which writes no file", remedy="leave out one of them")
+    to_say, config, messages = read_texts(texts or [], file), load_synthesis(params_file), console(stderr=stream)
+    request = Request(to_say, config, load(models, device_of(device), messages), seed)
     if stream:
-        stream_texts(to_say, voice, config, seed, sys.stdout.buffer, messages)
+        stream_samples(request, sys.stdout.buffer, messages)
     else:
-        say(to_say, voice, config, seed, out, messages)
+        save(request, out or paths.SPOKEN, messages)
 
 
 TheirCheckpoint = Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import textwrap
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from dtc.acoustic.utterance_status import STATUS_MEANINGS
+from dtc.acoustic.utterance_status import STATUS_MEANINGS, Status, badness
 from dtc.audio import to_int16
 from dtc.errors import InputError
 from dtc.speech import Piece, Speech, SpokenPhrase
@@ -24,6 +25,7 @@ from dtc.voice import Voice
 
 LINE_END = re.compile(r"\r\n|\r|\n")  # Unicode has other ends of a line, such as \x85
 NUMBERED = re.compile(r"(\d+)-.*\.(wav|json)$", re.ASCII)
+STANDARD_INPUT = Path("-")
 LONGEST_NAME = 40
 LONGEST_SHOWN = 80
 REMEDY = "try another --seed, shorter sentences or other words; a voice that often fails so needs more training"
@@ -37,50 +39,63 @@ class Text:
     where: str
 
 
-def say(texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int, out: Path, console: Console) -> None:
+@dataclass(frozen=True)
+class Request:
+    """Texts to speak, the voice, and the settings."""
+
+    texts: Sequence[Text]
+    config: SynthesisConfig
+    voice: Voice
+    seed: int
+
+    def spoken_words(self) -> list[str]:
+        """Return the spoken words of each text. Raises InputError for a text that the voice cannot read."""
+        return [self.voice.read(text.raw_text, text.where) for text in self.texts]
+
+
+def save(request: Request, out: Path, console: Console) -> None:
     """Speak every text, and write a WAV file for each into `out`, beside those that are there.
 
     Raises InputError, before anything is spoken or written, for a text that the voice cannot read.
     """
-    spoken = [voice.read(text.raw_text, text.where) for text in texts]
+    texts, spoken = request.texts, request.spoken_words()
     started = time.monotonic()
-    speeches = voice.speak_words([text.raw_text for text in texts], spoken, seed, config)
+    raw_texts = [text.raw_text for text in texts]
+    speeches = request.voice.speak_words(raw_texts, spoken, request.seed, request.config)
     seconds = time.monotonic() - started
     out.mkdir(parents=True, exist_ok=True)
     table = Table("file", "spoken", "seconds", "status", "attempts")
     doubtful = []
     for text, speech in zip(texts, speeches, strict=True):
         path = write_speech(speech, out, _next_number(out))
-        duration_s = len(speech.wave) / voice.audio.sampling_rate
-        shown = textwrap.shorten(speech.spoken_text, LONGEST_SHOWN, placeholder=" …")
-        table.add_row(str(path), shown, f"{duration_s:.2f}", speech.status, str(speech.attempts))
-        doubtful += _doubts(text, speech, path)
+        status, attempts = readable(speech.status), str(speech.attempts)
+        table.add_row(str(path), _shortened(speech.spoken_text), f"{speech.duration_s:.2f}", status, attempts)
+        doubtful += [f"{_doubt(text, phrase)} in {path}" for phrase in speech.phrases if badness(phrase.status)]
     console.print(table)
     for line in doubtful:
         console.print(line)
     if doubtful:
         console.print(f"say: listen to these first; {REMEDY}")
-    total_s = sum(len(speech.wave) for speech in speeches) / voice.audio.sampling_rate
-    console.print(f"say: {total_s:.1f} s of speech in {seconds:.1f} s, voice {voice.fingerprint}")
+    total_s = sum(speech.duration_s for speech in speeches)
+    console.print(f"say: {total_s:.1f} s of speech in {seconds:.1f} s, voice {request.voice.fingerprint}")
 
 
-def stream(
-    texts: Sequence[Text], voice: Voice, config: SynthesisConfig, seed: int, out: BinaryIO, console: Console
-) -> None:
+def stream(request: Request, out: BinaryIO, console: Console) -> None:
     """Write 16-bit samples to `out`, phrase by phrase, as soon as each is spoken. `console` must be another stream."""
+    voice = request.voice
     player = f"aplay -t raw -f S16_LE -c 1 -r {voice.audio.sampling_rate}"
     if out.isatty():
         remedy = f"try `dtc say --stream … | {player}`"
         raise InputError("--stream", "standard output is a terminal", "a pipe or a file: these are samples", remedy)
-    spoken = [voice.read(text.raw_text, text.where) for text in texts]
+    spoken = request.spoken_words()
     started, first_s, samples = time.monotonic(), 0.0, 0
     try:
-        for text, words in zip(texts, spoken, strict=True):
-            for piece in voice.stream_words(words, seed, config):
+        for text, words in zip(request.texts, spoken, strict=True):
+            for piece in voice.stream_words(words, request.seed, request.config):
                 out.write(to_int16(piece.wave).astype("<i2").tobytes())
                 out.flush()
                 first_s, samples = first_s or time.monotonic() - started, samples + len(piece.wave)
-                if piece.status != "stopped":
+                if badness(piece.status):
                     console.print(_doubt(text, piece))
     except BrokenPipeError:  # the player was closed; what is still in the pipe's buffer goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
@@ -101,16 +116,19 @@ def load(models: Path, device: torch.device, console: Console) -> Voice:
     return voice
 
 
-def _doubts(text: Text, speech: Speech, path: Path) -> list[str]:
-    """Return a line for every phrase that went wrong at every attempt."""
-    return [f"{_doubt(text, phrase)} in {path}" for phrase in speech.phrases if phrase.status != "stopped"]
-
-
 def _doubt(text: Text, phrase: SpokenPhrase | Piece) -> str:
-    return (
-        f"say: {text.where}: {phrase.status} after {phrase.attempts} attempts ({STATUS_MEANINGS[phrase.status]}): "
-        f"{textwrap.shorten(phrase.words, LONGEST_SHOWN, placeholder=' …')!r}"
-    )
+    """Return a line for a phrase that went wrong at every attempt."""
+    went_wrong = f"{readable(phrase.status)} after {phrase.attempts} attempts ({STATUS_MEANINGS[phrase.status]})"
+    return f"say: {text.where}: {went_wrong}: {_shortened(phrase.words)!r}"
+
+
+def readable(status: Status) -> str:
+    """Return a status as it is printed, such as "cut off"."""
+    return status.replace("_", " ")
+
+
+def _shortened(text: str) -> str:
+    return textwrap.shorten(text, LONGEST_SHOWN, placeholder=" …")
 
 
 def write_speech(speech: Speech, out: Path, number: int) -> Path:
@@ -144,15 +162,16 @@ def read_texts(texts: Sequence[str], file: Path | None) -> list[Text]:
 
 
 def _lines_of(file: Path) -> list[Text]:
-    """Return the lines of a file. Only line feeds and carriage returns end a line."""
+    """Return the lines of a file, or of standard input for `-`. Only line feeds and carriage returns end a line."""
+    where = "standard input" if file == STANDARD_INPUT else file
     try:
-        lines = LINE_END.split(file.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(file, "no such file", "a file with one text in each line") from None
+        content = sys.stdin.buffer.read() if file == STANDARD_INPUT else file.read_bytes()
+        lines = LINE_END.split(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = len(LINE_END.split(error.object[: error.start].decode("utf-8", "replace")))
         found = f"byte {error.object[error.start]:#04x} is not UTF-8"
-        raise InputError(f"{file}:{line}", found, "text in UTF-8") from None
+        raise InputError(f"{where}:{line}", found, "text in UTF-8") from None
     except OSError as error:
-        raise InputError(file, f"cannot be read ({error.strerror})", "a file with one text in each line") from None
-    return [Text(line.strip(), f"{file}:{number}") for number, line in enumerate(lines, start=1)]
+        found = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(where, found, "a file with one text in each line") from None
+    return [Text(line.strip(), f"{where}:{number}") for number, line in enumerate(lines, start=1)]

@@ -251,7 +251,7 @@ def test_outside_a_project(project: Project, command: list[str]) -> None:
         ),
         (
             ["say", "call 7"],
-            "models/acoustic/config.json: no such file, expected a trained acoustic model; run `dtc tra",
+            "models: no such folder, expected the folder that holds acoustic/ and vocoder/; name another, or run `dtc ",
         ),
         (["say"], "say: nothing to say, expected a text or --file; try `dtc say"),
         (["say", "--file", "none.txt"], "none.txt: no such file, expected a file with one text in each line"),

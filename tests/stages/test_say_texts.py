@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from dtc.errors import InputError
+from stages.cli import app
 from stages.say import read_texts
 from tests.conftest import Project
 
@@ -92,8 +94,40 @@ def test_two_model_folders_are_enough(speaking: Project) -> None:
     assert json.loads(Path("again/001-call-one.json").read_text())["synthesis"]["attempts"] == 1
 
 
-def test_without_models_it_says_where_it_looked(project: Project) -> None:
-    assert project.run("say", "--models", "nowhere", "one", code=2).startswith("nowhere/acoustic/config.json: ")
+FOLDER = "expected the folder that holds acoustic/ and vocoder/"
+TRAIN = "name another, or run `dtc train acoustic` and `dtc train vocoder`"
+
+
+@pytest.mark.parametrize(
+    ("models", "line"),
+    [
+        ("nowhere", f"nowhere: no such folder, {FOLDER}; {TRAIN}"),
+        ("empty", f"empty: no acoustic/ or vocoder/ inside, {FOLDER}; {TRAIN}"),
+        ("my-voice/vocoder", f"my-voice/vocoder: one model, {FOLDER}; name the folder around it, my-voice"),
+        ("half", f"half: no vocoder/ inside, {FOLDER}; run `dtc train vocoder`, or import or copy that model"),
+    ],
+)
+def test_a_wrong_models_folder_is_named(speaking: Project, models: str, line: str) -> None:
+    Path("empty").mkdir()
+    shutil.copytree("my-voice/acoustic", "half/acoustic")
+    assert speaking.run("say", "--models", models, "one", code=2) == line
+
+
+def test_options_that_do_not_fit(speaking: Project) -> None:
+    line = "--out: given together with --stream, which writes no file; leave out one of them"
+    assert speaking.run(*SAY, "--stream", "--out", "wavs", "one", code=2) == line
+    line = "invalid value for '--seed': expected greater than or equal to 0; see dtc say --help"
+    assert speaking.run(*SAY, "--seed", "-1", "one", code=2) == line
+    assert not Path("spoken").exists()
+
+
+def test_texts_from_standard_input(speaking: Project) -> None:
+    for content, wavs in ((b"one\ntwo\n", ["001-one.wav", "002-two.wav"]), ("four Ж".encode(), [])):
+        result = CliRunner().invoke(app, [*SAY, "--file", "-", "--out", f"out-{len(wavs)}"], input=content)
+        assert sorted(path.name for path in Path(f"out-{len(wavs)}").glob("*.wav")) == wavs
+    assert result.stderr == (
+        "dtc: standard input:1: 'ж' not in the alphabet, in 'four Ж'; write it in words or leave it out\n"
+    )
 
 
 def test_earlier_files_are_kept(speaking: Project) -> None:
