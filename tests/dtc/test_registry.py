@@ -86,7 +86,7 @@ def test_a_part_from_outside_is_accepted_like_a_built_in_one(sizes: Registry[typ
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert params.model_dump(mode="json") == tree
-    with pytest.raises(InputError, match=r"^p: size.mas: unknown key .*; did you mean mass\?"):
+    with pytest.raises(InputError, match=r"^p: size.mas: unknown key; did you mean mass\?"):
         parse_section({"size": {"model": "huge", "mas": 1.5}}, Params, "p")
     assert sizes.get("huge") is list
     assert sizes.parse({"model": "huge", "mass": 2.0}, "card") == HugeConfig(model="huge", mass=2.0)

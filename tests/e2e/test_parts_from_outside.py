@@ -132,7 +132,7 @@ def test_the_section_of_a_part_from_outside_is_checked(project: Project, parts_f
         ({"vocoder": tone | {"pitch_hz": 9000.0}}, "vocoder: pitch_hz 9000, expected at most 8000"),
         ({"acoustic": {"model": "tabel"}}, "acoustic.model: found 'tabel', .*; did you mean table?"),
         ({"acoustic.attention.model": "strid"}, "acoustic.attention.model: found 'strid', .*; did you mean stride?"),
-        ({"acoustic.attention": stride | {"steps": 1}}, "acoustic.attention.steps: unknown key .*"),
+        ({"acoustic.attention": stride | {"steps": 1}}, "acoustic.attention.steps: unknown key, .*"),
     ):
         project.write_params(edits)
         assert re.fullmatch(f"params.yaml: {line}".replace("?", r"\?"), project.run("params", code=2))
