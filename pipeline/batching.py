@@ -1,7 +1,6 @@
-"""Choose the clips of each batch, as a function of seed, epoch and number of ranks: a resumed run needs no saved state.
+"""Choose the clips of each batch, as a function of seed and epoch: a resumed run needs no saved state.
 
-A step is one batch for every rank. It is cut from clips of similar length, so no rank waits for another's long clips.
-Every rank has the same number of batches, the same in every epoch; every clip is in exactly one of them.
+A batch is of clips of similar length. Every epoch has the same number of batches, and every clip is in one of them.
 """
 
 from __future__ import annotations
@@ -26,30 +25,24 @@ class Batching:
     """How the clips of a split are divided into batches: by their number, or by their frames.
 
     Args:
-        batch_size: clips in a batch of one rank; or None, and
+        batch_size: clips in a batch; or None, and
         batch_frames: at most so many frames in a padded batch, (frames of the longest clip) × (clips).
         seed: of the order; None: the clips are not shuffled.
-        rank: which rank's batches; all ranks together see every clip once an epoch.
-        world_size: number of ranks.
     """
 
     batch_size: int | None
     batch_frames: int | None = None
     seed: int | None = None
-    rank: int = 0
-    world_size: int = 1
 
     def __post_init__(self) -> None:
         size, frames = self.batch_size, self.batch_frames
         if (size is None) == (frames is None) or (size or frames or 0) < 1:
             raise ValueError(f"batch_size {size} and batch_frames {frames}, expected one of them, positive")
-        if not 0 <= self.rank < self.world_size:
-            raise ValueError(f"rank {self.rank} of {self.world_size}")
 
 
 class _Bucket(NamedTuple):
     clips: Clips  # the longest first
-    steps: int
+    batches: int
 
 
 class Order:
@@ -57,50 +50,40 @@ class Order:
 
     def __init__(self, ids: Sequence[str], frames: Sequence[int], split: str, batching: Batching) -> None:
         self._ids, self._frames, self._split, self._seed = ids, frames, split, batching.seed
-        self._world_size = batching.world_size
-        self._step_clips = (batching.batch_size or 0) * batching.world_size
+        self._size = batching.batch_size or 0
         self._buckets = self._fixed_buckets(batching.batch_frames) if batching.batch_frames else []
-        self.steps_per_epoch = (
-            sum(bucket.steps for bucket in self._buckets)
-            if batching.batch_frames
-            else len(_cut(range(len(ids)), self._step_clips, self._world_size))
-        )
+        self.batches_per_epoch = -(-len(ids) // self._size) if self._size else sum(b.batches for b in self._buckets)
 
-    def batches(self, epoch: int, rank: int) -> list[Clips]:
-        """Return the clips of each batch of a rank in an epoch."""
-        steps = self._steps_by_frames(epoch) if self._buckets else self._steps_by_count(epoch)
-        return [_divide(step, self._world_size)[rank] for step in steps]
+    def batches(self, epoch: int) -> list[Clips]:
+        """Return the clips of each batch of an epoch."""
+        return self._by_count(epoch) if self._size else self._by_frames(epoch)
 
-    def _steps_by_count(self, epoch: int) -> list[Clips]:
-        """Return the steps of an epoch: cut from new random buckets with a seed, else in the order of the shards."""
+    def _by_count(self, epoch: int) -> list[Clips]:
+        """Return the batches of an epoch: cut from new random buckets with a seed, else in the order of the shards."""
         everyone = range(len(self._ids))
         if self._seed is None:
-            return _cut(everyone, self._step_clips, self._world_size)
-        buckets = _cut(self._shuffled(epoch, everyone), self._step_clips * BATCHES_PER_BUCKET, self._world_size)
-        steps = [
-            step
-            for bucket in buckets
-            for step in _cut(sorted(bucket, key=self._length), self._step_clips, self._world_size)
-        ]
-        return sorted(steps, key=lambda step: self._draw(epoch, "batch", self._ids[step[0]]))
+            return _cut(everyone, self._size)
+        buckets = _cut(self._shuffled(epoch, everyone), self._size * BATCHES_PER_BUCKET)
+        batches = [batch for bucket in buckets for batch in _cut(sorted(bucket, key=self._length), self._size)]
+        return sorted(batches, key=lambda batch: self._draw(epoch, "batch", self._ids[batch[0]]))
 
-    def _steps_by_frames(self, epoch: int) -> list[Clips]:
-        """Return the steps of an epoch: with a seed, clips are shuffled within their buckets, then the steps.
+    def _by_frames(self, epoch: int) -> list[Clips]:
+        """Return the batches of an epoch: with a seed, clips are shuffled within their buckets, then the batches.
 
-        Without a seed the longest clips come first. They are in the first step of the first epoch in any case: a batch
+        Without a seed the longest clips come first. They are in the first batch of the first epoch in any case: a batch
         that does not fit into memory fails at once, and not after an hour.
         """
         if self._seed is None:
-            return [step for clips, steps in self._buckets for step in _divide(clips, steps)]
-        steps = [
-            sorted(step, key=self._length)
+            return [batch for bucket in self._buckets for batch in _divide(*bucket)]
+        batches = [
+            sorted(batch, key=self._length)
             for bucket in self._buckets
-            for step in _divide(self._shuffled(epoch, bucket.clips), bucket.steps)
+            for batch in _divide(self._shuffled(epoch, bucket.clips), bucket.batches)
         ]
         longest = self._buckets[0].clips[0]
         return sorted(
-            steps,
-            key=lambda step: (epoch > 0 or longest not in step, self._draw(epoch, "batch", self._ids[step[0]])),
+            batches,
+            key=lambda batch: (epoch > 0 or longest not in batch, self._draw(epoch, "batch", self._ids[batch[0]])),
         )
 
     def _fixed_buckets(self, batch_frames: int) -> list[_Bucket]:
@@ -114,7 +97,7 @@ class Order:
         rest = sorted(range(len(self._ids)), key=self._length, reverse=True)
         buckets: list[list[int]] = []
         while rest:
-            size = batch_frames // self._frames[rest[0]] * self._world_size * BATCHES_PER_BUCKET
+            size = batch_frames // self._frames[rest[0]] * BATCHES_PER_BUCKET
             if size == 0:
                 raise self._too_long(rest[0], batch_frames)
             if buckets and len(rest) < size:
@@ -122,18 +105,7 @@ class Order:
                 break
             buckets.append(rest[:size])
             rest = rest[size:]
-        return [self._bucket(clips, batch_frames) for clips in buckets]
-
-    def _bucket(self, clips: list[int], batch_frames: int) -> _Bucket:
-        longest = self._frames[clips[0]]
-        steps = -(-len(clips) // (batch_frames // longest * self._world_size))
-        # Batches of two or more clips can always be divided among the ranks; batches of one clip not always.
-        if len(clips) < steps * self._world_size:
-            found = f"{len(clips)} clips of up to {longest} frames for {self._world_size} ranks, one at a time"
-            raise InputError(
-                "batch_frames", found, f"at least {2 * longest}", "raise it, or change the number of ranks"
-            )
-        return _Bucket(clips, steps)
+        return [_Bucket(clips, -(-len(clips) // (batch_frames // self._frames[clips[0]]))) for clips in buckets]
 
     def _too_long(self, clip: int, batch_frames: int) -> InputError:
         remedy = "raise batch_frames of this model's training section, or lower verify.max_duration_s"
@@ -150,12 +122,9 @@ class Order:
         return hashlib.sha256(repr((self._seed, self._split, *parts)).encode()).digest()
 
 
-def _cut(clips: Clips, size: int, least: int) -> list[Clips]:
-    """Cut into pieces of `size`, the last one smaller; fewer than `least` clips join the piece before."""
-    edges = [*range(0, len(clips), size), len(clips)]
-    if len(edges) > 2 and edges[-1] - edges[-2] < least:
-        del edges[-2]
-    return [clips[first:end] for first, end in pairwise(edges)]
+def _cut(clips: Clips, size: int) -> list[Clips]:
+    """Cut into pieces of `size`, the last one smaller."""
+    return [clips[first : first + size] for first in range(0, len(clips), size)]
 
 
 def _divide(clips: Clips, parts: int) -> list[Clips]:

@@ -1,4 +1,4 @@
-"""Read batches for training from shards, in an order that is a function of seed, epoch and number of ranks.
+"""Read batches for training from shards, in an order that is a function of seed and epoch.
 
 Nothing needs to be saved to resume a run: an epoch can be read from any of its batches on.
 """
@@ -59,7 +59,7 @@ class ShardLoader:
     Args:
         location: the folder of the features, or its address (see `pipeline.remote`).
         split: which clips.
-        batching: how the clips are put together to batches, and which rank's batches these are.
+        batching: how the clips are put together to batches.
         workers: threads that read ahead; 0: none.
     """
 
@@ -70,20 +70,17 @@ class ShardLoader:
         self.entries = ClipEntries(self._features, split)
         if not self.entries:
             raise InputError(location, f"no clips in split {split}", "at least one", "change the split section")
-        if len(self.entries) < batching.world_size:
-            found = f"{len(self.entries)} clips in split {split}"
-            raise InputError(location, found, f"one for each of {batching.world_size} ranks", "use fewer ranks")
         self.workers = workers
-        self._rank, self.order = batching.rank, Order(self.entries.ids, self.entries.frames, split, batching)
+        self.order = Order(self.entries.ids, self.entries.frames, split, batching)
 
     @property
     def batches_per_epoch(self) -> int:
-        """Return the number of batches of one rank: the same in every epoch, and for every rank."""
-        return self.order.steps_per_epoch
+        """Return the number of batches, which is the same in every epoch."""
+        return self.order.batches_per_epoch
 
     def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
         """Yield the batches first, first + 1, … of an epoch."""
-        batches = self.order.batches(number, self._rank)[first:]
+        batches = self.order.batches(number)[first:]
         return self._read_ahead(batches) if self.workers else self._read_inline(batches)
 
     def read(self, entry: IndexEntry) -> Clip:

@@ -1,14 +1,13 @@
-"""pipeline.batching: each clip once an epoch over all ranks, even work, budgets held; nothing of it depends on chance."""
+"""pipeline.batching: each clip once an epoch, budgets held; nothing of it depends on chance."""
 
 import os
 import random
 import subprocess
 import sys
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtc.errors import InputError
@@ -16,23 +15,15 @@ from pipeline.batching import Batching, Order
 
 
 def order(
-    frames: list[int],
-    batch_size: int | None = None,
-    batch_frames: int | None = None,
-    seed: int | None = 1,
-    ranks: int = 1,
+    frames: list[int], batch_size: int | None = None, batch_frames: int | None = None, seed: int | None = 1
 ) -> Order:
-    ids = [f"clip-{n:03d}" for n in range(len(frames))]
-    return Order(ids, frames, "train", Batching(batch_size, batch_frames, seed, world_size=ranks))
-
-
-def steps_of(made: Order, epoch: int, ranks: int) -> list[tuple[list[int], ...]]:
-    """One batch of every rank at a time."""
-    return list(zip(*(map(list, made.batches(epoch, rank)) for rank in range(ranks)), strict=True))
+    return Order(
+        [f"clip-{n:03d}" for n in range(len(frames))], frames, "train", Batching(batch_size, batch_frames, seed)
+    )
 
 
 def padding_share(frames: list[int], made: Order) -> float:
-    batches = [[frames[clip] for clip in batch] for batch in made.batches(0, 0)]
+    batches = [[frames[clip] for clip in batch] for batch in made.batches(0)]
     padded = sum(max(batch) * len(batch) for batch in batches)
     return 1 - sum(frames) / padded
 
@@ -41,53 +32,28 @@ LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=90)
 SEEDS = st.none() | st.integers(0, 2**31)
 
 
-def assert_even_and_whole(made: Order, clips: int, ranks: int, epoch: int) -> list[tuple[list[int], ...]]:
-    steps = steps_of(made, epoch, ranks)  # strict: every rank has the same number of batches
-    assert sorted(clip for step in steps for batch in step for clip in batch) == list(range(clips))
-    assert all(batch for step in steps for batch in step)
-    assert len(steps) == made.steps_per_epoch
-    for step in steps:
-        assert max(map(len, step)) - min(map(len, step)) <= 1
-    return steps
+def assert_whole(made: Order, clips: int, epoch: int) -> list[list[int]]:
+    batches = [list(batch) for batch in made.batches(epoch)]
+    assert sorted(clip for batch in batches for clip in batch) == list(range(clips))
+    assert all(batches)
+    assert len(batches) == made.batches_per_epoch
+    return batches
 
 
-@given(frames=LENGTHS, batch_size=st.integers(1, 12), ranks=st.integers(1, 5), seed=SEEDS, epoch=st.integers(0, 99))
+@given(frames=LENGTHS, batch_size=st.integers(1, 12), seed=SEEDS, epoch=st.integers(0, 99))
 @settings(deadline=None)
-def test_by_count(frames: list[int], batch_size: int, ranks: int, seed: int | None, epoch: int) -> None:
-    assume(len(frames) >= ranks)
-    steps = assert_even_and_whole(order(frames, batch_size, None, seed, ranks), len(frames), ranks, epoch)
-    sizes = sorted(sum(map(len, step)) for step in steps)
-    # One step may hold less, or, where a rank would have none, up to a clip a rank more.
-    assert sizes[1:-1] == [batch_size * ranks] * len(sizes[1:-1])
-    assert sizes[-1] < (batch_size + 1) * ranks
-    if ranks == 1:
-        assert sizes[-1] <= batch_size
+def test_by_count(frames: list[int], batch_size: int, seed: int | None, epoch: int) -> None:
+    sizes = sorted(map(len, assert_whole(order(frames, batch_size, None, seed), len(frames), epoch)))
+    assert sizes[1:] == [batch_size] * len(sizes[1:]), "one batch may hold less"
+    assert sizes[0] <= batch_size
 
 
-@given(frames=LENGTHS, more=st.integers(0, 200), ranks=st.integers(1, 5), seed=SEEDS, epoch=st.integers(0, 99))
+@given(frames=LENGTHS, more=st.integers(0, 200), seed=SEEDS, epoch=st.integers(0, 99))
 @settings(deadline=None)
-def test_by_frames(frames: list[int], more: int, ranks: int, seed: int | None, epoch: int) -> None:
-    assume(len(frames) >= ranks)
+def test_by_frames(frames: list[int], more: int, seed: int | None, epoch: int) -> None:
     budget = max(frames) + more
-    try:
-        made = order(frames, None, budget, seed, ranks)
-    except InputError:
-        assert budget < 2 * max(frames)
-        assert len(frames) % ranks
-        return
-    for step in assert_even_and_whole(made, len(frames), ranks, epoch):
-        assert all(max(frames[clip] for clip in batch) * len(batch) <= budget for batch in step)
-
-
-@given(frames=LENGTHS, ranks=st.integers(2, 4), by_frames=st.booleans(), epoch=st.integers(0, 99))
-@settings(deadline=None)
-def test_ranks_work_on_similar_lengths(frames: list[int], ranks: int, by_frames: bool, epoch: int) -> None:
-    """No clip of one rank lies between two of another's: of all ways to share out a step, the most even."""
-    assume(len(frames) >= ranks)
-    made = order(frames, None, 100, 7, ranks) if by_frames else order(frames, 3, None, 7, ranks)
-    for step in steps_of(made, epoch, ranks):
-        for shorter, longer in pairwise(step):
-            assert max(frames[clip] for clip in shorter) <= min(frames[clip] for clip in longer)
+    for batch in assert_whole(order(frames, None, budget, seed), len(frames), epoch):
+        assert max(frames[clip] for clip in batch) * len(batch) <= budget
 
 
 TWELVE = [9, 3, 7, 5, 8, 2, 6, 4, 7, 3, 9, 1]
@@ -95,41 +61,37 @@ TWELVE = [9, 3, 7, 5, 8, 2, 6, 4, 7, 3, 9, 1]
 
 def test_these_orders_are_for_ever() -> None:
     """A changed order would change every trained model without a changed parameter."""
-    assert steps_of(order(TWELVE, batch_size=2, ranks=2), 3, 2) == [
-        ([11, 5], [1, 9]),
-        ([7, 3], [6, 2]),
-        ([8, 4], [0, 10]),
-    ]
-    assert steps_of(order(TWELVE[:9], batch_size=2, ranks=2), 3, 2) == [([6, 2], [8, 4, 0]), ([5, 1], [7, 3])]
+    assert order(TWELVE, batch_size=2).batches(3) == [[11, 5], [7, 2], [0, 10], [8, 4], [3, 6], [1, 9]]
+    assert order(TWELVE[:9], batch_size=2).batches(3) == [[2, 8], [4, 0], [5], [3, 6], [1, 7]]
     by_frames = order(TWELVE, batch_frames=18)
-    assert [batch for (batch,) in steps_of(by_frames, 0, 1)] == [[8, 10], [11, 7], [5, 6], [2, 4], [1, 3], [9, 0]]
-    assert [batch for (batch,) in steps_of(by_frames, 3, 1)] == [[11, 5], [7, 2], [8, 4], [3, 0], [1, 10], [9, 6]]
+    assert by_frames.batches(0) == [[8, 10], [11, 7], [5, 6], [2, 4], [1, 3], [9, 0]]
+    assert by_frames.batches(3) == [[11, 5], [7, 2], [8, 4], [3, 0], [1, 10], [9, 6]]
 
 
 def test_another_process_draws_the_same_order() -> None:
     """Python's own hashes differ from process to process."""
     program = (
         "from pipeline.batching import Batching, Order; ids = [f'clip-{n:03d}' for n in range(40)];"
-        "print(Order(ids, [n * 7 % 11 for n in range(40)], 'train', Batching(8, seed=5)).batches(9, 0))"
+        "print(Order(ids, [n * 7 % 11 for n in range(40)], 'train', Batching(8, seed=5)).batches(9))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "4242"}
     output = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
-    assert output.decode().strip() == str(order([n * 7 % 11 for n in range(40)], 8, seed=5).batches(9, 0))
+    assert output.decode().strip() == str(order([n * 7 % 11 for n in range(40)], 8, seed=5).batches(9))
 
 
 def test_by_frames_the_longest_come_first() -> None:
     frames = random.Random(4).sample(range(100, 900), 400)
     for seed in range(5):
         made = order(frames, batch_frames=4000, seed=seed)
-        assert max(frames) in [frames[clip] for clip in made.batches(0, 0)[0]]
-        assert len(made.batches(0, 0)[0]) == 4000 // max(frames), "a full batch of them"
-        assert any(max(frames) not in [frames[clip] for clip in made.batches(epoch, 0)[0]] for epoch in range(1, 4))
+        assert max(frames) in [frames[clip] for clip in made.batches(0)[0]]
+        assert len(made.batches(0)[0]) == 4000 // max(frames), "a full batch of them"
+        assert any(max(frames) not in [frames[clip] for clip in made.batches(epoch)[0]] for epoch in range(1, 4))
 
 
 def test_by_frames_batches_are_put_together_anew_each_epoch() -> None:
     frames = random.Random(4).choices(range(100, 900), k=400)
     made = order(frames, batch_frames=4000)
-    first, second = ({frozenset(batch) for batch in made.batches(epoch, 0)} for epoch in (0, 1))
+    first, second = ({frozenset(batch) for batch in made.batches(epoch)} for epoch in (0, 1))
     assert len(first & second) < len(first) / 10
 
 
@@ -147,12 +109,3 @@ def test_a_clip_beyond_the_budget_is_named() -> None:
     fault = "clip-010: 9 frames, expected at most 8; raise batch_frames of this model's training section, or lower verify.max"
     with pytest.raises(InputError, match=fault):
         order(TWELVE, batch_frames=8)
-
-
-def test_single_clips_that_the_ranks_do_not_divide() -> None:
-    fault = (
-        "batch_frames: 3 clips of up to 9 frames for 2 ranks, one at a time, expected at least 18; raise it, or change"
-    )
-    with pytest.raises(InputError, match=fault):
-        order([9, 9, 9], batch_frames=10, ranks=2)
-    assert order([9, 9, 9], batch_frames=18, ranks=2).steps_per_epoch == 1
