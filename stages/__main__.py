@@ -6,9 +6,11 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 INTERRUPTED, LINE = 130, b"dtc: interrupted\n"
+CALLED_BACK, RETRY_S = ("soundfile", "grimp"), 0.02  # packages whose native code calls Python
 
 
 def main() -> None:
@@ -28,9 +30,10 @@ def main() -> None:
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, or end the process at once where a module is being imported.
+    """Raise KeyboardInterrupt, end the process at once where a module is being imported, or try again a moment later.
 
-    A KeyboardInterrupt inside an import may be taken for a missing package, or abort C++ code of torch.
+    A KeyboardInterrupt inside an import may be taken for a missing package, or abort C++ code of torch. One inside a
+    function that native code calls is lost: libsndfile takes it for the end of the sound file, and grimp panics.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
@@ -38,6 +41,9 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
                 sys.stdout.flush()
             os.write(2, LINE)
             os._exit(INTERRUPTED)
+        if frame.f_globals.get("__name__", "").partition(".")[0] in CALLED_BACK:
+            threading.Timer(RETRY_S, os.kill, (os.getpid(), signal_number)).start()
+            return
         frame = frame.f_back
     raise KeyboardInterrupt
 

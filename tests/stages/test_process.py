@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
-from tests.conftest import Project
+from tests.conftest import REPOSITORY, Project
 
 DEADLINE_S = 120.0
 PROGRAM = [sys.executable, "-m", "stages"]
@@ -197,3 +199,38 @@ def test_ctrl_c_while_modules_are_imported(project: Project, moment: str) -> Non
     assert process.returncode == 130
     assert [line for line in errors.splitlines() if not line.startswith("import time:")] == ["dtc: interrupted"]
     assert printed == ""
+
+
+INTERRUPTED_SOURCE = """
+import io, os, signal, time
+import soundfile, stages.params
+
+class Source(io.BytesIO):
+    is_interrupted = False
+
+    def readinto(self, buffer):
+        if not self.is_interrupted:
+            self.is_interrupted = True
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().readinto(buffer)
+
+def read(*_):
+    samples, _ = soundfile.read(Source(open("tone.flac", "rb").read()))
+    print(len(samples), flush=True)
+    time.sleep(600)
+
+stages.params.load_params = read
+from stages.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_libsndfile_reads(tmp_path: Path) -> None:
+    """libsndfile calls Python to read a file, and takes an exception there for the end of the file."""
+    soundfile.write(tmp_path / "tone.flac", np.zeros(500_000, np.int16), 16000)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_SOURCE, "params"], capture_output=True, text=True, timeout=DEADLINE_S,
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "dtc: interrupted\n")
+    assert done.stdout in ("", "500000\n"), "all samples, or none"
