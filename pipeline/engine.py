@@ -10,10 +10,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent import futures
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from typing import TypeVar
 
@@ -24,6 +25,8 @@ from pipeline.config import DistributedConfig
 
 IN_PROCESS = DistributedConfig(engine="local", workers=0, ray_address=None)
 WAITING_PER_WORKER = 2  # jobs that are submitted and whose results are not taken yet: one at work, one that waits
+PRELOADED = ["pipeline.shard_job", "webdataset"]  # what the process imports from which workers are forked
+RETRY_S = 0.05  # between attempts to stop a start of a worker
 RETRIES = 3  # of a Ray task whose worker died
 CONNECTION_S = 45.0  # for a process to import ray and to connect to a cluster
 CONNECT = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
@@ -62,22 +65,46 @@ def _one_thread() -> Iterator[None]:
 
 
 def _run_in_processes(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
-    def submit(job: Job) -> Future[Result]:
-        with _ctrl_c_held():  # until the worker that may be started for the job has started
-            return pool.submit(work, job)
-
-    with _sigterm_as_ctrl_c():
+    # A worker may be started for each job that is submitted, which takes as long as its imports, and no signal could
+    # end it: so a thread submits them.
+    with _sigterm_as_ctrl_c(), ThreadPoolExecutor(1, initializer=_block_ctrl_c) as submitter:
         pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+
+        def submit(job: Job) -> Future[Result]:
+            return submitter.submit(pool.submit, work, job).result()
+
         try:
             yield from _in_order(jobs, submit, lambda future: future.result(), WAITING_PER_WORKER * workers)
         except BrokenProcessPool:
             raise InputError("a worker process", "died (killed, or out of memory)", remedy=REMEDY) from None
         except (KeyboardInterrupt, GeneratorExit):  # do not wait for the jobs at work, which may take minutes
-            for worker in multiprocessing.active_children():
-                worker.kill()
+            _kill_workers(submitter)
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _block_ctrl_c() -> None:
+    """Block SIGINT in this thread, and in every process that it starts.
+
+    A terminal sends Ctrl-C to all processes. It would kill the process that workers are forked from while that imports,
+    and print a traceback.
+    """
+    if sys.platform != "win32":
+        resource_tracker.ensure_running()  # it would be started later otherwise, and unblock the signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _kill_workers(submitter: ThreadPoolExecutor) -> None:
+    """Kill all workers. A worker that is being started is stopped by the end of the process that it is forked from."""
+    end = submitter.submit(multiprocessing.active_children)
+    while not end.done():
+        if server := getattr(forkserver._forkserver, "_forkserver_pid", None):
+            with suppress(ProcessLookupError):
+                os.kill(server, signal.SIGKILL)
+        futures.wait([end], timeout=RETRY_S)  # a start that had just begun starts another server
+    for worker in end.result():
+        worker.kill()
 
 
 def _in_order(
@@ -101,18 +128,14 @@ def _context() -> multiprocessing.context.BaseContext:
     # whole stage takes an eighth less time. glibc reads this when a process starts; other libraries ignore it.
     os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.shard_job", "webdataset"])
+    context.set_forkserver_preload(PRELOADED)
     return context
-
-
-def _takes_signals() -> bool:
-    return sys.platform != "win32" and threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
     """Raise KeyboardInterrupt at SIGTERM too: a process that it kills leaves semaphores, of which Python warns."""
-    if not _takes_signals():
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
         return
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -120,34 +143,6 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
-
-
-@contextmanager
-def _ctrl_c_held() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back; raise KeyboardInterrupt at the end if one was received meanwhile.
-
-    A terminal sends Ctrl-C to all processes. It would kill the process that workers are forked from while that imports,
-    and a worker that starts after its parent has ended cannot find what it needs: both would print tracebacks.
-    """
-    if not _takes_signals():
-        yield
-        return
-    received: list[int] = []
-    resource_tracker.ensure_running()  # it would be started below otherwise, and unblock the signal
-    handlers = {
-        number: signal.signal(number, lambda number, frame: received.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    # Processes that are started meanwhile inherit this. SIGTERM is not blocked: a broken pool ends its workers by it.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if received:
-        raise KeyboardInterrupt
 
 
 def _start_worker() -> None:

@@ -138,6 +138,43 @@ def test_workers_do_not_outlive_a_killed_master(tmp_path: Path) -> None:
             time.sleep(0.01)
 
 
+NEVER_STARTING = """
+import pipeline.engine
+from test_engine import config, run, square
+if __name__ == "__main__":
+    pipeline.engine.PRELOADED = ["never_imported"]
+    try:
+        list(run(square, range(4), config(2)))
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+NEVER_IMPORTED = """
+import pathlib, signal, sys
+if "forkserver" in " ".join(sys.orig_argv):
+    pathlib.Path("importing").touch()
+    while True:
+        signal.pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked from a process on Linux alone")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_does_not_wait_for_workers_that_start(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "master.py").write_text(NEVER_STARTING)
+    (tmp_path / "never_imported.py").write_text(NEVER_IMPORTED)
+    paths = map(str, (tmp_path, Path(__file__).parent, Path(__file__).parents[2]))
+    master = subprocess.Popen(
+        [sys.executable, "master.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (tmp_path / "importing").exists():
+        assert master.poll() is None
+        time.sleep(0.01)  # real processes: there is nothing else to wait on
+    os.killpg(master.pid, number)
+    # Standard error ends when the last process that has inherited it has ended.
+    assert master.communicate(timeout=60) == ("interrupted\n", "")
+
+
 @pytest.fixture
 def deaf_address() -> Iterator[str]:
     """The address of a port that takes connections and never answers."""

@@ -90,7 +90,7 @@ def test_sigterm_with_workers_is_as_quiet_as_ctrl_c(verified: Project) -> None:
 
 def workers_importing(pid: int) -> bool:
     """Whether the process that a process's workers are forked from is at its imports, torch among them."""
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+    for child in " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")).split():
         is_server = b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes()  # no longer its parent's copy
         if is_server and "libtorch" in Path(f"/proc/{child}/maps").read_text():
             return True
