@@ -10,7 +10,6 @@ import functools
 import io
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,7 +20,6 @@ from jaxtyping import Float, Float32, Int16
 from torch import Tensor
 
 from dtc.audio_config import AudioConfig
-from dtc.files import write_whole
 
 LOG_FLOOR = 1e-5  # smallest magnitude of a mel; ln 1e-5 = -11.5
 INT16_SCALE = 32768.0
@@ -214,11 +212,11 @@ def to_int16(wave: Float[Tensor, " samples"]) -> Int16[np.ndarray, " samples"]:
     return scaled.numpy().astype(np.int16)
 
 
-def write_wav(path: Path, wave: Float[Tensor, " samples"], sampling_rate: int) -> None:
-    """Write a waveform as a 16-bit mono WAV file."""
+def wav_bytes(wave: Float[Tensor, " samples"], sampling_rate: int) -> bytes:
+    """Return the content of a 16-bit mono WAV file; values outside [-1, 1] are clipped."""
     stream = io.BytesIO()
     soundfile.write(stream, to_int16(wave), sampling_rate, subtype="PCM_16", format="WAV")
-    write_whole(path, stream.getvalue())
+    return stream.getvalue()
 
 
 def rate_ratio(source_hz: int, target_hz: int) -> tuple[int, int]:

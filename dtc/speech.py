@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dtc.acoustic.utterance_status import Status, worst
-from dtc.audio import LOG_FLOOR, write_wav
+from dtc.audio import LOG_FLOOR, wav_bytes
 from dtc.files import write_whole
 from dtc.provenance import sha256_of
 from dtc.synthesis_config import SynthesisConfig
@@ -112,7 +112,7 @@ class Speech:
         The sidecar has the same name with the suffix .json. Both files are replaced where they exist.
         """
         path = Path(path)
-        write_wav(path, self.wave, self.sampling_rate)
+        write_whole(path, wav_bytes(self.wave, self.sampling_rate))
         sidecar = {
             "text": self.raw_text,
             "spoken_text": self.spoken_text,

@@ -47,12 +47,12 @@ from stages.say import write_speech
 RECORDING, COPY, FITTED_COPY, SYNTHESIS = "recording", "copy_synthesis", "fitted_copy", "synthesis"
 GRIFFIN_LIM_COPY, GRIFFIN_LIM_SYNTHESIS = "griffin_lim", "griffin_lim_synthesis"
 MEANINGS = {
-    RECORDING: "the recordings of the corpus",
-    COPY: "the recording's mel through the voice's vocoder",
-    FITTED_COPY: "the same, fitted to that mel by evaluate.fit_iterations",
-    GRIFFIN_LIM_COPY: "the recording's mel through Griffin-Lim",
-    SYNTHESIS: "text through both models: the voice",
-    GRIFFIN_LIM_SYNTHESIS: "text through the acoustic model and Griffin-Lim",
+    RECORDING: "the recordings of the corpus, unchanged",
+    COPY: "the recording's mel, through the voice's vocoder",
+    FITTED_COPY: "the same, then corrected to fit that mel (evaluate.fit_iterations)",
+    GRIFFIN_LIM_COPY: "the recording's mel, through Griffin-Lim, which is not trained",
+    SYNTHESIS: "the text, through both models: the voice",
+    GRIFFIN_LIM_SYNTHESIS: "the text, through the acoustic model and Griffin-Lim",
 }
 COPIES = (RECORDING, COPY, FITTED_COPY, GRIFFIN_LIM_COPY)
 # Word error rate of the recordings above which the recogniser is too weak to judge the voice.

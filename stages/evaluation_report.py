@@ -59,7 +59,10 @@ def make_report(
         },
         made_with={"dtc": __version__, "torch": torch.__version__, "Python": platform.python_version()},
         params_yaml=_params_in_force(voice, settings),
-        commands={"make it again": "dvc repro", "say something else": say_command(found.trials[0].clip.raw_text)},
+        commands={
+            "Train it again": "dvc repro",
+            "Speak a text": say_command(found.trials[0].clip.raw_text),
+        },
     )
 
 
@@ -93,7 +96,7 @@ def _params_in_force(voice: Voice, settings: Mapping[str, Section]) -> str:
 
 def _report_clip(number: int, trial: Trial, found: Evaluation, voice: Voice) -> ReportClip:
     def rendition(name: str) -> Rendition:
-        return Rendition(trial.waves[name].numpy(), found.recognised[name][number] if found.recognised else None)
+        return Rendition(trial.waves[name], found.recognised[name][number] if found.recognised else None)
 
     speech = trial.speech
     repeated = f", at attempt {speech.attempts}" if speech.attempts > 1 else ""

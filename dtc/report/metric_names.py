@@ -24,20 +24,18 @@ class Metric:
 
 
 METRICS: Mapping[str, Metric] = {
-    "word_error_rate": Metric("Word errors", "%", "of the synthesis, by the recogniser", 1),
-    "recording_word_error_rate": Metric("Recordings", "%", "errors of the same recogniser in the recordings", 1),
-    "copy_synthesis_word_error_rate": Metric("Copy synthesis", "%", "true mels, the voice's vocoder", 1),
-    "fitted_copy_word_error_rate": Metric("Fitted copy", "%", "the same, fitted to those mels", 1),
-    "griffin_lim_word_error_rate": Metric("Griffin-Lim copy", "%", "true mels, no network", 1),
-    "griffin_lim_synthesis_word_error_rate": Metric(
-        "Griffin-Lim synthesis", "%", "predicted mels, no vocoder network", 1
-    ),
-    "mel_cepstral_distortion_db": Metric("Mel-cepstral distortion", "dB", "from the recording; lower is closer"),
-    "duration_ratio": Metric("Duration ratio", "×", "synthesis against recording; 1 is equal"),
-    "attention_focus": Metric("Attention focus", "%", "mean of the largest weight; 100 % is certain", 1),
-    "attention_diagonality": Metric("Attention diagonality", "%", "weight near the diagonal", 1),
+    "word_error_rate": Metric("Word errors", "%", "words of the synthesis that the recogniser got wrong", 1),
+    "recording_word_error_rate": Metric("Recordings", "%", "the same for the recordings themselves", 1),
+    "copy_synthesis_word_error_rate": Metric("Copy synthesis", "%", "recorded mels, by the voice's vocoder", 1),
+    "fitted_copy_word_error_rate": Metric("Fitted copy", "%", "the same, then corrected to fit the mels", 1),
+    "griffin_lim_word_error_rate": Metric("Griffin-Lim copy", "%", "recorded mels, by Griffin-Lim", 1),
+    "griffin_lim_synthesis_word_error_rate": Metric("Griffin-Lim synthesis", "%", "predicted mels, by Griffin-Lim", 1),
+    "mel_cepstral_distortion_db": Metric("Mel-cepstral distortion", "dB", "from the recording; lower is nearer"),
+    "duration_ratio": Metric("Duration ratio", "×", "length of the synthesis by that of the recording"),
+    "attention_focus": Metric("Attention focus", "%", "mean of the largest weight of a step", 1),
+    "attention_diagonality": Metric("Attention diagonality", "%", "near the diagonal; 100 % if read in order", 1),
     "ended_share": Metric("Spoken whole", "%", "utterances that ended by themselves and left no text out", 1),
-    "attempts_per_phrase": Metric("Attempts", "×", "mean number per phrase; a failed phrase is synthesised again"),
+    "attempts_per_phrase": Metric("Attempts", "×", "mean number per phrase; a bad phrase is repeated"),
     "multi_resolution_stft": Metric("STFT distance", "0 is equal", "spectra at three resolutions"),
     "log_mel_l1": Metric("Log-mel error", "nepers", "mean difference of the mels", 3),
     "stoi": Metric("STOI", "1 is equal", "intelligibility", 3),

@@ -1,7 +1,6 @@
-"""The report: one self-contained HTML page with sounds, figures and metrics of a voice.
+"""The report: one HTML page with the sounds, figures and metrics of a voice.
 
-Everything is inside the file: audio and figures as data URIs, styles inline, no script, no address of another machine.
-So the page can be opened from disk, mailed and archived.
+The file needs no other file and no network: audio and figures are data URIs, styles are inline, and there is no script.
 """
 
 from __future__ import annotations
@@ -11,15 +10,16 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 
 import jinja2
 import numpy as np
-import soundfile
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from dtc.audio import wav_bytes
 from dtc.evaluation.word_errors import WordPair, compare_words, word_errors
 from dtc.files import write_whole
 from dtc.report import plots
@@ -34,10 +34,10 @@ MAX_AUDIO_BYTES = 6_000_000
 
 @dataclass(frozen=True)
 class Rendition:
-    """One waveform of an utterance, in [-1, 1] and at the report's sampling rate."""
+    """One waveform of an utterance, in [-1, 1] and at the report's sampling rate, and its recognised words."""
 
-    waveform: Float[np.ndarray, " samples"]
-    heard: str | None = None  # the recognised words; None where there was no recogniser
+    wave: Float[Tensor, " samples"]
+    recognised: str | None = None  # None where there was no recogniser
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class ReportClip:
     @property
     def word_errors(self) -> int:
         """Return the number of word errors of the synthesis; 0 where there was no recogniser."""
-        return 0 if self.synthesis.heard is None else word_errors([self.spoken_text], [self.synthesis.heard]).errors
+        recognised = self.synthesis.recognised
+        return 0 if recognised is None else word_errors([self.spoken_text], [recognised]).errors
 
     @property
     def failed(self) -> bool:
@@ -105,7 +106,7 @@ class Report:
 
 def confusions(clips: Sequence[ReportClip]) -> list[tuple[WordPair, int]]:
     """Return the most frequent word errors of the synthesis with their numbers, the most frequent first."""
-    words = [word for clip in clips for word in compare_words(clip.spoken_text, clip.synthesis.heard or "")]
+    words = [word for clip in clips for word in compare_words(clip.spoken_text, clip.synthesis.recognised or "")]
     return Counter(word for word in words if word.verdict != "right").most_common(8)
 
 
@@ -119,11 +120,8 @@ def choose_cards(clips: Sequence[ReportClip]) -> tuple[list[ReportClip], list[Re
     ranked = worst_first(clips)
     failures = [clip for clip in ranked if clip.failed][:MAX_FAILURE_CARDS]
     ordinary = [clip for clip in ranked if not clip.failed][: MAX_CARDS - len(failures)]
-    n_bytes, affordable = 0, set()
-    for clip in failures + ordinary:
-        n_bytes += sum(2 * rendition.waveform.size for rendition in clip.renditions.values())
-        if n_bytes <= MAX_AUDIO_BYTES:
-            affordable.add(clip.id)
+    n_bytes = accumulate(sum(2 * len(each.wave) for each in clip.renditions.values()) for clip in failures + ordinary)
+    affordable = {clip.id for clip, total in zip(failures + ordinary, n_bytes, strict=True) if total <= MAX_AUDIO_BYTES}
     return [clip for clip in failures if clip.id in affordable], [clip for clip in ordinary if clip.id in affordable]
 
 
@@ -152,29 +150,25 @@ def render_report(report: Report) -> str:
         card_sections={"Failures": failures, "Other utterances": ordinary},
         ranked=worst_first(report.clips),
         n_failed=sum(clip.failed for clip in report.clips),
-        n_unheard=sum(clip.synthesis.heard is None for clip in report.clips),
+        n_not_transcribed=sum(clip.synthesis.recognised is None for clip in report.clips),
         with_card={clip.id for clip in failures + ordinary},
-        confusions=confusions([clip for clip in report.clips if clip.synthesis.heard is not None]),
+        confusions=confusions([clip for clip in report.clips if clip.synthesis.recognised is not None]),
         curves={name: plots.read_curves(path) for name, path in report.curves.items()},
         compare_words=compare_words,
-        audio=lambda rendition: wav_uri(rendition.waveform, report.sampling_rate),
+        audio=lambda rendition: _data_uri("audio/wav", wav_bytes(rendition.wave, report.sampling_rate)),
         spectrograms=lambda clip: _spectrograms_uri(clip, report),
         alignment=_alignment_uri,
-        curves_figure=lambda curves: png_uri(plots.curves_figure(curves)),
+        curves_figure=lambda curves: _png_uri(plots.curves_figure(curves)),
         METRICS=METRICS,
     )
 
 
-def wav_uri(waveform: Float[np.ndarray, " samples"], sampling_rate: int) -> str:
-    """Encode a 16-bit WAV, the format that every browser plays, as a data URI. Samples beyond ±1 are clipped."""
-    file = BytesIO()
-    soundfile.write(file, np.clip(waveform, -1.0, 1.0), sampling_rate, format="WAV", subtype="PCM_16")
-    return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+def _data_uri(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def png_uri(figure: Figure) -> str:
-    """Encode a figure as the data URI of a PNG file."""
-    return "data:image/png;base64," + base64.b64encode(plots.png_bytes(figure)).decode("ascii")
+def _png_uri(figure: Figure) -> str:
+    return _data_uri("image/png", plots.png_bytes(figure))
 
 
 def _known(metrics: Mapping[str, float], *, word_errors: bool) -> list[tuple[Metric, float]]:
@@ -205,11 +199,11 @@ def _spectrograms_uri(clip: ReportClip, report: Report) -> str:
     figure = plots.spectrogram_pair_figure(
         clip.reference_log_mel, clip.synthesised_log_mel, report.sampling_rate, report.hop_length
     )
-    return png_uri(figure)
+    return _png_uri(figure)
 
 
 def _alignment_uri(clip: ReportClip) -> str:
     """Return a figure of the alignment of a clip; "" where there is none."""
     if clip.alignment is None:
         return ""
-    return png_uri(plots.alignment_figure(clip.alignment, clip.symbols, clip.seconds_per_step))
+    return _png_uri(plots.alignment_figure(clip.alignment, clip.symbols, clip.seconds_per_step))
