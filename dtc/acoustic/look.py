@@ -24,7 +24,7 @@ def log_step(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> Non
     It is the `look` of a `dtc.training.task.Task`.
     """
     if warning := attention_warning(logbook.last("validation"), step / logbook.total_steps):
-        logbook.say(f"step {step}, {warning}")
+        logbook.print(f"step {step}, {warning}")
     log_pictures(cast(AcousticModel, model), batch, logbook, step)
 
 

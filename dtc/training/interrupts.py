@@ -33,7 +33,7 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests(say: Callable[[str], None]) -> Iterator[StopRequest]:
+def stop_requests(print_line: Callable[[str], None]) -> Iterator[StopRequest]:
     """Yield a `StopRequest` that Ctrl-C and SIGTERM set; outside the main thread, no signal is handled.
 
     Python runs a signal handler only after the present call, and one backward pass of a large model takes seconds. So a
@@ -41,17 +41,17 @@ def stop_requests(say: Callable[[str], None]) -> Iterator[StopRequest]:
     effect. The last checkpoint then remains, as after a kill.
 
     Args:
-        say: prints a line for the user.
+        print_line: prints a line for the user.
     """
     stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
     reader, writer = socket.socketpair()
-    writer.setblocking(False)  # as set_wakeup_fd demands
+    writer.setblocking(False)  # set_wakeup_fd requires it
     handlers = {number: signal.signal(number, stop.handle) for number in SIGNALS}
     wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    watcher = threading.Thread(target=_watch, args=(reader, stop, say), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reader, stop, print_line), daemon=True)
     watcher.start()
     try:
         yield stop
@@ -65,7 +65,7 @@ def stop_requests(say: Callable[[str], None]) -> Iterator[StopRequest]:
         reader.close()
 
 
-def _watch(reader: socket.socket, stop: StopRequest, say: Callable[[str], None]) -> None:
+def _watch(reader: socket.socket, stop: StopRequest, print_line: Callable[[str], None]) -> None:
     """Read the numbers of received signals until the other end is closed."""
     requests = 0
     while received := reader.recv(1):
@@ -76,4 +76,4 @@ def _watch(reader: socket.socket, stop: StopRequest, say: Callable[[str], None])
             continue
         if requests > 1:
             os._exit(EXIT_CODE)
-        say("stopping after this step; Ctrl-C again stops at once, and the last checkpoint is what remains")
+        print_line("stopping after this step; Ctrl-C again stops at once, and the last checkpoint is what remains")

@@ -94,10 +94,10 @@ class Logbook:
         eta = f", {seconds / pace * left:.0f} s left" if pace and left else ""
         training, validation = (self.last(split).get("loss", float("nan")) for split in ("train", "validation"))
         losses = f"loss {training:.3f}, validation {validation:.3f}"
-        self.say(f"step {step}/{self.total_steps}, {losses}, {seconds:.0f} s{eta}")
+        self.print(f"step {step}/{self.total_steps}, {losses}, {seconds:.0f} s{eta}")
 
-    def say(self, message: str) -> None:
-        """Print a line that starts with the title."""
+    def print(self, message: str) -> None:
+        """Print a message as a line that starts with the title."""
         self.console.print(f"{self.title}: {message}", highlight=False)
 
     def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:

@@ -50,8 +50,8 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     folder.mkdir(parents=True, exist_ok=True)
     state = TrainingState(task.model, config, config.epochs * task.training.batches_per_epoch, folder)
     if state.step:
-        logbook.say(f"going on from step {state.step} of {state.total_steps}")
-    with logbook.opened(state.step, state.total_steps, state.unvalidated), stop_requests(logbook.say) as stop:
+        logbook.print(f"going on from step {state.step} of {state.total_steps}")
+    with logbook.opened(state.step, state.total_steps, state.unvalidated), stop_requests(logbook.print) as stop:
         Training(task, config, run, state, logbook, stop).run_to_the_end()
     state.require_finite()
     return Trained(state.best_model.state_dict(), state.step)
@@ -106,7 +106,7 @@ class Training:
             raise
         if is_spike:
             buffers.restore()
-            self.logbook.say(f"step {state.step + 1}, loss {values['loss']:.3f}, a spike: left out")
+            self.logbook.print(f"step {state.step + 1}, loss {values['loss']:.3f}, a spike: left out")
         for learner in learners:  # only here do weights change, after all gradients have been found finite
             learner.step(state.step)
         if state.average and learners:

@@ -63,7 +63,7 @@ class Adversarial(nn.Module):
         recorded, generated = (self.adversary(wave) for wave in self._segments)
         on_recorded = _mean([torch.relu(1.0 - each.scores).mean() for each in recorded])
         on_generated = _mean([torch.relu(1.0 + each.scores).mean() for each in generated])
-        parts = {"on_recorded": on_recorded.detach(), "on_made": on_generated.detach()}
+        parts = {"on_recorded": on_recorded.detach(), "on_generated": on_generated.detach()}
         return {"loss": on_recorded + on_generated, **parts}
 
     def _adversarial_terms(self, recorded: list[Judgement], generated: list[Judgement]) -> Losses:
