@@ -20,34 +20,61 @@ import zlib
 import numpy as np
 from jaxtyping import Shaped
 
-from dtc.errors import InputError
+from dtc.errors import InputError, plural
 from pipeline.wave_chunks import BYTE_ORDERS
 
 COPY = "copy it again"
 RE_ENCODE = "re-encode it from the original"
 SOUND_MARKS = (*BYTE_ORDERS, b"fLaC", b"OggS")
+APE = b"APETAGEX"
 
 # ── tags ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def without_tags(source: bytes, where: str) -> bytes:
-    """Return a sound file without the ID3v2 tags before it and the ID3v1 tag behind it.
+    """Return a sound file without the tags before and behind it: ID3 and APE. A WAV keeps those behind it.
 
-    Raises InputError, naming `where`, if no sound follows an ID3v2 tag.
+    Raises InputError, naming `where`, if no sound follows a tag.
     """
     first = 0
-    while source[first : first + 3] == b"ID3" and first + 10 <= len(source):
-        size = 0
-        for byte in source[first + 6 : first + 10]:
-            size = size << 7 | byte & 0x7F
-        has_footer = source[first + 5] & 0x10
-        first += 10 + size + (10 if has_footer else 0)
-    sound = source[first:].lstrip(b"\0") if first else source
+    while size := _tag_at(source, first):
+        first += size
+    sound = source[first:].lstrip(b"\0")
     if first and sound[:4] not in SOUND_MARKS and not is_mp3(sound):
-        expected = "a WAV, FLAC, Ogg or MP3 file behind the tag"
-        raise InputError(where, f"an ID3 tag of {first:,} bytes and no sound behind it", expected, COPY)
-    has_id3v1 = sound[-128:-125] == b"TAG" and (sound[:4] in (b"fLaC", b"OggS") or is_mp3(sound))
-    return sound[:-128] if has_id3v1 else sound
+        found = f"{'an ID3' if source[:3] == b'ID3' else 'an APE'} tag of {first:,} bytes and no sound behind it"
+        raise InputError(where, found, "a WAV, FLAC, Ogg or MP3 file behind the tag", COPY)
+    while sound[:4] not in BYTE_ORDERS and (size := _tag_at_end(sound)):
+        sound = sound[:-size]
+    return sound
+
+
+def _syncsafe(size: bytes) -> int:
+    """Return the number in four bytes of seven bits each, as ID3v2 writes sizes."""
+    return sum((byte & 0x7F) << shift for byte, shift in zip(size, (21, 14, 7, 0), strict=True))
+
+
+def _tag_at(source: bytes, at: int) -> int:
+    """Return the bytes of the ID3v2 or APE tag that begins at a place, 0 where none does."""
+    if source[at : at + 3] == b"ID3" and at + 10 <= len(source):
+        has_footer = source[at + 5] & 0x10
+        return 10 + _syncsafe(source[at + 6 : at + 10]) + (10 if has_footer else 0)
+    if source[at : at + 8] == APE and at + 32 <= len(source):
+        return 32 + int.from_bytes(source[at + 12 : at + 16], "little")  # the size does not count the header
+    return 0
+
+
+def _tag_at_end(sound: bytes) -> int:
+    """Return the bytes of the tag with which a file ends (ID3v1, its extension, ID3v2.4, APE), 0 without one."""
+    if sound[-128:-125] == b"TAG":
+        return 128
+    if sound[-227:-223] == b"TAG+":
+        return 227
+    if sound[-10:-7] == b"3DI":
+        return 20 + _syncsafe(sound[-4:])
+    if sound[-32:-24] == APE:
+        size = int.from_bytes(sound[-20:-16], "little")  # it does not count the header, which older tags lack
+        return size + (32 if sound[-size - 32 :].startswith(APE) else 0)
+    return 0
 
 
 # ── Ogg ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -60,8 +87,8 @@ REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 def check_ogg(source: bytes, where: str) -> None:
     """Raise InputError, naming `where`, unless an Ogg file is one whole stream in which each page has its checksum."""
     pages: list[tuple[int, int]] = []  # flags, stream
-    position = last_number = 0
-    while position < len(source):
+    position, last_number, end = 0, 0, len(source.rstrip(b"\0"))
+    while position < end:
         flags, stream, number, size = _read_page(source, position, len(pages), where)
         follows = bool(pages) and stream == pages[-1][1] and not flags & FIRST_PAGE
         if follows and number != last_number + 1:
@@ -85,7 +112,7 @@ def _read_page(source: bytes, position: int, page: int, where: str) -> tuple[int
     body = position + OGG_HEADER.size + segments
     end = body + sum(source[body - segments : body])
     if end > len(source):
-        raise InputError(where, f"ends after {page} pages", "whole Ogg pages", COPY)
+        raise InputError(where, f"ends after {plural(page, 'page')}", "whole Ogg pages", COPY)
     if ogg_checksum(header[:22] + bytes(4) + source[position + 26 : end]) != checksum:
         raise InputError(where, f"damaged: page {page} does not match its checksum", "a whole Ogg page", COPY)
     return flags, stream, number, end - position
@@ -109,7 +136,7 @@ MPEG_RATES_HZ = {MPEG_1: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11
 KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
 SAME_STREAM = 0xFFFE0C00  # bits of a frame header that do not change within a file
-TAGS_BEHIND = (b"APETAGEX", b"LYRICSBEGIN")
+BLANK = b"\0\xff\r\n "  # bytes that may fill the end of a file
 HAS_COUNT = 1  # flag of a Xing frame
 
 
@@ -145,12 +172,12 @@ def with_frame_count(source: bytes, where: str) -> bytes:
     """
     frames, end = _count_frames(source)
     declared = _declared_frames(source)
-    found = frames - (declared is not None) - (end > len(source))  # whole frames of sound
+    found = max(0, frames - (declared is not None) - (end > len(source)))  # whole frames of sound
+    if (rest := source[end:].strip(BLANK)) and not rest.startswith((APE, b"LYRICSBEGIN")):
+        raise InputError(where, f"damaged: no MP3 frame at byte {end:,}", "whole frames", COPY)
     if end > len(source) or (declared is not None and found < declared):
         expected = "whole frames" if declared is None else f"{declared}"
-        raise InputError(where, f"ends after {found} MP3 frames", expected, COPY)
-    if (rest := source[end:].lstrip(b"\0")) and not rest.startswith(TAGS_BEHIND):
-        raise InputError(where, f"damaged: no MP3 frame at byte {end:,}", "whole frames", COPY)
+        raise InputError(where, f"ends after {plural(found, 'MP3 frame')}", expected, COPY)
     if declared is None:
         return _xing_frame(_header_at(source, 0), found) + source
     if found > declared:

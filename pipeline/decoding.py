@@ -14,13 +14,14 @@ import numpy as np
 import soundfile
 from jaxtyping import Shaped
 
-from dtc.errors import InputError
+from dtc.errors import InputError, plural
 from pipeline.compressed import COPY, SOUND_MARKS, check_flac, check_ogg, is_mp3, with_frame_count, without_tags
 from pipeline.wave_chunks import WaveParts, read_wave_parts
 
 Samples = Shaped[np.ndarray, "samples channels"]  # int16, or float32 within about [-1, 1]
 
 EXPECTED = "a WAV, FLAC, Ogg Vorbis, Opus or MP3 file"
+TO_WAVE = "convert it to a WAV of 16 bits"
 FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
 INTEGERS = ("PCM_S8", "PCM_U8", "PCM_16")  # that 16 bits hold exactly; all others are decoded to float
 FLOATS = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS", "MPEG_LAYER_III")
@@ -49,9 +50,9 @@ def decode(source: bytes, where: str) -> Decoded:
     Raises InputError, naming `where`, if it does not decode, is damaged, ends early, holds no samples or samples that
     are not finite, or has an absurd header. Damage to the sound of an MP3 is not found: it has no checksum.
     """
-    if not source:
-        raise InputError(where, "an empty file", EXPECTED, f"{COPY}, or remove it and its row")
-    source = without_tags(source, where)
+    found = "zeros alone" if source else "an empty file"
+    if not (source := without_tags(source, where)):
+        raise InputError(where, found, EXPECTED, f"{COPY}, or remove it and its row")
     if parts := read_wave_parts(source, where):
         if plain := _decode_plain_wave(parts):
             return plain
@@ -84,6 +85,8 @@ def _decode_by_libsndfile(source: bytes, where: str) -> Decoded:
     except soundfile.LibsndfileError as error:
         is_known = source[:4] in SOUND_MARKS or is_mp3(source)
         remedy = f"it is damaged: {COPY}" if is_known else f"{COPY}, or remove it and its row"
+        if "unimplemented" in error.error_string:
+            remedy = TO_WAVE
         raise InputError(where, f"does not decode ({error.error_string})", EXPECTED, remedy) from None
     if len(samples) < declared < UNKNOWN_FRAMES:
         raise InputError(where, f"ends after {len(samples)} samples", f"{declared}", COPY)
@@ -92,14 +95,14 @@ def _decode_by_libsndfile(source: bytes, where: str) -> Decoded:
     if len(samples) == 0:
         raise InputError(where, "no samples", "speech", "remove its row or record it again")
     if samples.dtype != np.int16 and (bad := int((~np.isfinite(samples)).sum())):
-        raise InputError(where, f"{bad} samples are no finite numbers", "samples in [-1, 1]", "export it again")
+        raise InputError(where, f"{plural(bad, 'sample')} not a finite number", "samples in [-1, 1]", "export it again")
     return Decoded(samples, sampling_rate, LARGEST_SAMPLES.get(subtype, LARGEST_SAMPLE))
 
 
 def _refuse_absurd(file: soundfile.SoundFile, where: str) -> None:
     damaged = f"the header is damaged; {COPY}"
     if file.format not in FORMATS or file.subtype not in INTEGERS + FLOATS:
-        raise InputError(where, f"{file.format} of {file.subtype}", EXPECTED, "convert it to a WAV of 16 bits")
+        raise InputError(where, f"{file.format} of {file.subtype}", EXPECTED, TO_WAVE)
     if file.samplerate not in RATES_HZ:
         raise InputError(where, f"{file.samplerate} Hz", f"{RATES_HZ[0]} to {RATES_HZ[-1]} Hz", damaged)
     if file.channels > MOST_CHANNELS:

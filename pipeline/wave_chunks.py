@@ -19,6 +19,7 @@ LARGEST_SIZE = 0xFFFFFFFF  # in an RF64 file: the size stands in the chunk `ds64
 # A program that writes to a pipe puts a placeholder where the size of the data belongs: 0, 0x7ffff000, 0x7fffffff,
 # 0x80000000, 0xffffffff or a value near it. No clip has 1 GiB, so a size from there on that is not there is one.
 PLACEHOLDER = 1 << 30
+NAMES_BEHIND = (b"LIST", b"id3 ", b"ID3 ", b"cue ", b"smpl", b"bext", b"iXML", b"_PMX")  # of chunks behind samples
 MOST_UNCOUNTED_S = 0.1  # of sound that may follow the last chunk as garbage, without doubt about the header
 
 
@@ -62,14 +63,14 @@ def read_wave_parts(source: bytes, where: str) -> WaveParts | None:
     if byte_order is None or source[8:12] != b"WAVE":
         return None
     chunks = list(_chunks(source, 12, byte_order))
-    form, data = _format_and_data(chunks, where)
+    form, data = _format_and_data(source, chunks, where)
     size, rest = _data_size(source, data, chunks, byte_order), len(source) - data.start
     format = source[form.start : form.start + form.size]
     codec, channels, rate, _, block_bytes, bits = struct.unpack_from(byte_order + "HHIIHH", format.ljust(16, b"\0"))
     block_bytes = max(1, block_bytes)
-    if size > rest:
+    if size // block_bytes > rest // block_bytes:
         raise InputError(where, f"ends after {rest // block_bytes} samples", f"{size // block_bytes}", "copy it again")
-    end = len(source) if size == rest else chunks[-1].start + chunks[-1].size
+    end = len(source) if size != data.size else chunks[-1].start + chunks[-1].size
     uncounted = len(source[end:].rstrip(b"\0"))
     if uncounted > MOST_UNCOUNTED_S * rate * block_bytes:
         found = f"{uncounted:,} bytes behind the {size // block_bytes} samples that the header counts"
@@ -78,16 +79,18 @@ def read_wave_parts(source: bytes, where: str) -> WaveParts | None:
     return WaveParts(byte_order, format, samples, codec, channels, rate, block_bytes, bits)
 
 
-def _format_and_data(chunks: list[Chunk], where: str) -> tuple[Chunk, Chunk]:
-    """Return the two chunks that matter. Raises InputError if one is missing, or several hold samples."""
+def _format_and_data(source: bytes, chunks: list[Chunk], where: str) -> tuple[Chunk, Chunk]:
+    """Return the two chunks that matter. Raises InputError if one is missing or there are several that differ."""
     data = [chunk for chunk in chunks if chunk.name == b"data"]
     form = next((chunk for chunk in chunks if chunk.name == b"fmt "), None)
-    if not data or form is None or form.start > data[0].start:
+    if not data or form is None:
         found = "does not decode (a WAV without a format or without samples)"
         raise InputError(where, found, "the chunks `fmt ` and `data`", "copy it again, or remove it and its row")
     if sum(chunk.size > 0 for chunk in chunks if chunk.name in (b"data", *BYTE_ORDERS)) > 1:
         found = "several `data` chunks, or a second WAV behind the first"
         raise InputError(where, found, "one", "export it again as one plain WAV")
+    if len({source[chunk.start : chunk.start + chunk.size] for chunk in chunks if chunk.name == b"fmt "}) > 1:
+        raise InputError(where, "several `fmt ` chunks that differ", "one", "export it again as one plain WAV")
     return form, next((chunk for chunk in data if chunk.size), data[0])
 
 
@@ -111,10 +114,22 @@ def _data_size(source: bytes, data: Chunk, chunks: list[Chunk], byte_order: str)
     size, rest = data.size, len(source) - data.start
     if source[:4] in (b"RF64", b"BW64") and size == LARGEST_SIZE and chunks[0].name == b"ds64":
         size = int.from_bytes(source[chunks[0].start + 8 : chunks[0].start + 16], "little")
-    if size >= PLACEHOLDER and size > rest:
-        return rest
     if size == 0:
         behind = list(_chunks(source, data.start, byte_order))
-        counted = bool(behind) and behind[-1].start + behind[-1].size <= len(source)
-        return 0 if counted else rest
+        if behind and behind[-1].start + behind[-1].size <= len(source):
+            return 0  # an empty file with other chunks
+    (riff_size,) = struct.unpack_from(byte_order + "I", source, 4)
+    is_whole = riff_size + 8 == len(source)  # a file that was cut off says that it is longer
+    if size == 0 or (size > rest and (size >= PLACEHOLDER or is_whole)):
+        return _end_of_samples(source, data.start, byte_order) - data.start
     return size
+
+
+def _end_of_samples(source: bytes, start: int, byte_order: str) -> int:
+    """Return where the chunks begin that reach from behind the samples exactly to the end of the file; else its end."""
+    for name in NAMES_BEHIND:
+        at = source.rfind(name, start)
+        behind = list(_chunks(source, at, byte_order)) if at >= 0 else []
+        if behind and behind[-1].start + behind[-1].size + behind[-1].size % 2 == len(source):
+            return at
+    return len(source)

@@ -40,10 +40,35 @@ def test_id3_tags_do_not_change_the_samples(codec: dict[str, str], size: int) ->
         assert np.array_equal(decode(tag + content + old, "clip").samples, whole)
 
 
+def ape_tag(size: int, has_header: bool = True) -> bytes:
+    """Return an APE tag of `size` bytes between its header, which APEv1 lacks, and its footer."""
+    mark = b"APETAGEX" + struct.pack("<IIII", 2000, size + 32, 1, 0x80000000 * has_header) + bytes(8)
+    return mark * has_header + b"x" * size + mark
+
+
+@pytest.mark.parametrize("codec", [{}, {"format": "FLAC"}, VORBIS, OPUS, MP3])
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        (ape_tag(99), b""),
+        (ape_tag(99) + id3_tag(20), b""),
+        (b"", ape_tag(99)),
+        (b"", ape_tag(99, has_header=False) + b"TAG" + bytes(125)),
+        (b"", b"TAG+" + b"x" * 223 + b"TAG" + b"x" * 125),
+        (b"", patched(id3_tag(20), 3, b"\4\0\x10") + b"3DI\4\0\x10" + bytes([0, 0, 0, 20])),
+        (bytes(50), b""),
+    ],
+)
+def test_other_tags_do_not_change_the_samples(codec: dict[str, str], before: bytes, behind: bytes) -> None:
+    content = sound_file(NOISE, **codec)
+    assert np.array_equal(decode(before + content + behind, "clip").samples, decode(content, "clip").samples)
+
+
 @pytest.mark.parametrize("behind", [b"", b"no sound at all", WAVE[10:]])
 def test_a_tag_without_a_sound_is_named(behind: bytes) -> None:
-    with pytest.raises(InputError, match=r"^a: an ID3 tag of 30 bytes and no sound behind it, expected a WAV, FLAC, "):
-        decode(id3_tag(20) + behind, "a")
+    for tag, found in ((id3_tag(20), "an ID3 tag of 30 bytes"), (ape_tag(20), "an APE tag of 84 bytes")):
+        with pytest.raises(InputError, match=f"^a: {found} and no sound behind it, expected a WAV, FLAC, "):
+            decode(tag + behind, "a")
 
 
 # ── MP3 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -86,8 +111,14 @@ def test_an_mp3_that_ends_early_is_named(content: bytes) -> None:
 def test_damage_between_the_frames_of_an_mp3_is_named() -> None:
     first = frame_size(int.from_bytes(CONSTANT[:4], "big"))
     for damaged in (patched(CONSTANT, first, b"\0"), patched(CONSTANT, first + 1, bytes([CONSTANT[first + 1] ^ 4]))):
-        with pytest.raises(InputError, match=r"^a: ends after 0 MP3 frames, expected \d+; copy it again$"):
+        with pytest.raises(InputError, match=r"^a: damaged: no MP3 frame at byte "):
             decode(damaged, "a")
+    second = first + frame_size(int.from_bytes(CONSTANT[first : first + 4], "big"))
+    for damaged in (CONSTANT[:second] + b"garbage" + CONSTANT[second:], CONSTANT[:second] + CONSTANT[second + 9 :]):
+        with pytest.raises(InputError, match=rf"^a: damaged: no MP3 frame at byte {second:,}, expected whole frames; "):
+            decode(damaged, "a")
+    with pytest.raises(InputError, match=r"^a: ends after 0 MP3 frames, expected \d+; copy it again$"):
+        decode(CONSTANT[: first // 2], "a")
     with pytest.raises(InputError, match=r"^a: damaged: no MP3 frame at byte "):
         decode(without_first_frame(CONSTANT) + NOISE.tobytes()[:999], "a")
     with pytest.raises(InputError, match=r"^a: damaged: no MP3 frame at its start, expected whole frames; copy it"):
@@ -99,12 +130,19 @@ def test_two_mp3_files_in_one_are_named() -> None:
         decode(CONSTANT + CONSTANT, "a")
 
 
-@pytest.mark.parametrize("tag", [b"APETAGEX" + bytes(99), b"LYRICSBEGIN...", bytes(500)])
+@pytest.mark.parametrize("tag", [b"APETAGEX" + bytes(99), b"LYRICSBEGIN...", bytes(500), b"\xff" * 99, b"\r\n"])
 def test_a_tag_behind_an_mp3_is_no_damage(tag: bytes) -> None:
     assert np.array_equal(decode(CONSTANT + tag, "clip").samples, decode(CONSTANT, "clip").samples)
 
 
 # ── Ogg ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("codec", [VORBIS, OPUS])
+def test_zeros_behind_an_ogg_are_no_damage(codec: dict[str, str]) -> None:
+    content = sound_file(NOISE, **codec)
+    assert np.array_equal(decode(content + bytes(99), "clip").samples, decode(content, "clip").samples)
+
 
 OGGS = [sound_file(speech(16000, 0.5), **codec) for codec in (VORBIS, OPUS)]
 

@@ -106,6 +106,7 @@ SHORT = sound_file(RAMP)
     ("content", "message"),
     [
         (b"", "an empty file, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file; copy it again, or remove it and its"),
+        (bytes(60000), "zeros alone, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file; copy it again, or remove"),
         (b"not a sound" * 100, "does not decode (Format not recognised.), expected a WAV, FLAC, Ogg Vorbis, Opus or"),
         (SHORT[:-100], "ends after 1950 samples, expected 2000; copy it again"),
         (SHORT[:-1], "ends after 1999 samples, expected 2000; copy it again"),
@@ -113,7 +114,10 @@ SHORT = sound_file(RAMP)
         (SHORT[:40], "does not decode (a WAV without a format or without samples), expected the chunks `fmt ` and"),
         (sound_file(NOISE, subtype="PCM_24")[:-1], "ends after 15999 samples, expected 16000; copy it again"),
         (sound_file(NOISE, subtype="FLOAT")[:-5000], "ends after 14750 samples, expected 16000; copy it again"),
-        (with_data_size(SHORT, 1 << 29), "ends after 2000 samples, expected 268435456; copy it again"),
+        (
+            patched(with_data_size(SHORT, 1 << 29), 4, b"\x24\0\0\x20"),
+            "ends after 2000 samples, expected 268435456; copy it again",
+        ),
         (sound_file(RAMP, format="FLAC")[:-1], "does not decode (Error : flac decoder lost sync.)"),
         (flac_of_length(1 << 35), "ends after 2000 samples, expected 34359738368; copy it again"),
         (sound_file(RAMP[:0]), "no samples, expected speech; remove its row or record it again"),
@@ -125,7 +129,7 @@ SHORT = sound_file(RAMP)
         (patched(SHORT, 22, struct.pack("<H", 65535)), "does not decode ("),
         (sound_file(RAMP, subtype="IMA_ADPCM"), "WAV of IMA_ADPCM, expected a WAV, FLAC, "),
         (sound_file(RAMP, format="AIFF"), "AIFF of PCM_16, expected a WAV, FLAC, Ogg Vorbis, Opus or MP3 file"),
-        (sound_file(np.array([0.1, np.nan, np.inf] * 900), subtype="FLOAT"), "1800 samples are no finite numbers, exp"),
+        (sound_file(np.array([0.1, np.nan, np.inf] * 900), subtype="FLOAT"), "1,800 samples not a finite number, ex"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_its_fault(content: bytes, message: str) -> None:

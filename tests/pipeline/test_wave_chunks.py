@@ -24,6 +24,34 @@ def test_a_placeholder_for_the_data_size_reaches_to_the_end_of_the_file(size: in
     assert len(decoded) == 29200
 
 
+COMMENT = b"LIST" + struct.pack("<I", 14) + b"INFOISFT" + struct.pack("<I", 2) + b"ab"
+
+
+@pytest.mark.parametrize(
+    ("size", "behind"),
+    [(size, b"") for size in (57601, 57604, 57636, 1 << 29)]
+    + [(size, COMMENT) for size in (0, 0x7FFFF000, 0xFFFFFFFF, 57601)]
+    + [(0xFFFFFFFF, COMMENT + b"id3 \3\0\0\0abc\0")],
+)
+def test_a_wrong_data_size_in_a_whole_file_is_passed_over(size: int, behind: bytes) -> None:
+    """The header's other size tells that the file is whole. What follows the samples is not taken for samples."""
+    content = with_data_size(WAVE, size) + behind
+    content = patched(content, 4, struct.pack("<I", len(content) - 8))
+    assert np.array_equal(decode(content, "clip").samples[:, 0], STREAM)
+    with pytest.raises(InputError, match=r"ends after \d+ samples, expected \d+; copy it again|bytes behind the"):
+        decode(patched(with_data_size(WAVE, 57604), 4, struct.pack("<I", 99999)), "a")
+
+
+def test_the_format_may_stand_behind_the_samples_and_twice_but_not_differ() -> None:
+    form, data = WAVE[12:36], WAVE[36:]
+    for chunks in (data + form, form + form + data):
+        assert np.array_equal(decode(WAVE[:12] + chunks, "clip").samples[:, 0], STREAM)
+    with pytest.raises(
+        InputError, match=r"^a: several `fmt ` chunks that differ, expected one; export it again as one"
+    ):
+        decode(WAVE[:12] + patched(form, 12, b"\x40\x1f") + form + data, "a")
+
+
 def test_an_empty_wave_with_a_comment_has_no_samples() -> None:
     comment = b"LIST" + struct.pack("<I", 4) + b"INFO"
     with pytest.raises(InputError, match=r"^a: no samples, expected speech; remove its row or record it again$"):
