@@ -163,7 +163,7 @@ def read_zip(file: BinaryIO, archive: Path, wanted: Wanted) -> Iterator[Member]:
         raise Damaged("its list of members lacks the first")
     for info, end in zip(infos, places[1:], strict=True):
         packed_name = info.orig_filename.encode("utf-8" if info.flag_bits & UTF_8 else "cp437")
-        full_name = _decode_name(info, packed_name)
+        full_name = _decode_name(info, packed_name).replace("\\", "/")  # as some programs for Windows write it
         name = clean_name(archive, full_name)
         where = f"{archive}:{name}"
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):

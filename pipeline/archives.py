@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import tarfile
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ from pipeline.archive_members import (
 
 __all__ = ["Member", "is_hidden", "pack_folder", "plain_member", "read_member_at", "read_members", "top_name"]
 
+SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}  # of macOS, Synology, Windows
 LINKED = "wavs"  # LJSpeech's folder of clips, which may be a link to one of another name
 READABLE = "a tar (plain, gzip, bzip2 or xz) or a zip"
 DECOMPRESSORS: dict[bytes, Callable[[BinaryIO], Any]] = {
@@ -115,14 +117,17 @@ def _by_start(table: Mapping[bytes, Any], start: bytes) -> Any:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file belongs to an editor, a version control system or macOS: `.git/a.wav`, `wavs/._a.wav`."""
-    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+    """Return whether a file belongs to an editor, to version control or to a system: `.git/a.wav`, `@eaDir/a.wav`."""
+    return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in PurePosixPath(name).parts)
 
 
 def top_name(folder: Path) -> str:
-    """Return the name that a folder has in its archive: its own, without leading dots, which would hide all of it."""
+    """Return the name that a folder has in its archive: its own, without leading dots, which would hide all of it.
+
+    A colon or backslash becomes _, as Windows would take `c:` for a drive and a backslash for a folder's end.
+    """
     name = folder.resolve().name if folder.name in ("", "..") else folder.name
-    return name.lstrip(".") or "corpus"
+    return re.sub(r"[:\\]", "_", name.lstrip(".")) or "corpus"
 
 
 def pack_folder(folder: Path, archive: Path) -> None:
@@ -164,6 +169,7 @@ def _readable(path: Path) -> Iterator[None]:
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the name in an archive, and the path, of each file of a folder that is not hidden; links are followed.
 
+    Raises InputError for a link to nothing.
     The order is that of the names in Unicode's composed form (NFC), folder by folder: it does not depend on the system.
     A folder that has several names, by links, is walked under one of them: a link `wavs` in the top folder, else its
     own place, else a link.
@@ -178,6 +184,8 @@ def _walk_below(folder: Path, name: str, top: Path, above: frozenset[Path]) -> I
         inside = f"{name}/{path.name}"
         if is_hidden(path.name):
             continue
+        if path.is_symlink() and not path.exists():
+            raise InputError(path, "a link to a file that is not there", remedy="correct the link, or remove it")
         if path.is_file():
             yield inside, path
         elif path.is_dir() and path.resolve() not in above and not _has_another_name(path, top):
@@ -188,6 +196,6 @@ def _has_another_name(folder: Path, top: Path) -> bool:
     """Return whether a folder is walked under another name, or is a link to a folder that contains all of it."""
     target, root, link = folder.resolve(), top.resolve(), top / LINKED
     if not folder.is_symlink():
-        return link.is_symlink() and link.resolve() == target
+        return link.is_symlink() and link.is_dir() and link.resolve() == target
     has_own_place = target.is_relative_to(root) and not is_hidden(target.relative_to(root).as_posix())
     return root.is_relative_to(target) or (has_own_place and folder != link)

@@ -150,6 +150,14 @@ def zip_with_name(packed: bytes, flags: int = 0, extra: bytes = b"") -> bytes:
     return local + entry + end
 
 
+@pytest.mark.parametrize("name", [b"wavs\\a.wav", b"wavs/a.wav", b".\\wavs\\a.wav"])
+def test_a_zip_made_on_windows_may_divide_folders_by_backslashes(write: Write, name: bytes) -> None:
+    assert contents(write(zip_with_name(name))) == {"wavs/a.wav": b"RIFF"}
+    assert refusal(write(zip_with_name(b"..\\" + name))).endswith(
+        "path leads out of the archive; do not use this archive"
+    )
+
+
 def unicode_path(packed: bytes, name: str) -> bytes:
     """Info-ZIP's extra field 0x7075 for a name that was packed as other bytes."""
     field = struct.pack("<BI", 1, zlib.crc32(packed)) + name.encode()
