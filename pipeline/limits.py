@@ -23,6 +23,7 @@ SPEECH_DB = -40.0  # relative to a clip's loudest 10 ms; below it, the ends of a
 KINDS = {
     "corpus": "the listing as a whole",
     "listing": "a row of the listing",
+    "missing": "a row without its clip",
     "stray": "a clip without a row",
     "decode": "a file that does not decode whole",
     "channels": "more than one channel",

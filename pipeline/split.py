@@ -11,8 +11,7 @@ from pydantic import Field, NonNegativeInt
 
 from dtc.config import Name, Section
 from dtc.errors import InputError, named, plural
-from pipeline.corpora.base import composed, read_lines
-from pipeline.corpora.filelist import clip_path
+from pipeline.corpora.base import clip_path, composed, read_lines
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -58,6 +58,11 @@ class CorpusFindings:
     kept: Shaped[np.ndarray, " clips"]  # whether they are among the rows
 
     @property
+    def clips(self) -> int:
+        """Count the clips, and the rows whose clip is missing."""
+        return len(self.names) + sum(fault.kind == "missing" and not fault.member for fault in self.faults)
+
+    @property
     def left_out(self) -> int:
         """Count the clips that are not among the rows. A row without a clip is a fault, and leaves none out."""
         return len(self.names) - len(self.rows)
@@ -73,8 +78,9 @@ def verify_corpus(source: Path, settings: CorpusSettings, advance: Callable[[str
     """
     if prepared := prepared_format(settings.corpus.format):
         return prepared.verify(source, settings, advance)
-    listings, members, facts, wrong = _read_clips(source, settings, advance)
-    listing = read_rows(source.name, listings, members, settings.corpus.format)
+    others: list[str] = []
+    listings, members, facts, wrong = _read_clips(source, settings, advance, others)
+    listing = read_rows(source.name, listings, members, settings.corpus.format, others)
     numbers = {member: number for number, member in enumerate(members)}
     rows = {numbers[row.member]: row for row in listing.rows}
     for number, first in _duplicates(facts, rows):
@@ -96,11 +102,20 @@ def verify_corpus(source: Path, settings: CorpusSettings, advance: Callable[[str
 
 
 def _read_clips(
-    source: Path, settings: CorpusSettings, advance: Callable[[str], None]
+    source: Path, settings: CorpusSettings, advance: Callable[[str], None], others: list[str]
 ) -> tuple[dict[str, bytes], list[str], Shaped[np.ndarray, " clips"], list[Wrong]]:
-    """Return the contents of what may be listings; the names of the clips in the archive, their facts and faults."""
+    """Return the contents of what may be listings; the names of the clips in the archive, their facts and faults.
+
+    The names of all other files are appended to `others`. Raises InputError where all clips and listings are hidden.
+    """
     listings, members, records, wrong = dict[str, bytes](), list[str](), bytearray(), list[Wrong]()
-    for member in _read_visible(source):
+
+    def is_wanted(name: str) -> bool:
+        wanted = is_listing(name) or is_audio(name)
+        others.extend([name] * (not wanted))
+        return wanted
+
+    for member in read_members(source, is_wanted):
         if is_listing(member.name):
             listings[member.name] = member.content
         else:
@@ -109,26 +124,12 @@ def _read_clips(
             wrong += [(len(members), kind, error) for kind, error in faults.items()]
             members.append(member.name)
             records += facts.tobytes()
+    if not listings and not members:
+        bare = ((name, PurePosixPath(name).name.lstrip(".")) for name in others if is_hidden(name))
+        if hidden := next((name for name, shown in bare if is_audio(shown) or is_listing(shown)), ""):
+            found = f"clips and listings in hidden folders alone, such as {hidden}"
+            raise InputError(source.name, found, "names without a leading dot", "rename the folder and pack it again")
     return listings, members, np.frombuffer(records, FACTS), wrong
-
-
-def _read_visible(source: Path) -> Iterator[Member]:
-    """Yield the clips of a corpus and what may be its listings. Raises InputError where all of them are hidden."""
-    hidden, is_empty = "", True  # the first clip or listing in a hidden folder
-
-    def is_wanted(name: str) -> bool:
-        nonlocal hidden
-        bare = PurePosixPath(name).name.lstrip(".")
-        if not hidden and is_hidden(name) and (is_audio(bare) or is_listing(bare)):
-            hidden = name
-        return is_listing(name) or is_audio(name)
-
-    for member in read_members(source, is_wanted):
-        is_empty = False
-        yield member
-    if hidden and is_empty:
-        found = f"clips and listings in hidden folders alone, such as {hidden}"
-        raise InputError(source.name, found, "names without a leading dot", "rename the folder and pack it again")
 
 
 def _check_clip(member: Member, where: str, settings: CorpusSettings) -> tuple[np.void, dict[str, InputError]]:

@@ -65,7 +65,7 @@ def check(source: Path, file: Path | None, console: Console) -> None:
         _print(console, f"• {line}")
     refused = [fault for fault in found.faults if fault.kind == "corpus" or params.verify.faulty_clips == "refuse"]
     if refused or not found.rows:
-        faults, clips = plural(len(found.faults), "fault"), plural(len(found.names), "clip")
+        faults, clips = plural(len(found.faults), "fault"), plural(found.clips, "clip")
         raise InputError(source, f"{faults}, {len(found.rows):,} of {clips} without faults: not ready")
     _print(console, "ready to train" + f", but on little: {_hours(found)} of speech" * _is_little(found))
 
@@ -128,7 +128,7 @@ def _mended_at_once(found: CorpusFindings, params: Params) -> Iterator[str]:
         if count := sum(fault.kind == kind for fault in found.faults):
             yield f"{setting} in params.yaml mends the {plural(count, 'fault')} of kind {kind}"
     if found.faults and found.rows and params.verify.faulty_clips == "refuse":
-        left = f"{len(found.rows):,} of {plural(len(found.names), 'clip')}, {_hours(found)}"
+        left = f"{len(found.rows):,} of {plural(found.clips, 'clip')}, {_hours(found)}"
         yield f"verify.faulty_clips: skip leaves out what has faults and trains on the rest: {left}"
 
 

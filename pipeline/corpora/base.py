@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +17,8 @@ from pipeline.archives import is_hidden
 
 LONGEST_ID_BYTES = 80  # a name in a shard, `<id>.stft.npy`, has at most 100
 AN_ID = f"a name without dots, slashes and control characters, of at most {LONGEST_ID_BYTES} bytes"
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+AUDIO_SUFFIXES = (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3")
+OTHER_LINE_ENDS = re.compile("[\r\x85\u2028\u2029]")  # of old Macs, mainframes and Unicode
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,46 @@ class Fault:
 Finder = Callable[[str, str], Sequence[str]]  # clip as a row names it, listing's name → clips that it may mean
 
 
+def composed(name: str) -> str:
+    """Return a name in Unicode's composed form (NFC): macOS stores é as two characters, others as one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def clip_path(line: str) -> PurePosixPath:
+    """Return the path, composed and divided by /, that a line consists of or begins with."""
+    return PurePosixPath(composed(line.split("|")[0].replace("\\", "/").strip()))
+
+
+def find_by_path(clips: Sequence[str]) -> Finder:
+    """Return what finds the clip at a path from the archive's top, its top folder or the listing's folder.
+
+    Any other path is one of the machine where the listing was made (`DUMMY/a.wav`, `/data/wavs/a.wav`): it means the
+    clips of its file name whose folders agree with it furthest, counted from the file upwards. There may be several.
+    """
+    members = {composed(clip): clip for clip in reversed(clips)}  # of two that differ in form alone, the first
+    by_name: dict[str, list[str]] = {}
+    for clip in clips:
+        by_name.setdefault(composed(PurePosixPath(clip).name), []).append(clip)
+
+    def find(clip: str, listing: str) -> Sequence[str]:
+        path = clip_path(clip)
+        folder = composed(posixpath.dirname(listing))
+        for base in ("", folder.split("/")[0], folder):
+            candidate = posixpath.normpath(posixpath.join(base, path))
+            if candidate in members:
+                return [members[candidate]]
+        alike = {member: _count_shared(path, member) for member in by_name.get(path.name, [])}
+        return [member for member, shared in alike.items() if shared == max(alike.values())]
+
+    return find
+
+
+def _count_shared(path: PurePosixPath, member: str) -> int:
+    """Return how many last parts, the file's name among them, a path and a clip's name have in common."""
+    pairs = zip(reversed(path.parts), reversed(PurePosixPath(composed(member)).parts), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 @dataclass(frozen=True)
 class ListedFormat:
     """A corpus format of recordings: listings, beside the clips in an archive or a folder, name the clips' texts.
@@ -54,8 +98,10 @@ class ListedFormat:
     files: str  # the names of its listings, for messages
     expected: str  # the whole layout, for messages
     is_listing: Callable[[str], bool]  # whether a file may be a listing, by its name in the archive
-    parse: Callable[[Mapping[str, str]], Iterator[ListedRow]]  # place → line, in order; yields one row for each line
-    make_finder: Callable[[Sequence[str]], Finder]  # of the clips in the archive
+    parse: Callable[
+        [Mapping[str, str]], Iterator[ListedRow]
+    ]  # place → line, in order; yields a row for each line but headers
+    make_finder: Callable[[Sequence[str]], Finder] = find_by_path  # of the clips in the archive
     only_one: bool = False  # whether a corpus has one listing, or several
     looks_right: Callable[[bytes], bool] = lambda content: True  # whether a file may be a listing, by its content
     call_clip: str = "{}"  # a format string: how messages name the clip that a row means
@@ -83,11 +129,6 @@ class PreparedFormat(ABC):
         """Return what makes shards of the clips in `raw`, the split of each, and the MD5 of the corpus's archive."""
 
 
-def composed(name: str) -> str:
-    """Return a name in Unicode's composed form (NFC): macOS stores é as two characters, others as one."""
-    return unicodedata.normalize("NFC", name)
-
-
 def is_id(name: str) -> bool:
     """Return whether a clip can have this id: it must not lead out of a folder, end a shard's key or break a line."""
     has_bad_character = any(character in "./" or unicodedata.category(character) == "Cc" for character in name)
@@ -100,19 +141,21 @@ def is_audio(member: str) -> bool:
 
 
 def read_lines(content: bytes, where: str) -> dict[str, str]:
-    """Return place → line of a text file. Only a newline ends a line: a text may hold what else looks like one.
+    """Return place → line of a text file, without blank lines at its end.
 
-    Raises InputError with the place of the first byte that is not UTF-8.
+    Only a newline ends a line, as a text may hold what else looks like one; in a file without newlines, that does.
+    Raises InputError for UTF-16, and with the place of the first byte that is not UTF-8.
     """
+    if 4 * content.count(0) > len(content):
+        raise InputError(where, "null bytes, as UTF-16 has them", "text in UTF-8", "save it as UTF-8")
     try:
-        lines = content.decode("utf-8").removeprefix("\ufeff").split("\n")
+        text = content.decode("utf-8").removeprefix("\ufeff").rstrip()
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         found = f"byte {error.start} is not UTF-8"
         raise InputError(f"{where}:{number}", found, "text in UTF-8", "save it as UTF-8") from None
-    if not lines[-1].strip():
-        lines.pop()  # nothing follows the last newline
-    return {f"{where}:{number}": line.removesuffix("\r") for number, line in enumerate(lines, start=1)}
+    lines = text.split("\n") if "\n" in text else OTHER_LINE_ENDS.split(text)
+    return {f"{where}:{number}": line.removesuffix("\r") for number, line in enumerate(lines, start=1) if text}
 
 
 def check_row(row: ListedRow) -> None:
@@ -123,8 +166,9 @@ def check_row(row: ListedRow) -> None:
     if any("\ud800" <= character <= "\udfff" for character in row.clip + row.id + row.raw_text + said):
         raise InputError(row.where, "half of a surrogate pair", "whole characters", "write them as UTF-8")
     if not is_id(row.id):
-        suffix = audio_suffix(row.id)
-        remedy = f"leave out {suffix}" if suffix else "rename it and its clip"
+        stem, suffix = without_suffix(clip_path(row.id).name), audio_suffix(row.id)
+        leave_out = f"leave out {suffix}" if suffix and row.id == stem + suffix else f"write {stem}"
+        remedy = leave_out if is_id(stem) and stem != row.id else "rename it and its clip"
         raise InputError(row.where, f"id {row.id!r}", AN_ID, remedy)
     if not said.strip():
         remedy = "write what is said, or remove the row and its clip"
@@ -135,3 +179,8 @@ def audio_suffix(name: str) -> str:
     """Return the suffix of a sound file's name as it is written, "" of any other name."""
     suffix = PurePosixPath(name).suffix
     return suffix if suffix.lower() in AUDIO_SUFFIXES else ""
+
+
+def without_suffix(name: str) -> str:
+    """Return a name without the suffix of a sound file."""
+    return name.removesuffix(audio_suffix(name))

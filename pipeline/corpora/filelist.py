@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError, plural
-from pipeline.corpora.base import Finder, ListedFormat, ListedRow, audio_suffix, composed
+from pipeline.corpora.base import ListedFormat, ListedRow, audio_suffix, clip_path
 
 SPEAKERS_REMEDY = "lists of several speakers are not supported: keep one speaker's lines and remove the column"
 NO_LISTING = re.compile(r"readme|licen[cs]e|copying|notice|authors|changelog", re.IGNORECASE)
@@ -27,11 +25,6 @@ def looks_like_filelist(content: bytes) -> bool:
     return 2 * sum("|" in line and bool(audio_suffix(clip_path(line).name)) for line in lines) > len(lines)
 
 
-def clip_path(line: str) -> PurePosixPath:
-    """Return the path, composed and divided by /, that a line consists of or begins with."""
-    return PurePosixPath(composed(line.split("|")[0].replace("\\", "/").strip()))
-
-
 def parse_filelist(lines: Mapping[str, str]) -> Iterator[ListedRow]:
     """Yield the path and the text of each line; a third field would be a speaker."""
     for where, line in lines.items():
@@ -45,41 +38,10 @@ def parse_filelist(lines: Mapping[str, str]) -> Iterator[ListedRow]:
             yield ListedRow(where, path, clip_path(path).stem, fields[0])
 
 
-def find_by_path(clips: Sequence[str]) -> Finder:
-    """Return what finds the clip at a path from the archive's top, its top folder or the listing's folder.
-
-    Any other path is one of the machine where the listing was made (`DUMMY/a.wav`, `/data/wavs/a.wav`): it means the
-    clips of its file name whose folders agree with it furthest, counted from the file upwards. There may be several.
-    """
-    members = {composed(clip): clip for clip in reversed(clips)}  # of two that differ in form alone, the first
-    by_name: dict[str, list[str]] = {}
-    for clip in clips:
-        by_name.setdefault(composed(PurePosixPath(clip).name), []).append(clip)
-
-    def find(clip: str, listing: str) -> Sequence[str]:
-        path = clip_path(clip)
-        folder = composed(posixpath.dirname(listing))
-        for base in ("", folder.split("/")[0], folder):
-            candidate = posixpath.normpath(posixpath.join(base, path))
-            if candidate in members:
-                return [members[candidate]]
-        alike = {member: _count_shared(path, member) for member in by_name.get(path.name, [])}
-        return [member for member, shared in alike.items() if shared == max(alike.values())]
-
-    return find
-
-
-def _count_shared(path: PurePosixPath, member: str) -> int:
-    """Return how many last parts, the file's name among them, a path and a clip's name have in common."""
-    pairs = zip(reversed(path.parts), reversed(PurePosixPath(composed(member)).parts), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
 FORMAT = ListedFormat(
     files="*.txt of path|text",
     expected="filelists: *.txt with lines path|text, and the clips that they name",
     is_listing=is_filelist,
     looks_right=looks_like_filelist,
     parse=parse_filelist,
-    make_finder=find_by_path,
 )

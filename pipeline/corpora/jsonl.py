@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from dtc.errors import InputError
-from pipeline.corpora.base import ListedFormat, ListedRow, composed
-from pipeline.corpora.filelist import clip_path, find_by_path
+from pipeline.corpora.base import ListedFormat, ListedRow, clip_path, composed
 
 PATH_KEYS = ("audio_filepath", "audio", "path")  # the first one that is there counts
 SPOKEN_KEYS = ("spoken_text", "normalized_text")
@@ -80,5 +79,4 @@ FORMAT = ListedFormat(
     expected='manifests: *.jsonl with lines {"audio_filepath": …, "text": …}, and the clips that they name',
     is_listing=is_manifest,
     parse=parse_manifest,
-    make_finder=find_by_path,
 )

@@ -9,7 +9,9 @@ from pathlib import PurePosixPath
 from dtc.errors import InputError
 from pipeline.archives import is_hidden
 from pipeline.corpora import AUTO, listed_formats
-from pipeline.corpora.base import Fault, ListedFormat, ListedRow, check_row, composed, read_lines
+from pipeline.corpora.base import Fault, ListedFormat, ListedRow, check_row, clip_path, composed, is_audio, read_lines
+
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".json")  # suffixes of what may be a listing, in a wrong place
 
 
 def is_listing(member: str) -> bool:
@@ -17,7 +19,9 @@ def is_listing(member: str) -> bool:
     return not is_hidden(member) and any(format.is_listing(member) for format in listed_formats().values())
 
 
-def read_rows(archive: str, listings: Mapping[str, bytes], clips: Sequence[str], format: str) -> Listing:
+def read_rows(
+    archive: str, listings: Mapping[str, bytes], clips: Sequence[str], format: str, others: Sequence[str] = ()
+) -> Listing:
     """Match the rows of a corpus with its clips.
 
     Args:
@@ -25,6 +29,7 @@ def read_rows(archive: str, listings: Mapping[str, bytes], clips: Sequence[str],
         listings: name in the archive → content, of what may be a listing.
         clips: the names of the clips in the archive.
         format: the name of a format of recordings, or auto.
+        others: the names of the other files in the archive, for remedies.
 
     Raises InputError where no listing has the format, `auto` finds several formats, or no clip lies where the format
     wants them. Everything else that is wrong is a fault.
@@ -36,17 +41,28 @@ def read_rows(archive: str, listings: Mapping[str, bytes], clips: Sequence[str],
     found = {name: files for name, format in asked.items() if (files := _of_format(format, listings))}
     if not found:
         names = ("none of " if len(asked) > 1 else "no ") + ", ".join(format.files for format in asked.values())
-        raise InputError(archive, f"{names} inside", "; or ".join(format.expected for format in asked.values()))
+        expected = "; or ".join(format.expected for format in asked.values())
+        stems = {PurePosixPath(clip).stem for clip in clips}  # a text beside each clip is no listing
+        texts = [name for name in (*others, *listings) if PurePosixPath(name).suffix.lower() in TABLES]
+        listing = next((name for name in texts if not is_hidden(name) and PurePosixPath(name).stem not in stems), None)
+        remedy = f"move or rename {listing} if it is the listing" if listing else "write metadata.csv, a row a clip"
+        raise InputError(archive, f"{names} inside", expected, remedy)
     if len(found) > 1:
         named = ", ".join(f"{next(iter(files))} ({name})" for name, files in found.items())
         raise InputError(archive, f"listings of several formats: {named}", "one", "set corpus.format to the one meant")
     [(name, of_format)] = found.items()
     formats[name].check_places(archive, next(iter(of_format)), clips)
-    return Listing(archive, formats[name], clips, of_format)
+    return Listing(archive, formats[name], clips, of_format, others)
 
 
 def _of_format(format: ListedFormat, listings: Mapping[str, bytes]) -> dict[str, bytes]:
     return {name: text for name, text in listings.items() if format.is_listing(name) and format.looks_right(text)}
+
+
+class _NoClip(InputError):
+    """Raised where a row has no clip."""
+
+    member = ""  # a clip of a similar name
 
 
 class Listing:
@@ -55,12 +71,20 @@ class Listing:
     A row and a clip are matched at most once. What either side has left over is a fault.
     """
 
-    def __init__(self, archive: str, format: ListedFormat, clips: Sequence[str], listings: Mapping[str, bytes]) -> None:
+    def __init__(
+        self,
+        archive: str,
+        format: ListedFormat,
+        clips: Sequence[str],
+        listings: Mapping[str, bytes],
+        others: Sequence[str] = (),
+    ) -> None:
         self.rows: list[ListedRow] = []  # in the listings' order
-        self.faults: list[Fault] = []  # of the kinds corpus, listing (line by line), then stray
+        self.faults: list[Fault] = []  # of the kinds corpus, listing and missing (line by line), then stray
         self._archive, self._format, self._find = archive, format, format.make_finder(clips)
         self._ids: dict[str, str] = {}  # → where it was first
         self._members: dict[str, str] = {}  # of clips that a row means, faulty or not → where it was first
+        self._alike = {_fold(name): name for name in reversed((*clips, *others))}  # of several, the first clip
         names = list(listings)
         read, others = (names[:1], names[1:]) if format.only_one else (names, [])
         for name in others:
@@ -82,12 +106,14 @@ class Listing:
 
     def _read(self, name: str, content: bytes) -> None:
         lines = read_lines(content, f"{self._archive}:{name}")
-        for line, row in zip(lines.values(), self._format.parse(lines), strict=True):
-            if not line.strip():  # whatever its format makes of it
+        for row in self._format.parse(lines):
+            if not lines[row.where].strip():  # whatever its format makes of it
                 row = replace(row, fault=InputError(row.where, "a blank line", "one row a line", "remove it"))
             members = self._find(row.clip, name)
             try:
                 self.rows.append(self._match(row, members))
+            except _NoClip as fault:
+                self._blame("missing", fault, fault.member)
             except InputError as fault:
                 self._blame("listing", fault)
             self._ids.setdefault(row.id, row.where)
@@ -101,8 +127,13 @@ class Listing:
             found = f"id {row.id} again, first {_relative(self._ids[row.id], row.where)}"
             raise InputError(row.where, found, remedy="remove one of the rows")
         if not members:
-            clip = self._format.call_clip.format(row.clip)
-            raise InputError(row.where, f"no clip {clip}", "one clip a row", "add the clip or remove the row")
+            alike = self._alike.get(_fold(row.clip), "")
+            has_hint = alike and alike not in self._members
+            remedy = f"rename, move or convert {alike} if that is it" if has_hint else "add the clip or remove the row"
+            found = f"no clip {self._format.call_clip.format(row.clip)}"
+            fault = _NoClip(row.where, found, "one clip a row", remedy)
+            fault.member = alike if has_hint and is_audio(alike) else ""
+            raise fault
         if len(members) > 1:
             found = f"{len(members)} clips {PurePosixPath(members[0]).name}: {', '.join(members[:3])}"
             raise InputError(row.where, found, "one clip a row", "give its path in the archive")
@@ -114,14 +145,21 @@ class Listing:
     def _blame_strays(self, clips: Sequence[str], listed: str) -> None:
         """Note every clip that no row means; `listed` describes the listings."""
         by_id = {row.id: row.member for row in self.rows}
+        similar = {fault.member for fault in self.faults if fault.kind == "missing"}
         for clip in clips:
-            if clip in self._members:
+            if clip in self._members or clip in similar:
                 continue
             clip_id = composed(PurePosixPath(clip).stem)
             found = f"no row {clip_id} in {listed}", "one row a clip", "add the row or remove the clip"
             if clip_id in by_id:
                 found = f"a second clip {clip_id}, beside {by_id[clip_id]}", "one clip an id", "remove one of them"
             self._blame("stray", InputError(f"{self._archive}:{clip}", *found), clip)
+
+
+def _fold(clip: str) -> str:
+    """Return what is left of a clip's name without folder, suffixes, capitals, spaces and characters not shown."""
+    name = composed(clip_path(clip).name).casefold().lstrip(". \ufeff\u200b").partition(".")[0]
+    return "".join(character for character in name if character.isprintable() and not character.isspace())
 
 
 def _relative(first: str, second: str) -> str:

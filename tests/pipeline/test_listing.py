@@ -36,8 +36,10 @@ def test_several_formats_or_none_or_another() -> None:
         "v.tar: none of metadata.csv, *.jsonl, *.txt of path|text inside, expected LJSpeech's layout: NAME/metadata.csv"
     )
     assert refusal({"all.txt": "a.wav|b"}, "ljspeech") == (
-        "v.tar: no metadata.csv inside, expected LJSpeech's layout: NAME/metadata.csv and NAME/wavs/*.wav"
+        "v.tar: no metadata.csv inside, expected LJSpeech's layout: NAME/metadata.csv and NAME/wavs/*.wav; "
+        "move or rename all.txt if it is the listing"
     )
+    assert refusal({"wavs/a.txt": "what a says"}).endswith("; write metadata.csv, a row a clip")
     assert refusal({}, "jsonl").startswith("v.tar: no *.jsonl inside, expected manifests: *.jsonl with lines")
     assert refusal({}, "tensor_mel") == ("corpus.format: tensor_mel, expected auto or one of ljspeech, jsonl, filelist")
 

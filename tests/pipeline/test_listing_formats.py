@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline.corpora.listing import read_rows
 from tests.pipeline.listings import CLIPS, ID_RULE, read, summary
 
 
@@ -49,7 +50,9 @@ def test_a_bad_row_is_named_once_and_the_others_are_kept(line: str, fault: str) 
         ("b", "1 field, expected 3: id|raw text|spoken text"),
         ("|B|b", f"id '', {ID_RULE}"),
         ("b.WAV|B|b", f"id 'b.WAV', {ID_RULE.replace('rename it and its clip', 'leave out .WAV')}"),
-        ("../b|B|b", f"id '../b', {ID_RULE}"),
+        ("../b|B|b", f"id '../b', {ID_RULE.replace('rename it and its clip', 'write b')}"),
+        ("wavs/b.wav|B|b", f"id 'wavs/b.wav', {ID_RULE.replace('rename it and its clip', 'write b')}"),
+        ("b.c|B|b", f"id 'b.c', {ID_RULE}"),
         ("b\0|B|b", f"id 'b\\x00', {ID_RULE}"),
         ("b\rb|B|b", f"id 'b\\rb', {ID_RULE}"),
         (f"{'b' * 81}|B|b", f"id '{'b' * 81}', {ID_RULE}"),
@@ -76,10 +79,10 @@ def test_clips_without_rows_and_in_two_formats() -> None:
     rows, faults = read({"voice/metadata.csv": "a|A|a\nb|B|b\nd|D|d\n"}, clips)
     assert [row.member for row in rows] == ["voice/wavs/a.flac", "voice/wavs/b.wav"]
     assert faults == [
-        "voice/metadata.csv:3: no clip wavs/d.*, expected one clip a row; add the clip or remove the row",
+        "voice/metadata.csv:3: no clip wavs/d.*, expected one clip a row; "
+        "rename, move or convert voice/extra/d.wav if that is it",
         "voice/wavs/a.wav: a second clip a, beside voice/wavs/a.flac, expected one clip an id; remove one of them",
         "voice/wavs/c.wav: no row c in metadata.csv, expected one row a clip; add the row or remove the clip",
-        "voice/extra/d.wav: no row d in metadata.csv, expected one row a clip; add the row or remove the clip",
     ]
 
 
@@ -93,6 +96,104 @@ def test_a_second_metadata_is_not_read() -> None:
 
 def test_a_listing_without_rows() -> None:
     assert read({"metadata.csv": ""}, ()) == ([], ["metadata.csv: no rows, expected one row a clip"])
+
+
+SAID = [("a", "One, two"), ("b", "Three"), ("c", "It's four")]
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "end"),
+    [
+        ("", "{0}|{1}", "\n"),
+        ("", "{0}|{1}", "\r"),
+        ("", "{0}|{1}", "\u2028"),
+        ("", "{0}|{1}|", "\n"),
+        ("", "{0}\t{1}", "\r\n"),
+        ("", '"{0}"|"{1}"', "\n"),
+        ("", '"{0}","{1}"', "\n"),
+        ("", '{0};"{1}"', "\n"),
+        ("id|text", "{0}|{1}", "\n"),
+        ("# ID|Transcription", "{0}|{1}", "\n"),
+        ("file_name,transcription", '{0}.wav,"{1}"', "\n"),
+        ("file_name,transcription", 'wavs/{0}.wav,"{1}"', "\n"),
+        ("Audio File\tText", "C:\\data\\{0}.wav\t{1}", "\n"),
+        ("text;speaker;path", '"{1}";spk1;/data/{0}.wav', "\n"),
+    ],
+)
+def test_tables_of_other_programs(header: str, line: str, end: str) -> None:
+    """Only where they are unambiguous. A first row that names the columns is no clip's row."""
+    content = end.join([header] * bool(header) + [line.format(*row) for row in SAID]) + end * 3
+    rows, faults = read({"voice/metadata.csv": content})
+    assert faults == []
+    assert [(row.id, row.raw_text, row.spoken_text) for row in rows] == [(*row, None) for row in SAID]
+
+
+def test_a_first_row_names_the_spoken_text_too() -> None:
+    content = "id|raw text|normalized_text\na|1|one\nb|2|two\nc|3|three\n"
+    rows, faults = read({"metadata.csv": content})
+    assert [(row.raw_text, row.spoken_text) for row in rows] == [("1", "one"), ("2", "two"), ("3", "three")]
+    assert read({"metadata.csv": content.replace("|two", "")})[1] == [
+        "metadata.csv:3: 2 fields, expected 3: id|raw text|normalized_text"
+    ]
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (
+            "a,One, two\nb,Three\n",
+            ":1: commas between the fields, and perhaps in the texts, expected id|text; write | b",
+        ),
+        (
+            "a,A,a\nb,B,b\n",
+            ":1: commas between the fields, and perhaps in the texts, expected id|text; write | between",
+        ),
+        (
+            "a;A\nb;B; b\n",
+            ":1: semicolons between the fields, and perhaps in the texts, expected id|text; write | betw",
+        ),
+        ("a One\nb Two\n", ":1: 1 field, expected id|text or id|raw text|spoken text"),
+        ("a|A|a|me\nb|B|b|me\n", ":1: 4 fields, expected id|text or id|raw text|spoken text"),
+        (
+            "a|A|me\nb|B|me\nc|C|me\n",
+            ":1: the third field is 'me' in every row, expected id|raw text|spoken text; remove this column if it is not",
+        ),
+        ("a|A\nb|B\n".encode("utf-16-le"), ": null bytes, as UTF-16 has them, expected text in UTF-8; save it as UTF"),
+    ],
+)
+def test_a_listing_whose_columns_are_not_certain_is_named_once(content: str | bytes, fault: str) -> None:
+    rows, faults = read({"metadata.csv": content})
+    assert rows == []
+    assert len(faults) == 1, faults
+    assert faults[0].startswith(f"metadata.csv{fault}")
+
+
+@pytest.mark.parametrize("content", ["a|One\nb|Two, three\n", 'id,text\na,"One"\nb,"Two, three"\n'])
+def test_the_remedies_for_commas_work(content: str) -> None:
+    assert read({"metadata.csv": content}, CLIPS[:2])[1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("wavs/A.wav", "a"),
+        ("wavs/a.wav", "A"),
+        ("wavs/a .wav", "a"),
+        ("wavs/a.wav.wav", "a"),
+        ("wavs/a.wav", "\u200ba"),
+        ("wavs/part1/a.wav", "a"),
+        ("wavs/a.m4a", "a"),
+        ("wavs/a", "a"),
+    ],
+)
+def test_a_row_without_a_clip_is_told_what_may_be_it(name: str, row: str) -> None:
+    """The clip is then no fault of its own."""
+    listing = {"metadata.csv": f"{row}|A\nb|B\n".encode()}
+    clips, others = [name] * name.endswith(".wav"), [name] * (not name.endswith(".wav"))
+    found = read_rows("v.tar", listing, [*clips, "wavs/b.wav"], "auto", others)
+    hint = f"no clip wavs/{row}.*, expected one clip a row; rename, move or convert {name} if that is it"
+    assert [(fault.kind, str(fault.error)) for fault in found.faults] == [("missing", f"v.tar:metadata.csv:1: {hint}")]
 
 
 NVIDIA = {"filelists/train.txt": "DUMMY/a.wav|Hello, 12.\r\nDUMMY/b.wav|Bye.\n", "filelists/val.txt": "DUMMY/c.wav|So?"}
@@ -209,12 +310,15 @@ def test_manifests_as_nemo_writes_them() -> None:
             '{"audio": "a.wav", "text": "A", "offset": 1.5, "duration": 2}',
             "offset 1.5: a part of a file, expected whole files; cut the recording into one file a clip",
         ),
-        ('{"audio": "a.wav", "text": "A", "id": "x/../y"}', f"id 'x/../y', {ID_RULE}"),
+        (
+            '{"audio": "a.wav", "text": "A", "id": "x/../y"}',
+            f"id 'x/../y', {ID_RULE.replace('rename it and its clip', 'write y')}",
+        ),
         ('{"audio": "d.wav", "text": "A"}', "no clip d.wav, expected one clip a row; add the clip or remove the row"),
     ],
 )
 def test_a_bad_line_of_a_manifest_is_named(line: str, fault: str) -> None:
-    _, faults = read({"m.jsonl": f"{line}\n"}, CLIPS[:1])
+    _, faults = read({"m.jsonl": f'{line}\n{{"audio": "a.wav", "text": "A"}}\n'}, CLIPS[:1])
     assert faults[0].startswith(f"m.jsonl:1: {fault}")
     faults[0].encode()
 

@@ -68,7 +68,7 @@ def test_a_folder_is_verified_as_the_archive_that_it_becomes(corpus: Path, audio
         ),
         (
             "a|A|a\nb|B|b\nc|C|c\nd|D|d\n",
-            "listing",
+            "missing",
             "voice.tar:voice/metadata.csv:4: no clip wavs/d.*, expected one clip a row; add the clip or remove the row",
         ),
         (

@@ -221,7 +221,7 @@ def test_long_silences_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             lambda voice: (voice / "metadata.csv").write_bytes(b"c00|\xff\n"),
             "voice: 1 fault, 0 of 12 clips without faults: not ready",
         ),
-        (lambda voice: shutil.rmtree(voice / "wavs"), "voice: 12 faults, 0 of 0 clips without faults: not ready"),
+        (lambda voice: shutil.rmtree(voice / "wavs"), "voice: 12 faults, 0 of 12 clips without faults: not ready"),
     ],
 )
 def test_a_corpus_that_cannot_be_used(voice: Path, prepare, line: str) -> None:

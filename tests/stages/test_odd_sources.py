@@ -38,6 +38,29 @@ def test_a_corpus_in_a_hidden_folder(project: Project) -> None:
     assert any(line.startswith(f"  {hidden}/metadata.csv:4: no clip wavs/clip-003.*") for line in lines)
 
 
+@pytest.mark.parametrize("name", ["a:b", "my recordings ", "50%25 off#1?", "x\\y"])
+def test_a_folder_with_an_odd_name(project: Project, name: str) -> None:
+    project.corpus.rename(project.root / name)
+    assert agreed(project, Path(name))[0] == 0
+    assert ids_kept() == IDS
+
+
+def test_files_of_a_system_are_no_clips(project: Project) -> None:
+    names = ("__MACOSX/wavs/a.wav", "@eaDir/clip-001.wav", "$RECYCLE.BIN/x.wav", "System Volume Information/x.wav")
+    for name in (*names, "wavs/Thumbs.db", "wavs/desktop.ini", ".DS_Store", "wavs/._clip-000.wav", "metadata.csv~"):
+        (project.corpus / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.corpus / name).write_bytes(b"of a system")
+    assert agreed(project)[0] == 0
+    assert ids_kept() == IDS
+
+
+def test_a_clip_that_a_row_lacks_is_counted(project: Project) -> None:
+    (project.corpus / "wavs/clip-003.wav").unlink()
+    assert agreed(project, Path("recordings"))[2] == "recordings: 1 fault, 11 of 12 clips without faults: not ready"
+    (project.corpus / "wavs/clip-004.wav").rename(project.corpus / "wavs/Clip-004.wav")
+    assert agreed(project, Path("recordings"))[2] == "recordings: 2 faults, 10 of 12 clips without faults: not ready"
+
+
 def test_an_archive_of_a_hidden_folder_is_named_as_what_it_is(project: Project) -> None:
     project.corpus.rename(project.root / ".me")
     subprocess.run(["tar", "-cf", "packed.tar", ".me"], cwd=project.root, check=True)
