@@ -28,12 +28,12 @@ class SpokenPhrase:
     """The part of a text that was synthesised at once; its tensors are on the CPU."""
 
     words: str  # spoken words
-    wave: Float[Tensor, " samples"]  # float32 in [-1, 1], without the pause that follows
+    wave: Float[Tensor, " samples"]  # float32 in [-1, 1], without the pause before it
     mel: Float[Tensor, "mels frames"]  # natural log
     alignment: Float[Tensor, "steps symbols"]  # attention weights of each decoder step
     status: Status  # whether it ended at its gate and has the whole text
     attempts: int  # of which the best was kept
-    pause_steps: int  # decoder steps of silence that follow
+    pause_steps: int  # decoder steps of silence before it
 
     @property
     def samples_per_step(self) -> int:
@@ -41,9 +41,15 @@ class SpokenPhrase:
         return len(self.wave) // len(self.alignment)
 
     @property
-    def samples(self) -> int:
-        """Return the number of samples, the pause included."""
-        return len(self.wave) + self.samples_per_step * self.pause_steps
+    def wave_after_pause(self) -> Float[Tensor, " samples_with_pause"]:
+        """Return the waveform, after zeros for the length of the pause."""
+        return self.after_pause(self.wave[None], 0.0)[0]
+
+    def after_pause(
+        self, values: Float[Tensor, "channels time"], filling: float
+    ) -> Float[Tensor, "channels time_with_pause"]:
+        """Return values of the phrase over time, after `filling` for the length of the pause."""
+        return F.pad(values, (values.shape[1] // len(self.alignment) * self.pause_steps, 0), value=filling)
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,12 @@ class Speech:
     @cached_property
     def wave(self) -> Float[Tensor, " samples"]:
         """Return the waveform, float32 in [-1, 1] on the CPU, with zeros in the pauses; `.numpy()` gives an array."""
-        return torch.cat([_with_pause(each.wave[None], each, 0.0)[0] for each in self.phrases])
+        return torch.cat([each.wave_after_pause for each in self.phrases])
 
     @cached_property
     def mel(self) -> Float[Tensor, "mels frames"]:
         """Return the natural-log mel, with the mel of silence in the pauses."""
-        return torch.cat([_with_pause(each.mel, each, math.log(LOG_FLOOR)) for each in self.phrases], dim=1)
+        return torch.cat([each.after_pause(each.mel, math.log(LOG_FLOOR)) for each in self.phrases], dim=1)
 
     @property
     def alignment(self) -> Float[Tensor, "steps symbols"]:
@@ -102,7 +108,7 @@ class Speech:
         The space between two phrases has no weight, and neither has any symbol in a pause. The size grows with the
         square of the text's length.
         """
-        blocks = [_with_pause(each.alignment.T, each, 0.0).T for each in self.phrases]
+        blocks = [each.after_pause(each.alignment.T, 0.0).T for each in self.phrases]
         spaced = [F.pad(block, (0, 1)) for block in blocks[:-1]]
         return torch.block_diag(*spaced, blocks[-1])
 
@@ -129,30 +135,13 @@ class Speech:
         write_whole(path.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
 
     def _phrases_of_sidecar(self) -> list[dict[str, object]]:
-        starts = accumulate((phrase.samples for phrase in self.phrases), initial=0)
+        ends = accumulate(len(phrase.wave_after_pause) for phrase in self.phrases)
         return [
             {
                 "spoken_text": phrase.words,
-                "start_s": round(start / self.sampling_rate, 4),
+                "start_s": round((end - len(phrase.wave)) / self.sampling_rate, 4),
                 "status": phrase.status,
                 "attempts": phrase.attempts,
             }
-            for phrase, start in zip(self.phrases, starts, strict=False)
+            for phrase, end in zip(self.phrases, ends, strict=True)
         ]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The next part of a streamed text: a phrase, whose waveform begins with the pause before it."""
-
-    words: str
-    wave: Float[Tensor, " samples"]
-    status: Status
-    attempts: int
-
-
-def _with_pause(
-    values: Float[Tensor, "channels time"], phrase: SpokenPhrase, filling: float
-) -> Float[Tensor, "channels longer"]:
-    """Return values of a phrase over time, followed by `filling` for the length of its pause."""
-    return F.pad(values, (0, values.shape[1] // len(phrase.alignment) * phrase.pause_steps), value=filling)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -26,10 +25,10 @@ from dtc.errors import InputError
 from dtc.model_card import CARD, ModelCard, ModelKind
 from dtc.pauses import Pauses
 from dtc.provenance import fingerprint
-from dtc.speech import Piece, Speech, SpokenPhrase
+from dtc.speech import Speech, SpokenPhrase
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.text import spoken_words
-from dtc.text.sentences import Phrase, cut_phrase, split_sentences
+from dtc.text.sentences import Pause, Phrase, cut_phrase, split_sentences
 from dtc.text.symbols import text_to_ids, unknown_symbols
 from dtc.vocoder.base import Vocoder, load_vocoder
 from dtc.vocoder.mel_fitting import fit_mel
@@ -44,11 +43,6 @@ class Attempted:
 
     utterance: Utterance
     attempts: int
-
-    @property
-    def frames_per_step(self) -> int:
-        """Return the frames of a decoder step."""
-        return self.utterance.mel.shape[1] // len(self.utterance.alignment)
 
 
 class Voice:
@@ -151,7 +145,7 @@ class Voice:
         return [
             Speech(
                 raw_text=raw_text,
-                phrases=self._with_pauses(text, [attempted[phrase.words] for phrase in text], config),
+                phrases=tuple(self._spoken(text, (attempted[phrase.words] for phrase in text), config)),
                 sampling_rate=self.audio.sampling_rate,
                 seed=seed,
                 config=config,
@@ -161,20 +155,11 @@ class Voice:
         ]
 
     @torch.inference_mode()
-    def stream_words(self, spoken_text: str, seed: int, config: SynthesisConfig) -> Iterator[Piece]:
-        """Yield the phrases that `speak_words` returns, each as soon as it is computed, with the pause before it."""
-        pauses = Pauses(self.audio, config)
-        before: tuple[Phrase, Tensor, int] | None = None
-        for phrase in self._phrases(spoken_text, config.longest_phrase):
-            attempted = self._synthesise([phrase.words], seed, config)[phrase.words]
-            wave = self._vocode(attempted.utterance.mel, config.fit_iterations)
-            pause_samples = 0
-            if before is not None:
-                steps = pauses.missing_steps(before[0].pause, before[1], wave, before[2])
-                pause_samples = steps * before[2] * self.audio.hop_length
-            spoken = torch.cat([wave.new_zeros(pause_samples), wave])
-            yield Piece(phrase.words, spoken, attempted.utterance.status, attempted.attempts)
-            before = phrase, wave, attempted.frames_per_step
+    def stream_words(self, spoken_text: str, seed: int, config: SynthesisConfig) -> Iterator[SpokenPhrase]:
+        """Yield the phrases that `speak_words` returns, each as soon as it is computed."""
+        phrases = self._phrases(spoken_text, config.longest_phrase)
+        attempted = (self._synthesise([phrase.words], seed, config)[phrase.words] for phrase in phrases)
+        yield from self._spoken(phrases, attempted, config)
 
     @torch.inference_mode()
     def copy(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
@@ -217,27 +202,26 @@ class Voice:
             waiting = [text for text in waiting if badness(best[text].utterance.status)]
         return best
 
-    def _with_pauses(
-        self, phrases: Sequence[Phrase], attempted: Sequence[Attempted], config: SynthesisConfig
-    ) -> tuple[SpokenPhrase, ...]:
+    def _spoken(
+        self, phrases: Sequence[Phrase], attempted: Iterable[Attempted], config: SynthesisConfig
+    ) -> Iterator[SpokenPhrase]:
+        """Yield each phrase with its waveform, and with the pause between the phrase before and itself."""
         pauses = Pauses(self.audio, config)
-        waves = [self._vocode(each.utterance.mel, config.fit_iterations) for each in attempted]
-        pause_steps = [
-            pauses.missing_steps(phrase.pause, before, after, each.frames_per_step)
-            for phrase, each, (before, after) in zip(phrases, attempted, pairwise(waves), strict=False)
-        ] + [0]
-        return tuple(
-            SpokenPhrase(
+        before: tuple[Pause, Tensor] | None = None
+        for phrase, best in zip(phrases, attempted, strict=True):
+            utterance = best.utterance
+            wave = self._vocode(utterance.mel, config.fit_iterations)
+            frames_per_step = utterance.mel.shape[1] // len(utterance.alignment)
+            yield SpokenPhrase(
                 words=phrase.words,
                 wave=wave,
-                mel=each.utterance.mel.cpu(),
-                alignment=each.utterance.alignment.cpu(),
-                status=each.utterance.status,
-                attempts=each.attempts,
-                pause_steps=steps,
+                mel=utterance.mel.cpu(),
+                alignment=utterance.alignment.cpu(),
+                status=utterance.status,
+                attempts=best.attempts,
+                pause_steps=pauses.missing_steps(*before, wave, frames_per_step) if before else 0,
             )
-            for phrase, wave, each, steps in zip(phrases, waves, attempted, pause_steps, strict=True)
-        )
+            before = phrase.pause, wave
 
     def _vocode(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
         wave = fit_mel(self.vocoder(mel[None]), mel[None], self.audio, fit_iterations)[0].cpu()

@@ -19,7 +19,7 @@ from rich.table import Table
 from dtc.acoustic.utterance_status import STATUS_MEANINGS, Status, badness
 from dtc.audio import to_int16
 from dtc.errors import InputError
-from dtc.speech import Piece, Speech, SpokenPhrase
+from dtc.speech import Speech, SpokenPhrase
 from dtc.synthesis_config import SynthesisConfig
 from dtc.voice import Voice
 
@@ -91,12 +91,13 @@ def stream(request: Request, out: BinaryIO, console: Console) -> None:
     started, first_s, samples = time.monotonic(), 0.0, 0
     try:
         for text, words in zip(request.texts, spoken, strict=True):
-            for piece in voice.stream_words(words, request.seed, request.config):
-                out.write(to_int16(piece.wave).astype("<i2").tobytes())
+            for phrase in voice.stream_words(words, request.seed, request.config):
+                wave = phrase.wave_after_pause
+                out.write(to_int16(wave).astype("<i2").tobytes())
                 out.flush()
-                first_s, samples = first_s or time.monotonic() - started, samples + len(piece.wave)
-                if badness(piece.status):
-                    console.print(_doubt(text, piece))
+                first_s, samples = first_s or time.monotonic() - started, samples + len(wave)
+                if badness(phrase.status):
+                    console.print(_doubt(text, phrase))
     except BrokenPipeError:  # the player was closed; what is still in the pipe's buffer goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
     seconds, spoken_s = time.monotonic() - started, samples / voice.audio.sampling_rate
@@ -116,7 +117,7 @@ def load(models: Path, device: torch.device, console: Console) -> Voice:
     return voice
 
 
-def _doubt(text: Text, phrase: SpokenPhrase | Piece) -> str:
+def _doubt(text: Text, phrase: SpokenPhrase) -> str:
     """Return a line for a phrase that went wrong at every attempt."""
     went_wrong = f"{readable(phrase.status)} after {phrase.attempts} attempts ({STATUS_MEANINGS[phrase.status]})"
     return f"say: {text.where}: {went_wrong}: {_shortened(phrase.words)!r}"

@@ -105,7 +105,7 @@ def test_a_text_of_sentences_is_its_sentences_and_pauses(voice: Voice) -> None:
     one, other = whole.phrases
     assert (one.words, other.words) == ("the twenty first", "two")
     hop, r = voice.audio.hop_length, voice.acoustic.config.frames_per_step
-    frames, steps = one.pause_steps * r, one.pause_steps
+    frames, steps = other.pause_steps * r, other.pause_steps
     # Within the two own silences, which are no longer than the phrases.
     own_s = (len(first.wave) + len(second.wave)) / voice.audio.sampling_rate
     assert 3.0 - own_s - 0.1 < frames / voice.audio.frames_per_s < 3.0 + 0.1
