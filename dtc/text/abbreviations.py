@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from dtc.text.dates import MONTH_OF
 from dtc.text.numbers_in_words import pairs_in_words, spelt
-from dtc.text.rules import COUNTED, OPENERS, STOP, Rule, any_of, before, rule, table
+from dtc.text.rules import COUNTED, OPENERS, STOP, Rule, any_of, before, full_form, rule, table
 
 TITLES = table(
     "Capt Captain, Drs Doctors, Lieut Lieutenant, Messrs Messieurs, Mr Mister, Mrs Missus, Ms Miz, Sgt Sergeant, "
@@ -23,26 +23,23 @@ TITLES_OF_NAMES = table(
     "Rev Reverend, Sen Senator, St Saint, Supt Superintendent"
 )
 _LAST_WORDS = table(
-    "Assn Association, Bros Brothers, Co Company, Corp Corporation, Cos Companies, Dept Department, Esq Esquire, "
-    "Govt Government, Inc Incorporated, Intl International, Jr Junior, Ltd Limited, Mfg Manufacturing, Natl National, "
-    "Sr Senior, Univ University, approx approximately, &c et cetera, etc et cetera"
+    "Assn Association, Assoc Association, Bldg Building, Bros Brothers, Co Company, Corp Corporation, Cos Companies, "
+    "Dept Department, Esq Esquire, Govt Government, Inc Incorporated, Intl International, Jr Junior, Ltd Limited, "
+    "Mfg Manufacturing, Natl National, Sr Senior, Univ University, approx approximately, &c et cetera, etc et cetera"
 )
 _NUMBERS = table("No Number, Nos Numbers, P Page, Pg Page, Pp Pages")
 _PARTS = table(
-    "Apt Apartment, Art Article, Ch Chapter, Ep Episode, Eq Equation, Ext Extension, Fig Figure, Figs Figures, "
-    "Op Opus, Pt Part, Rm Room, Sec Section, Ste Suite, Vol Volume, Vols Volumes"
+    "Apt Apartment, Art Article, Avg Average, Ch Chapter, Ep Episode, Eq Equation, Ext Extension, Fig Figure, "
+    "Figs Figures, Hwy Highway, Max Maximum, Min Minimum, Mk Mark, Op Opus, Pt Part, Rm Room, Rt Route, Rte Route, "
+    "Sec Section, Ste Suite, Tel Telephone, Vol Volume, Vols Volumes"
 )
 _STREETS = table(
     "Ave Avenue, Av Avenue, Blvd Boulevard, Cir Circle, Ct Court, Dr Drive, Hwy Highway, Ln Lane, Pkwy Parkway, "
     "Pl Place, Rd Road, Sq Square, St Street, Ter Terrace"
 )
-_STREETS |= {short.upper(): full for short, full in _STREETS.items()}
-_STREET = rf"(?P<street>{any_of(_STREETS)})"
-# Words before "St." that are no street's name: "Visit St. Louis", "Mount St. Helens", "Bury St. Edmunds".
-_NOT_STREETS = (
-    rf"(?:{OPENERS}|About|Bury|Cathedral|Chapel|Church|College|Dear|East|Fort|Hospital|Lake|Leave|Meet|Mount|Mt|Near|"
-    "Nearby|North|Old|Port|Saint|See|South|St|Through|Visit|West|Lady|Sir|Lord) "
-)
+_STREET_NAMES = [*_STREETS, *map(str.upper, _STREETS)]
+_KINDS_OF_STREETS = any_of(_STREETS.values())
+_POINTS = table("N North, S South, E East, W West, NE Northeast, NW Northwest, SE Southeast, SW Southwest")
 # After these, "no" is the word: "He said no. 5 people laughed."
 _BEFORE_NO = re.compile(
     r"(?i)\b(?:said|says?|answer(?:ed|s)?|voted?|replied|is|was|or|me|him|her|them|us|it|a|simply|just|ate|oh|means?) $"
@@ -56,10 +53,7 @@ def _abbreviation(pattern: str, words: Mapping[str, str], names: Iterable[str] =
     def read(match: re.Match[str]) -> str:
         if match.groupdict().get("counted") is not None and _BEFORE_NO.search(before(match)):
             return match[0]
-        short = match["short"]
-        full = words.get(short) or words.get(short.capitalize()) or words[short.lower()]
-        kept = match.string[match.start() : match.start("short")]
-        return kept + (full[0].upper() if short[0].isupper() else full[0].lower()) + full[1:]
+        return match.string[match.start() : match.start("short")] + full_form(words, match["short"])
 
     return rule(r"(?<![^\W\d])" + pattern.replace("SHORT", f"(?P<short>{any_of(names or words)})"), read)
 
@@ -74,54 +68,61 @@ RULES = (
     # Mr.Hill, No.3 → Mr. Hill, No. 3: the rules below count on the space.
     rule(rf"(?<![^\W\d])(?P<short>(?i:{any_of(_ALL)}))\.(?=[A-Z\d])", "{short}. "),
     # Streets come before titles, as both write "St." and "Dr.": 12 Elm St. New York, 42nd St., 10 W. Elm St
-    rule(
-        r"(?P<name>(?<![\w.,])\d{1,5}(?:(?:st|nd|rd|th)|[A-Z]?(?: [NSEW]\.?| North| South| East| West)?"
-        r"(?: (?:[A-Z][a-z']{1,20}|\d{1,3}(?:st|nd|rd|th))){1,2}))"
-        rf" {_STREET}\b(?:\.(?!\w| (?:{OPENERS})\b|[)']*$))?",
-        "{name} {street:full}",
-        full=_STREETS.__getitem__,
+    _abbreviation(
+        r"(?<![\w.,])\d{1,5}(?:(?:st|nd|rd|th)|[A-Z]?(?: [NSEW]\.?| North| South| East| West)?"
+        r"(?: (?:[A-Z][a-z']{1,20}|\d{1,3}(?:st|nd|rd|th))){1,2})"
+        rf" SHORT\b(?:\.(?!\w| (?:{OPENERS})\b|[)']*$))?",
+        _STREETS,
+        _STREET_NAMES,
     ),
     # I live on Main St. It is quiet.
-    rule(
-        rf"\b(?!{_NOT_STREETS})(?P<name>[A-Z][\w']{{1,20}}) {_STREET}(?=\. (?:{OPENERS})\b)",
-        "{name} {street:full}",
-        full=_STREETS.__getitem__,
-    ),
-    # lived on Elm St. Denver; "in Bury St. Edmunds" is a saint
-    rule(
-        rf"(?<=\b[Oo]n )(?!{_NOT_STREETS})(?P<name>[A-Z][\w']{{1,20}}) (?P<street>St|Dr)\. (?=[A-Z][a-z])",
-        "{name} {street:full} ",
-        full=_STREETS.__getitem__,
-    ),
+    _abbreviation(rf"\b[A-Z][\w']{{1,20}} SHORT(?=\. (?:{OPENERS})\b)", _STREETS, _STREET_NAMES),
     # Mr., MR., Messrs.
     _abbreviation(r"(?i:SHORT)\.(?!\w)", TITLES),
     # Gen. Walker
-    _abbreviation(r"SHORT\.(?= [A-Z])", TITLES_OF_NAMES),
+    _abbreviation(r"SHORT\.(?= (?:and )?[A-Z])", TITLES_OF_NAMES),
     # Mr Hill, the British way
-    _abbreviation(r"SHORT(?= [A-Z])", TITLES | TITLES_OF_NAMES, ["Dr", "Mr", "Mrs", "Ms", "St"]),
+    _abbreviation(r"SHORT(?= [A-Z])", TITLES | TITLES_OF_NAMES, ["Dr", "Mr", "Mrs", "Ms", "Mt", "St"]),
     # Smith vs Jones, Roe v. Wade
     rule(r"(?<= )(?:vs|v\.)(?= [A-Z\d])", "versus"),
     # Rose & Co., Los Angeles
     _abbreviation(rf"(?i:SHORT){STOP}", _LAST_WORDS),
+    # Ph.D., PhD; 2nd ed.
+    rule(r"\bPh\.? ?D\b", "P H D"),
+    rule(rf"(?<=\d(?:st|nd|rd|th) )ed{STOP}", "edition"),
     # Nov. 22, Nov 22, in Nov., 3 NOV.; "I saw Jan. She smiled" stays.
     _abbreviation(
-        r"(?:(?<=\d )|\b(?:in|of|since|until|by|from|to|and|or|last|next|this|late|early|mid)[ -]|"
+        r"(?:(?<=\d )|\b(?:in|of|since|until|by|from|to|and|or|last|next|this|late|early|mid|thru)[ -]|"
         rf"(?!Jan\.(?: [A-Z]|[)']*$)))SHORT(?:{STOP}|(?= \d))",
         MONTH_OF,
         [*MONTH_OF, *map(str.upper, MONTH_OF)],
     ),
+    # c. 1850, est. 1850, b. 1850
+    rule(
+        r"\b(?P<short>ca?|[Ee]st|b|d)\. ?(?=[1-9]\d{2,3}\b(?![.,]\d))",
+        "{short:full} ",
+        full=table("b born, c circa, ca circa, d died, est established"),
+    ),
     # No. 78, No. C2766; "Answer: No.", "9 p.m. 3"
     _abbreviation(rf"(?<!\.)(?i:SHORT)\.(?= (?:[A-Z]{{1,3}}-?)?\d){_COUNTED}", _NUMBERS),
-    # vol. II, Fig. 3
-    _abbreviation(rf"(?i:SHORT)\.(?= (?:\d|[IVXLC]+(?![^\W\d]))){_COUNTED}", _PARTS),
+    # vol. II, Fig. 3, max. 5
+    _abbreviation(
+        rf"(?<!\d )(?i:SHORT)(?:\.|(?<=Mk)|(?<=(?i:Fig|Vol|Ext|Tel)))(?= (?:\d|[IVXLC]+(?![^\W\d]))){_COUNTED}", _PARTS
+    ),
     # Elm St., Ocean Dr.: behind a name or a number
-    rule(rf"(?P<name>[A-Z0-9][\w']{{0,20}}) {_STREET}{STOP}", "{name} {street:full}", full=_STREETS.__getitem__),
-    # "the dr. came"
-    _abbreviation(r"(?i:SHORT)\.(?!\w)", TITLES_OF_NAMES, ["Dr"]),
+    _abbreviation(rf"[A-Z0-9][\w']{{0,20}} SHORT{STOP}", _STREETS, _STREET_NAMES),
+    # W. 34th Street, 10 Elm Street SE, 30°N
+    rule(
+        rf"(?P<point>\b[NSEW])\.? (?=(?:[A-Z][a-z']+|\d+(?:st|nd|rd|th)) (?:{_KINDS_OF_STREETS})\b)",
+        "{point:full} ",
+        full=_POINTS,
+    ),
+    rule(rf"(?P<street>{_KINDS_OF_STREETS})\.? (?P<point>{any_of(_POINTS)})\b", "{street} {point:full}", full=_POINTS),
+    rule(r"(?<=\d°)(?P<point>[NSEW]\b)", " {point:full}", full=_POINTS),
 )
 # 411 Elm Street → four one one Elm Street, 1026 North Beckley → ten twenty-six
 HOUSE = rule(
     r"(?<![\d,])[1-9]\d{2,3}(?=[A-Z]? (?:(?:North|South|East|West|[NSEW]\.) [A-Z]|"
-    r"(?:[A-Z][a-z]{1,15} ){1,3}(?:Street|Avenue|Road|Lane|Drive|Boulevard|Place|Square|Court|Terrace)\b))",
+    rf"(?:[A-Z][a-z]{{1,15}} ){{1,3}}(?:{_KINDS_OF_STREETS})\b))",
     _read_house,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from dtc.text.numbers_in_words import integer_in_words, pairs_in_words, spelt
 from dtc.text.rules import any_of, rule, table
@@ -18,8 +19,8 @@ _ENDINGS = (
     "pdf|txt|csv|html|htm|js|json|py|exe|jpg|jpeg|png|gif|zip|doc|docx|xls|xlsx|wav|yaml|xml"
 )
 _HOST = rf"(?:[A-Za-z0-9][\w-]{{0,40}}\.){{1,6}}(?:{_ENDINGS})(?![\w-]|\.\w)"
-_PATH = r"(?:(?::\d{2,5})?[/?#](?:[^\s{}()<>\"',;|]*[\w/])?)?"
-_SHORT = table("w/o without, w/out without, w/in within, b/c because, b/w between, c/o care of")
+_PATH = r"(?::\d{2,5})?(?:[/?#](?:[^\s{}()<>\"',;|]*[\w/])?)?"
+_SHORT = table("w/o without, w/out without, w/in within, b/c because, b/w between, c/o care of, y/o year-old")
 _PIECE = re.compile(r"[A-Za-z]+|\d+|.")
 
 
@@ -35,11 +36,6 @@ def _read_piece(piece: str) -> str:
     return integer_in_words(piece) if len(piece) < 3 else spelt(piece)
 
 
-def _read_short(match: re.Match[str]) -> str:
-    words = _SHORT[match[0].lower()]
-    return words.capitalize() if match[0][0].isupper() else words
-
-
 ADDRESSES = (
     # a@b.org → a at b dot org
     rule(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9-]{1,40}\.){1,6}[A-Za-z]{2,12}(?![\w-])", _read_address),
@@ -48,11 +44,15 @@ ADDRESSES = (
         rf"(?<![\w.@/-])(?:(?:https?|ftp)://[^\s{{}}()<>\"',;|]*[\w/]|www\.[\w.-]{{1,80}}\w{_PATH}|{_HOST}{_PATH})",
         _read_address,
     ),
-    # @handle, #topic
-    rule(r"(?<![\w@.])@(?=[A-Za-z_]\w)", "at "),
-    rule(r"(?<![\w#&])#(?=[A-Za-z]\w)", "hashtag "),
+    # @handle, @ 5 pm, #topic, #BlackFriday → hashtag Black Friday
+    rule(r"(?<![\w@.])@(?:(?=[A-Za-z_]\w)|(?<= @) ?(?=[$£€]?\w))", "at "),
+    rule(
+        r"(?<![\w#&])#(?P<topic>[A-Za-z]\w+)",
+        "hashtag {topic:words}",
+        words=lambda topic: re.sub(r"(?<=[a-z])(?=[A-Z\d])|_+", " ", topic),
+    ),
     # w/o sugar → without sugar; w/ milk → with milk
-    rule(rf"(?<![\w/.])(?i:{any_of(_SHORT)})(?![\w/])", _read_short),
+    rule(rf"(?<![\w/.])(?P<first>(?i:{any_of(_SHORT)}))(?![\w/])", "{first:full}", full=_SHORT),
     rule(r"(?<![\w/.])(?P<w>[Ww])/ ?(?=[a-zA-Z\d])", "{w}ith "),
     # AT&T → A T and T
     rule(
@@ -62,8 +62,16 @@ ADDRESSES = (
 )
 SIGNS = (
     rule(r"&(?!c\.)", " and "),
-    # 5 + 4 = 9, x = 3 → five plus four equals nine, x equals three
-    rule(r"(?<=[\w)%])(?P<gap> ?)(?P<sign>[+=])(?P=gap)(?=[\w($£€])", " {sign:name} ", name=_SIGNS.__getitem__),
+    # 5 + 4 = 9, x = 3 → five plus four equals nine, x equals three; 7 - 3 = 4
+    rule(r"(?<=[\w)%])(?P<gap> ?)(?P<sign>[+=])(?P=gap)(?=[\w($£€])", " {sign:name} ", name=_SIGNS),
+    rule(r"(?<=\d) ?- ?(?=\d+ (?:=|equals) )", " minus "),
+    # 50+, C++, C#
+    rule(r"(?<=\w)\+{1,2}(?![\w+])", "{:spelt}"),
+    rule(r"(?<=\b[A-G])#(?![\w#])", " sharp"),
+)
+# β-carotene → beta-carotene; a word of Greek letters stays.
+GREEK = rule(
+    r"(?<![Ͱ-Ͽ])[Α-ΡΣ-Ωα-ω](?![Ͱ-Ͽ])", "{:name}", name=lambda letter: unicodedata.name(letter).split()[3].lower()
 )
 # and/or → and or; // belongs to an address
 SLASH = rule(r"(?<!/)/(?!/)", " ")

@@ -12,34 +12,41 @@ import unicodedata
 from html.entities import html5
 
 from dtc.text.dates import NAMES
-from dtc.text.rules import any_of, apply, rule
+from dtc.text.rules import any_of, apply, rule, table
 from dtc.text.units import LENGTHS
 
-_REPLACEMENTS = {
-    **dict.fromkeys("‘’‚‛´", "'"),
-    **dict.fromkeys("“”„‟«»‹›", '"'),
-    **dict.fromkeys("‐‑−", "-"),
-    # Invisible: soft hyphen, zero-width space and joiners, byte-order mark.
-    **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", ""),
-    # Letters that Unicode does not decompose.
-    **{"æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ß": "ss", "ł": "l", "Ł": "L", "đ": "d"},
-    **{"Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"},
-    **{"[": "(", "]": ")", "№": "No. ", "⁄": "/"},
-}
-# The rules of money, factors and inches read these.
-_KEPT = frozenset("¢×µμΩ′″")
+# Letters that Unicode does not decompose, and marks that have a plainer one.
+_PLAINER = table(
+    "æ ae, Æ Ae, œ oe, Œ Oe, ø o, Ø O, ß ss, ł l, Ł L, đ d, Đ D, ð d, Ð D, þ th, Þ Th, ı i, μ µ, º °, ⁄ /, [ (, ] )"
+)
+_SIGNS = table(
+    "№ No., © copyright, § section, ¶ paragraph, ÷ divided by, ≠ not equal to, ≤ less than or equal to, "
+    "≥ greater than or equal to, √ square root of, ∞ infinity, ‰ per mille"
+)
+_REPLACEMENTS = str.maketrans(
+    {
+        **dict.fromkeys("‘’‚‛´", "'"),
+        **dict.fromkeys("“”„‟«»‹›", '"'),
+        **dict.fromkeys("‐‑−", "-"),
+        # Invisible (soft hyphen, zero-width space and joiners, byte-order mark), or not spoken.
+        **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff™®†‡•", ""),
+        **_PLAINER,
+        **{sign: f" {name} " for sign, name in _SIGNS.items()},
+    }
+)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_TO_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789")
+_TO_DIGITS = str.maketrans(_SUPERSCRIPTS + "⁻", "0123456789-", "^")
 
 
 def _power(digits: str) -> str:
-    digits = digits.translate(_TO_DIGITS).replace("⁻", "minus ")
-    return {"2": "squared", "3": "cubed"}.get(digits, f"to the {digits}" + "th" * digits.isdecimal())
+    digits = digits.translate(_TO_DIGITS)
+    ordinal = f"to the {digits}th" if digits.isdecimal() else f"to the minus {digits[1:]}"
+    return {"2": "squared", "3": "cubed"}.get(digits, ordinal)
 
 
-_RULES_OF_SUPERSCRIPTS = (
+_RULES_OF_MARKS = (
     # 5 m² → 5 sq m; W/m² → W/sq m; 5 km2
     rule(
         rf"(?:(?<=\d)|(?<=\d[ \u00a0])|(?<=[A-Za-z]/)|(?<=\bper ))(?P<unit>{any_of(LENGTHS)})"
@@ -49,25 +56,33 @@ _RULES_OF_SUPERSCRIPTS = (
     ),
     # the result.³ → the result.
     rule(rf"(?:(?<=[.,;:!?\"”’'])|(?<=[^\W\d]{{3}}))(?:[{_SUPERSCRIPTS}]+(?!\w)|(?:\[\d{{1,3}}\])+(?!\w))", ""),
-    # 10⁶ → 10 to the 6th
-    rule(rf"(?<=[\w)])(?P<power>⁻?[{_SUPERSCRIPTS}]+)", " {power:power}", power=_power),
+    # 10⁶, 10^6 → 10 to the 6th
+    rule(rf"(?<=[\w)])(?P<power>⁻?[{_SUPERSCRIPTS}]+|\^-?\d{{1,3}}\b)", " {power:power}", power=_power),
+    # the price* → the price; §§ 5 → sections 5
+    rule(r"(?<=[\w.,;:!?)'’])(?<!\d)\*+(?!\w)|(?<![\w)])\*+(?=\w)", ""),
+    rule(r"§ ?§", " sections "),
+    # 8'' → 8"; 5' 8" → 5 foot 8
+    rule("''|’’|′′", '"'),
+    rule(r"(?<=\d)['’′] ?(?P<inches>\d{1,2}(?: ?[½¼¾]|[ .]\d[\d/]{0,4})?)[\"”″]", " foot {inches}"),
 )
-_RULES_OF_HYPHENS = (
-    # –5, 3–7, 9 am – 5 pm
+_RULES_OF_DASHES = (
+    # –5
     rule(r"(?<![^ (])(?<!\d )–(?=[$£€¥]?\.?\d)", "-"),
+    # A–Z, I–III → A to Z, I to III
+    rule(r"(?P<first>\b(?:[A-Z]|[IVX]+))–(?=(?:[A-Z]|[IVX]+)\b)", "{first} to "),
+    # 3–7, Paris–Dakar, Nov.–Dec.
+    rule(r"(?<=[\w%°″′.])–(?=[$£€¥'.]?\w)", "-"),
+    # 9 am – 5 pm, Mon - Fri
     rule(
-        r"(?:(?<=[\d%°″′])|(?<=\d[A-Za-z])|(?<=\d[A-Za-z]{2})|(?<=\d [ap]m)|(?<=[ap]\.m\.))(?:–| [–-] )"
-        r"(?=[$£€¥'.]?\d)",
-        "-",
+        r"(?:(?<=[\d%°″′])|(?<=\d[A-Za-z])|(?<=\d[A-Za-z]{2})|(?<=\d [ap]m)|(?<=[ap]\.m\.)) [–-] (?=[$£€¥'.]?\d)", "-"
     ),
-    # I–III, Mon – Fri, Paris–Dakar
-    rule(r"(?<=[IVX])–(?=[IVX]{1,5}(?!\w))", "-"),
-    rule(rf"(?P<first>\b(?:{NAMES})\.?)(?: ?– ?| - )(?=(?:{NAMES})\b)", "{first}-"),
-    rule(r"(?P<first>\b[A-Z][a-z]{0,30})–(?=[A-Z][a-z])", "{first}-"),
+    rule(rf"(?P<first>\b(?:{NAMES})\.?) [–-] (?=(?:{NAMES})\b)", "{first}-"),
+    # Any other dash is a comma, the pause that every voice knows; nothing beside another mark.
+    rule(r"(?:(?<=[,;:.!?(-])|^) ?[—–―]+ ?", " "),
+    rule(r" ?[—–―]+ ?(?=[,;:.!?)]|$)", ""),
+    rule(r" ?[—–―]+ ?", ", "),
 )
-_DASH = re.compile(r" ?[—–―]+ ?")
 
-_FEET_AND_INCHES = re.compile(r"(?<=\d)['’′] ?(?P<inches>\d{1,2}(?: ?[½¼¾]|[ .]\d[\d/]{0,4})?)(?:\"|”|″|''|’’|′′)")
 _FEET = re.compile(
     r"(?<=\d)['’](?= ?(?:x|×|by) ?\d|[ -](?!(?:s|and|or|in|of|at|to|for|was|is)\b)[a-z]|[.,;:!?)]*$|[.,;:!?)]+ )"
 )
@@ -96,56 +111,43 @@ def plain_characters(text: str) -> str:
     'Cafe, done.'
     """
     # Composed first: an accent that stands on a letter goes with it, one that stands alone is kept.
-    text = apply(_RULES_OF_SUPERSCRIPTS, unicodedata.normalize("NFC", text))
-    text = " ".join("".join(map(_plain, _mark_feet_and_inches(text))).split())
+    text = _mark_feet_and_inches(apply(_RULES_OF_MARKS, unicodedata.normalize("NFC", text)))
+    text = " ".join("".join(map(_plain, text.translate(_REPLACEMENTS))).split())
     text = re.sub(r'(?<=\w)"(?=\w)', " ", text).replace('"', "")
-    return " ".join(_DASH.sub(_read_dash, apply(_RULES_OF_HYPHENS, text)).split())
+    return " ".join(apply(_RULES_OF_DASHES, text).split())
 
 
 def _mark_feet_and_inches(text: str) -> str:
     """Return a text with ′ and ″ where a mark behind a number means feet or inches, and other marks as they were."""
-    text = _FEET_AND_INCHES.sub(r"′ \g<inches>″", text)
     if not _OPENS_A_QUOTATION.search(text):
         text = _FEET.sub("′", text)
-    pieces = re.split(r"(['\"“”″′])", text)
+    pieces = re.split(r"([\"“”″′])", text)
     opened, left = False, text.count('"')
     for number in range(1, len(pieces), 2):
         mark, is_measure = pieces[number], bool(_BEHIND_A_NUMBER.search(pieces[number - 1][-3:]))
         left -= mark == '"'
-        if mark == "“" or mark == "”":
-            pieces[number] = "″" if mark == "”" and is_measure and not opened else '"'
-            opened = mark == "“"
-        elif mark == '"' and is_measure and (not opened or left % 2):
-            pieces[number] = "″"
-        elif mark == '"':
-            opened = not opened
-        elif mark in "″′" and not is_measure:
+        is_inch = mark in '"”' and (not opened or (mark == '"' and left % 2))
+        if is_measure and (mark in "″′" or is_inch):
+            pieces[number] = "′" if mark == "′" else "″"
+        elif mark in "″′":
             pieces[number] = '"' if mark == "″" else "'"
+        else:
+            pieces[number], opened = '"', mark == "“" or (mark == '"' and not opened)
     return "".join(pieces)
 
 
 def _plain(character: str) -> str:
     """Return what stands for one character; itself where there is nothing."""
-    if character in _REPLACEMENTS:
-        return _REPLACEMENTS[character]
-    if character.isascii() or character in _KEPT:
+    if character.isascii() or character in "¢×µΩ′″":  # the rules of money, factors, units and inches read these
         return character
     if unicodedata.combining(character):
         return f" {character}"  # apart, or it would come to stand on the words for what is before it
     if character.isdecimal():
         return str(unicodedata.decimal(character))
     parts = unicodedata.normalize("NFKD", character)
-    folded = "".join(_REPLACEMENTS.get(part, part) for part in parts if not unicodedata.combining(part))
+    folded = "".join(part for part in parts if not unicodedata.combining(part)).translate(_REPLACEMENTS)
     if unicodedata.decomposition(character).startswith("<fraction>"):
         return f" {folded}"  # ½ decomposes to 1/2; apart from a whole number before it
     # Only a letter goes without its mark: ≠ is no =, and a lone ¨ no space.
     loses_a_mark = any(map(unicodedata.combining, parts)) and not folded.isalpha()
     return character if loses_a_mark or not folded.replace("°", "").isascii() else folded
-
-
-def _read_dash(match: re.Match[str]) -> str:
-    """Return a comma, the pause that every voice knows; nothing beside another mark."""
-    before, after = match.string[max(match.start() - 1, 0) : match.start()], match.string[match.end() : match.end() + 1]
-    if before in ",;:.!?(-":  # or at the beginning
-        return " "
-    return "" if after in ",;:.!?)" else ", "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dtc.text.numbers_in_words import pairs_in_words, plural_in_words, spelt
+from dtc.text.numbers_in_words import digits_in_pairs, plural_in_words
 from dtc.text.rules import FUNCTION_WORDS, rule
 
 # What flies, drives or computes under a number that is read in pairs: Boeing 747.
@@ -12,14 +12,6 @@ _MODELS = (
     "[Ff]light|FLIGHT|Airbus(?: A)?|Boeing|BOEING|Cessna|Dash|Douglas|Embraer|Gulfstream|Learjet|Lockheed|"
     "Audi|BMW|Ferrari|Fiat|Lotus|Mercedes|Peugeot|Porsche|Renault|Volvo|"
     "Atari|Canon|Intel|Leica|Nikon|Nokia|Pentium|Xbox|Apollo|Area|Chanel|Levi's|Studio"
-)
-_STATES = (
-    "AL|AK|AZ|AR|CA|CO|CT|DE|DC|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|"
-    "OR|PA|PR|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|"
-    "Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|Idaho|Illinois|"
-    "Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|"
-    "Nebraska|Nevada|Hampshire|Jersey|Mexico|York|Carolina|Dakota|Ohio|Oklahoma|Oregon|Pennsylvania|Tennessee|Texas|Utah|"
-    r"Vermont|Virginia|Washington|Wisconsin|Wyoming|D\.C\.|N\.Y\.|[Zz]ip"
 )
 # A word behind the digits that makes them a count: "they call 20 witnesses", "a room 20 feet long".
 _VERBS = "appears|expires|fails|leads|means|opens|rings|shows|smells|works"
@@ -29,26 +21,21 @@ _NOT_COUNTED = (
 )
 
 
-def _read_model(match: re.Match[str]) -> str:
-    numbers = [match["number"], *([match["series"]] if match["series"] else [])]
-    spoken = [spelt(number) if number.startswith("0") else pairs_in_words(int(number)) for number in numbers]
-    words = " ".join([match["name"], *spoken])
-    return plural_in_words(words) if match["plural"] else words
-
-
 # Telephone and card numbers, each digit of which is said.
 _BY_DIGIT = (
     # 4111 1111 1111 1111, 3782 822463 10005
     r"(?<![\w.,-])(?:\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{5})(?![\w-]|[.,]\d)",
     # 020 7946 0958, +44 20 7946 0958, (020) 7946 0958, 07700 900123
-    r"(?<![\w.,(+-])(?<!\d )(?:\+\d{1,3}[ -]?(?:\(\d{1,4}\)[ -]?)?|"
-    r"\((?:0\d{2,4}|\d{3}(?=\) \d{3}-\d{4}))\)[ -]?|0\d{2,4}[ -])\d{2,6}(?:[ -]\d{2,4}){0,4}(?![\w-]|[.,:/]\d)",
+    r"(?<![\w.,(+-])(?<!\d )(?:\+(?=(?:[ ()-]{0,2}\d){7})\d{1,3}[ -]?(?:\(\d{1,4}\)[ -]?)?|"
+    r"\((?:0\d{2,4}|\d{3}(?=\) \d{3}-\d{4}))\)[ -]?|0\d{2,4}[ -])\d{1,6}(?:[ -]\d{2,6}){0,5}(?![\w-]|[.,:/]\d)",
     # (214) 555-0199, 1-214-555-0199, 214 555 0199
     r"(?<![\d-])(?:\+?1[-. ])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\d-])",
     # 555-0199; 500-1000 is a range
     r"(?<![\d.,-])\d{3}-(?!\d\d00)\d{4}(?![\d-])",
-    # 123-45-6789, 978-3-16-148410-0
-    r"(?<![\w-])(?:\d{3}-\d\d-\d{4}|97[89]-\d{1,5}-\d{1,7}-\d{1,7}-\d)(?![\w-])",
+    # 123-45-6789, 978-3-16-148410-0, 20-00-00
+    r"(?<![\w-])(?:\d{3}-\d\d-\d{4}|\d{1,3}-\d{1,5}-\d{1,7}-[\dX](?:-\d)?|\d\d-\d\d-\d\d)(?![\w-])",
+    # a 911 call
+    r"\b(?:911|999|112|411)(?= (?:call|dispatcher|emergency|operator)s?\b)",
 )
 RULES = (
     # 1 000 000, 1'000'000, 1.000.000, 10 000 → 1,000,000, 10,000
@@ -60,17 +47,25 @@ RULES = (
     *(rule(pattern, "{:spelt}") for pattern in _BY_DIGIT),
     # call 90210 → call nine zero two one zero, call 555-0199; "room 3.5" and "room 20 feet long" are quantities
     rule(
-        r"(?i:\b(?P<carrier>call|dial|code|room|pin|extension)) (?P<digits>(?:\d{5,}|0\d+|911|999|112)(?:-\d+)*|"
+        r"(?P<carrier>(?i:\b(?:call|dial|code|room|pin|extension)|\btext(?= \d{5})):?) "
+        r"(?P<digits>(?:\d{5,}|0\d+|911|999|112)(?:-\d+)*|"
         rf"\d+(?:-\d+)*(?:(?=[.,:-])|(?![\w.,:-]){_NOT_COUNTED}))(?![.,:]?\d)",
         "{carrier} {digits:spelt}",
     ),
     rule(r"\b(?P<carrier>[Bb]ox) (?P<digits>\d{3,})(?![.,:]?\d)", "{carrier} {digits:spelt}"),
     # Boeing 747, Flight 370, Boeing 737-800 → Boeing seven forty-seven, Flight three seventy
     rule(
-        rf"\b(?P<name>{_MODELS}) ?(?P<number>\d{{2,4}})(?:-(?P<series>\d{{3}}))?(?P<plural>s)?\b(?![.,:/]\d|-\d)"
-        + _NOT_COUNTED,
-        _read_model,
+        rf"\b(?P<name>{_MODELS}) ?(?P<number>\d{{2,4}})(?:-(?P<series>\d{{3}}))?\b(?![.,:/]\d|-\d){_NOT_COUNTED}",
+        "{name} {number:pairs} {series:pairs}",
     ),
+    # 747s, B-29s, MP3s → seven forty-sevens, B-twenty-nines, MP threes
+    rule(
+        r"(?P<number>\b7\d7|\b10(?=s of\b)|(?<=[A-Za-z])\d{1,3}|(?<=\b[A-Z]-)\d{1,3})'?s\b",
+        "{number:plural}",
+        plural=lambda digits: plural_in_words(digits_in_pairs(digits)),
+    ),
+    # 401(k) → four oh one k
+    rule(r"\b(?P<plan>40[13])\((?P<letter>[kb])\)", "{plan:pairs} {letter}"),
     # Number 143 → Number one forty-three, Exhibit 133-A → Exhibit one thirty-three A
     rule(
         r"\b(?P<label>[Nn]umbers?|[Ee]xhibit|[Rr]oute|[Hh]ighway|Interstate|P\.S\.) (?P<digits>[1-9]\d{2,3})"
@@ -81,7 +76,8 @@ RULES = (
     rule(r"\b(?:[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}|[A-Z]\d[A-Z] \d[A-Z]\d)\b", "{:spelt}"),
     # Beverly Hills, CA 90210 → nine zero two one zero
     rule(
-        rf"\b(?P<state>(?:{_STATES}),?) (?P<digits>\d{{5}}(?:-\d{{4}})?)(?![\d,-]|\.\d)(?! [a-z]{{1,20}}s\b)",
+        r"(?P<state>(?:\b[A-Z]{2}|, [A-Z][A-Za-z.]+(?: [A-Z][a-z]+)?|\b[Zz]ip(?: code)?),?) "
+        r"(?P<digits>\d{5}(?:-\d{4})?)(?![\d,-]|\.\d)(?! [a-z]{1,20}s\b)",
         "{state} {digits:spelt}",
     ),
     # C2766 → C two seven six six

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dtc.text.numbers_in_words import cardinal, pairs_in_words, plural_in_words, two_digits_in_words
-from dtc.text.rules import COUNTED, any_of, before, rule, table
+from dtc.text.rules import COUNTED, any_of, before, full_form, rule, table
 
 _MONTHS = table(
     "Jan January, Feb February, Mar March, Apr April, May May, Jun June, Jul July, Aug August, Sep September, "
@@ -16,8 +16,7 @@ MONTH_OF = {short: month for short, month in _MONTHS.items() if month != "May"} 
 _WEEKDAYS = table("Mon Monday, Tue Tuesday, Wed Wednesday, Thu Thursday, Fri Friday, Sat Saturday, Sun Sunday")
 _WEEKDAY_OF = _WEEKDAYS | table("Tues Tuesday, Weds Wednesday, Thur Thursday, Thurs Thursday")
 _NAME_OF = {name: name for name in (*MONTHS, *_WEEKDAYS.values())} | MONTH_OF | _WEEKDAY_OF
-_NAME_OF |= {short.upper(): name for short, name in _NAME_OF.items()}
-NAMES = any_of(_NAME_OF)
+NAMES = any_of([*_NAME_OF, *map(str.upper, _NAME_OF)])
 _MONTH_NAMES = "|".join([*MONTHS, *map(str.upper, MONTHS)])
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _MONTH = r"(?:0?[1-9]|1[0-2])"
@@ -30,11 +29,6 @@ _AFTER_A_YEAR = (
     r"(?=,(?! ?\d)| [A-Z]|[.;:)!?]?$|[.;:)!?] |"
     r" (?:the|a|an|he|she|it|they|we|his|her|their|by|when|and|but|at|on|with|after|as|was|were|to|until|king|while)\b)"
 )
-
-
-def _year(digits: str) -> str:
-    """Return the year of a date in words; of two digits, "63" → "sixty-three", "05" → "oh five"."""
-    return two_digits_in_words(int(digits), zero="oh oh") if len(digits) == 2 else pairs_in_words(int(digits))
 
 
 def _read_clock(match: re.Match[str]) -> str:
@@ -65,14 +59,14 @@ NAMES_OF_DAYS = (
     rule(
         rf"\b(?P<first>{NAMES})\.? ?- ?(?P<second>{NAMES})\b(?:\.(?! [A-Z]|$))?",
         "{first:full} to {second:full}",
-        full=_NAME_OF.__getitem__,
+        full=_NAME_OF,
     ),
     # Mon., Nov. 5; Sat 5pm. "He sat. 5 came" and "the Sun. It rose" stay.
     rule(
         rf"(?<![Tt]he )\b(?P<name>{any_of([*_WEEKDAY_OF, *map(str.upper, _WEEKDAY_OF)])})"
         rf"(?:\.(?=[,;:)]| (?:[a-z\d]|{NAMES}|at\b))|(?=\.$|\. [A-Z])|(?=,? (?:{NAMES}|\d)))",
         "{name:full}",
-        full=_NAME_OF.__getitem__,
+        full=_NAME_OF,
     ),
 )
 DATES = (
@@ -83,23 +77,15 @@ DATES = (
         "{month:month} {day:count}, {year:pairs}",
         month=lambda number: MONTHS[int(number) - 1],
     ),
-    # 22.11.1963, 11/22/63 → twenty-two eleven nineteen sixty-three
+    # 22.11.1963, 11/22/63, 22-Nov-1963 → twenty-two eleven nineteen sixty-three, …, twenty-two November …
     rule(
-        rf"(?<![\d/.,-])(?P<first>{_DAY})(?P<gap>[./-])(?P<second>{_DAY})(?P=gap)"
+        rf"(?<![\d/.,-])(?P<first>{_DAY})(?P<gap>[./-])(?P<second>{_DAY}|{NAMES})(?P=gap)"
         r"(?P<year>[12]\d{3}|(?<=[/-])\d\d)(?![\d/-]|[.,]\d)",
-        "{first:count} {second:count} {year:year}",
-        year=_year,
-    ),
-    # 22-Nov-1963, 22/Nov/63 → twenty-two November nineteen sixty-three
-    rule(
-        rf"(?<![\d-])(?P<day>{_DAY})(?P<gap>[-/])(?P<name>{NAMES})(?P=gap)(?P<year>[12]\d{{3}}|\d\d)(?![\d-])",
-        "{day:count} {name:full} {year:year}",
-        full=_NAME_OF.__getitem__,
-        year=_year,
+        "{first:count} {second:second} {year:pairs}",
+        second=lambda text: cardinal(int(text)) if text.isdecimal() else full_form(_NAME_OF, text),
     ),
     # July 04 → July 4; 04 July → 4 July
-    rule(rf"\b(?P<name>{_MONTH_NAMES}) 0(?=[1-9]\b)", "{name} "),
-    rule(rf"(?<![\d.,:/-])0(?=[1-9] (?:{_MONTH_NAMES})\b)", ""),
+    rule(rf"(?<![\d.,:/-])(?P<name>\b(?:{_MONTH_NAMES}) )?0(?=[1-9]\b(?(name)| (?:{_MONTH_NAMES})\b))", "{name}"),
 )
 CLOCKS = (
     # 7:30:15 → seven thirty fifteen
@@ -120,7 +106,7 @@ YEARS = (
     # the 1480s, 1480's → fourteen eighties, the '60s, 1980S; 100s of → hundreds of
     rule(r"(?P<mark>(?<!\w)'|)(?<![\d.,])(?P<number>\d{1,3}0)'?[sS]\b", "{mark}{number:decade}", decade=_decade),
     # '63 → 'sixty-three
-    rule(r"(?<!\w)'(?P<year>\d\d)(?![\d'])", "'{year:year}", year=_year),
+    rule(r"(?<!\w)'(?P<year>\d\d)(?![\d'])", "'{year:pairs}"),
     # 323 B.C., 605 to 562 B.C., A.D. 410
     rule(
         r"(?<![\d,])[1-9]\d{2,3}(?=(?: (?:to|or|and) \d{1,4})? (?:B\.? ?C|A\.? ?D|C\.?E)\b)|"

@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from dtc.text import abbreviations, addresses, codes, dates, money, quantities, roman
 from dtc.text.characters import decode_entities, plain_characters
 from dtc.text.rules import apply
 
-_DIGIT = re.compile(r"\d")
 _BRACES = re.compile(r"(\{[^{}]*\})")
 # Most texts need one pass. A number that has become words can set free what stood beside it, as in "2Jan.3".
 _MOST_PASSES = 6
 
-RULES_OF_WORDS = (
+RULES = (
     # The full stops and slashes of an address end no sentence and divide nothing.
     *addresses.ADDRESSES,
     *dates.NAMES_OF_DAYS,
@@ -31,12 +31,9 @@ RULES_OF_WORDS = (
     # Roman numerals, of which "I & II" joins two
     *roman.RULES,
     *addresses.SIGNS,
-)
-# Each of these needs a digit, save the one that reads the slashes that the rules above it have left.
-RULES_OF_NUMBERS = (
     # The slashes and hyphens of dates, prices, lengths and codes, before they mean fractions and ranges
     *dates.DATES,
-    money.PER,
+    *money.PAYMENTS,
     *quantities.LENGTHS,
     addresses.SLASH,
     *codes.RULES,
@@ -52,6 +49,7 @@ RULES_OF_NUMBERS = (
     abbreviations.HOUSE,
     *dates.YEARS,
     quantities.WHOLE,
+    addresses.GREEK,
 )
 
 
@@ -66,7 +64,7 @@ def normalise(text: str) -> str:
     """
     text = plain_characters(_outside_braces(decode_entities, text))
     for _ in range(_MOST_PASSES):
-        spoken = " ".join(_outside_braces(_in_words, text).split())
+        spoken = " ".join(_outside_braces(partial(apply, RULES), text).split())
         if spoken == text:
             break
         text = plain_characters(spoken)
@@ -77,8 +75,3 @@ def _outside_braces(change: Callable[[str], str], text: str) -> str:
     parts = _BRACES.split(text)
     parts[::2] = map(change, parts[::2])  # every other part is a pair of braces
     return "".join(parts)
-
-
-def _in_words(text: str) -> str:
-    text = apply(RULES_OF_WORDS, text)
-    return apply(RULES_OF_NUMBERS if _DIGIT.search(text) else [addresses.SLASH], text)

@@ -6,21 +6,24 @@ import re
 
 from dtc.text.numbers_in_words import amount_in_words
 from dtc.text.rules import INTEGER, SMALL, STOP, any_of, counted, describes, plural, rule, table
-from dtc.text.units import UNITS, unit_in_words
+from dtc.text.units import UNIT, UNIT_END, UNITS, unit_in_words
 
-_UNITS = table(
+_SIGNS = table(
     "$ dollar, £ pound, € euro, ¥ yen, ₹ rupee, ₩ won, ₽ ruble, ₺ lira, ₪ shekel, ฿ baht, ₿ bitcoin, "
     "A$ Australian dollar, AU$ Australian dollar, C$ Canadian dollar, CA$ Canadian dollar, HK$ Hong Kong dollar, "
     "NZ$ New Zealand dollar, S$ Singapore dollar, US$ U S dollar"
 )
+_CODES = table(
+    "AUD Australian dollar, CAD Canadian dollar, CHF Swiss franc, CNY yuan, EUR euro, GBP pound, INR rupee, JPY yen, "
+    "NZD New Zealand dollar, USD U S dollar"
+)
 # Where a hundredth is not a cent.
-_HUNDREDTHS = table("£ penny, ¥ sen, ₹ paisa, ₩ jeon, ₽ kopeck, ₺ kurus, ₪ agora, ฿ satang, ₿ bit")
-_CODES = table("AUD A$, CAD C$, EUR €, GBP £, INR ₹, JPY ¥, NZD NZ$, USD US$")
+_HUNDREDTHS = table("£ penny, GBP penny, ¥ sen, ₹ paisa, ₩ jeon, ₽ kopeck, ₺ kurus, ₪ agora, ฿ satang, CHF centime")
 SCALES = table("k thousand, m million, mn million, b billion, bn billion, tn trillion")
 # What an amount is divided by, where its own name does not say it: $5/mo.
 _PAYMENTS = {"d": "day", "w": "week", "y": "year", "p": "person", "ea": "each"}
+_UNITS = _SIGNS | _CODES
 _SIGN = any_of(_UNITS)
-_CODE = any_of(_CODES)
 _SCALE_WORDS = r"hundred|thousand|million|billion|trillion"
 _SHORT_SCALE = r"(?:bn|tn|mn|[kKmMbB])\b"
 _SCALE = rf"(?: (?i:{_SCALE_WORDS})\b|{_SHORT_SCALE})"
@@ -48,22 +51,23 @@ def _per(symbol: str) -> str:
     return words if words == "each" else f"{'an' if re.match('[aeio]|hour', words) else 'a'} {words}"
 
 
-# $5/month, £3/kg, $20/hr → … a month, a kilogram, an hour
-PER = rule(
-    rf"(?P<price>(?:{_SIGN}){_NUMBER}{_SCALE}?) ?/ ?"
-    r"(?P<unit>(?:sq|cu)\.? [a-z]{1,2}\b|[A-Za-z]{1,12}\b)",
-    "{price} {unit:per}",
-    per=_per,
+PAYMENTS = (
+    # $5/month, £3/kg, $20/hr → … a month, a kilogram, an hour
+    rule(
+        rf"(?P<price>(?:{_SIGN}){_NUMBER}{_SCALE}?) ?/ ?(?P<unit>(?:sq|cu)\.? [a-z]{{1,2}}\b|[A-Za-z]{{1,12}}\b)",
+        "{price} {unit:per}",
+        per=_per,
+    ),
+    # £3.50 per kg → £3.50 per kilogram
+    rule(rf"(?<=\bper )(?P<unit>(?![A-Za-z]\b|in\b){UNIT}){UNIT_END}", "{unit:words}", words=unit_in_words),
 )
 SIGNS = (
-    # 30 USD, EUR 30, 30 € → US$30, €30, €30
+    # 30 USD, 30 million € → USD30, €30 million
     rule(
-        rf"(?<![\w.,$£€¥])(?P<number>{_NUMBER}(?: (?:million|billion))?) ?(?P<code>{_CODE})\b",
-        "{code:sign}{number}",
-        sign=_CODES.__getitem__,
+        rf"(?<![\w.,$£€¥])(?P<number>{_NUMBER}(?: (?:million|billion))?) ?"
+        rf"(?P<sign>(?:{any_of(_CODES)})\b|[$£€₹₽](?![\w.,]*\d))",
+        "{sign}{number}",
     ),
-    rule(rf"\b(?P<code>{_CODE}) ?(?=\d)", "{code:sign}", sign=_CODES.__getitem__),
-    rule(rf"(?<![\w.,$£€¥])(?P<number>{_NUMBER}) ?(?P<sign>[$£€₹₽])(?![\w.,]*\d)", "{sign}{number}"),
     # $-5 → -$5
     rule(rf"(?<!\w)(?P<sign>{_SIGN})-(?=\d)", "-{sign}"),
     # $5-$10 million, $5-10 → 5 to $10 million, 5 to $10; $5-$10 is read on both sides
@@ -81,7 +85,8 @@ PRICES = (
     # $12.50 → twelve dollars and fifty cents, $0.05 → five cents, $1.5 million, £2bn, a £5 note
     rule(
         rf"(?<![A-Za-z])(?P<sign>{_SIGN}) ?(?=\.?\d)(?P<whole>{INTEGER})?(?:\.(?P<fraction>\d+))?"
-        rf"(?:[ -](?P<scale>(?i:{_SCALE_WORDS}))\b|(?P<short>{_SHORT_SCALE}))?(?P<note>(?=[ -](?:bill|note)s?\b))?",
+        rf"(?:[ -](?P<scale>(?i:{_SCALE_WORDS}))\b|(?P<short>{_SHORT_SCALE}))?"
+        r"(?P<note>(?=[ -](?:bill|coin|note)s?\b|-an?-))?",
         _read_price,
     ),
 )

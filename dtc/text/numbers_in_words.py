@@ -83,6 +83,13 @@ def pairs_in_words(number: int) -> str:
     return f"{cardinal(century)} {two_digits_in_words(rest, zero='hundred')}"
 
 
+def digits_in_pairs(digits: str) -> str:
+    """Return the digits of a year or a model in words: "1984", "63", "05" → "oh five", "007" → "zero zero seven"."""
+    if len(digits) == 2:
+        return two_digits_in_words(int(digits), zero="oh oh")
+    return spelt(digits) if digits[:1] in ("0", "") else pairs_in_words(int(digits))
+
+
 def two_digits_in_words(number: int, zero: str) -> str:
     """Return the last two digits of a time or a year in words: 45 → "forty-five", 5 → "oh five", 0 → `zero`."""
     if number == 0:

@@ -6,38 +6,53 @@ import re
 
 from dtc.text.dates import MONTHS
 from dtc.text.money import SCALES
-from dtc.text.numbers_in_words import amount_in_words, cardinal, fraction_in_words, integer_in_words
-from dtc.text.rules import AMOUNT, COUNTED, INTEGER, OPENERS, SMALL, STOP, before, counted, describes, plural, rule
+from dtc.text.numbers_in_words import amount_in_words, cardinal, fraction_in_words, integer_in_words, plural_in_words
+from dtc.text.rules import (
+    AMOUNT,
+    COUNTED,
+    INTEGER,
+    OPENERS,
+    SMALL,
+    STOP,
+    before,
+    counted,
+    describes,
+    plural,
+    rule,
+    table,
+)
 from dtc.text.units import UNIT, UNIT_END, unit_in_words
 
+_SIGN_OF = table("- minus, + plus, ± plus or minus, ~ about, ≈ approximately, < less than, > more than")
 _THREE_D = (
     r"(?=[- ](?:animat|art\b|camera|cinema|design|display|effect|film|game|glasses|graphic|image|map|model|movie|"
     r"object|print|render|scan|scene|screen|shape|shoot|software|sound|space|television|tv|TV|version|view|vision|world))"
 )
 _COST = re.compile(r"\b(?:costs?|paid|pays?|price of|worth|charged?|sold (?:at|for)|shillings?,?|pounds?,?|£\d{1,3}) $")
+# 15s behind these is a time; other multiples of ten are decades, and two 6s are sixes.
 _IN_SECONDS = re.compile(
-    r"(?i)\b(?:took|takes?|for|in|within|after|every|waits?|waited|hold|pause|sleep|lasts?|lasted|an?|about|only|under|"
-    r"over|another) $"
+    r"(?i)\b(?:took|takes?|for|in|of|within|after|every|waits?|waited|hold|pause|sleep|lasts?|lasted|an?|about|only|"
+    r"under|over|another|\d m|\d ?min|minutes?) $"
 )
-_DECADES = re.compile(r"(?i)(?:\b(?:the|his|her|their|my|your|our|its|early|mid|late|and|or|to|'|in)[ -])$")
-_DECADES_NOUN = re.compile(
-    r"\.? (?!later|ago|timer|timeout|delay|clip|pause|interval|countdown|limit|break|gap|recording|video)[a-z]"
+_PLURAL = re.compile(
+    r"\b(?:all|both|many|several|only|rolled|drew|(?:pair|row|set)s? of|by|two|three|four|five|six|\d|\ds and) $"
 )
+_TIME = r"(?P<time>(?= (?:later|ago|before|old|left|away)\b))?"
 # Behind a price: 4s. each, 10s. a week
 _EACH = r"(?P<each>(?= (?:each\b|(?:a|per) (?:week|day|year|head|pound|dozen|month|yard)\b)))?"
 # Letters that are no unit: "5 in May", "100K", "the 1980s" (but "2.5s"), "100 W. Elm Street".
 _NO_UNIT = (
     r"(?!(?<= )in(?!\.(?:$|[ ,;:)])| (?:long|wide|tall|high|deep|thick)\b)|(?<! )K\b|(?(fraction)(?!)|(?<=\d)s)|"
-    rf"W\.? (?!(?:{OPENERS})\b)[A-Z])"
+    rf"(?<! )st\b|[NW]\.? (?!(?:{OPENERS})\b)[A-Z])"
 )
-_BEHIND_FEET = re.compile(r"\bfoot (?:\d+ )?$")
+_NO_RACE = r"(?! (?:camera|display|footage|monitor|race|resolution|run|screen|television|TV|video|walk)s?\b)"
 _DATED = re.compile(rf"(?:\b(?:[Tt]he|of|on) |\b(?:{'|'.join(MONTHS)}) )$")
 
 
 def _read_fraction(match: re.Match[str]) -> str:
     numerator, denominator = int(match["numerator"]), int(match["denominator"])
-    if not 0 < numerator < denominator:  # 24/7
-        return match[0].replace("/", " ")
+    if numerator == denominator:  # 10/10
+        return match[0].replace("/", " out of ")
     words = fraction_in_words(numerator, denominator)
     words = f"{integer_in_words(match['whole'])} and {words}" if match["whole"] else words
     if not match["unit"]:
@@ -51,8 +66,9 @@ def _read_s(match: re.Match[str]) -> str:
     number, context = match["number"], before(match, 24)
     if _COST.search(context) or match["pence"] is not None or match["each"] is not None:
         return counted(number, "shilling")
-    is_tens = number[-1] == "0" and number != "10" and not _IN_SECONDS.search(context)
-    if is_tens and (_DECADES.search(context) or _DECADES_NOUN.match(match.string, match.end())):
+    if number[-1] != "0" and _PLURAL.search(context):
+        return plural_in_words(cardinal(int(number)))
+    if number[-1] == "0" and number != "10" and match["time"] is None and not _IN_SECONDS.search(context):
         return match[0]
     return f"{integer_in_words(number)} second" if describes(match) else counted(number, "second")
 
@@ -75,67 +91,60 @@ def _read_quantity(match: re.Match[str]) -> str:
 
 def _read_mark(match: re.Match[str]) -> str:
     number = match["number"]
-    if _BEHIND_FEET.search(before(match)) and match["mark"] == "″":
-        return number  # six foot two
     unit = "inch" if match["mark"] == "″" else "foot"
     is_part = number.find("/") > 0 and not before(match)[-2:-1].isdecimal()
     is_one = number == "1" or is_part or describes(match, needs_article=False)
     return f"{number} {unit if is_one else plural(unit)}"
 
 
-def _read_ers(match: re.Match[str]) -> str:
-    words = cardinal(int(match["number"]))
-    return words + ("r" if words.endswith("e") else "er") + match["plural"]
-
-
 LENGTHS = (
-    # 30°N → 30° N
-    rule(r"(?<=\d°)(?P<point>[NSEW]\b)", " {point}"),
+    # 70 deg F → 70°F
+    rule(r"(?<=\d) ?(?:°|deg\.?|degrees?) ?(?=[CF]\b)", "°"),
     # 5″-7″ → 5″ to 7″
     rule(r"(?<=\d[′″])-(?=\d)", " to "),
-    # 8x10, 2 x 4, 8″ x 10″, 5 cm × 7 cm → eight by ten; 3 × 4 → three times four
+    # 8x10, 2 x 4, 8″ x 10″, 5 cm × 7 cm → eight by ten; 3 × 4, 3 * 4 → three times four; a 5* hotel
     rule(
-        r"(?:(?<=\d)|(?<=\d[′″a-z])|(?<=\d[a-z]{2})|(?<=\d [a-z]{2})|(?<=\d [a-z])) ?(?:x|(?<!\d)×|(?<!\d )×) ?(?=\d)",
+        r"(?:(?<=\d)|(?<=\d[′″a-z])|(?<=\d[a-z]{2})|(?<=\d [a-z]{2})|(?<=\d [a-z])) ?(?:x|(?<!\d)(?<!\d )×) ?(?=\d)",
         " by ",
     ),
-    rule(r"(?<=\d) ?× ?(?=\d)", " times "),
-    # 6′ 2″ → 6 foot 2; 12″ vinyl → 12 inch vinyl; 5′ tall → 5 feet tall
-    rule(r"(?<=\d)′ ?(?=\d[\d /.]{0,6}″)", " foot "),
+    rule(r"(?<=\d) ?[×*] ?(?=\d)", " times "),
+    rule(r"(?<=\b[1-7])\*(?= ?[a-z])", " star"),
+    # 12″ vinyl → 12 inch vinyl; 5′ tall → 5 feet tall
     rule(r"(?P<number>(?<![\d.,/])[\d.,/]*\d) ?(?P<mark>[′″])", _read_mark),
-    # 9.5/10 → 9.5 out of 10
+    # 9.5/10 → 9.5 out of 10, 120/80 → 120 over 80; 24/7, 50-50, 3/4 time → 24 7, 50 50, 3 4 time
     rule(r"(?:(?<=\d\.\d)|(?<=\d\.\d\d))/(?=\d)(?!\d+[./]\d)", " out of "),
-    # 1/2 tsp → one half teaspoon, 3 1/2 → three and one half
+    rule(r"(?<![\d/.,])(?P<first>1\d\d)/(?=[4-9]\d\b)(?!\d+/)", "{first} over "),
     rule(
-        r"(?<![\d/.,])(?:(?P<whole>\d{1,6})[ -])?(?P<numerator>\d{1,2})/(?P<denominator>[2-9]|10|12|16|20|32|64|100)"
-        rf"(?!\d|[/.,]\d)(?:(?P<gap> |-|)(?P<unit>(?!in\b){UNIT}){UNIT_END})?",
+        r"(?<![\w.,/-])(?P<first>24(?=[-/]7)|20(?=/20)|50(?=[-/]50)|[6-9]0(?=[-/][1-4]0)|\d(?=/\d time\b))[-/]"
+        r"(?=\d0?(?![\w/-]|[.,:]\d|%))",
+        "{first} ",
+    ),
+    # 1/2 tsp → one half teaspoon, 3 1/2 → three and one half, 7/8ths
+    rule(
+        r"(?<![\d/.,])(?:(?P<whole>\d{1,6})[ -])?(?P<numerator>[1-9]\d?)/"
+        r"(?P<denominator>[2-9]|10|12|16|20|32|64|1000?)(?:ths|rds|(?!\d|[/.,]\d))"
+        rf"(?:(?P<gap> |-|)(?P<unit>(?!in\b(?! ?\.|[ -][a-z]+[a-z]\b)){UNIT}){UNIT_END})?",
         _read_fraction,
     ),
     # 8 GB/s, 60 km/h, before the slash is lost
     rule(rf"{AMOUNT}(?P<gap> |-|)(?P<unit>{UNIT}/{UNIT}){UNIT_END}", _read_quantity),
 )
 SIGNS = (
-    # 50-50, 70-30, 24-7 → fifty-fifty, seventy-thirty, twenty-four seven
-    rule(
-        r"(?<![\w.,/-])(?P<first>50(?=-50)|[6-9]0(?=-[1-4]0)|24(?=-7))-(?P<second>\d0?)(?![\w-]|[.,:]\d|%)",
-        "{first} {second}",
-    ),
     # 1-2-3 → 1 2 3
     rule(r"(?<![\d-])\d+(?:-\d+){2,}", lambda match: match[0].replace("-", " ")),
     # 5-10, 5%-10%, 9am-5pm, 1980s-1990s, 10kg-20kg → … to …
     rule(
         r"(?:(?<=\d)|(?<=\d[A-Za-z%°'])|(?<=\d[A-Za-z°]{2})|(?<=\d [A-Za-z]{2})|(?<=[ap]\.m\.))-(?=[$£€¥'.]?\d)", " to "
     ),
-    rule(r"(?<![^ (])-(?=[$£€¥]?\.?\d)", "minus "),
-    # +5 → plus five, #1 → number one
-    rule(r"(?<![\w+])\+(?=\d)", "plus "),
+    # -5 → minus five, ±5 → plus or minus five, < 5 → less than five, #1 → number one
+    rule(r"(?P<sign>(?<![^ (])[-+~<>]|[±≈])(?:(?<!-) )?(?=[$£€¥]?\.?\d)", "{sign:name} ", name=_SIGN_OF),
     rule(r"#(?=\d)", "number "),
-    # 3:1, 1:100 → three to one, one to one hundred; a ratio of 1:50, a 1:50 scale
+    # 3:1, 1:10,000 → three to one, one to ten thousand; a ratio of 1:50, a 1:50 scale
     rule(
-        r"(?<![\d:.])(?P<first>\d{1,4}):(?P<second>\d(?!\d)|\d{3,6}(?!\d)|"
-        r"\d\d(?= (?:odds|ratio|scale|mix|split|dilution)\b))(?![:.]\d)",
-        "{first} to {second}",
+        r"(?<![\d:.])(?P<of>\b(?:odds|ratio|scale) of )?(?P<first>\d{1,4}):(?=\d(?!\d)|\d{3}|\d{1,2},\d{3}|"
+        r"\d\d(?(of)| (?:odds|ratio|scale|mix|split|dilution)\b))(?!\d+[:.]\d)",
+        "{of}{first} to ",
     ),
-    rule(r"\b(?P<noun>odds|ratio|scale) of (?P<first>\d{1,4}):(?=\d)", "{noun} of {first} to "),
 )
 LETTERS = (
     # 6 ft 2 in → 6 ft 2 inches
@@ -148,26 +157,29 @@ LETTERS = (
     ),
     # 2h 30m → two hours thirty minutes; 3w ago, 5y old
     rule(rf"{SMALL}h ?(?P<minutes>\d{{1,2}})(?:m|min)?\b", "{number} h {minutes} min"),
-    rule(rf"{SMALL}w(?= (?:later|ago|before|old)\b)", "{number} wk"),
-    rule(rf"{SMALL}y(?: ?o)?(?= (?:later|ago|before|old)\b)", "{number} yr"),
+    rule(
+        rf"{SMALL}(?P<unit>[wy])(?: ?o)?(?= (?:later|ago|before|old)\b)",
+        "{number} {unit:full}",
+        full=table("w wk, y yr"),
+    ),
     # 15s → fifteen seconds, 10s. 6d. → ten shillings six pence, 5d later → five days later
-    rule(rf"{SMALL}s(?P<pence>\.?(?= \d{{1,2}}d\b))?(?:(?<=\.)|{STOP}|\b){_EACH}", _read_s),
-    rule(rf"{SMALL}d\b(?P<time>(?= (?:later|ago|before|old|left|away)\b))?(?:{STOP})?{_EACH}", _read_d),
+    rule(rf"{SMALL}s(?P<pence>\.?(?= \d{{1,2}}d\b))?(?:(?<=\.)|{STOP}|\b){_TIME}{_EACH}", _read_s),
+    rule(rf"{SMALL}d\b{_TIME}(?:{STOP})?{_EACH}", _read_d),
     # 10x faster → ten times faster
     rule(rf"{AMOUNT} ?[x×](?![\w×])", "{number:times}", times=lambda number: counted(number, "time")),
     # 13A fuse, 10 A circuit
     rule(r"(?<=\d) ?A(?= (?:battery|breaker|charger|circuit|current|fuse|outlet|plug|socket)\b)", " amp"),
     # the 49ers → the forty-niners
-    rule(rf"{SMALL}er(?P<plural>s?)\b", _read_ers),
+    rule(
+        rf"{SMALL}er(?P<plural>s?)\b",
+        "{number:er}{plural}",
+        er=lambda digits: cardinal(int(digits)).removesuffix("e") + "er",
+    ),
 )
 UNITS = (
-    # 10k run → ten K run; 5m people, 10k → five million people, ten thousand
+    # 5m people, 10k → five million people, ten thousand; a 10k run
     rule(
-        rf"{SMALL}[kK](?= (?:camera|display|footage|monitor|race|resolution|run|screen|television|TV|video|walk)s?\b)",
-        "{number:number} K",
-    ),
-    rule(
-        rf"{AMOUNT}(?P<scale>(?:[mM]|mn|[bB])(?={COUNTED})|(?:[kK]|bn|tn)\b|(?<!\b3)M\b)",
+        rf"{AMOUNT}(?P<scale>(?:[mM]|mn|[bB])(?={COUNTED})|(?:[kK]{_NO_RACE}|bn|tn)\b|(?<!\b3)M\b)",
         "{number:amount} {scale:scale}",
         scale=lambda letters: SCALES[letters.lower()],
     ),

@@ -19,45 +19,42 @@ _CODE = rf"[ -]?\d| (?:[A-Z]|{'|'.join(NUMBER_WORDS)})\b"
 # Nouns that count in Roman numerals.
 _PARTS = (
     "Act|Amendment|Annex|Apollo|Appendix|Article|Bowl|Book|Canto|Category|Chapter|Class|Corps|Division|Episode|Exhibit|"
-    "Figure|Gemini|Grade|Group|Level|Mark|Number|Part|Period|Phase|Photosystem|Plate|Psalm|Region|Round|Saturn|Scene|"
-    "Schedule|Season|Section|Series|Stage|Symphony|Table|Tier|Title|Type|Unit|Vatican|Volume|War|Zone"
+    "Factor|Figure|Gemini|Grade|Group|Lecture|Lesson|Level|Mark|Nerve|Number|Part|Period|Phase|Photosystem|Plate|Psalm|"
+    "Region|Round|Saturn|Scene|Schedule|Season|Section|Series|Stage|Symphony|Table|Tier|Title|Type|Unit|Vatican|Volume|"
+    "War|Zone"
 )
-# Given names and the names of monarchs and popes: a numeral behind one of them is an ordinal.
-_SOVEREIGNS = (
-    "Albert|Alexander|Alfonso|Charles|Christian|Constantine|Cyrus|Darius|Edward|Elizabeth|Ferdinand|Francis|Frederick|"
-    "George|Gustav|Henry|James|John|Leo|Leopold|Louis|Mary|Napoleon|Nicholas|Otto|Paul|Peter|Philip|Pius|Ptolemy|"
-    "Richard|Robert|Victor|William|Xerxes"
-)
-_MONARCHS = _SOVEREIGNS + (
-    "|Abdullah|Adolf|Adrian|Afonso|Ahmed|Akbar|Albrecht|Alexios|Alfred|Amenhotep|Andrew|Andronicus|Anne|Antiochus|"
-    "Artaxerxes|Arthur|Augustus|Baldwin|Basil|Baudouin|Bayezid|Beatrix|Benedict|Bohemond|Boniface|Boris|Carl|Carlos|"
-    "Casimir|Catherine|Celestine|Christopher|Clement|Cleopatra|Conrad|David|Edmund|Emmanuel|Eric|Erik|Ernest|Eugene|"
-    "Faisal|Farouk|Felipe|Franz|Frederik|Fuad|Gregory|Gustavus|Haakon|Hadrian|Hamid|Harald|Harold|Hassan|Heinrich|"
-    "Honorius|Humbert|Hussein|Innocent|Isabella|Ivan|Joan|Joseph|Juan|Julius|Justinian|Kamehameha|Karl|Kenneth|Konrad|"
-    "Ladislaus|Louise|Ludwig|Magnus|Mahmud|Malcolm|Manuel|Margaret|Margrethe|Martin|Matthias|Maximilian|Mehmed|Menelik|"
-    "Michael|Mithridates|Mohammed|Muhammad|Murad|Mustafa|Nebuchadnezzar|Norodom|Olaf|Olav|Osman|Pedro|Rainier|Rama|"
-    "Rameses|Ramesses|Ramses|Raymond|Roger|Rudolf|Rudolph|Sancho|Sargon|Selim|Seti|Shalmaneser|Sigismund|Sixtus|Stephen|"
-    "Suleiman|Sweyn|Theodore|Theodosius|Thomas|Thutmose|Umberto|Urban|Valdemar|Vittorio|Walter|Wilhelm|Yazdegerd"
+# The names of monarchs and popes: a numeral behind one of them is an ordinal.
+_MONARCHS = (
+    "Abdullah|Adrian|Afonso|Ahmed|Albert|Alexander|Alexios|Alfonso|Alfred|Amenhotep|Andrew|Anne|Antiochus|Artaxerxes|"
+    "Augustus|Baldwin|Basil|Baudouin|Benedict|Boniface|Boris|Carl|Carlos|Catherine|Charles|Christian|Christopher|"
+    "Clement|Cleopatra|Conrad|Constantine|Cyrus|Darius|David|Edmund|Edward|Elizabeth|Emmanuel|Eric|Ernest|Faisal|"
+    "Felipe|Ferdinand|Francis|Franz|Frederick|Frederik|George|Gregory|Gustav|Gustavus|Haakon|Harald|Harold|Henry|"
+    "Honorius|Hussein|Innocent|Isabella|Ivan|James|Joan|John|Joseph|Juan|Julius|Justinian|Karl|Kenneth|Leo|Leopold|"
+    "Louis|Ludwig|Magnus|Manuel|Margaret|Margrethe|Martin|Mary|Maximilian|Mehmed|Michael|Mohammed|Murad|Nebuchadnezzar|"
+    "Napoleon|Nicholas|Olaf|Olav|Otto|Paul|Pedro|Peter|Philip|Pius|Ptolemy|Rameses|Ramesses|Ramses|Richard|Robert|"
+    "Roger|Rudolf|Sancho|Selim|Sixtus|Stephen|Suleiman|Sylvester|Theodore|Theodosius|Thomas|Thutmose|Umberto|Urban|"
+    "Victor|Vittorio|Wilhelm|William|Xerxes"
 )
 _TITLES = (
     "King|Queen|Pope|Emperor|Empress|Tsar|Czar|Kaiser|Sultan|Prince|Princess|Duke|Archbishop|Patriarch|Pharaoh|Shah|"
     "Count|Earl|Caliph"
 )
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;(]['\")]*) *$")
-_JOINER = r"(?:, and | and |, or | or |, | to |-| & )"
+# More numerals: I and II, I-III
+_MORE = rf"(?:(?:, and | and |, or | or |, | to |-| & )(?:{_NUMERAL}|[VX]\b|I\b(?! [a-z]))){{0,6}}"
+
+
+def _cardinal(numeral: str) -> str:
+    return cardinal(roman_value(numeral.upper()))
 
 
 def _ordinal(numeral: str) -> str:
     return "the " + ordinal_in_words(str(roman_value(numeral)))
 
 
-def _cardinal(numeral: str) -> str:
-    return cardinal(roman_value(numeral))
-
-
 def _each(read: Callable[[str], str], text: str) -> str:
-    """Return a text with all its numerals read: "Acts I-III" → "Acts one to three"."""
-    return re.sub(r"\b[IVXLC]+\b", lambda numeral: read(numeral[0]), text.replace("-", " to "))
+    """Return a text with all its numerals read: "I and III" → "one and three", "i-v" → "one to five"."""
+    return re.sub(r"\b[IVXLCDMivxl]+\b", lambda numeral: read(numeral[0]), text.replace("-", " to "))
 
 
 def _read_name(match: re.Match[str]) -> str:
@@ -68,44 +65,36 @@ def _read_name(match: re.Match[str]) -> str:
 
 
 RULES = (
-    # WWII → World War two
-    rule(r"\bWW ?-?(?:II|2)\b", "World War two"),
-    rule(r"\bWW ?-?[I1]\b", "World War one"),
+    # WWII, WW1 → World War II, World War 1
+    rule(r"\bWW ?-?(?P<number>II?|[12])\b", "World War {number}"),
     # gave Mary IV fluids → gave Mary I V fluids
     rule(
         r"(?<![\w.'-])IV(?= (?:access|antibiotics?|bags?|drips?|drugs?|fluids?|infusions?|lines?|medications?|needles?|"
         r"pumps?|therapy|tubes?)\b)",
         "I V",
     ),
-    # Parts I and II, Volumes I-III → Parts one and two, Volumes one to three
+    # Chapter XL, Parts I and II, Volumes I-III, Scene iv → Chapter forty …; Exhibit V836 is a code
     rule(
-        rf"{WORD}(?P<all>(?:(?:{_PARTS})s?|Appendices|Classes) "
-        rf"(?:{_NUMERAL}|{_LETTER})(?:{_JOINER}(?:{_NUMERAL}|{_LETTER})){{1,6}}){INNER_STOP}",
-        "{all:cardinals}",
+        rf"{WORD}(?P<name>(?i:{_PARTS})(?:e?s)? (?={_NUMERAL})|(?:{_PARTS})(?:e?s)? (?={_LETTER}(?!{_CODE}))|"
+        r"(?:Theft Auto|Final Fantasy|Rocky|Bowl) (?=[VXL]\b)|"
+        rf"(?i:{_PARTS}|pages?) (?=(?=[ivxl]{{2}})(?:xl|l?x{{0,3}})(?:ix|iv|v?i{{0,3}})\b))"
+        rf"(?P<numerals>[IVXLCDMivxl]+{_MORE}){INNER_STOP}",
+        "{name}{numerals:cardinals}",
         cardinals=partial(_each, _cardinal),
     ),
-    # Henry VII and VIII → Henry the seventh and the eighth
+    # George III → George the third; Henry VII and VIII; Pope Sixtus IV; James I., who. "John I. Bouck" is an initial.
     rule(
-        rf"{WORD}(?P<all>(?:{_MONARCHS}) (?:{_NUMERAL}|I|V|X)(?:{_JOINER}{_NUMERAL}){{1,6}}){INNER_STOP}",
-        "{all:ordinals}",
+        rf"{WORD}(?P<name>(?:{_MONARCHS}|{_MONARCHS.upper()}) (?={_NUMERAL}|"
+        rf"{_LETTER}(?:\.(?:[,;:)]| [a-z])|[,;:)]|'s|\.?$| of | and | was | reigned ))|"
+        rf"(?:{_MONARCHS}|{_TITLES})(?: [A-Z]\.| [A-Z][a-z]{{1,15}}){{1,2}} (?={_NUMERAL}))"
+        rf"(?P<numerals>[IVXLCDM]+{_MORE}){INNER_STOP}",
+        "{name}{numerals:ordinals}",
         ordinals=partial(_each, _ordinal),
     ),
-    # Chapter XL, World War II, Exhibit V, Episode iv → Chapter forty …; Exhibit V836 is a code
+    # the XXI century, the XVIII Dynasty
     rule(
-        rf"{WORD}(?P<name>(?i:{_PARTS}) (?={_NUMERAL})|(?:{_PARTS}) (?={_LETTER}(?!{_CODE}))|"
-        r"(?:Theft Auto|Final Fantasy|Saturn|Rocky|Bowl) (?=[VXL]\b)|"
-        r"(?i:appendix|book|chapter|pages?|part|section|volume) (?=(?=[ivx]{2})x{0,3}(?:ix|iv|v?i{0,3})\b))"
-        rf"(?P<numeral>[IVXLCDMivx]+){INNER_STOP}",
-        "{name}{numeral:roman}",
-    ),
-    # George III → George the third; Pope Sixtus IV; Henry Ford II; James I., who. "John I. Bouck" is an initial.
-    rule(
-        rf"{WORD}(?P<name>(?:{_MONARCHS}|{_MONARCHS.upper()}) (?={_NUMERAL})|"
-        rf"(?:{_MONARCHS}|{_TITLES})(?: [A-Z]\.| [A-Z][a-z]{{1,15}}){{1,2}} (?={_NUMERAL})|"
-        rf"(?:{_SOVEREIGNS}) "
-        rf"(?={_LETTER}(?:\.(?:[,;:)]| [a-z])|[,;:)]|'s|\.?$| of | and | was | reigned )))"
-        rf"(?P<numeral>[IVXLCDM]+){INNER_STOP}",
-        "{name}{numeral:ordinal}",
+        rf"(?P<the>\b[Tt]he )?(?<![\w.'])(?P<numeral>{_NUMERAL})(?= (?i:century|dynasty|corps|army|congress|olympi))",
+        "{numeral:ordinal}",
         ordinal=_ordinal,
     ),
     # Star Trek III, Rocky II, SALT II

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from dtc.text import numbers_in_words
-from dtc.text.numbers_in_words import amount_in_words, cardinal, pairs_in_words, roman_value
+from dtc.text.numbers_in_words import amount_in_words, cardinal
 
 
 def table(entries: str) -> dict[str, str]:
@@ -65,7 +65,7 @@ OPENERS = (
 _ARTICLE = re.compile(r"\b(?:an?|the|this|that|each|every) $")
 
 # Plurals that do not take an s.
-_PLURALS = {word: word for word in ("baht", "horsepower", "lux", "percent", "sen", "won", "yen")}
+_PLURALS = {word: word for word in ("baht", "horsepower", "lux", "percent", "sen", "stone", "won", "yen", "yuan")}
 _PLURALS |= {prefix + "hertz": prefix + "hertz" for prefix in ("", "kilo", "mega", "giga", "tera")}
 _PLURALS |= {"foot": "feet", "inch": "inches", "penny": "pence"}
 
@@ -75,8 +75,7 @@ _READERS: dict[str, Callable[[str], str]] = {
     "count": lambda digits: cardinal(int(digits)),
     "number": numbers_in_words.integer_in_words,
     "ordinal": numbers_in_words.ordinal_in_words,
-    "pairs": lambda digits: pairs_in_words(int(digits)),
-    "roman": lambda numeral: cardinal(roman_value(numeral.upper())),
+    "pairs": numbers_in_words.digits_in_pairs,
     "spelt": numbers_in_words.spelt,
 }
 _FIELD = re.compile(r"\{(?P<group>\w*)(?::(?P<reader>\w+))?\}")
@@ -89,20 +88,31 @@ class Rule(NamedTuple):
     read: Callable[[re.Match[str]], str]
 
 
-def rule(pattern: str, reading: str | Callable[[re.Match[str]], str], **readers: Callable[[str], str]) -> Rule:
+def rule(
+    pattern: str, reading: str | Callable[[re.Match[str]], str], **readers: Callable[[str], str] | Mapping[str, str]
+) -> Rule:
     """Return a rule; `reading` is a function of the match, or a text with the groups of the pattern in braces.
 
     `{name}` is what the group matched, nothing if it took no part; `{name:roman}` is what a reader makes of it, and
-    `{:roman}` what it makes of the whole match. Readers that no other rule needs are given by keyword.
+    `{:roman}` what it makes of the whole match. Readers that no other rule needs are given by keyword: a function, or a
+    table that `full_form` looks up.
     """
     if callable(reading):
         return Rule(re.compile(pattern), reading)
-    known = _READERS | readers
+    known = _READERS | {
+        name: reader if callable(reader) else partial(full_form, reader) for name, reader in readers.items()
+    }
 
     def fill(match: re.Match[str]) -> str:
         return _FIELD.sub(lambda field: known.get(field["reader"], str)(match[field["group"] or 0] or ""), reading)
 
     return Rule(re.compile(pattern), fill)
+
+
+def full_form(words: Mapping[str, str], short: str) -> str:
+    """Return the full form of a short one in a table, whatever its capitals; the first letter keeps its case."""
+    full = words.get(short) or words.get(short.capitalize()) or words[short.lower()]
+    return (full[0].upper() if short[0].isupper() else full[0].lower()) + full[1:]
 
 
 def apply(rules: Iterable[Rule], text: str) -> str:

@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dtc.text.rules import INNER_STOP, any_of, table
 
-LENGTHS = table(
-    "nm nanometer, µm micrometer, μm micrometer, mm millimeter, cm centimeter, dm decimeter, m meter, km kilometer, "
-    "KM kilometer, ft foot, in inch, yd yard, mi mile"
+_SMALL = {"": ""} | table("n nano, µ micro, m milli")
+_METRIC = _SMALL | table("c centi, d deci, h hecto, k kilo")
+_LARGE = table("k kilo, K kilo, M mega, G giga, T tera")
+
+
+def _prefixed(units: str, prefixes: Mapping[str, str]) -> dict[str, str]:
+    """Return a table of units with each of the prefixes: "m meter" → {"mm": "millimeter", "km": "kilometer", …}."""
+    return {p + symbol: prefixes[p] + unit for symbol, unit in table(units).items() for p in prefixes}
+
+
+LENGTHS = _prefixed("m meter", _METRIC) | table("KM kilometer, ft foot, in inch, yd yard, yds yard, mi mile")
+UNITS = (
+    LENGTHS
+    | _prefixed("g gram, l liter, L liter", _METRIC)
+    | _prefixed("s second, F farad", _SMALL)
+    | _prefixed("W watt, Wh watt hour, V volt, Ah ampere hour, eV electronvolt, Hz hertz, J joule", _SMALL | _LARGE)
+    | _prefixed("N newton, Pa pascal, cal calorie", _SMALL | _LARGE)
+    | _prefixed("B byte, b bit, bps bit per second, bit bit", _LARGE | {"P": "peta"})
+    | {"fl oz": "fluid ounce", "fl. oz": "fluid ounce"}
+    | table(
+        "mcg microgram, KG kilogram, oz ounce, lb pound, lbs pound, st stone, t tonne, ML milliliter, gal gallon, "
+        "qt quart, pt pint, tsp teaspoon, tbsp tablespoon, Tbsp tablespoon, cc cubic centimeter, sec second, "
+        "secs second, min minute, mins minute, h hour, hr hour, hrs hour, wk week, wks week, mo month, mos month, "
+        "yr year, yrs year, % percent, ¢ cent, °C degree Celsius, °F degree Fahrenheit, ° degree, K kelvin, "
+        "dB decibel, µA microamp, mA milliamp, hPa hectopascal, psi pound per square inch, hp horsepower, "
+        "rpm revolution per minute, RPM revolution per minute, bpm beat per minute, fps frame per second, "
+        "dpi dot per inch, ppm part per million, ppb part per billion, mph mile per hour, mpg mile per gallon, "
+        "kph kilometer per hour, kmh kilometer per hour, kn knot, kt knot, kts knot, px pixel, MP megapixel, "
+        "ha hectare, ac acre, lx lux, lm lumen, mol mole, Nm newton meter, Ω ohm, kΩ kilohm, MΩ megohm, doz dozen"
+    )
 )
-_MASSES = table(
-    "µg microgram, μg microgram, mcg microgram, mg milligram, g gram, kg kilogram, KG kilogram, oz ounce, lb pound, "
-    "lbs pound"
-)
-_VOLUMES = table(
-    "µl microliter, μl microliter, ml milliliter, mL milliliter, ML milliliter, cl centiliter, cL centiliter, "
-    "dl deciliter, dL deciliter, l liter, L liter, hl hectoliter, gal gallon, qt quart, pt pint, tsp teaspoon, "
-    "tbsp tablespoon, Tbsp tablespoon, cc cubic centimeter"
-) | {"fl oz": "fluid ounce"}
-_TIMES = table(
-    "ns nanosecond, µs microsecond, μs microsecond, ms millisecond, s second, sec second, secs second, min minute, "
-    "mins minute, h hour, hr hour, hrs hour, wk week, wks week, mo month, mos month, yr year, yrs year"
-)
-_BYTES = {
-    prefix + symbol: name + unit
-    for symbol, unit in table("B byte, b bit, bps bit per second, bit bit").items()
-    for prefix, name in table("k kilo, K kilo, M mega, G giga, T tera, P peta").items()
-}
-_ELECTRIC = {
-    prefix + symbol: name + unit
-    for symbol, unit in table("W watt, Wh watt hour, V volt, Ah ampere hour, eV electronvolt").items()
-    for prefix, name in ({"": ""} | table("m milli, k kilo, M mega, G giga, T tera")).items()
-}
-_OTHERS = table(
-    "% percent, ¢ cent, °C degree Celsius, °F degree Fahrenheit, ° degree, K kelvin, Hz hertz, kHz kilohertz, "
-    "MHz megahertz, GHz gigahertz, dB decibel, mA milliamp, J joule, kJ kilojoule, MJ megajoule, cal calorie, "
-    "kcal kilocalorie, kN kilonewton, Nm newton meter, Pa pascal, hPa hectopascal, kPa kilopascal, MPa megapascal, "
-    "psi pound per square inch, hp horsepower, rpm revolution per minute, RPM revolution per minute, "
-    "bpm beat per minute, fps frame per second, dpi dot per inch, ppm part per million, ppb part per billion, "
-    "mph mile per hour, mpg mile per gallon, kph kilometer per hour, kmh kilometer per hour, kn knot, kt knot, "
-    "px pixel, MP megapixel, ha hectare, ac acre, lx lux, lm lumen, mol mole, Ω ohm, kΩ kilohm, doz dozen"
-)
+del UNITS["TV"]
 # What comes before a unit of length.
 _POWERS = {"sq": "square", "cu": "cubic"}
-UNITS = LENGTHS | _MASSES | _VOLUMES | _TIMES | _BYTES | _ELECTRIC | _OTHERS
 # kg · sq ft · cu. m
 UNIT = rf"(?:(?:{any_of(_POWERS)})\.? (?:{any_of(LENGTHS)})|{any_of(UNITS)})"
 # What follows a unit: no letter, and the full stop of an abbreviation.

@@ -33,7 +33,7 @@ READINGS = {
     "Exhibit V510": "Exhibit V five one zero",
     "at 411 Elm Street": "at four one one Elm Street",
     "1026 North Beckley, 500 North Beckley": "ten twenty-six North Beckley, five hundred North Beckley",
-    "B52s, MP3": "B fifty-two s, MP three",
+    "B52s, MP3": "B fifty-twos, MP three",
     # times
     "7:45": "seven forty-five",
     "7:05": "seven oh five",
@@ -135,7 +135,7 @@ READINGS = {
     "back [sic]… {nd}": "back (sic)... {nd}",
     "Müller's café, Æsop's œuvre, naïve": "Muller's cafe, Aesop's oeuvre, naive",
     "and/or": "and or",
-    "x² ≠ 你 ☃ @": "x squared ≠ 你 ☃ @",
+    "x² ≠ 你 ☃ @": "x squared not equal to 你 ☃ @",
     "5\u0300": "five \u0300",  # no accent on the e
     "say {HH AH0 L OW1} 5 times": "say {HH AH0 L OW1} five times",
     # the rest
