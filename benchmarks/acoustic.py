@@ -37,6 +37,7 @@ from dtc.acoustic.base import AcousticModel, InferenceOptions, build_acoustic
 from dtc.acoustic.configs import DTCConfig, Tacotron2Config, WeightFormat
 from dtc.acoustic.decoder import Decoder
 from dtc.acoustic.inference import DecoderInference
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.compat.nvidia_tacotron2 import their_name
@@ -96,7 +97,7 @@ def build(model: str, **decoder: float) -> AcousticModel:
         if model == "tacotron2"
         else DTCConfig.model_validate(section | {"reverse_decoder": True, "duel": DUEL})
     )
-    return build_acoustic(config, AudioConfig.model_validate(params["audio"]), torch.zeros(80), torch.ones(80))
+    return build_acoustic(config, AudioConfig.model_validate(params["audio"]), MelStatistics.neutral(80))
 
 
 def torchaudio_twin(ours: AcousticModel, **options: float) -> torchaudio.models.Tacotron2:

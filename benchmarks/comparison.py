@@ -33,6 +33,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, build_acoustic
+from dtc.audio import MelStatistics
 from dtc.batch import Batch, Clip
 from dtc.evaluation.recognisers.grammar import GrammarRecogniser
 from dtc.evaluation.word_errors import WordErrors, word_errors
@@ -212,8 +213,8 @@ def measure(name: str, seed: int) -> None:
     clips = [test.read(entry) for entry in test.entries]
     listener = Listener(clips, vocoder, find_grammar("numbers"), index.audio.sampling_rate)
     seed_all(training.seed, "weights")
-    statistics = (torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
-    model = build_acoustic(params.acoustic, index.audio, *statistics)
+    statistics = MelStatistics(torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
+    model = build_acoustic(params.acoustic, index.audio, statistics)
 
     def listen(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
         assert isinstance(model, AcousticModel)

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dtc.acoustic.base import build_acoustic
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.training.optim import build_optimizer
@@ -93,7 +94,9 @@ def measure(features: Path, batch_size: int | None, batch_frames: int | None) ->
 def training_rate(features: Path, batches: list[Batch]) -> float:
     """Real steps a second of smoke's acoustic model on these batches; the first warms up."""
     smoke, index = load_params(SMOKE), read_index(features)
-    model = build_acoustic(smoke.acoustic, index.audio, torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
+    model = build_acoustic(
+        smoke.acoustic, index.audio, MelStatistics(torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
+    )
     optimizer = build_optimizer(model, smoke.training.acoustic.optimizer)
     for number, batch in enumerate(batches):
         if number == 1:

@@ -32,6 +32,7 @@ from timing import measure_rates, seconds_of
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.training.config import Precision
 from dtc.training.precision import autocast, has_bfloat16
@@ -100,7 +101,7 @@ def contestants(device: torch.device) -> list[Contestant]:
     }
     made = []
     for name, (config, params, audio_s) in configs.items():
-        model = build_vocoder(config, AudioConfig.model_validate(params["audio"]), torch.zeros(80), torch.ones(80))
+        model = build_vocoder(config, AudioConfig.model_validate(params["audio"]), MelStatistics.neutral(80))
         made.append(Contestant(name, model.to(device).eval(), audio_s))
     return made
 

@@ -10,7 +10,7 @@ import functools
 import io
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import soundfile
@@ -38,6 +38,18 @@ class StftSizes:
     filter_length: int  # FFT size
     hop_length: int
     win_length: int  # length of the Hann window, which is centred in the FFT
+
+
+class MelStatistics(NamedTuple):
+    """The mean and the standard deviation of each band of the natural-log mel over a corpus."""
+
+    mean: Float[Tensor, " mels"]
+    deviation: Float[Tensor, " mels"]
+
+    @classmethod
+    def neutral(cls, bands: int) -> MelStatistics:
+        """Return mean 0 and deviation 1, by which normalisation changes nothing."""
+        return cls(torch.zeros(bands), torch.ones(bands))
 
 
 def stft(

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.config import Section, parse_section
 from dtc.errors import InputError, named
@@ -54,9 +55,9 @@ class ModelCard(Section):
         """Return the identity of the model, weights included."""
         return self.saved_as or fingerprint("model", self)
 
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation of each mel band."""
-        return torch.tensor(self.mel_mean), torch.tensor(self.mel_deviation)
+    def statistics(self) -> MelStatistics:
+        """Return the statistics of the mels that the model was trained on."""
+        return MelStatistics(torch.tensor(self.mel_mean), torch.tensor(self.mel_deviation))
 
 
 def save_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -> ModelCard:
@@ -150,7 +151,7 @@ def load_model(
     """
     card, weights = read_model(folder, kind)
     config = registry.parse(card.config, f"{folder / CARD}: config")
-    model = registry.get(getattr(config, registry.field))(config, card.audio, *card.statistics())
+    model = registry.get(getattr(config, registry.field))(config, card.audio, card.statistics())
     _load_weights(model, weights, folder)
     return model.to(device).eval(), card
 

@@ -70,7 +70,7 @@ class Recipe:
         """Return the module to train, with random weights drawn from the seed."""
         seed_all(self.training.seed, "weights")
         name = getattr(self.config, self.kind.parts.field)
-        model = self.kind.parts.get(name)(self.config, self.index.audio, *self.card().statistics())
+        model = self.kind.parts.get(name)(self.config, self.index.audio, self.card().statistics())
         return cast(nn.Module, model.for_training())
 
     def batches(self, split: Literal["train", "validation"]) -> Batches:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.configs import AcousticSection, WeightFormat
 from dtc.acoustic.utterance_status import Status
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
 from dtc.model_card import ModelCard, load_model
@@ -40,25 +41,19 @@ class Utterance:
 class AcousticModel(nn.Module, ABC):
     """Predicts natural-log mels from symbol ids.
 
-    A subclass is constructed with its section of params.yaml, the definition of the mel, and the mean and the standard
-    deviation of each band's log-mel over the corpus, so that it can predict normalised mels.
+    A subclass is constructed with its section of params.yaml, the definition of the mel, and the statistics of the mels
+    of the corpus, so that it can predict normalised mels.
     """
 
     config: AcousticSection
     mel_mean: Tensor
     mel_deviation: Tensor
 
-    def __init__(
-        self,
-        config: AcousticSection,
-        audio: AudioConfig,
-        mel_mean: Float[Tensor, " mels"],
-        mel_deviation: Float[Tensor, " mels"],
-    ) -> None:
+    def __init__(self, config: AcousticSection, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__()
         self.config, self.audio = config, audio
-        self.register_buffer("mel_mean", mel_mean.clone())
-        self.register_buffer("mel_deviation", mel_deviation.clone())
+        self.register_buffer("mel_mean", statistics.mean.clone())
+        self.register_buffer("mel_deviation", statistics.deviation.clone())
 
     def for_training(self) -> nn.Module:
         """Return the module to train: the model itself."""
@@ -89,11 +84,9 @@ class AcousticModel(nn.Module, ABC):
         return mel * self.mel_deviation[:, None] + self.mel_mean[:, None]
 
 
-def build_acoustic(
-    config: AcousticSection, audio: AudioConfig, mel_mean: Float[Tensor, " mels"], mel_deviation: Float[Tensor, " mels"]
-) -> AcousticModel:
+def build_acoustic(config: AcousticSection, audio: AudioConfig, statistics: MelStatistics) -> AcousticModel:
     """Return the model that `config.model` names, with random weights; the arguments are those of `AcousticModel`."""
-    return ACOUSTIC_MODELS.get(config.model)(config, audio, mel_mean, mel_deviation)
+    return ACOUSTIC_MODELS.get(config.model)(config, audio, statistics)
 
 
 def load_acoustic(folder: Path, device: torch.device) -> tuple[AcousticModel, ModelCard]:

@@ -15,13 +15,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from dtc.acoustic.configs import DTCConfig
 from dtc.acoustic.decoder import DecodersOutput, teacher_forced
 from dtc.acoustic.loss import Target, decoder_losses, diagonal_score, mel_loss, with_total
 from dtc.acoustic.tacotron import Tacotron
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses, mask_of, masked_mean
 
@@ -31,14 +32,8 @@ class DTC(Tacotron):
 
     config: DTCConfig
 
-    def __init__(
-        self,
-        config: DTCConfig,
-        audio: AudioConfig,
-        mel_mean: Float[Tensor, " mels"],
-        mel_deviation: Float[Tensor, " mels"],
-    ) -> None:
-        super().__init__(config, audio, mel_mean, mel_deviation)
+    def __init__(self, config: DTCConfig, audio: AudioConfig, statistics: MelStatistics) -> None:
+        super().__init__(config, audio, statistics)
         self.backward_decoder = self.build_decoder() if config.reverse_decoder else None
 
     def training_loss(self, batch: Batch, step: int) -> Losses:

@@ -19,6 +19,7 @@ from dtc.acoustic.inference import DecodedText, DecoderInference
 from dtc.acoustic.layers import Encoder, PostNet
 from dtc.acoustic.loss import Target, mel_loss, stft_loss
 from dtc.acoustic.utterance_status import status_of
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses, mask_of, pad
 from dtc.seeding import seed_of
@@ -37,21 +38,15 @@ class Tacotron(AcousticModel):
 
     config: TacotronSection
 
-    def __init__(
-        self,
-        config: TacotronSection,
-        audio: AudioConfig,
-        mel_mean: Float[Tensor, " mels"],
-        mel_deviation: Float[Tensor, " mels"],
-    ) -> None:
-        super().__init__(config, audio, mel_mean, mel_deviation)
+    def __init__(self, config: TacotronSection, audio: AudioConfig, statistics: MelStatistics) -> None:
+        super().__init__(config, audio, statistics)
         self._inference: tuple[object, DecoderInference] | None = None
         self.embedding = nn.Embedding(len(SYMBOLS), config.symbols_embedding_dim)
         bound = (6.0 / (len(SYMBOLS) + config.symbols_embedding_dim)) ** 0.5
         nn.init.uniform_(self.embedding.weight, -bound, bound)
         self.encoder = Encoder(config.symbols_embedding_dim, config.encoder)
         self.decoder = self.build_decoder()
-        self.post_net = PostNet(config.post_net, n_mels=len(mel_mean))
+        self.post_net = PostNet(config.post_net, n_mels=len(statistics.mean))
 
     def build_decoder(self) -> Decoder:
         """Return a decoder of this model's sizes, with random weights."""

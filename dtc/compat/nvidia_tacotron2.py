@@ -19,6 +19,7 @@ from torch import Tensor
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.configs import AcousticSection, Tacotron2Config, TacotronSection
 from dtc.acoustic.tacotron2 import Tacotron2
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.compat.checkpoint_files import require_agreement, require_tensors
 from dtc.compat.formats import Format, Imported, write_checkpoint
@@ -126,9 +127,9 @@ def import_tacotron2(
     facts = {**published, **hparams, **sizes}
     config = parse_section(_config_tree(facts), Tacotron2Config, str(where))
     audio = parse_section({name: facts[name] for name in AUDIO}, AudioConfig, str(where))
-    mel_mean, mel_deviation = torch.zeros(audio.n_mel_channels), torch.ones(audio.n_mel_channels)
+    statistics = MelStatistics.neutral(audio.n_mel_channels)
     with torch.device("meta"):  # names and shapes without values
-        model = Tacotron2(config, audio, mel_mean, mel_deviation)
+        model = Tacotron2(config, audio, statistics)
     names = {their_name(name): name for name in model.state_dict() if name not in STATISTICS}
     expected = {name: model.state_dict()[ours] for name, ours in names.items()}
     require_tensors(state_dict, expected, "NVIDIA's Tacotron 2", where)
@@ -137,7 +138,7 @@ def import_tacotron2(
     return Imported(
         config,
         audio,
-        weights | {"mel_mean": mel_mean, "mel_deviation": mel_deviation},  # NVIDIA's mels are not normalised
+        weights | dict(zip(STATISTICS, statistics, strict=True)),  # NVIDIA's mels are not normalised
         sum(parameter.numel() for parameter in model.parameters()),
         {name: value for name, value in published.items() if name not in hparams and name not in sizes},
     )

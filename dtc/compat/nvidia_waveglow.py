@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.compat.checkpoint_files import require_agreement, require_tensors
 from dtc.compat.formats import Format, Imported, write_checkpoint
@@ -90,7 +91,7 @@ def import_waveglow(
     ours = parse_section(_config_tree(facts, audio), WaveGlowConfig, str(where))
     ours.check(audio, where)
     with torch.device("meta"):  # names and shapes without values
-        model = WaveGlow(ours, audio, torch.zeros(audio.n_mel_channels), torch.ones(audio.n_mel_channels))
+        model = WaveGlow(ours, audio, MelStatistics.neutral(audio.n_mel_channels))
     layout = layout_of(state_dict)
     names = {name: their_names(name, layout, ours.wavenet.num_layers) for name in model.state_dict()}
     expected = {

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from dtc.model_card import ModelCard, load_model
@@ -19,9 +20,9 @@ from dtc.vocoder.onnx_graph import OnnxGraph
 class Vocoder(nn.Module):
     """Converts natural-log mels to waveforms.
 
-    A subclass defines `forward`. It is constructed with its section of params.yaml, the audio section, and the mean and
-    the standard deviation of each band's log-mel over the corpus, which it need not use. `config.check(audio)` checks
-    that the two sections fit together.
+    A subclass defines `forward`. It is constructed with its section of params.yaml, the audio section, and the
+    statistics of the mels of the corpus, which it need not use. `config.check(audio)` checks that the two sections fit
+    together.
 
     A vocoder that can be trained has `training_loss(batch, step) -> Losses` too, or returns another module that has it
     from `for_training`. One that can be exported to ONNX defines `onnx_graph`.
@@ -29,13 +30,7 @@ class Vocoder(nn.Module):
 
     config: VocoderSection
 
-    def __init__(
-        self,
-        config: VocoderSection,
-        audio: AudioConfig,
-        mel_mean: Float[Tensor, " mels"] | None = None,
-        mel_deviation: Float[Tensor, " mels"] | None = None,
-    ) -> None:
+    def __init__(self, config: VocoderSection, audio: AudioConfig, statistics: MelStatistics | None = None) -> None:
         super().__init__()
         self.config, self.audio = config, audio
 
@@ -52,11 +47,9 @@ class Vocoder(nn.Module):
         raise InputError("vocoder", f"{self.config.model} has no network for ONNX", "vocos or waveglow")
 
 
-def build_vocoder(
-    config: VocoderSection, audio: AudioConfig, mel_mean: Float[Tensor, " mels"], mel_deviation: Float[Tensor, " mels"]
-) -> Vocoder:
+def build_vocoder(config: VocoderSection, audio: AudioConfig, statistics: MelStatistics) -> Vocoder:
     """Return the vocoder that `config.model` names, with random weights if it has any."""
-    return VOCODERS.get(config.model)(config, audio, mel_mean, mel_deviation)
+    return VOCODERS.get(config.model)(config, audio, statistics)
 
 
 def load_vocoder(folder: Path, device: torch.device) -> tuple[Vocoder, ModelCard]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dtc.audio import istft, require_mel
+from dtc.audio import MelStatistics, istft, require_mel
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
 from dtc.vocoder.adversarial import Adversarial
@@ -32,17 +32,11 @@ class Vocos(Vocoder):
     mel_mean: Tensor
     mel_deviation: Tensor
 
-    def __init__(
-        self,
-        config: VocosConfig,
-        audio: AudioConfig,
-        mel_mean: Float[Tensor, " mels"],
-        mel_deviation: Float[Tensor, " mels"],
-    ) -> None:
-        super().__init__(config, audio, mel_mean, mel_deviation)
-        self.register_buffer("mel_mean", mel_mean.clone())
-        self.register_buffer("mel_deviation", mel_deviation.clone())
-        self.embed = nn.Conv1d(len(mel_mean), config.dim, config.kernel_size, padding=config.kernel_size // 2)
+    def __init__(self, config: VocosConfig, audio: AudioConfig, statistics: MelStatistics) -> None:
+        super().__init__(config, audio, statistics)
+        self.register_buffer("mel_mean", statistics.mean.clone())
+        self.register_buffer("mel_deviation", statistics.deviation.clone())
+        self.embed = nn.Conv1d(len(statistics.mean), config.dim, config.kernel_size, padding=config.kernel_size // 2)
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
         self.blocks = nn.ModuleList(ConvNeXtBlock(config) for _ in range(config.num_layers))
         self.final_norm = nn.LayerNorm(config.dim, eps=1e-6)

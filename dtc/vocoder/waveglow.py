@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dtc.audio import istft, require_mel, stft, stft_magnitude
+from dtc.audio import MelStatistics, istft, require_mel, stft, stft_magnitude
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
 from dtc.vocoder.base import Vocoder
@@ -44,21 +44,15 @@ class WaveGlow(CachingModule, Vocoder):
 
     config: WaveGlowConfig
 
-    def __init__(
-        self,
-        config: WaveGlowConfig,
-        audio: AudioConfig,
-        mel_mean: Float[Tensor, " mels"],
-        mel_deviation: Float[Tensor, " mels"],
-    ) -> None:
-        super().__init__(config, audio, mel_mean, mel_deviation)
+    def __init__(self, config: WaveGlowConfig, audio: AudioConfig, statistics: MelStatistics) -> None:
+        super().__init__(config, audio, statistics)
         config.check(audio)
         mels, hop = audio.n_mel_channels, audio.hop_length
         if config.conditioning == "upsampled":
             self.upsample = nn.ConvTranspose1d(mels, mels, FRAMES_UPSAMPLED * hop, stride=hop)
             conditioning = Conditioning(mels * config.group_size, kernel_size=1, positions_per_frame=1)
         else:
-            self.normalise = Normaliser(mel_mean, mel_deviation)
+            self.normalise = Normaliser(statistics)
             conditioning = Conditioning(mels, FRAMES_INTERPOLATED, positions_per_frame=hop // config.group_size)
         self.flows = nn.ModuleList(Flow(size, conditioning, config.wavenet) for size in config.channels)
 
@@ -184,10 +178,10 @@ class Normaliser(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, mean: Float[Tensor, " mels"], deviation: Float[Tensor, " mels"]) -> None:
+    def __init__(self, statistics: MelStatistics) -> None:
         super().__init__()
-        self.register_buffer("mean", mean.clone())
-        self.register_buffer("deviation", deviation.clone())
+        self.register_buffer("mean", statistics.mean.clone())
+        self.register_buffer("deviation", statistics.deviation.clone())
 
     def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch mels frames"]:
         """Return the normalised mel."""

@@ -17,6 +17,7 @@ from dtc.acoustic.base import build_acoustic
 from dtc.acoustic.decoder import teacher_forced
 from dtc.acoustic.dtc import DTC
 from dtc.acoustic.tacotron2 import Tacotron2
+from dtc.audio import MelStatistics
 from dtc.batch import mask_of
 from dtc.seeding import seed_all
 from tests.dtc.tiny_acoustic import AUDIO, MELS, NEVER, OPTIONS, attention_section, batch, clip, config
@@ -245,7 +246,7 @@ def voice(name: str, model: str = "tacotron2", **decoder: float) -> Tacotron2 | 
         duel = {"backward_weight": 1.0, "fade_steps": None} | agreement
         tree |= {"model": "dtc", "reverse_decoder": True, "duel": duel}
     seed_all("weights")
-    return build_acoustic(ACOUSTIC_MODELS.parse(tree, "acoustic"), AUDIO, torch.zeros(MELS), torch.ones(MELS))  # type: ignore[return-value]
+    return build_acoustic(ACOUSTIC_MODELS.parse(tree, "acoustic"), AUDIO, MelStatistics.neutral(MELS))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.tacotron import Tacotron
+from dtc.audio import MelStatistics
 from tests.dtc.tiny_acoustic import AUDIO, MELS, NEVER, OPTIONS, attention_section, clip, config
 
 
@@ -86,7 +87,7 @@ def model(attention: str, gate_threshold: float) -> Tacotron:
     torch.manual_seed(0)
     tree = config(frames_per_step=2, gate_threshold=gate_threshold).model_dump()
     tree["attention"] = attention_section(attention)
-    return build_acoustic(Tacotron2Config.model_validate(tree), AUDIO, torch.zeros(MELS), torch.ones(MELS)).eval()
+    return build_acoustic(Tacotron2Config.model_validate(tree), AUDIO, MelStatistics.neutral(MELS)).eval()
 
 
 def assert_same(said: list[Utterance], expected: list[Utterance]) -> None:

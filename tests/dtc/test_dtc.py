@@ -9,6 +9,7 @@ from dtc.acoustic.base import build_acoustic
 from dtc.acoustic.configs import DTCConfig
 from dtc.acoustic.decoder import teacher_forced
 from dtc.acoustic.dtc import DTC, time_reversed
+from dtc.audio import MelStatistics
 from dtc.batch import Batch
 from dtc.seeding import seed_all
 from tests.dtc.tiny_acoustic import AUDIO, MELS, OPTIONS, batch, clip, config
@@ -23,7 +24,7 @@ def model(frames_per_step: int = 1, duel: dict[str, float] | None = None, revers
     } | (duel or {})
     tree = config(frames_per_step).model_dump() | {"model": "dtc", "reverse_decoder": reverse_decoder, "duel": weights}
     seed_all("weights")
-    built = build_acoustic(DTCConfig.model_validate(tree), AUDIO, torch.zeros(MELS), torch.ones(MELS))
+    built = build_acoustic(DTCConfig.model_validate(tree), AUDIO, MelStatistics.neutral(MELS))
     assert isinstance(built, DTC)
     return built
 

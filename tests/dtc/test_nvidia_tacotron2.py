@@ -15,6 +15,7 @@ from torch import Tensor
 from dtc.acoustic.base import AcousticModel, InferenceOptions, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.decoder import teacher_forced
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, mask_of
 from dtc.compat.formats import Imported
@@ -51,7 +52,7 @@ def silenced(imported: Imported) -> AcousticModel:
     tree = imported.config.model_dump(mode="json") | {"mask_convolutions": False}
     tree["decoder"] |= {"pre_net_dropout": 0.0}
     bands = imported.audio.n_mel_channels
-    model = build_acoustic(Tacotron2Config.model_validate(tree), imported.audio, torch.zeros(bands), torch.ones(bands))
+    model = build_acoustic(Tacotron2Config.model_validate(tree), imported.audio, MelStatistics.neutral(bands))
     model.load_state_dict(imported.weights)
     return model.eval()
 

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.compat.nvidia_waveglow import export_waveglow, import_waveglow
 from dtc.vocoder.waveglow import WaveGlow
@@ -106,7 +107,7 @@ def test_a_model_trained_here_is_exported_and_imported_again() -> None:
     imported = import_waveglow(fused(), HOP, "here")
     audio = imported.audio.model_copy(update={"hop_length": 256, "filter_length": 512, "win_length": 512})
     config = imported.config.model_copy(update={"group_size": 8, "sigma": 0.7, "segment_frames": 9})
-    weights = WaveGlow(config, audio, torch.zeros(audio.n_mel_channels), torch.ones(audio.n_mel_channels)).state_dict()
+    weights = WaveGlow(config, audio, MelStatistics.neutral(audio.n_mel_channels)).state_dict()
     card = card_of(imported, config=config.model_dump(mode="json"), audio=audio)
     exported, _ = export_waveglow(config, card, weights, "here")
     plain = {NORMED.sub(r"\1.weight_v", name) for name in shapes_of(exported["config"]["waveglow_config"], 256)}

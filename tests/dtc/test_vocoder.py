@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from dtc.audio import log_mel
+from dtc.audio import MelStatistics, log_mel
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.seeding import seed_all
@@ -47,7 +47,7 @@ def vocos() -> Vocos:
         loss=LOSS,
         adversarial=None,
     )
-    built = build_vocoder(config, AUDIO, torch.zeros(20), torch.ones(20))
+    built = build_vocoder(config, AUDIO, MelStatistics.neutral(20))
     assert isinstance(built, Vocos)
     return built
 
@@ -224,7 +224,7 @@ def adversarial() -> tuple[Adversarial, Batch]:
 
 def test_a_vocoder_is_trained_with_its_discriminators() -> None:
     config = vocos().config.model_copy(update={"adversarial": ADVERSARIAL})
-    model = build_vocoder(config, AUDIO, torch.zeros(20), torch.ones(20))
+    model = build_vocoder(config, AUDIO, MelStatistics.neutral(20))
     training = model.for_training()
     assert isinstance(training, Adversarial)
     assert training.model is model

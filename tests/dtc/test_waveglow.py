@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtc.audio import stft_magnitude
+from dtc.audio import MelStatistics, stft_magnitude
 from dtc.config import parse_section
 from dtc.seeding import seed_all
 from dtc.training.optim import AdamWConfig, build_optimizer
@@ -84,7 +84,7 @@ def test_parameters_of_the_published_size() -> None:
         update={"n_mel_channels": 80, "filter_length": 1024, "win_length": 1024, "hop_length": 256}
     )
     with torch.device("meta"):
-        model = WaveGlow(parse_section(PUBLISHED, WaveGlowConfig, "vocoder"), audio, torch.zeros(80), torch.ones(80))
+        model = WaveGlow(parse_section(PUBLISHED, WaveGlowConfig, "vocoder"), audio, MelStatistics.neutral(80))
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     assert sum(size for name, size in sizes.items() if not name.endswith("weight_g")) == 87_731_816  # as it speaks
     assert sum(sizes.values()) == 87_879_272  # as it is trained: each row's size is a number more
@@ -163,8 +163,8 @@ def test_an_interpolated_mel_is_normalised() -> None:
     config = parse_section(CONFIG | {"conditioning": "interpolated"}, WaveGlowConfig, "vocoder")
     mean, deviation = torch.arange(5.0), torch.arange(1.0, 6.0)
     seed_all("weights")
-    scaled = build_vocoder(config, AUDIO, mean, deviation).eval()
-    plain = WaveGlow(config, AUDIO, torch.zeros(5), torch.ones(5)).eval()
+    scaled = build_vocoder(config, AUDIO, MelStatistics(mean, deviation)).eval()
+    plain = WaveGlow(config, AUDIO, MelStatistics.neutral(5)).eval()
     plain.load_state_dict(
         scaled.state_dict() | {"normalise.mean": torch.zeros(5), "normalise.deviation": torch.ones(5)}
     )
@@ -180,7 +180,7 @@ def test_interpolation_saves_two_fifths_of_the_published_size() -> None:
     for conditioning in ("upsampled", "interpolated"):
         one_flow = PUBLISHED | {"conditioning": conditioning, "num_flows": 1}
         config = parse_section(one_flow, WaveGlowConfig, "vocoder")
-        model = WaveGlow(config, audio, torch.zeros(80), torch.ones(80))
+        model = WaveGlow(config, audio, MelStatistics.neutral(80))
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model.noise_of(torch.zeros(1, 80, 4), torch.zeros(1, 1024))
         operations.append(counter.get_total_flops())

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.flop_counter import FlopCounterMode
 
+from dtc.audio import MelStatistics
 from dtc.config import parse_section
 from dtc.vocoder.configs import WaveGlowConfig, WaveNetConfig
 from dtc.vocoder.waveglow import WaveGlow
@@ -78,7 +79,7 @@ def test_weights_are_normalised_as_torch_does() -> None:
 
 
 def test_a_flow_starts_as_a_rotation() -> None:
-    model = WaveGlow(parse_section(CONFIG, WaveGlowConfig, "vocoder"), AUDIO, torch.zeros(5), torch.ones(5))
+    model = WaveGlow(parse_section(CONFIG, WaveGlowConfig, "vocoder"), AUDIO, MelStatistics.neutral(5))
     for flow in model.flows:
         matrix = flow.mixing.weight[..., 0].detach()
         torch.testing.assert_close(matrix @ matrix.T, torch.eye(len(matrix)), atol=1e-5, rtol=0)

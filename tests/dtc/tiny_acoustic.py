@@ -6,6 +6,7 @@ from dtc.acoustic.base import InferenceOptions, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.layers import MaskedBatchNorm
 from dtc.acoustic.tacotron2 import Tacotron2
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.seeding import seed_all
@@ -44,7 +45,7 @@ def config(frames_per_step: int = 1, **decoder: float) -> Tacotron2Config:
 
 def model(frames_per_step: int = 1, **decoder: float) -> Tacotron2:
     seed_all("weights")
-    built = build_acoustic(config(frames_per_step, **decoder), AUDIO, torch.zeros(MELS), torch.ones(MELS))
+    built = build_acoustic(config(frames_per_step, **decoder), AUDIO, MelStatistics.neutral(MELS))
     # Fresh statistics of 0 and 1 would hide a normalisation that is left out.
     for norm in built.modules():
         if isinstance(norm, MaskedBatchNorm):

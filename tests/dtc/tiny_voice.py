@@ -42,11 +42,11 @@ def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
     )
     seed_all("voice")
     acoustic = ModelCard(kind="acoustic", config=SMOKE["acoustic"], audio=audio, **facts)
-    model = build_acoustic(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, *acoustic.statistics())
+    model = build_acoustic(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, acoustic.statistics())
     save_model(folder / "acoustic", model.state_dict(), acoustic)
     other = AudioConfig.model_validate(SMOKE["audio"] | audio_of_vocoder)
     vocoder = ModelCard(kind="vocoder", config=SMOKE["vocoder"], audio=other, **facts)
-    vocos = build_vocoder(VocosConfig.model_validate(SMOKE["vocoder"]), other, *vocoder.statistics())
+    vocos = build_vocoder(VocosConfig.model_validate(SMOKE["vocoder"]), other, vocoder.statistics())
     save_model(folder / "vocoder", vocos.state_dict(), vocoder)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dtc.audio import log_mel
+from dtc.audio import MelStatistics, log_mel
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.compat.nvidia_waveglow import import_waveglow
@@ -45,7 +45,7 @@ def waveglow_from_state_dict(state_dict: dict[str, Tensor], config: dict[str, An
     """NVIDIA's weights in our model, in evaluation mode."""
     imported = import_waveglow(state_dict, config, "state_dict")
     bands = imported.audio.n_mel_channels
-    model = WaveGlow(imported.config, imported.audio, torch.zeros(bands), torch.ones(bands))
+    model = WaveGlow(imported.config, imported.audio, MelStatistics.neutral(bands))
     model.load_state_dict(imported.weights)
     return model.eval()
 
@@ -54,7 +54,7 @@ def waveglow(**edits: Any) -> WaveGlow:
     """A small model in evaluation mode, whose last layers are not zero as they are before training."""
     seed_all("weights")
     config = parse_section(CONFIG | edits, WaveGlowConfig, "vocoder")
-    model = build_vocoder(config, AUDIO, torch.zeros(5), torch.ones(5))
+    model = build_vocoder(config, AUDIO, MelStatistics.neutral(5))
     assert isinstance(model, WaveGlow)
     for name, parameter in model.named_parameters():
         if ".end." in name:

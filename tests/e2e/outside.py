@@ -14,6 +14,7 @@ from dtc.acoustic.attention.base import Attention, AttentionPass, State
 from dtc.acoustic.attention.configs import AttentionSection
 from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance
 from dtc.acoustic.configs import AcousticSection
+from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.errors import InputError
@@ -42,7 +43,7 @@ class ToneConfig(VocoderSection):
 class Tone(Vocoder):
     """Plays a tone as loud as the mel is on average, times a gain that it learns."""
 
-    def __init__(self, config: ToneConfig, audio: AudioConfig, mel_mean: Tensor, mel_deviation: Tensor) -> None:
+    def __init__(self, config: ToneConfig, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__(config, audio)
         self.gain = nn.Parameter(torch.tensor(1.0))
 
@@ -66,9 +67,9 @@ class TableConfig(AcousticSection):
 class Table(AcousticModel):
     """Learns one frame for each symbol, and repeats it."""
 
-    def __init__(self, config: TableConfig, audio: AudioConfig, mel_mean: Tensor, mel_deviation: Tensor) -> None:
-        super().__init__(config, audio, mel_mean, mel_deviation)
-        self.frames = nn.Embedding(len(SYMBOLS), len(mel_mean))
+    def __init__(self, config: TableConfig, audio: AudioConfig, statistics: MelStatistics) -> None:
+        super().__init__(config, audio, statistics)
+        self.frames = nn.Embedding(len(SYMBOLS), len(statistics.mean))
 
     def training_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         predicted = self.frames(batch.symbol_ids).mean(dim=1)

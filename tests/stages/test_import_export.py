@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dtc.acoustic.base import load_acoustic
+from dtc.audio import MelStatistics
 from dtc.config import parse_section
 from dtc.errors import InputError
 from dtc.model_card import ModelCard, read_model, save_model
@@ -133,7 +134,7 @@ def test_a_waveglow_goes_and_comes_byte_for_byte(project: Project, theirs: dict[
     audio = load_acoustic(Path("models/acoustic"), CPU)[1]
     config = parse_section(SMALL_WAVEGLOW, WaveGlowConfig, "vocoder")
     bands = audio.audio.n_mel_channels
-    weights = WaveGlow(config, audio.audio, torch.zeros(bands), torch.ones(bands)).state_dict()
+    weights = WaveGlow(config, audio.audio, MelStatistics.neutral(bands)).state_dict()
     card = audio.model_copy(update={"kind": "vocoder", "config": SMALL_WAVEGLOW, "steps": 700})
     save_model(Path("models/vocoder"), weights, card)
     printed = project.run("export", "nvidia-waveglow", "ours.pt")
