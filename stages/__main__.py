@@ -16,6 +16,7 @@ CALLED_BACK, RETRY_S = ("soundfile", "grimp"), 0.02  # packages whose native cod
 def main() -> None:
     """Run the command line in this process, and end the process with its exit code."""
     signal.signal(signal.SIGINT, _interrupt)
+    sys.unraisablehook = _repeat_lost_interrupt
     _mend_streams()
     try:
         from stages.cli import app
@@ -42,10 +43,22 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
             os.write(2, LINE)
             os._exit(INTERRUPTED)
         if frame.f_globals.get("__name__", "").partition(".")[0] in CALLED_BACK:
-            threading.Timer(RETRY_S, os.kill, (os.getpid(), signal_number)).start()
+            _interrupt_later()
             return
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _repeat_lost_interrupt(lost: sys.UnraisableHookArgs) -> None:
+    """Repeat a Ctrl-C that was lost, as in a `__del__`. Print any other error that cannot be raised, as Python does."""
+    if lost.exc_type is KeyboardInterrupt:
+        _interrupt_later()
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _interrupt_later() -> None:
+    threading.Timer(RETRY_S, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
 def _mend_streams() -> None:

@@ -201,7 +201,7 @@ def test_ctrl_c_while_modules_are_imported(project: Project, moment: str) -> Non
     assert printed == ""
 
 
-INTERRUPTED_SOURCE = """
+INTERRUPTED = """
 import io, os, signal, time
 import soundfile, stages.params
 
@@ -214,23 +214,31 @@ class Source(io.BytesIO):
             os.kill(os.getpid(), signal.SIGINT)
         return super().readinto(buffer)
 
-def read(*_):
+def decode():
     samples, _ = soundfile.read(Source(open("tone.flac", "rb").read()))
     print(len(samples), flush=True)
+
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+def run(*_):
+    WORK()
     time.sleep(600)
 
-stages.params.load_params = read
+stages.params.load_params = run
 from stages.__main__ import main
 main()
 """
 
 
-def test_ctrl_c_while_libsndfile_reads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("work", ["decode", "Dropped"])
+def test_ctrl_c_where_python_drops_exceptions(tmp_path: Path, work: str) -> None:
     """libsndfile calls Python to read a file, and takes an exception there for the end of the file."""
     soundfile.write(tmp_path / "tone.flac", np.zeros(500_000, np.int16), 16000)
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_SOURCE, "params"], capture_output=True, text=True, timeout=DEADLINE_S,
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        [sys.executable, "-c", INTERRUPTED.replace("WORK", work), "params"], capture_output=True, text=True,
+        timeout=DEADLINE_S, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (130, "dtc: interrupted\n")
     assert done.stdout in ("", "500000\n"), "all samples, or none"
