@@ -29,9 +29,8 @@ from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.training.optim import build_optimizer
 from pipeline.batching import Batching
-from pipeline.features import Features
+from pipeline.features import Features, StoredText
 from pipeline.loader import ShardLoader
-from pipeline.manifest import ManifestRow
 from pipeline.shard_writer import build_shard, write_entries
 from pipeline.shards import ShardIndex, read_index, write_index
 from stages.params import load_params
@@ -147,9 +146,9 @@ def write_features(folder: Path, clips: int) -> Path:
 def noise_clip(number: int, duration_s: float, audio: AudioConfig, generator: np.random.Generator) -> Features:
     """A clip of noise."""
     samples, text = int(duration_s * SAMPLING_RATE), "a" * int(15 * duration_s)
-    row = ManifestRow(f"LJ{number:06d}", text, text, "", "0" * 32, samples, None, 0, SAMPLING_RATE, 1, 0)
+    stored = StoredText(raw_text=text, spoken_text=text, n_samples=samples, source_md5="0" * 32)
     mel = generator.standard_normal((audio.n_mel_channels, 1 + samples // audio.hop_length), np.float32)
-    return Features(row, generator.integers(-9999, 9999, samples, np.int16), mel, None)
+    return Features(f"LJ{number:06d}", stored, generator.integers(-9999, 9999, samples, np.int16), mel, None)
 
 
 def report(rates: list[dict[str, object]], memory: list[dict[str, object]]) -> None:

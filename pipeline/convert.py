@@ -91,7 +91,7 @@ def write_arrays(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Su
     with zipfile.ZipFile(file, "w") as archive:
         for features in clips:
             rows.append(_clip_facts(features))
-            mel, wave = members_of(features.row.id)
+            mel, wave = members_of(features.id)
             archive.writestr(_plain_member(mel), to_npy(features.mel))
             archive.writestr(_plain_member(wave), to_npy(features.wave))
         tree = {**facts.model_dump(mode="json"), "clips": rows}
@@ -107,16 +107,16 @@ def _plain_member(name: str) -> zipfile.ZipInfo:
 
 
 def _clip_facts(features: Features) -> dict[str, Any]:
-    row = features.row
+    text = features.text
     tree = {
-        "id": row.id,
-        "raw_text": row.raw_text,
-        "spoken_text": row.spoken_text,
-        "source_md5": row.md5,
+        "id": features.id,
+        "raw_text": text.raw_text,
+        "spoken_text": text.spoken_text,
+        "source_md5": text.source_md5,
         "frames": features.mel.shape[1],
         "samples": len(features.wave),
     }
-    return parse_facts(tree, SetClip, f"{row.member}:{row.id}").model_dump(mode="json")
+    return parse_facts(tree, SetClip, features.id).model_dump(mode="json")
 
 
 def write_wavs(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums:
@@ -125,13 +125,13 @@ def write_wavs(clips: Iterable[Features], facts: SetFacts, folder: Path) -> Sums
     sums, ids = Sums(), list[str]()
     with (folder / METADATA).open("a", encoding="utf-8", newline="\n") as metadata:
         for features in clips:
-            clip, where = _clip_facts(features), f"{features.row.member}:{features.row.id}"
-            metadata.write("|".join(_field(clip[key], where) for key in ("id", "raw_text", "spoken_text")) + "\n")
-            name, content = f"{WAVS}/{_file_name(clip['id'], where)}.wav", _wav_bytes(features, facts.audio)
+            clip = _clip_facts(features)
+            metadata.write("|".join(_field(clip[key], features.id) for key in ("id", "raw_text", "spoken_text")) + "\n")
+            name, content = f"{WAVS}/{_file_name(features.id)}.wav", _wav_bytes(features, facts.audio)
             with (folder / name).open("xb") as file:  # x: fails where the file system takes two ids for the same name
                 file.write(content)
             sums[name] = hashlib.md5(content, usedforsecurity=False).hexdigest()
-            ids.append(clip["id"])
+            ids.append(features.id)
     (folder / f"{facts.split}.txt").write_text("".join(f"{id}\n" for id in ids), encoding="utf-8", newline="\n")
     return {name: md5_of(folder / name) for name in (METADATA, f"{facts.split}.txt")} | sums
 
@@ -144,9 +144,9 @@ def _field(text: str, where: str) -> str:
     return text
 
 
-def _file_name(clip_id: str, where: str) -> str:
+def _file_name(clip_id: str) -> str:
     if "\\" in clip_id:  # a folder on some systems, and an escape in a list of checksums
-        raise InputError(where, "a backslash in the name of a file", remedy="convert to torch or numpy, or rename it")
+        raise InputError(clip_id, "a backslash in the name of a file", remedy="convert to torch or numpy, or rename it")
     return clip_id
 
 

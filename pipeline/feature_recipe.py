@@ -13,7 +13,7 @@ from dtc.audio import from_int16, log_mel, mel_from_magnitude, stft_magnitude
 from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from pipeline.config import FeaturesConfig, RecordingConfig
-from pipeline.features import Features
+from pipeline.features import Features, StoredText
 from pipeline.manifest import ManifestRow
 from pipeline.recording import read_recording
 
@@ -36,7 +36,7 @@ class FeatureRecipe:
         wave = read_recording(content, row.member, self.recording, self.audio)
         if len(wave) != row.samples:
             raise InputError(row.member, f"{len(wave)} samples", f"{row.samples}", "run `dtc verify` again")
-        return Features(row, wave, *self._spectrograms(from_int16(wave)[None]))
+        return Features(row.id, StoredText.of(row), wave, *self._spectrograms(from_int16(wave)[None]))
 
     def _spectrograms(
         self, wave: Float[Tensor, "1 samples"]

@@ -7,14 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int16
 
+from dtc.config import Section
+from pipeline.config import Md5
 from pipeline.manifest import ManifestRow
+
+
+class StoredText(Section):
+    """The content of `<id>.json`: what is stored of a clip beside its arrays."""
+
+    raw_text: str
+    spoken_text: str
+    n_samples: int
+    source_md5: Md5  # of the recording's file
+
+    @classmethod
+    def of(cls, row: ManifestRow) -> StoredText:
+        """Return what is stored of a row of the manifest."""
+        return cls(raw_text=row.raw_text, spoken_text=row.spoken_text, n_samples=row.samples, source_md5=row.md5)
 
 
 @dataclass(frozen=True)
 class Features:
-    """One clip with its row in the manifest and its arrays, as a shard holds them."""
+    """One clip with its texts and its arrays, as a shard holds them."""
 
-    row: ManifestRow
+    id: str
+    text: StoredText
     wave: Int16[np.ndarray, " samples"]
     mel: Float[np.ndarray, "mels frames"]  # float32, natural log
     stft: Float[np.ndarray, "bins frames"] | None  # float16, magnitudes

@@ -11,7 +11,7 @@ import itertools
 import math
 import os
 import tarfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from io import FileIO
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from dtc.audio import from_int16
 from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.text.symbols import text_to_ids
-from pipeline.features import Features
-from pipeline.manifest import ManifestRow, first_fault
-from pipeline.shards import IndexEntry, Shard, ShardIndex, StoredText, read_entries, verify_file
+from pipeline.features import Features, StoredText
+from pipeline.manifest import first_fault
+from pipeline.shards import IndexEntry, Shard, ShardIndex, read_entries, verify_file
 from pipeline.split import SPLITS, Split
 
 WAVE, MEL = "<i2", "<f4"  # little-endian int16 and float32
@@ -66,10 +66,15 @@ def _check_entry(entry: IndexEntry, where: str, shards: Collection[str], remedy:
             raise InputError(where, f"no {name}", " and ".join(MEMBERS), remedy)
 
 
-def stored_clips(features: FeatureFolder, split: Split) -> Iterator[Features]:
-    """Read the clips of a split in the order of the shards, without magnitudes, one in memory at a time."""
+def stored_clips(features: FeatureFolder, split: Split, files: Container[str] | None = None) -> Iterator[Features]:
+    """Read the clips of a split in the order of the shards, without magnitudes, one in memory at a time.
+
+    `files`: the names of the shards to read; None: all of the split.
+    """
     with ShardReader(features) as reader:
-        yield from map(reader.read, features.entries(split))
+        for entry in features.entries(split):
+            if files is None or entry.shard in files:
+                yield reader.read(entry)
 
 
 def stored_shards(features: FeatureFolder, files: Collection[str]) -> Iterator[tuple[Shard, list[Features]]]:
@@ -84,10 +89,10 @@ def stored_shards(features: FeatureFolder, files: Collection[str]) -> Iterator[t
 
 def to_clip(features: Features, where: str) -> Clip:
     """Return a clip for training. Raises InputError, with `where`, for a text with a symbol that no model knows."""
-    row = features.row
-    symbol_ids = torch.tensor(text_to_ids(row.spoken_text, where))
+    text = features.text
+    symbol_ids = torch.tensor(text_to_ids(text.spoken_text, where))
     mel, wave = torch.from_numpy(features.mel), from_int16(features.wave)
-    return Clip(row.id, row.raw_text, row.spoken_text, symbol_ids, mel, wave)
+    return Clip(features.id, text.raw_text, text.spoken_text, symbol_ids, mel, wave)
 
 
 class ShardReader:
@@ -125,20 +130,7 @@ class ShardReader:
             from_npy(self._member(entry, name, where), dtype, expected, f"{where}.{name}", index.remedy)
             for name, dtype, expected in (("wave.npy", WAVE, (text.n_samples,)), ("mel.npy", MEL, shape))
         )
-        row = ManifestRow(
-            id=entry.id,
-            raw_text=text.raw_text,
-            spoken_text=text.spoken_text,
-            member=entry.shard,
-            md5=text.source_md5,
-            samples=text.n_samples,
-            first_byte=None,
-            size_bytes=mel.nbytes + wave.nbytes,
-            source_sampling_rate=index.audio.sampling_rate,
-            source_channels=1,
-            crc32=0,  # a clip of a shard has no file of its own
-        )
-        return Features(row, wave, mel, None)
+        return Features(entry.id, text, wave, mel, None)
 
     def _where(self, entry: IndexEntry) -> str:
         return f"{self._folder}{entry.shard}:{entry.id}"

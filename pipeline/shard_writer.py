@@ -18,7 +18,7 @@ from dtc.errors import InputError
 from dtc.provenance import md5_of
 from dtc.text.symbols import symbols_of
 from pipeline.features import Features, MelStatistics
-from pipeline.shards import CLIPS, IndexEntry, Shard, StoredText, read_section
+from pipeline.shards import CLIPS, IndexEntry, Shard, read_section
 from pipeline.split import Split
 
 WHOLE_MEMBER = 1 << 40  # bytes: no member is copied in pieces
@@ -71,10 +71,10 @@ def build_shard(file: str, split: Split, clips: Iterable[Features], n_mel_channe
     tar, entries, alphabet = _ShardTar(), list[IndexEntry](), set[str]()
     statistics = MelStatistics.none(n_mel_channels)
     for features in clips:
-        members = {name: tar.append(features.row.id, name, body) for name, body in _members(features)}
-        entries.append(IndexEntry(features.row.id, split, file, features.mel.shape[1], members))
+        members = {name: tar.append(features.id, name, body) for name, body in _members(features)}
+        entries.append(IndexEntry(features.id, split, file, features.mel.shape[1], members))
         statistics.add(features.mel)
-        alphabet.update(symbols_of(features.row.spoken_text))
+        alphabet.update(symbols_of(features.text.spoken_text))
     content = tar.close()
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     facts = ShardFacts(
@@ -115,7 +115,7 @@ class _ShardTar:
 
 
 def _members(features: Features) -> Iterator[tuple[str, bytes]]:
-    yield "json", json.dumps(StoredText.of(features.row).model_dump(), sort_keys=True).encode()
+    yield "json", json.dumps(features.text.model_dump(), sort_keys=True).encode()
     yield "wave.npy", to_npy(features.wave)
     yield "mel.npy", to_npy(features.mel)
     if features.stft is not None:

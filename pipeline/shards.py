@@ -27,7 +27,7 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint, md5_of
 from dtc.text.symbols import TextConfig
 from pipeline.config import Md5, RecordingConfig
-from pipeline.manifest import ManifestRow, first_fault
+from pipeline.manifest import first_fault
 from pipeline.split import Split
 
 INDEX, CLIPS = "index.json", "clips.jsonl"
@@ -63,20 +63,6 @@ class IndexEntry:
 
 
 _ENTRY = TypeAdapter(IndexEntry)
-
-
-class StoredText(Section):
-    """The content of `<id>.json`: what is stored of a clip beside its arrays."""
-
-    raw_text: str
-    spoken_text: str
-    n_samples: int
-    source_md5: Md5  # of the recording's file
-
-    @classmethod
-    def of(cls, row: ManifestRow) -> StoredText:
-        """Return what is stored of a row of the manifest."""
-        return cls(raw_text=row.raw_text, spoken_text=row.spoken_text, n_samples=row.samples, source_md5=row.md5)
 
 
 class PredictedBy(Section):

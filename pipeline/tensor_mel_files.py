@@ -130,15 +130,11 @@ def in_one_line(file: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError(file, "no such file", "a file of a converted set", "run `dtc download` first") from None
     except pickle.UnpicklingError as error:
-        raise InputError(
-            file, refused_pickle(error), "tensors, texts and numbers alone", "do not use this file"
-        ) from None
+        expected, remedy = "tensors, texts and numbers alone", "do not use this file"
+        raise InputError(file, refused_pickle(error), expected, remedy) from None
     except Exception as error:
-        raise InputError(file, f"does not read as {_kind(file)} ({reason_of(error)})", remedy=CONVERT_AGAIN) from None
-
-
-def _kind(file: Path) -> str:
-    return "a torch file" if file.suffix == ".pt" else "an npz file"
+        kind = "a torch file" if file.suffix == ".pt" else "an npz file"
+        raise InputError(file, f"does not read as {kind} ({reason_of(error)})", remedy=CONVERT_AGAIN) from None
 
 
 def _open_tensors(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
@@ -238,9 +234,7 @@ def _parse_all(tree: object, file: Path, beside: Iterable[str]) -> tuple[SetFact
 def parse_facts(tree: object, schema: type[AnySection], where: str) -> AnySection:
     """Return a tree of texts and numbers as a section. Raises InputError where it holds anything else."""
     try:
-        json.dumps(tree)  # raises for other objects, where parse_section would take their string
-        return parse_section(tree, schema, where)
-    except InputError:
-        raise
+        plain = json.loads(json.dumps(tree))
     except (TypeError, ValueError, RecursionError) as error:  # what a pickle can hold and JSON cannot
         raise InputError(where, f"holds what is no plain data ({error})", remedy=CONVERT_AGAIN) from None
+    return parse_section(plain, schema, where)

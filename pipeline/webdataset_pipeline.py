@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,18 @@ from webdataset import DataPipeline, SimpleShardList, split_by_node, split_by_wo
 from webdataset.compat import FluidInterface
 
 from dtc.errors import InputError
-from pipeline.clip_entries import ClipEntries
 from pipeline.remote import open_features
-from pipeline.shard_reader import FeatureFolder, ShardReader
-from pipeline.shards import StoredText
-from pipeline.split import Split
+from pipeline.shard_reader import FeatureFolder, stored_clips
+from pipeline.split import SPLITS, Split
 
 
+# Not the annotation of what is returned: torch names the deprecated typing.Iterable in a base class of it.
 class FeaturePipeline(DataPipeline, FluidInterface):  # type: ignore[misc]
     """A WebDataset pipeline with the methods of webdataset.WebDataset: shuffle, map, batched, to_tuple, ..."""
 
 
-def webdataset_pipeline(location: str | Path, split: Split) -> FeaturePipeline:
-    """Return a pipeline of the clips of a split, in the order of the shards.
+def webdataset_pipeline(location: str | Path, split: str) -> Any:
+    """Return a FeaturePipeline of the clips of a split, in the order of the shards.
 
     Each sample is a dict with the names that the members have in a shard: `__key__` is the clip's id, `json` a dict of
     raw_text, spoken_text, n_samples and source_md5, `wave.npy` an int16 array (samples,), and `mel.npy` a float32 array
@@ -37,30 +36,21 @@ def webdataset_pipeline(location: str | Path, split: Split) -> FeaturePipeline:
         location: the folder of the features, or its address, such as https://host/features (see `pipeline.remote`).
         split: "train", "validation" or "test".
 
-    Raises InputError where there are no features, or no clips of the split; and while it is read, where a shard does
-    not match the index.
+    Raises InputError where there are no features, no such split, or no clips in it; and while it is read, where a shard
+    does not match the index.
     """
-    clips = _Clips(open_features(location), split)
-    if not clips.files:
+    chosen = next((known for known in SPLITS if known == split), None)
+    if chosen is None:
+        raise InputError("split", repr(split), " or ".join(SPLITS), "pass one of these names")
+    features = open_features(location)
+    shards = [shard.file for shard in features.index.of_split(chosen)]
+    if not shards:
         raise InputError(location, f"no clips in split {split}", "at least one", "change the split section")
-    return FeaturePipeline(SimpleShardList(clips.files), split_by_node, split_by_worker, clips.read)
+    read = partial(_read_samples, features, chosen)
+    return FeaturePipeline(SimpleShardList(shards), split_by_node, split_by_worker, read)
 
 
-class _Clips:
-    """The clips of a split by their shards; an object that worker processes can be given."""
-
-    def __init__(self, features: FeatureFolder, split: Split) -> None:
-        self._features, self._entries = features, ClipEntries(features, split)
-        numbers = itertools.groupby(range(len(self._entries)), key=lambda number: self._entries[number].shard)
-        self._of_shard = {file: list(clips) for file, clips in numbers}
-        self.files = list(self._of_shard)
-
-    def read(self, shards: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Yield the samples of the shards, whose names are under the key "url", as in all stages of WebDataset."""
-        with ShardReader(self._features) as reader:
-            for shard in shards:
-                for number in self._of_shard[shard["url"]]:
-                    clip = reader.read(self._entries[number])
-                    row = clip.row
-                    text = StoredText.of(row).model_dump()
-                    yield {"__key__": row.id, "json": text, "wave.npy": clip.wave, "mel.npy": clip.mel}
+def _read_samples(features: FeatureFolder, split: Split, shards: Iterable[dict[str, str]]) -> Iterator[dict[str, Any]]:
+    """Yield the samples of the shards, whose names are under the key "url", as in all stages of WebDataset."""
+    for clip in stored_clips(features, split, {shard["url"] for shard in shards}):
+        yield {"__key__": clip.id, "json": clip.text.model_dump(), "wave.npy": clip.wave, "mel.npy": clip.mel}

@@ -19,16 +19,15 @@ from torch import Tensor
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.base import AcousticModel, load_acoustic
 from dtc.audio_config import require_same_audio
-from dtc.batch import Clip, collate
+from dtc.batch import collate
 from dtc.errors import InputError
 from dtc.files import locked, write_whole
 from dtc.model_card import ModelCard
 from dtc.provenance import fingerprint
 from dtc.seeding import seed_all
-from dtc.text.symbols import text_to_ids
 from pipeline.features import Features
 from pipeline.shard_folder import Unfinished, remove_features
-from pipeline.shard_reader import FeatureFolder, stored_shards
+from pipeline.shard_reader import FeatureFolder, stored_shards, to_clip
 from pipeline.shard_writer import BuiltShard, build_shard
 from pipeline.shards import PredictedBy, Shard, ShardIndex, read_index
 from stages import paths
@@ -109,7 +108,7 @@ class Predictor:
     @torch.inference_mode()
     def predict(self, clips: Sequence[Features]) -> list[Tensor]:
         """Return the predicted natural-log mels (mels, frames), as long as the recordings'."""
-        batch = collate([_as_clip(features) for features in clips]).to(self.model.mel_mean.device)
+        batch = collate([to_clip(features, features.id) for features in clips]).to(self.model.mel_mean.device)
         mel = self.model.predict_recorded(batch, self.steps)
         return [row[:, :frames].cpu().contiguous() for row, frames in zip(mel, batch.mel_lengths.tolist(), strict=True)]
 
@@ -117,16 +116,10 @@ class Predictor:
 def predict_shard(predictor: Predictor, shard: Shard, clips: Sequence[Features]) -> BuiltShard:
     """Build a shard of the same clips and waveforms, with predicted mels. It depends on model and clips alone."""
     mels: dict[str, Tensor] = {}
-    by_length = sorted(clips, key=lambda clip: (clip.mel.shape[1], clip.row.id))
+    by_length = sorted(clips, key=lambda clip: (clip.mel.shape[1], clip.id))
     for first in range(0, len(clips), CLIPS_PER_BATCH):
         batch = by_length[first : first + CLIPS_PER_BATCH]
         seed_all("align", shard.file, first)  # the pre-net's dropout is active here too
-        mels |= zip([clip.row.id for clip in batch], predictor.predict(batch), strict=True)
-    predicted = [replace(clip, mel=mels[clip.row.id].numpy()) for clip in clips]
+        mels |= zip([clip.id for clip in batch], predictor.predict(batch), strict=True)
+    predicted = [replace(clip, mel=mels[clip.id].numpy()) for clip in clips]
     return build_shard(shard.file, shard.split, predicted, len(predicted[0].mel))
-
-
-def _as_clip(features: Features) -> Clip:
-    row = features.row
-    symbol_ids = torch.tensor(text_to_ids(row.spoken_text, row.id))
-    return Clip(row.id, row.raw_text, row.spoken_text, symbol_ids, torch.tensor(features.mel), torch.zeros(1))

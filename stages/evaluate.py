@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 
 import torch
@@ -98,7 +99,7 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
 
 def _evaluate(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig, console: Console) -> Evaluation:
     loader = ShardLoader(paths.FEATURES, "test", Batching(1))
-    clips = [loader.read(entry) for entry in loader.entries[: evaluate.max_clips]]
+    clips = [loader.read(entry) for entry in islice(loader.entries, evaluate.max_clips)]
     console.print(f"evaluate: synthesising {len(clips)} held-out texts")
     started = time.monotonic()
     texts = [clip.raw_text for clip in clips]

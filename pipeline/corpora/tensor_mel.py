@@ -20,7 +20,7 @@ from pipeline.config import VerifyConfig
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.base import Fault, PreparedFormat
 from pipeline.feature_recipe import FeatureRecipe
-from pipeline.features import Features
+from pipeline.features import Features, StoredText
 from pipeline.limits import FACTS, measure, out_of_bounds, wrong_pace
 from pipeline.manifest import ManifestRow
 from pipeline.shard_job import ShardJob, ShardMaker, without_content
@@ -237,7 +237,7 @@ def _take(row: ManifestRow, file: Path) -> Features:
     if number is None or split.row(number) != row:
         raise InputError(f"{file}:{row.id}", "is not as in the manifest", "the same clip", VERIFY_AGAIN)
     mel, wave = split.arrays(number)
-    return Features(row, wave, mel, None)
+    return Features(row.id, StoredText.of(row), wave, mel, None)
 
 
 # Listing the clips of a large set takes a second: done once in a process, unless the file is written again.

@@ -224,7 +224,8 @@ def test_archives(mode: str, seed: int, strokes: int) -> None:
 @given(SEEDS, STROKES)
 def test_manifests(seed: int, strokes: int) -> None:
     path = Path("manifest.jsonl")
-    write_manifest([tiny_clip(number).row for number in range(4)], path)
+    rows = [ManifestRow(f"clip-{n}", f"N {n}", "n", "x", "0" * 32, 4 * n, None, 0, 16000, 1, 0) for n in range(4)]
+    write_manifest(rows, path)
     path.write_bytes(damage(path.read_bytes(), seed, strokes))
     try:
         rows = list(read_manifest(path))
@@ -258,7 +259,7 @@ def test_shards(features: Path, name: str, seed: int, strokes: int) -> None:
         stored, read = tiny_clip(number), clips[f"clip-{number:03d}"]
         np.testing.assert_array_equal(read.mel.numpy(), stored.mel)
         np.testing.assert_array_equal(np.round(read.wave.numpy() * 32768), stored.wave)
-        assert (read.raw_text, read.spoken_text) == (stored.row.raw_text, stored.row.spoken_text)
+        assert (read.raw_text, read.spoken_text) == (stored.text.raw_text, stored.text.spoken_text)
 
 
 # ── params ──────────────────────────────────────────────────────────────────────────────────────────────────────────

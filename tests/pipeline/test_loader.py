@@ -91,7 +91,7 @@ def test_a_batch_holds_its_clips_own_features(forty: Path) -> None:
             frames = expected.mel.shape[1]
             assert batch.mel_lengths[row] == frames
             assert batch.wave_lengths[row] == 4 * frames
-            assert batch.symbol_lengths[row] == len(expected.row.spoken_text)
+            assert batch.symbol_lengths[row] == len(expected.text.spoken_text)
             np.testing.assert_array_equal(batch.mel[row, :, :frames], expected.mel)
             assert torch.all(batch.mel[row, :, frames:] == 0)
             assert torch.all(batch.wave[row, : 4 * frames] * 32768 == int(expected.wave[0]))

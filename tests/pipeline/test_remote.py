@@ -115,7 +115,7 @@ def test_a_shard_is_fetched_when_it_is_first_read(server: Server, tmp_path: Path
     assert server.asked == [INDEX, CLIPS]
     with ShardReader(features) as reader:
         place = list(features.entries("train"))[4]
-        assert reader.read(place).row.id == "clip-004"
+        assert reader.read(place).id == "clip-004"
     assert server.asked == [INDEX, CLIPS, TRAIN[1]]
 
 

@@ -1,4 +1,4 @@
-"""pipeline.shard_reader and clip_entries: a clip by its index entry; whatever differs from the index is refused."""
+"""pipeline.shard_reader and the entries of a loader: a clip by its index entry; whatever differs from the index is refused."""
 
 import gc
 import io
@@ -19,7 +19,7 @@ from tiny_features import tiny_clip, write_features
 from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.provenance import md5_of
-from pipeline.clip_entries import ClipEntries
+from pipeline.loader import ClipEntries
 from pipeline.remote import open_features
 from pipeline.shard_reader import MEMBERS, MOST_OPEN_SHARDS, FeatureFolder, ShardReader, from_npy, stored_shards
 from pipeline.shards import CLIPS, IndexEntry, read_entries, read_index, write_index
@@ -85,7 +85,6 @@ def test_places_are_those_of_the_index(forty: Path) -> None:
     places = places_in(forty)
     assert len(places) == 40
     assert list(places) == expected
-    assert places[5:-30] == expected[5:-30]
     assert places[-1] == expected[-1]
     with pytest.raises(IndexError):
         places[40]
@@ -299,7 +298,5 @@ def test_an_array_with_the_header_of_another_numpy_is_read() -> None:
 
 def test_whole_shards_come_with_their_clips(forty: Path) -> None:
     wanted = {"train-00001.tar", "train-00013.tar"}
-    found = {
-        shard.file: [clip.row.id for clip in clips] for shard, clips in stored_shards(open_features(forty), wanted)
-    }
+    found = {shard.file: [clip.id for clip in clips] for shard, clips in stored_shards(open_features(forty), wanted)}
     assert found == {"train-00001.tar": ["clip-003", "clip-004", "clip-005"], "train-00013.tar": ["clip-039"]}

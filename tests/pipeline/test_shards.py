@@ -15,8 +15,7 @@ from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
 from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig
-from pipeline.features import Features
-from pipeline.manifest import ManifestRow
+from pipeline.features import Features, StoredText
 from pipeline.shard_writer import build_shard, facts_path, is_finished, read_facts, write_entries
 from pipeline.shards import ShardIndex, read_entries, read_index, verify_shards, write_index
 
@@ -28,13 +27,15 @@ TEXT = TextConfig(symbols="nvidia", normaliser="english")
 def clip(number: int, stft: bool) -> Features:
     generator = np.random.default_rng(number)
     frames = 2 + number
-    row = ManifestRow(
-        id=f"é-{number}", raw_text=f"{number} | é", spoken_text=f"number {number}", member="wavs/x.wav",
-        md5=f"{number:032x}", samples=256 * frames, first_byte=None, size_bytes=0, source_sampling_rate=16000,
-        source_channels=1, crc32=0,
-    )  # fmt: skip
+    text = StoredText(
+        raw_text=f"{number} | é",
+        spoken_text=f"number {number}",
+        n_samples=256 * frames,
+        source_md5=f"{number:032x}",
+    )
     return Features(
-        row,
+        f"é-{number}",
+        text,
         generator.integers(-(2**15), 2**15, 256 * frames, dtype=np.int16),
         generator.normal(size=(80, frames)).astype(np.float32),
         generator.random((513, frames)).astype(np.float16) if stft else None,
@@ -209,14 +210,17 @@ def test_a_shard_has_the_bytes_that_it_always_had(audio: AudioConfig) -> None:
     built = build_shard("train-00000.tar", "train", clips, 80)
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for features in clips:
-            row, arrays = features.row, {"wave": features.wave, "mel": features.mel, "stft": features.stft}
+            text, arrays = features.text, {"wave": features.wave, "mel": features.mel, "stft": features.stft}
             facts = {
-                "n_samples": row.samples, "raw_text": row.raw_text, "source_md5": row.md5, "spoken_text": row.spoken_text
-            }  # fmt: skip
+                "n_samples": text.n_samples,
+                "raw_text": text.raw_text,
+                "source_md5": text.source_md5,
+                "spoken_text": text.spoken_text,
+            }
             members = {"json": json.dumps(facts).encode()}
             members |= {f"{name}.npy": npy(array) for name, array in arrays.items() if array is not None}
             for name, content in members.items():
-                header = tarfile.TarInfo(f"{row.id}.{name}")
+                header = tarfile.TarInfo(f"{features.id}.{name}")
                 header.size, header.mode = len(content), 0o644
                 tar.addfile(header, io.BytesIO(content))
     assert stream.getvalue() == built.content

@@ -23,7 +23,7 @@ from pipeline.convert import WRITERS
 from pipeline.corpora import CorpusConfig
 from pipeline.corpora.tensor_mel import FORMAT
 from pipeline.feature_recipe import FeatureRecipe
-from pipeline.features import Features
+from pipeline.features import Features, StoredText
 from pipeline.limits import VerifyConfig
 from pipeline.manifest import ManifestRow
 from pipeline.shard_job import ShardMaker, plan_jobs, shard_files, without_content
@@ -48,13 +48,10 @@ ARCHIVE_MD5 = "ab" * 16
 def clip(number: int) -> Features:
     generator = np.random.default_rng(number)
     samples = 600 + 300 * number
-    row = ManifestRow(
-        id=f"é-{number}", raw_text="Nº 1, é" if number % 2 else "one", spoken_text="one", member="wavs/x.wav",
-        md5=f"{number:032x}", samples=samples, first_byte=None, size_bytes=0, source_sampling_rate=16000,
-        source_channels=1, crc32=0,
-    )  # fmt: skip
+    raw_text = "Nº 1, é" if number % 2 else "one"
+    text = StoredText(raw_text=raw_text, spoken_text="one", n_samples=samples, source_md5=f"{number:032x}")
     wave = generator.integers(-(2**15), 2**15, samples, dtype=np.int16)
-    return Features(row, wave, generator.normal(size=(80, 1 + samples // 256)).astype(np.float32), None)
+    return Features(f"é-{number}", text, wave, generator.normal(size=(80, 1 + samples // 256)).astype(np.float32), None)
 
 
 def write_shards(folder: Path, audio: AudioConfig) -> ShardIndex:
@@ -190,11 +187,10 @@ def test_texts_that_are_one_object_or_two_give_the_same_bytes(tmp_path: Path, au
     one = "".join(["one ", "two"])
     for name, texts in (("first", [one] * 4), ("second", ["".join(["one ", "two"]) for _ in range(4)])):
         (tmp_path / name).mkdir()
-        rows = [
-            replace(clip(n).row, raw_text=raw, spoken_text=spoken)
+        clips = [
+            replace(clip(n), text=clip(n).text.model_copy(update={"raw_text": raw, "spoken_text": spoken}))
             for n, (raw, spoken) in enumerate([texts[:2], texts[2:]])
         ]
-        clips = [replace(clip(n), row=row) for n, row in enumerate(rows)]
         WRITERS["torch"](clips, SetFacts.of(index, "train"), tmp_path / name)
     assert sums(tmp_path / "first") == sums(tmp_path / "second")
 
@@ -205,10 +201,9 @@ def test_what_a_torch_file_holds(tensors: Set) -> None:
     mel, wave, mel_first, wave_first = (tree.pop(name) for name in ("mel", "wave", "mel_first", "wave_first"))
     for number, facts in enumerate(tree.pop("clips")):
         expected = clip(number)
-        row = expected.row
         assert facts == {
-            "id": row.id, "raw_text": row.raw_text, "spoken_text": row.spoken_text, "source_md5": row.md5,
-            "frames": expected.mel.shape[1], "samples": row.samples,
+            "id": expected.id, "frames": expected.mel.shape[1], "samples": len(expected.wave),
+            **expected.text.model_dump(exclude={"n_samples"}),
         }  # fmt: skip
         found = mel[mel_first[number] : mel_first[number + 1]].view(80, -1)
         assert torch.equal(found, torch.from_numpy(expected.mel))
@@ -249,20 +244,20 @@ def test_wavs(tmp_path: Path, audio: AudioConfig, make_corpus: Callable[..., Pat
 
 
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("clip_id", "change", "fault"),
     [
-        ({"raw_text": "a|b"}, "x.wav:é-0: 'a|b', expected no | and no end of line in metadata.csv; convert to torch"),
-        ({"spoken_text": "a\nb"}, "x.wav:é-0: 'a\\nb', expected no |"),
-        ({"id": "a|b"}, "x.wav:a|b: 'a|b', expected no |"),
-        ({"id": "a\\b"}, "x.wav:a\\b: a backslash in the name of a file; convert"),
-        ({"id": "../b"}, "x.wav:../b: id: found '../b', expected a name without dots"),
+        ("é-0", {"raw_text": "a|b"}, "é-0: 'a|b', expected no | and no end of line in metadata.csv; convert to torch"),
+        ("é-0", {"spoken_text": "a\nb"}, "é-0: 'a\\nb', expected no |"),
+        ("a|b", {}, "a|b: 'a|b', expected no |"),
+        ("a\\b", {}, "a\\b: a backslash in the name of a file; convert"),
+        ("../b", {}, "../b: id: found '../b', expected a name without dots"),
     ],
 )
 def test_what_a_folder_of_wavs_cannot_hold(
-    tmp_path: Path, audio: AudioConfig, change: dict[str, str], fault: str
+    tmp_path: Path, audio: AudioConfig, clip_id: str, change: dict[str, str], fault: str
 ) -> None:
     facts = SetFacts.of(write_shards(tmp_path / "shards", audio), "train")
-    hostile = replace(clip(0), row=replace(clip(0).row, member="x.wav", **change))
+    hostile = replace(clip(0), id=clip_id, text=clip(0).text.model_copy(update=change))
     (tmp_path / "wavs").mkdir()
     with pytest.raises(InputError) as error:
         WRITERS["wav"]([hostile], facts, tmp_path / "wavs")
@@ -369,7 +364,7 @@ def test_a_good_set_has_no_faults(made: Set) -> None:
     )  # fmt: skip
     assert found.kept.all()
     assert found.characters.tolist() == [3] * 8
-    assert found.facts["samples"].tolist() == [clip(number).row.samples for number in range(8)]
+    assert found.facts["samples"].tolist() == [len(clip(number).wave) for number in range(8)]
     assert made.open(found.rows)[1:] == (["train"] * 5 + ["validation"] + ["test"] * 2, ARCHIVE_MD5)
 
 

@@ -26,10 +26,7 @@ def features(tmp_path: Path) -> Path:
 
 def assert_is_clip(number: int, text: dict[str, object], wave: np.ndarray, mel: np.ndarray) -> None:
     expected = tiny_clip(number)
-    assert text == {
-        "raw_text": f"N {number}", "spoken_text": expected.row.spoken_text, "n_samples": expected.row.samples,
-        "source_md5": "0" * 32,
-    }  # fmt: skip
+    assert text == expected.text.model_dump()
     np.testing.assert_array_equal(wave, expected.wave)
     np.testing.assert_array_equal(mel, expected.mel)
     assert (wave.dtype, mel.dtype) == (np.int16, np.float32)
@@ -85,6 +82,11 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def test_a_split_without_clips_is_refused(features: Path) -> None:
     with pytest.raises(InputError, match="no clips in split test, expected at least one; change the split section"):
         webdataset_pipeline(features, "test")
+
+
+def test_an_unknown_split_is_refused(features: Path) -> None:
+    with pytest.raises(InputError, match="split: 'dev', expected train or validation or test; pass one of these names"):
+        webdataset_pipeline(features, "dev")
 
 
 def test_a_changed_shard_is_refused_when_it_is_opened(features: Path) -> None:

@@ -7,8 +7,7 @@ import numpy as np
 from dtc.audio_config import AudioConfig
 from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig
-from pipeline.features import Features
-from pipeline.manifest import ManifestRow
+from pipeline.features import Features, StoredText
 from pipeline.shard_writer import build_shard, write_entries
 from pipeline.shards import ShardIndex, write_index
 from pipeline.split import Split
@@ -24,12 +23,10 @@ AUDIO = AudioConfig(
 def tiny_clip(number: int) -> Features:
     """A clip of 1 to 11 frames of 4 samples, which are all its number."""
     frames = 1 + number * 7 % 11
-    row = ManifestRow(
-        id=f"clip-{number:03d}", raw_text=f"N {number}", spoken_text="n" * (1 + number % 5), member="x", md5="0" * 32,
-        samples=4 * frames, first_byte=None, size_bytes=0, source_sampling_rate=16000, source_channels=1, crc32=0,
-    )  # fmt: skip
+    spoken_text = "n" * (1 + number % 5)
+    text = StoredText(raw_text=f"N {number}", spoken_text=spoken_text, n_samples=4 * frames, source_md5="0" * 32)
     wave = np.full(4 * frames, number, dtype=np.int16)
-    return Features(row, wave, np.full((2, frames), number, dtype=np.float32), None)
+    return Features(f"clip-{number:03d}", text, wave, np.full((2, frames), number, dtype=np.float32), None)
 
 
 def write_features(folder: Path, clips: int, validation: int = 0) -> ShardIndex:
