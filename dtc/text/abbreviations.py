@@ -37,7 +37,6 @@ _STREETS = table(
     "Ave Avenue, Av Avenue, Blvd Boulevard, Cir Circle, Ct Court, Dr Drive, Hwy Highway, Ln Lane, Pkwy Parkway, "
     "Pl Place, Rd Road, Sq Square, St Street, Ter Terrace"
 )
-_STREET_NAMES = [*_STREETS, *map(str.upper, _STREETS)]
 _KINDS_OF_STREETS = any_of(_STREETS.values())
 _POINTS = table("N North, S South, E East, W West, NE Northeast, NW Northwest, SE Southeast, SW Southwest")
 # After these, "no" is the word: "He said no. 5 people laughed."
@@ -48,19 +47,15 @@ _COUNTED = rf"(?P<counted>(?= \d{{1,4}}{COUNTED}))?"
 
 
 def _abbreviation(pattern: str, words: Mapping[str, str], names: Iterable[str] = ()) -> Rule:
-    """Return a rule in which SHORT stands for the abbreviations; none begins inside a word."""
+    """Return a rule in which SHORT stands for `names`, or for all the words and their capitals, behind no letter."""
+    shorts = any_of(names or [*words, *map(str.upper, words)])
 
     def read(match: re.Match[str]) -> str:
         if match.groupdict().get("counted") is not None and _BEFORE_NO.search(before(match)):
             return match[0]
         return match.string[match.start() : match.start("short")] + full_form(words, match["short"])
 
-    return rule(r"(?<![^\W\d])" + pattern.replace("SHORT", f"(?P<short>{any_of(names or words)})"), read)
-
-
-def _read_house(match: re.Match[str]) -> str:
-    digits = match[0]
-    return spelt(digits) if len(digits) == 3 and digits[1:] != "00" else pairs_in_words(int(digits))
+    return rule(r"(?<![^\W\d])" + pattern.replace("SHORT", f"(?P<short>{shorts})"), read)
 
 
 _ALL = (*TITLES, *TITLES_OF_NAMES, *_STREETS, *_LAST_WORDS, *MONTH_OF, *_PARTS, "No", "Nos")
@@ -73,10 +68,9 @@ RULES = (
         r"(?: (?:[A-Z][a-z']{1,20}|\d{1,3}(?:st|nd|rd|th))){1,2})"
         rf" SHORT\b(?:\.(?!\w| (?:{OPENERS})\b|[)']*$))?",
         _STREETS,
-        _STREET_NAMES,
     ),
     # I live on Main St. It is quiet.
-    _abbreviation(rf"\b[A-Z][\w']{{1,20}} SHORT(?=\. (?:{OPENERS})\b)", _STREETS, _STREET_NAMES),
+    _abbreviation(rf"\b[A-Z][\w']{{1,20}} SHORT(?=\. (?:{OPENERS})\b)", _STREETS),
     # Mr., MR., Messrs.
     _abbreviation(r"(?i:SHORT)\.(?!\w)", TITLES),
     # Gen. Walker
@@ -95,7 +89,6 @@ RULES = (
         r"(?:(?<=\d )|\b(?:in|of|since|until|by|from|to|and|or|last|next|this|late|early|mid|thru)[ -]|"
         rf"(?!Jan\.(?: [A-Z]|[)']*$)))SHORT(?:{STOP}|(?= \d))",
         MONTH_OF,
-        [*MONTH_OF, *map(str.upper, MONTH_OF)],
     ),
     # c. 1850, est. 1850, b. 1850
     rule(
@@ -110,7 +103,7 @@ RULES = (
         rf"(?<!\d )(?i:SHORT)(?:\.|(?<=Mk)|(?<=(?i:Fig|Vol|Ext|Tel)))(?= (?:\d|[IVXLC]+(?![^\W\d]))){_COUNTED}", _PARTS
     ),
     # Elm St., Ocean Dr.: behind a name or a number
-    _abbreviation(rf"[A-Z0-9][\w']{{0,20}} SHORT{STOP}", _STREETS, _STREET_NAMES),
+    _abbreviation(rf"[A-Z0-9][\w']{{0,20}} SHORT{STOP}", _STREETS),
     # W. 34th Street, 10 Elm Street SE, 30°N
     rule(
         rf"(?P<point>\b[NSEW])\.? (?=(?:[A-Z][a-z']+|\d+(?:st|nd|rd|th)) (?:{_KINDS_OF_STREETS})\b)",
@@ -124,5 +117,5 @@ RULES = (
 HOUSE = rule(
     r"(?<![\d,])[1-9]\d{2,3}(?=[A-Z]? (?:(?:North|South|East|West|[NSEW]\.) [A-Z]|"
     rf"(?:[A-Z][a-z]{{1,15}} ){{1,3}}(?:{_KINDS_OF_STREETS})\b))",
-    _read_house,
+    lambda match: spelt(match[0]) if re.fullmatch(r"\d(?!00)\d\d", match[0]) else pairs_in_words(match[0]),
 )

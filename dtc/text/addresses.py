@@ -32,7 +32,7 @@ def _read_piece(piece: str) -> str:
     if not piece.isdecimal():
         return spelt(piece) if piece.lower() in ("www", "http", "https", "ftp") else _SIGNS.get(piece, piece)
     if len(piece) == 4 and piece[:2] in ("19", "20"):
-        return pairs_in_words(int(piece))
+        return pairs_in_words(piece)
     return integer_in_words(piece) if len(piece) < 3 else spelt(piece)
 
 

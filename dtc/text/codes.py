@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
-from dtc.text.numbers_in_words import digits_in_pairs, plural_in_words
+from dtc.text.numbers_in_words import pairs_in_words, plural_in_words
 from dtc.text.rules import FUNCTION_WORDS, rule
 
 # What flies, drives or computes under a number that is read in pairs: Boeing 747.
 _MODELS = (
     "[Ff]light|FLIGHT|Airbus(?: A)?|Boeing|BOEING|Cessna|Dash|Douglas|Embraer|Gulfstream|Learjet|Lockheed|"
     "Audi|BMW|Ferrari|Fiat|Lotus|Mercedes|Peugeot|Porsche|Renault|Volvo|"
-    "Atari|Canon|Intel|Leica|Nikon|Nokia|Pentium|Xbox|Apollo|Area|Chanel|Levi's|Studio"
+    "Atari|Canon|Intel|Leica|Nikon|Nokia|Pentium|Xbox|Apollo|Area|Chanel|Levi's|Studio|"
+    r"[Nn]umbers?|[Ee]xhibit|[Rr]oute|[Hh]ighway|Interstate|P\.S\."
 )
 # A word behind the digits that makes them a count: "they call 20 witnesses", "a room 20 feet long".
 _VERBS = "appears|expires|fails|leads|means|opens|rings|shows|smells|works"
@@ -47,31 +48,26 @@ RULES = (
     *(rule(pattern, "{:spelt}") for pattern in _BY_DIGIT),
     # call 90210 → call nine zero two one zero, call 555-0199; "room 3.5" and "room 20 feet long" are quantities
     rule(
-        r"(?P<carrier>(?i:\b(?:call|dial|code|room|pin|extension)|\btext(?= \d{5})):?) "
+        r"(?P<carrier>(?i:\b(?:call|dial|code|room|pin|extension)|\btext(?= \d{5})|\bbox(?= \d{3})):?) "
         r"(?P<digits>(?:\d{5,}|0\d+|911|999|112)(?:-\d+)*|"
         rf"\d+(?:-\d+)*(?:(?=[.,:-])|(?![\w.,:-]){_NOT_COUNTED}))(?![.,:]?\d)",
         "{carrier} {digits:spelt}",
     ),
-    rule(r"\b(?P<carrier>[Bb]ox) (?P<digits>\d{3,})(?![.,:]?\d)", "{carrier} {digits:spelt}"),
-    # Boeing 747, Flight 370, Boeing 737-800 → Boeing seven forty-seven, Flight three seventy
+    # Boeing 747, Flight 370, Number 143, Exhibit 133-A, Boeing 737-800 → Boeing seven forty-seven, Flight three seventy
     rule(
-        rf"\b(?P<name>{_MODELS}) ?(?P<number>\d{{2,4}})(?:-(?P<series>\d{{3}}))?\b(?![.,:/]\d|-\d){_NOT_COUNTED}",
-        "{name} {number:pairs} {series:pairs}",
+        rf"\b(?P<name>{_MODELS}) ?(?P<number>\d{{2,4}})(?P<series>-(?:\d{{3}}|(?=[A-Z]\b)))?"
+        rf"\b(?![.,:/]\d|-\d){_NOT_COUNTED}",
+        "{name} {number:pairs}{series:series}",
+        series=lambda text: text and " " + pairs_in_words(text[1:]),
     ),
     # 747s, B-29s, MP3s → seven forty-sevens, B-twenty-nines, MP threes
     rule(
         r"(?P<number>\b7\d7|\b10(?=s of\b)|(?<=[A-Za-z])\d{1,3}|(?<=\b[A-Z]-)\d{1,3})'?s\b",
         "{number:plural}",
-        plural=lambda digits: plural_in_words(digits_in_pairs(digits)),
+        plural=lambda digits: plural_in_words(pairs_in_words(digits)),
     ),
     # 401(k) → four oh one k
     rule(r"\b(?P<plan>40[13])\((?P<letter>[kb])\)", "{plan:pairs} {letter}"),
-    # Number 143 → Number one forty-three, Exhibit 133-A → Exhibit one thirty-three A
-    rule(
-        r"\b(?P<label>[Nn]umbers?|[Ee]xhibit|[Rr]oute|[Hh]ighway|Interstate|P\.S\.) (?P<digits>[1-9]\d{2,3})"
-        r"(?:-(?=[A-Z]\b(?![.,:]?\d))|(?![.,:]?\d))",
-        "{label} {digits:pairs}",
-    ),
     # SW1A 1AA, K1A 0B1
     rule(r"\b(?:[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}|[A-Z]\d[A-Z] \d[A-Z]\d)\b", "{:spelt}"),
     # Beverly Hills, CA 90210 → nine zero two one zero

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dtc.text.numbers_in_words import cardinal, pairs_in_words, plural_in_words, two_digits_in_words
-from dtc.text.rules import COUNTED, any_of, before, full_form, rule, table
+from dtc.text.rules import COUNTED, FUNCTION_WORDS, any_of, before, full_form, rule, table
 
 _MONTHS = table(
     "Jan January, Feb February, Mar March, Apr April, May May, Jun June, Jul July, Aug August, Sep September, "
@@ -25,10 +25,7 @@ _DATING = re.compile(
     rf"(?i)\b(?:in|of|the|its|his|since|by|until|till|after|before|during|early|late|{'|'.join(MONTHS)})[ ,]+$"
 )
 # After these, a 3-digit or early year stands in for a date only where no noun follows that it would count.
-_AFTER_A_YEAR = (
-    r"(?=,(?! ?\d)| [A-Z]|[.;:)!?]?$|[.;:)!?] |"
-    r" (?:the|a|an|he|she|it|they|we|his|her|their|by|when|and|but|at|on|with|after|as|was|were|to|until|king|while)\b)"
-)
+_AFTER_A_YEAR = rf"(?=,(?! ?\d)| [A-Z]|[.;:)!?]?$|[.;:)!?] | (?:{FUNCTION_WORDS}|king)\b)"
 
 
 def _read_clock(match: re.Match[str]) -> str:
@@ -44,14 +41,14 @@ def _decade(digits: str) -> str:
     number = int(digits)
     if number % 100 == 0 and 0 < number < 1100:  # hundreds of people
         return plural_in_words(cardinal(number)).removeprefix("one ")
-    return plural_in_words(pairs_in_words(number))
+    return plural_in_words(pairs_in_words(digits))
 
 
 def _read_year(match: re.Match[str]) -> str:
     """Return 1308 before a plural as a count, and every other year, 1300 prisoners too, in pairs."""
     year = int(match[0])
     is_count = bool(year % 100) and _IS_COUNTED.match(match.string, match.end()) and not _DATING.search(before(match))
-    return cardinal(year) if is_count else pairs_in_words(year)
+    return cardinal(year) if is_count else pairs_in_words(match[0])
 
 
 NAMES_OF_DAYS = (

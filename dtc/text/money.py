@@ -20,8 +20,6 @@ _CODES = table(
 # Where a hundredth is not a cent.
 _HUNDREDTHS = table("£ penny, GBP penny, ¥ sen, ₹ paisa, ₩ jeon, ₽ kopeck, ₺ kurus, ₪ agora, ฿ satang, CHF centime")
 SCALES = table("k thousand, m million, mn million, b billion, bn billion, tn trillion")
-# What an amount is divided by, where its own name does not say it: $5/mo.
-_PAYMENTS = {"d": "day", "w": "week", "y": "year", "p": "person", "ea": "each"}
 _UNITS = _SIGNS | _CODES
 _SIGN = any_of(_UNITS)
 _SCALE_WORDS = r"hundred|thousand|million|billion|trillion"
@@ -47,7 +45,8 @@ def _read_price(match: re.Match[str]) -> str:
 
 def _per(symbol: str) -> str:
     """Return what a payment is for: "mo" → "a month", "hr" → "an hour", "ea" → "each"."""
-    words = _PAYMENTS.get(symbol) or (unit_in_words(symbol) if symbol in UNITS or " " in symbol else symbol)
+    words = table("d day, p person, ea each").get(symbol, symbol)
+    words = unit_in_words(words) if words in UNITS or " " in words else words
     return words if words == "each" else f"{'an' if re.match('[aeio]|hour', words) else 'a'} {words}"
 
 

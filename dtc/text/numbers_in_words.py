@@ -6,11 +6,11 @@ The package inflect returns the same words (the tests compare them), but takes t
 
 from __future__ import annotations
 
-_SMALL_WORDS = (
+_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 )
-_SMALL = _SMALL_WORDS.split()
+_SMALL = _WORDS.split()
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (10**3, "thousand"), (100, "hundred"))
 _ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
@@ -72,22 +72,19 @@ def fraction_in_words(numerator: int, denominator: int) -> str:
     return f"{cardinal(numerator)} {part if numerator == 1 else parts}"
 
 
-def pairs_in_words(number: int) -> str:
-    """Return a number that is said in pairs of digits, as years are: 1984 → "nineteen eighty-four", 606 → "six oh six".
+def pairs_in_words(digits: str) -> str:
+    """Return digits that are said in pairs, as in years: "1984" → "nineteen eighty-four", "606" → "six oh six".
 
-    1900 → "nineteen hundred", but 2007 → "two thousand seven" and 3800 → "three thousand eight hundred".
+    "1900" → "nineteen hundred", but "2007" → "two thousand seven" and "3800" → "three thousand eight hundred"; "05" →
+    "oh five", and other digits that begin with zero one by one: "007" → "zero zero seven".
     """
+    if digits[:1] in ("0", ""):
+        return two_digits_in_words(int(digits), zero="oh oh") if len(digits) == 2 else spelt(digits)
+    number = int(digits)
     century, rest = divmod(number, 100)
     if century == 0 or (century % 10 == 0 and rest < 10) or (century > 20 and rest == 0):
         return cardinal(number)
     return f"{cardinal(century)} {two_digits_in_words(rest, zero='hundred')}"
-
-
-def digits_in_pairs(digits: str) -> str:
-    """Return the digits of a year or a model in words: "1984", "63", "05" → "oh five", "007" → "zero zero seven"."""
-    if len(digits) == 2:
-        return two_digits_in_words(int(digits), zero="oh oh")
-    return spelt(digits) if digits[:1] in ("0", "") else pairs_in_words(int(digits))
 
 
 def two_digits_in_words(number: int, zero: str) -> str:

@@ -7,46 +7,48 @@ import re
 from dtc.text.dates import MONTHS
 from dtc.text.money import SCALES
 from dtc.text.numbers_in_words import amount_in_words, cardinal, fraction_in_words, integer_in_words, plural_in_words
-from dtc.text.rules import (
-    AMOUNT,
-    COUNTED,
-    INTEGER,
-    OPENERS,
-    SMALL,
-    STOP,
-    before,
-    counted,
-    describes,
-    plural,
-    rule,
-    table,
-)
+from dtc.text.rules import AMOUNT, COUNTED, INTEGER, OPENERS, SMALL, STOP, before, counted, describes, plural, rule
 from dtc.text.units import UNIT, UNIT_END, unit_in_words
 
-_SIGN_OF = table("- minus, + plus, ± plus or minus, ~ about, ≈ approximately, < less than, > more than")
+_SIGN_OF = {"-": "minus", "+": "plus", "±": "plus or minus", "~": "about", "≈": "approximately"}
+_SIGN_OF |= {"<": "less than", ">": "more than"}
 _THREE_D = (
-    r"(?=[- ](?:animat|art\b|camera|cinema|design|display|effect|film|game|glasses|graphic|image|map|model|movie|"
-    r"object|print|render|scan|scene|screen|shape|shoot|software|sound|space|television|tv|TV|version|view|vision|world))"
+    r"(?=[- ](?:animat|design|effect|film|game|graphic|image|map|model|movie|object|print|render|scan|scene|screen|"
+    r"shape|software|sound|space|television|tv|TV|version|view|vision|world))"
 )
 _COST = re.compile(r"\b(?:costs?|paid|pays?|price of|worth|charged?|sold (?:at|for)|shillings?,?|pounds?,?|£\d{1,3}) $")
-# 15s behind these is a time; other multiples of ten are decades, and two 6s are sixes.
+# 20s behind the first is a time, and behind the second or before a word a decade; two 6s are sixes.
 _IN_SECONDS = re.compile(
     r"(?i)\b(?:took|takes?|for|in|of|within|after|every|waits?|waited|hold|pause|sleep|lasts?|lasted|an?|about|only|"
     r"under|over|another|\d m|\d ?min|minutes?) $"
 )
+_DECADES = re.compile(r"(?i)(?:\b(?:the|his|her|their|my|your|our|its|early|mid|late|low|high|and|or|to)[ -]'?|')$")
 _PLURAL = re.compile(
     r"\b(?:all|both|many|several|only|rolled|drew|(?:pair|row|set)s? of|by|two|three|four|five|six|\d|\ds and) $"
 )
 _TIME = r"(?P<time>(?= (?:later|ago|before|old|left|away)\b))?"
 # Behind a price: 4s. each, 10s. a week
 _EACH = r"(?P<each>(?= (?:each\b|(?:a|per) (?:week|day|year|head|pound|dozen|month|yard)\b)))?"
-# Letters that are no unit: "5 in May", "100K", "the 1980s" (but "2.5s"), "100 W. Elm Street".
+# Letters that are no unit: "5 in May", "100K", "the 1980s" (but "2.5s"), "100 W. Elm Street", "5 A students".
 _NO_UNIT = (
-    r"(?!(?<= )in(?!\.(?:$|[ ,;:)])| (?:long|wide|tall|high|deep|thick)\b)|(?<! )K\b|(?(fraction)(?!)|(?<=\d)s)|"
-    rf"(?<! )st\b|[NW]\.? (?!(?:{OPENERS})\b)[A-Z])"
+    r"(?!(?<= )in(?!\.(?:$|[ ,;:)])| (?:long|wide|tall|high|deep|thick)\b)|(?<! )(?:K|st)\b|(?(fraction)(?!)|(?<=\d)s)|"
+    r"A\b(?! (?:battery|breaker|charger|circuit|current|fuse|outlet|plug|socket)\b)|"
+    rf"[wy]\b(?! (?:later|ago|before|old)\b)|[NW]\.? (?!(?:{OPENERS})\b)[A-Z])"
 )
 _NO_RACE = r"(?! (?:camera|display|footage|monitor|race|resolution|run|screen|television|TV|video|walk)s?\b)"
 _DATED = re.compile(rf"(?:\b(?:[Tt]he|of|on) |\b(?:{'|'.join(MONTHS)}) )$")
+
+
+def _measured(amount: str, match: re.Match[str], is_one: bool) -> str:
+    """Return an amount with its unit; in the singular for one, and before what it describes: "60 W bulbs"."""
+    symbol, gap, unit = match["unit"], match["gap"], unit_in_words(match["unit"])
+    is_rating = symbol in ("′", "″") or symbol[-1] in "AVWP" or " per " in unit
+    is_one = is_one or gap == "-" or describes(match, needs_article=not is_rating)
+    return f"{amount}{gap or ' '}{unit if is_one else plural(unit)}"
+
+
+def _read_quantity(match: re.Match[str]) -> str:
+    return _measured(amount_in_words(match["number"]), match, match["number"] == "1")
 
 
 def _read_fraction(match: re.Match[str]) -> str:
@@ -55,10 +57,7 @@ def _read_fraction(match: re.Match[str]) -> str:
         return match[0].replace("/", " out of ")
     words = fraction_in_words(numerator, denominator)
     words = f"{integer_in_words(match['whole'])} and {words}" if match["whole"] else words
-    if not match["unit"]:
-        return words
-    unit = unit_in_words(match["unit"])
-    return f"{words}{match['gap'] or ' '}{plural(unit) if match['whole'] and match['gap'] != '-' else unit}"
+    return _measured(words, match, not match["whole"]) if match["unit"] else words
 
 
 def _read_s(match: re.Match[str]) -> str:
@@ -68,7 +67,8 @@ def _read_s(match: re.Match[str]) -> str:
         return counted(number, "shilling")
     if number[-1] != "0" and _PLURAL.search(context):
         return plural_in_words(cardinal(int(number)))
-    if number[-1] == "0" and number != "10" and match["time"] is None and not _IN_SECONDS.search(context):
+    is_tens = number[-1] == "0" and number != "10" and match["time"] is None and not _IN_SECONDS.search(context)
+    if is_tens and (_DECADES.search(context) or match["word"] is not None):
         return match[0]
     return f"{integer_in_words(number)} second" if describes(match) else counted(number, "second")
 
@@ -82,26 +82,9 @@ def _read_d(match: re.Match[str]) -> str:
     return match[0] if is_ordinal and _DATED.search(context) else counted(number, "day")
 
 
-def _read_quantity(match: re.Match[str]) -> str:
-    unit, gap = unit_in_words(match["unit"]), match["gap"]
-    is_rating = unit.endswith(("watt", "volt", "megapixel"))  # 60 W bulbs
-    is_one = match["number"] == "1" or gap == "-" or describes(match, needs_article=not is_rating)
-    return f"{amount_in_words(match['number'])}{gap or ' '}{unit if is_one else plural(unit)}"
-
-
-def _read_mark(match: re.Match[str]) -> str:
-    number = match["number"]
-    unit = "inch" if match["mark"] == "″" else "foot"
-    is_part = number.find("/") > 0 and not before(match)[-2:-1].isdecimal()
-    is_one = number == "1" or is_part or describes(match, needs_article=False)
-    return f"{number} {unit if is_one else plural(unit)}"
-
-
 LENGTHS = (
     # 70 deg F → 70°F
     rule(r"(?<=\d) ?(?:°|deg\.?|degrees?) ?(?=[CF]\b)", "°"),
-    # 5″-7″ → 5″ to 7″
-    rule(r"(?<=\d[′″])-(?=\d)", " to "),
     # 8x10, 2 x 4, 8″ x 10″, 5 cm × 7 cm → eight by ten; 3 × 4, 3 * 4 → three times four; a 5* hotel
     rule(
         r"(?:(?<=\d)|(?<=\d[′″a-z])|(?<=\d[a-z]{2})|(?<=\d [a-z]{2})|(?<=\d [a-z])) ?(?:x|(?<!\d)(?<!\d )×) ?(?=\d)",
@@ -109,8 +92,6 @@ LENGTHS = (
     ),
     rule(r"(?<=\d) ?[×*] ?(?=\d)", " times "),
     rule(r"(?<=\b[1-7])\*(?= ?[a-z])", " star"),
-    # 12″ vinyl → 12 inch vinyl; 5′ tall → 5 feet tall
-    rule(r"(?P<number>(?<![\d.,/])[\d.,/]*\d) ?(?P<mark>[′″])", _read_mark),
     # 9.5/10 → 9.5 out of 10, 120/80 → 120 over 80; 24/7, 50-50, 3/4 time → 24 7, 50 50, 3 4 time
     rule(r"(?:(?<=\d\.\d)|(?<=\d\.\d\d))/(?=\d)(?!\d+[./]\d)", " out of "),
     rule(r"(?<![\d/.,])(?P<first>1\d\d)/(?=[4-9]\d\b)(?!\d+/)", "{first} over "),
@@ -134,7 +115,8 @@ SIGNS = (
     rule(r"(?<![\d-])\d+(?:-\d+){2,}", lambda match: match[0].replace("-", " ")),
     # 5-10, 5%-10%, 9am-5pm, 1980s-1990s, 10kg-20kg → … to …
     rule(
-        r"(?:(?<=\d)|(?<=\d[A-Za-z%°'])|(?<=\d[A-Za-z°]{2})|(?<=\d [A-Za-z]{2})|(?<=[ap]\.m\.))-(?=[$£€¥'.]?\d)", " to "
+        r"(?:(?<=\d)|(?<=\d[A-Za-z%°'′″])|(?<=\d[A-Za-z°]{2})|(?<=\d [A-Za-z]{2})|(?<=[ap]\.m\.))-(?=[$£€¥'.]?\d)",
+        " to ",
     ),
     # -5 → minus five, ±5 → plus or minus five, < 5 → less than five, #1 → number one
     rule(r"(?P<sign>(?<![^ (])[-+~<>]|[±≈])(?:(?<!-) )?(?=[$£€¥]?\.?\d)", "{sign:name} ", name=_SIGN_OF),
@@ -150,31 +132,18 @@ LETTERS = (
     # 6 ft 2 in → 6 ft 2 inches
     rule(r"(?P<feet>\d ?(?:ft\.?|feet|foot)),? (?P<inches>\d{1,2}(?:\.\d)?) ?in\b\.?(?! \d)", "{feet} {inches} inches"),
     # 3d printing, in 3D → three D printing, in three D
-    rule(
-        rf"(?<![\w.,])(?P<number>[234])-?[dD]\b(?:{_THREE_D}|(?<=D)(?=[ .,;:!?)]|$)|"
-        r"(?<=\b[Ii]n \d[dD])(?=[.,;:!?)]|$| (?:and|or|with|on|at|by|for)\b))",
-        "{number} D",
-    ),
-    # 2h 30m → two hours thirty minutes; 3w ago, 5y old
+    rule(rf"(?<![\w.,])(?P<number>[234])-?(?:D\b|d\b{_THREE_D}|(?<=\b[Ii]n \d)d\b(?! [a-z]))", "{number} D"),
+    # 2h 30m → two hours thirty minutes
     rule(rf"{SMALL}h ?(?P<minutes>\d{{1,2}})(?:m|min)?\b", "{number} h {minutes} min"),
-    rule(
-        rf"{SMALL}(?P<unit>[wy])(?: ?o)?(?= (?:later|ago|before|old)\b)",
-        "{number} {unit:full}",
-        full=table("w wk, y yr"),
-    ),
     # 15s → fifteen seconds, 10s. 6d. → ten shillings six pence, 5d later → five days later
-    rule(rf"{SMALL}s(?P<pence>\.?(?= \d{{1,2}}d\b))?(?:(?<=\.)|{STOP}|\b){_TIME}{_EACH}", _read_s),
+    rule(
+        rf"{SMALL}s(?P<pence>\.?(?= \d{{1,2}}d\b))?(?:(?<=\.)|{STOP}|\b){_TIME}{_EACH}(?P<word>(?=\.? [a-z]))?", _read_s
+    ),
     rule(rf"{SMALL}d\b{_TIME}(?:{STOP})?{_EACH}", _read_d),
     # 10x faster → ten times faster
     rule(rf"{AMOUNT} ?[x×](?![\w×])", "{number:times}", times=lambda number: counted(number, "time")),
-    # 13A fuse, 10 A circuit
-    rule(r"(?<=\d) ?A(?= (?:battery|breaker|charger|circuit|current|fuse|outlet|plug|socket)\b)", " amp"),
     # the 49ers → the forty-niners
-    rule(
-        rf"{SMALL}er(?P<plural>s?)\b",
-        "{number:er}{plural}",
-        er=lambda digits: cardinal(int(digits)).removesuffix("e") + "er",
-    ),
+    rule(rf"{SMALL}(?P<end>ers?)\b", lambda match: cardinal(int(match["number"])).removesuffix("e") + match["end"]),
 )
 UNITS = (
     # 5m people, 10k → five million people, ten thousand; a 10k run

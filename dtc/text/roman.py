@@ -109,6 +109,6 @@ RULES = (
     rule(
         rf"(?<![\w.'])(?:MC?M|MDCCC){_NUMERAL}(?![\w'])",
         "{:year}",
-        year=lambda numeral: pairs_in_words(roman_value(numeral)),
+        year=lambda numeral: pairs_in_words(str(roman_value(numeral))),
     ),
 )

@@ -46,7 +46,7 @@ FUNCTION_WORDS = (
 # Words that follow a measure and are not described by it: twelve inches long, five dollars each.
 _DIMENSIONS = (
     "long|wide|tall|high|deep|thick|across|apart|away|ago|later|earlier|old|more|less|further|farther|above|below|"
-    "taller|longer|shorter|wider|higher|deeper|heavier|faster|slower|north|south|east|west|square|each|x|"
+    "taller|longer|shorter|wider|higher|deeper|heavier|faster|slower|north|south|east|west|square|squared|each|x|"
     "apiece|extra|worth|billion|trillion"
 )
 # A space and a noun that a measure describes.
@@ -57,10 +57,10 @@ COUNTED = (
     r"(?:people|men|women|children|feet|[a-z]{1,20}[^\W_siu]s)\b"
 )
 # Words that begin a sentence; no street, no place and no person is called so.
-OPENERS = (
-    "A|After|All|An|And|As|At|Before|But|By|Does|Every|For|From|Give|Has|He|Her|Here|His|How|I|If|In|Is|It|Its|Let|"
-    "Many|My|No|Not|Now|Of|On|Or|Our|She|So|Some|Start|That|The|Their|Then|There|These|They|This|Those|To|Turn|Use|"
-    "Was|We|Were|What|When|Where|Which|While|Who|Why|With|You|Your"
+OPENERS = any_of(
+    word.capitalize()
+    for word in f"{FUNCTION_WORDS}|all|every|give|how|let|many|no|of|some|start|turn|use|what|why".split("|")
+    if word not in ("may", "will", "down", "near")
 )
 _ARTICLE = re.compile(r"\b(?:an?|the|this|that|each|every) $")
 
@@ -75,7 +75,7 @@ _READERS: dict[str, Callable[[str], str]] = {
     "count": lambda digits: cardinal(int(digits)),
     "number": numbers_in_words.integer_in_words,
     "ordinal": numbers_in_words.ordinal_in_words,
-    "pairs": numbers_in_words.digits_in_pairs,
+    "pairs": numbers_in_words.pairs_in_words,
     "spelt": numbers_in_words.spelt,
 }
 _FIELD = re.compile(r"\{(?P<group>\w*)(?::(?P<reader>\w+))?\}")

@@ -26,14 +26,14 @@ UNITS = (
     | _prefixed("B byte, b bit, bps bit per second, bit bit", _LARGE | {"P": "peta"})
     | {"fl oz": "fluid ounce", "fl. oz": "fluid ounce"}
     | table(
-        "mcg microgram, KG kilogram, oz ounce, lb pound, lbs pound, st stone, t tonne, ML milliliter, gal gallon, "
-        "qt quart, pt pint, tsp teaspoon, tbsp tablespoon, Tbsp tablespoon, cc cubic centimeter, sec second, "
-        "secs second, min minute, mins minute, h hour, hr hour, hrs hour, wk week, wks week, mo month, mos month, "
-        "yr year, yrs year, % percent, ¢ cent, °C degree Celsius, °F degree Fahrenheit, ° degree, K kelvin, "
-        "dB decibel, µA microamp, mA milliamp, hPa hectopascal, psi pound per square inch, hp horsepower, "
-        "rpm revolution per minute, RPM revolution per minute, bpm beat per minute, fps frame per second, "
-        "dpi dot per inch, ppm part per million, ppb part per billion, mph mile per hour, mpg mile per gallon, "
-        "kph kilometer per hour, kmh kilometer per hour, kn knot, kt knot, kts knot, px pixel, MP megapixel, "
+        "mcg microgram, KG kilogram, oz ounce, lb pound, lbs pound, st stone, t tonne, ML milliliter, gal gallon, qt "
+        "quart, pt pint, tsp teaspoon, tbsp tablespoon, Tbsp tablespoon, cc cubic centimeter, sec second, secs "
+        "second, min minute, mins minute, h hour, hr hour, hrs hour, w week, wk week, wks week, mo month, mos month, "
+        "y year, yr year, yrs year, ′ foot, ″ inch, % percent, ¢ cent, °C degree Celsius, °F degree Fahrenheit, ° "
+        "degree, K kelvin, dB decibel, A amp, µA microamp, mA milliamp, hPa hectopascal, psi pound per square inch, "
+        "hp horsepower, rpm revolution per minute, RPM revolution per minute, bpm beat per minute, fps frame per "
+        "second, dpi dot per inch, ppm part per million, ppb part per billion, mph mile per hour, mpg mile per "
+        "gallon, kph kilometer per hour, kmh kilometer per hour, kn knot, kt knot, kts knot, px pixel, MP megapixel, "
         "ha hectare, ac acre, lx lux, lm lumen, mol mole, Nm newton meter, Ω ohm, kΩ kilohm, MΩ megohm, doz dozen"
     )
 )

@@ -64,7 +64,7 @@ def test_large_cardinals_are_inflects(number):
     ],
 )
 def test_pairs(number, words):
-    assert pairs_in_words(number) == words
+    assert pairs_in_words(str(number)) == words
 
 
 @pytest.mark.parametrize(
