@@ -6,11 +6,8 @@ keys. The config inside a card was extended more often, so its steps look for th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from torch import Tensor
 
 from dtc.errors import InputError
 from dtc.provenance import fingerprint
@@ -41,14 +38,6 @@ def migrate_card(tree: Any, where: object) -> Any:
         remedy = "the file was changed: copy the model folder again"
         raise InputError(where, f"no card of format {tree['format']} ({error!r})", remedy=remedy) from None
     return card | {"saved_as": fingerprint("model", tree)}
-
-
-def migrate_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a model by their present names.
-
-    For a time the decoder LSTM was an nn.LSTMCell, whose tensors have no layer in their names.
-    """
-    return {re.sub(r"(?<=decoder_rnn\.)(weight|bias)_(ih|hh)$", r"\1_\2_l0", name): weights[name] for name in weights}
 
 
 def _with_text(card: Tree) -> Tree:

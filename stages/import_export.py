@@ -16,7 +16,8 @@ from dtc.compat.formats import Format, Imported
 from dtc.config import Section
 from dtc.errors import InputError
 from dtc.files import write_whole
-from dtc.model_card import ModelCard, ModelKind, require_replaceable, save_model
+from dtc.model_card import ModelCard, ModelKind
+from dtc.model_folder import require_replaceable, save_model
 from dtc.provenance import sha256_of
 from stages import paths
 

@@ -1,6 +1,7 @@
 """Read all that decides a trained model: its section, its training section and the shards; make model and batches.
 
-The code of this file is part of a run's identity; that of train.py, which runs the training, is not.
+The code of this file is part of a run's identity; that of train.py, which runs the training, is not. Reading a recipe
+imports no torch, so that `dtc runs` is quick.
 """
 
 from __future__ import annotations
@@ -9,21 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from torch import nn
-
 from dtc.audio_config import AudioConfig, require_same_audio
 from dtc.config import Section
 from dtc.errors import InputError
-from dtc.model_card import ModelCard, read_model
-from dtc.seeding import seed_all
+from dtc.model_card import ModelCard, read_card
 from dtc.training.config import TrainingConfig
-from dtc.training.task import Batches
 from pipeline.batching import Batching
-from pipeline.loader import InTurn, ShardLoader
 from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
 from stages import paths
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from dtc.training.task import Batches
     from stages.kinds import Kind  # which names the models of both kinds
     from stages.params import Params
 
@@ -68,16 +67,21 @@ class Recipe:
 
     def model(self) -> nn.Module:
         """Return the module to train, with random weights drawn from the seed."""
+        from dtc.model_folder import statistics_of
+        from dtc.seeding import seed_all
+
         seed_all(self.training.seed, "weights")
         name = getattr(self.config, self.kind.parts.field)
-        model = self.kind.parts.get(name)(self.config, self.index.audio, self.card().statistics())
-        return cast(nn.Module, model.for_training())
+        model = self.kind.parts.get(name)(self.config, self.index.audio, statistics_of(self.card()))
+        return cast("nn.Module", model.for_training())
 
     def batches(self, split: Literal["train", "validation"]) -> Batches:
         """Return the batches of a split: of one folder of shards, or of several in turn.
 
         The orders of several folders differ: with one order, each clip would be in two batches in succession.
         """
+        from pipeline.loader import InTurn, ShardLoader
+
         size = (self.training.batch_size, self.training.batch_frames)
         folders = self.kind.folders(self.config)
         seeds = [self.training.seed + place if split == "train" else None for place in range(len(folders))]
@@ -123,7 +127,7 @@ def _read_aligned(features: ShardIndex) -> tuple[str, str]:
     if not (paths.GTA / INDEX).is_file():
         raise InputError(paths.GTA, "no predicted mels", "some, as vocoder.train_on requires", "run `dtc align` first")
     index = read_index(paths.GTA)
-    acoustic = read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint
+    acoustic = read_card(paths.ACOUSTIC, "acoustic").fingerprint
     expected = PredictedBy(acoustic=acoustic, features=features.fingerprint)
     if index.predicted != expected:
         by, of = (index.predicted.acoustic, index.predicted.features) if index.predicted else ("none", "none")

@@ -17,7 +17,8 @@ from dtc.acoustic.utterance_status import Status
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
-from dtc.model_card import ModelCard, load_model
+from dtc.model_card import ModelCard
+from dtc.model_folder import load_model
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dtc.audio_config import AudioConfig
 from dtc.config import Section
-from dtc.model_card import CARD, ModelCard, ModelKind, read_model
+from dtc.model_card import CARD, ModelCard, ModelKind
+from dtc.model_folder import read_model
 from dtc.registry import Registry
 from dtc.text.symbols import TextConfig
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
-from dtc.model_card import ModelCard, load_model
+from dtc.model_card import ModelCard
+from dtc.model_folder import load_model
 from dtc.vocoder import VOCODERS
 from dtc.vocoder.configs import VocoderSection
 from dtc.vocoder.onnx_graph import OnnxGraph

@@ -15,7 +15,8 @@ import dtc
 from dtc import Voice
 from dtc.acoustic.base import InferenceOptions, load_acoustic
 from dtc.errors import InputError
-from dtc.model_card import CARD, WEIGHTS, read_model, save_model
+from dtc.model_card import CARD, WEIGHTS
+from dtc.model_folder import read_model, save_model
 from dtc.text.symbols import text_to_ids
 from dtc.vocoder.base import load_vocoder
 

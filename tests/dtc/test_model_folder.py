@@ -8,7 +8,8 @@ import torch
 
 from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
-from dtc.model_card import ModelCard, read_model, save_model
+from dtc.model_card import ModelCard
+from dtc.model_folder import read_model, save_model
 from dtc.text.symbols import TextConfig
 
 

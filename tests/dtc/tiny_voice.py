@@ -10,7 +10,8 @@ from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.utterance_status import Status
 from dtc.audio_config import AudioConfig
-from dtc.model_card import ModelCard, save_model
+from dtc.model_card import ModelCard
+from dtc.model_folder import save_model, statistics_of
 from dtc.pauses import leading_silence_s
 from dtc.seeding import seed_all
 from dtc.speech import Speech
@@ -42,11 +43,11 @@ def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
     )
     seed_all("voice")
     acoustic = ModelCard(kind="acoustic", config=SMOKE["acoustic"], audio=audio, **facts)
-    model = build_acoustic(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, acoustic.statistics())
+    model = build_acoustic(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, statistics_of(acoustic))
     save_model(folder / "acoustic", model.state_dict(), acoustic)
     other = AudioConfig.model_validate(SMOKE["audio"] | audio_of_vocoder)
     vocoder = ModelCard(kind="vocoder", config=SMOKE["vocoder"], audio=other, **facts)
-    vocos = build_vocoder(VocosConfig.model_validate(SMOKE["vocoder"]), other, vocoder.statistics())
+    vocos = build_vocoder(VocosConfig.model_validate(SMOKE["vocoder"]), other, statistics_of(vocoder))
     save_model(folder / "vocoder", vocos.state_dict(), vocoder)
 
 

@@ -14,7 +14,8 @@ from dtc.acoustic.base import load_acoustic
 from dtc.audio import MelStatistics
 from dtc.config import parse_section
 from dtc.errors import InputError
-from dtc.model_card import ModelCard, read_model, save_model
+from dtc.model_card import ModelCard
+from dtc.model_folder import read_model, save_model
 from dtc.provenance import sha256_of
 from dtc.vocoder.base import load_vocoder
 from dtc.vocoder.configs import WaveGlowConfig
