@@ -36,7 +36,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises InputError, naming the process that holds it, where another process writes the same folder.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock, holder = (folder.with_name(f".{folder.name}.{kind}") for kind in ("lock", "holder"))
+    lock, holder = _lock_files(folder)
     lock.touch()  # raises OSError where no file can be made; FileLock would take that for a lock that is held
     try:
         with FileLock(lock, timeout=0):
@@ -53,9 +53,26 @@ def locked(folder: Path) -> Iterator[None]:
         raise InputError(folder, f"is being written by {_shown(holder)}", "one process at a time", remedy) from None
 
 
+def holder_of(folder: Path) -> str:
+    """Return a description of the process that holds the lock of a folder; "" where none does."""
+    lock, holder = _lock_files(folder)
+    if not lock.exists():
+        return ""
+    try:
+        with FileLock(lock, timeout=0):
+            return ""
+    except Timeout:
+        return _shown(holder)
+
+
+def _lock_files(folder: Path) -> tuple[Path, Path]:
+    """Return the path of a folder's lock, and that of the description of the process that holds it."""
+    return folder.with_name(f".{folder.name}.lock"), folder.with_name(f".{folder.name}.holder")
+
+
 def _this_process() -> dict[str, object]:
     command = " ".join(["dtc", *sys.argv[1:]])
-    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    started = datetime.now().astimezone().isoformat(" ", "seconds")
     return {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "started": started}
 
 

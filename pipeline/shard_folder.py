@@ -54,7 +54,7 @@ class Unfinished:
             yield
         except KeyboardInterrupt:
             shards = plural(len(self.files), "shard")
-            line = f"{stage}: stopped with {len(self.finished())} of {shards} finished; run it again to go on"
+            line = f"{stage}: stopped with {len(self.finished())} of {shards} finished; run it again to continue"
             raise KeyboardInterrupt(line) from None
 
     def summed_up(self, n_mel_channels: int) -> dict[str, Any]:

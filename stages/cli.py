@@ -16,6 +16,7 @@ from stages.cli_base import (
     Commands,
     Device,
     ParamsFile,
+    confirm,
     console,
     examples,
     print_notices_in_one_line,
@@ -27,6 +28,8 @@ from stages.cli_errors import EXIT_CODES
 
 if TYPE_CHECKING:
     from dtc.model_card import ModelKind
+    from stages.kinds import Kind
+    from stages.params import Params
 
 app = typer.Typer(
     cls=Commands,
@@ -193,28 +196,34 @@ def align(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
 
 @app.command(
     epilog=examples(
-        "dtc runs                               list all runs",
-        "dtc runs --prune                       delete all that are not needed",
-        "dtc runs --prune vocoder-0123456789abcdef",
+        "dtc runs                    list all runs",
+        "dtc runs --prune            show those that are not current, ask, delete",
+        "dtc runs --prune --yes vocoder-0123456789abcdef",
     )
 )
 def runs(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAMES", help="Runs; without names, all.")] = None,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete the runs instead of listing them.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Show the runs that are not current, or NAMES; ask, and delete them.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --prune: delete without asking.")] = False,
     file: ParamsFile = paths.PARAMS,
 ) -> None:
     """List the runs of trainings, or delete them.
 
     A run is a folder in runs/. `dtc train` continues an unfinished run and restores the model of a finished one, if
-    nothing that decides its weights has changed. --prune without names keeps the runs that the present params.yaml
-    would use. It does not ask for a confirmation.
+    nothing that decides its weights has changed. Such a run is current.
     """
     from stages.params import load_params
     from stages.runs import list_runs, prune_runs
 
-    (prune_runs if prune else list_runs)(
-        names or [], lambda kind: load_params(file, "audio", kind.name, f"training.{kind.name}"), console()
-    )
+    def read_params(kind: Kind) -> Params:
+        return load_params(file, "audio", kind.name, f"training.{kind.name}")
+
+    if prune:
+        prune_runs(names or [], read_params, (lambda question: True) if yes else confirm, console())
+    else:
+        list_runs(names or [], read_params, console())
 
 
 @app.command(epilog=examples("dtc evaluate"))

@@ -102,6 +102,15 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def confirm(question: str) -> bool:
+    """Ask a question, and return whether the answer is yes. Raises InputError where nobody answers."""
+    sys.stdout.write(f"{question} [y/N] ")
+    sys.stdout.flush()
+    if not (answer := sys.stdin.readline()):
+        raise InputError("standard input", "no answer", "y or n", "add --yes to go ahead without a question")
+    return answer.strip().lower() in ("y", "yes")
+
+
 def device(name: str) -> torch.device:
     """Return the device that `--device` names. Raises InputError where there is no such device."""
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from dtc.files import write_whole
+from dtc.files import holder_of, write_whole
 from dtc.provenance import fingerprint
 from dtc.training.run_files import PROGRESS, RESUME
 from stages import paths
@@ -90,8 +90,20 @@ class Run:
 
     @property
     def unfinished(self) -> bool:
-        """Return whether there is a state to go on from."""
+        """Return whether there is a state to continue from."""
         return not self.finished and (self.folder / RESUME).is_file()
+
+    @property
+    def holder(self) -> str:
+        """Return a description of the process that trains it now, or ""."""
+        return holder_of(self.folder)
+
+    @property
+    def state(self) -> str:
+        """Return its state in words."""
+        if self.holder:
+            return "in training"
+        return "finished" if self.finished else "unfinished" if self.unfinished else "without a checkpoint"
 
     def files(self) -> list[Path]:
         """Return all files in the folder."""
@@ -109,8 +121,8 @@ class Run:
 
     @property
     def progress(self) -> str:
-        """Return the step and the number of steps."""
-        return f"step {self.step} of {self.total_steps}" if self.total_steps else "an unknown step"
+        """Return the last saved step and the number of steps."""
+        return f"{self.step} of {self.total_steps}" if self.total_steps else "unknown"
 
 
 def runs() -> Iterator[Run]:

@@ -14,6 +14,7 @@ from dtc.files import locked, remove_folder
 from stages import paths
 from stages.kinds import KINDS, Kind
 from stages.run_folders import Run, identity_of, is_of_a_run, runs
+from stages.training_recipe import read_recipe
 
 if TYPE_CHECKING:
     from stages.params import Params
@@ -23,10 +24,14 @@ ReadParams = Callable[[Kind], "Params"]  # the sections of params.yaml that deci
 
 @dataclass(frozen=True)
 class _Current:
-    """Names of the runs that params.yaml, data and code as they are would go on with or restore."""
+    """Names of the runs that params.yaml, data and code as they are would continue or restore."""
 
     names: Collection[str]
     unknown: Mapping[str, InputError]  # kind → why its runs are not known
+
+    def has(self, run: Run) -> str:
+        """Return yes or no, or ? where it is not known."""
+        return "?" if run.kind in self.unknown else "yes" if run.name in self.names else "no"
 
 
 def list_runs(names: Sequence[str], read_params: ReadParams, console: Console) -> None:
@@ -35,36 +40,48 @@ def list_runs(names: Sequence[str], read_params: ReadParams, console: Console) -
     if not found:
         console.print("runs: there are none")
         return
-    current = _current({run.kind for run in found}, read_params)
-    table = Table("run", "model", "step", "state", "MB", "last changed", "goes on")
+    current = _current(found, read_params)
+    console.print(_table(found, current))
     for run in found:
-        state = "finished" if run.finished else "unfinished" if run.unfinished else "without a checkpoint"
-        goes_on = "?" if run.kind in current.unknown else "yes" if run.name in current.names else "no"
-        steps = f"{run.step} of {run.total_steps}"
-        size, changed = f"{run.size_bytes / 1e6:.1f}", f"{run.changed:%Y-%m-%d %H:%M}"
-        table.add_row(run.name, run.model, steps, state, size, changed, goes_on)
-    console.print(table)
+        if run.holder:
+            console.print(f"runs: {run.name} is being trained by {run.holder}")
     for kind, error in current.unknown.items():
-        console.print(f"runs: which {kind} run goes on is not known: {error}")
+        console.print(f"runs: which {kind} run is current is not known: {error}")
 
 
-def prune_runs(names: Sequence[str], read_params: ReadParams, console: Console) -> None:
-    """Delete the named runs; without names, all but those that params.yaml as it is would go on with or restore.
+def prune_runs(names: Sequence[str], read_params: ReadParams, confirm: Callable[[str], bool], console: Console) -> None:
+    """Show the named runs and, where `confirm` answers a question with yes, delete them.
 
-    Raises InputError, and deletes nothing, where a name is unknown, a run's folder has other files too, or it is not
-    known which runs to keep.
+    Without names, these are all runs but those that are being trained, and those that params.yaml as it is would
+    continue or restore. Raises InputError where a name is unknown, where it is not known which runs to keep, and where
+    a run is being trained or has files of others.
     """
     found = _named(names)
+    current = _current(found, read_params)
     if not names:
-        current = _current({run.kind for run in found}, read_params)
         for error in current.unknown.values():
             raise InputError(error.where, error.found, error.expected, "mend it, or name the runs to delete")
-        found = [run for run in found if run.name not in current.names]
-    freed = sum(run.size_bytes for run in found)
+        found = [run for run in found if run.name not in current.names and not run.holder]
+    if not found:
+        console.print("runs: there are none to delete")
+        return
+    console.print(_table(found, current))
+    size = f"{sum(run.size_bytes for run in found) / 1e6:.1f} MB"
+    if not confirm(f"Delete {plural(len(found), 'run')}, {size}?"):
+        console.print("runs: nothing was deleted")
+        return
     for run in found:
         with locked(run.folder):
             remove_folder(run.folder, is_of_a_run, "move them elsewhere")
-    console.print(f"runs: {plural(len(found), 'run')} deleted, {freed / 1e6:.1f} MB")
+    console.print(f"runs: {plural(len(found), 'run')} deleted, {size}")
+
+
+def _table(found: Sequence[Run], current: _Current) -> Table:
+    table = Table("run", "model", "saved step", "state", "MB", "last changed", "current")
+    for run in found:
+        size, changed = f"{run.size_bytes / 1e6:.1f}", f"{run.changed:%Y-%m-%d %H:%M}"
+        table.add_row(run.name, run.model, run.progress, run.state, size, changed, current.has(run))
+    return table
 
 
 def _named(names: Sequence[str]) -> list[Run]:
@@ -77,13 +94,11 @@ def _named(names: Sequence[str]) -> list[Run]:
     return [found[name] for name in wanted] if wanted else list(found.values())
 
 
-def _current(kinds: Collection[str], read_params: ReadParams) -> _Current:
-    from stages.training_recipe import read_recipe  # imports torch
-
+def _current(found: Sequence[Run], read_params: ReadParams) -> _Current:
     names: list[str] = []
     unknown: dict[str, InputError] = {}
     for kind in KINDS.values():
-        if kind.name in kinds:
+        if any(run.kind == kind.name for run in found):
             try:
                 names.append(identity_of(read_recipe(kind, read_params(kind))).folder.name)
             except InputError as error:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from dtc.errors import InputError, named
 from dtc.files import locked, write_whole
-from dtc.model_card import ModelCard, ModelKind, read_model, require_replaceable, save_model
+from dtc.model_card import ModelCard, ModelKind
+from dtc.model_folder import read_model, require_replaceable, save_model
 from dtc.training.config import RunConfig
 from dtc.training.curve import read_curve
 from dtc.training.logbook import Logbook
@@ -100,7 +101,7 @@ def _publish(kind: Kind, identity: Identity) -> ModelCard:
 
 
 def _report_other_run(kind: Kind, identity: Identity, run: Run, console: Console) -> None:
-    """Print why training starts over, and how to go on with an unfinished run, where there is one."""
+    """Print why training starts over, and how to continue an unfinished run, where there is one."""
     if run.unfinished:
         return
     others = [other for other in runs() if other.kind == kind.name and other.unfinished and other.name != run.name]
@@ -110,7 +111,7 @@ def _report_other_run(kind: Kind, identity: Identity, run: Run, console: Console
     changed = differences(other.tree, identity.tree) if other.tree else ["the version of dtc"]
     _say(console, kind, f"starts over, as this changed: {_listed(changed)}")
     back = f"stop this, change it back and run `dtc train {kind.name}` again"
-    _say(console, kind, f"{other.folder} stays at {other.progress}; to go on with it, {back}")
+    _say(console, kind, f"{other.folder} stays at step {other.progress}; to continue it, {back}")
 
 
 def _listed(changed: Sequence[str]) -> str:

@@ -70,6 +70,10 @@ class TrainingState:
         stream = io.BytesIO()
         torch.save(self._state_dict(), stream)
         write_whole(self.folder / RESUME, stream.getvalue())
+        self.save_progress()
+
+    def save_progress(self) -> None:
+        """Write the number of steps done and of all steps, for those who look at the folder."""
         write_whole(self.folder / PROGRESS, json.dumps({"step": self.step, "total_steps": self.total_steps}) + "\n")
 
     def require_finite(self) -> None:

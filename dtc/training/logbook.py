@@ -16,6 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 from dtc.training.curve import CurveWriter
 from dtc.training.run_files import CURVE, TENSORBOARD
 
+SECONDS_BETWEEN_LINES = 30.0  # of progress, where the output is not a terminal
+
 
 class Logbook:
     """Writes the record of one run; use it inside `opened`.
@@ -40,7 +42,8 @@ class Logbook:
             total_steps: number of steps of the whole training.
             unvalidated: whether the validation of `step` is not done yet.
         """
-        self.total_steps, self._first_step, self._started = total_steps, step, time.monotonic()
+        self.total_steps, self._first_step = total_steps, step
+        self._started = self._last_line = time.monotonic()
         last_of = {"train": step}
         before = step - 1 if unvalidated else step  # of all other splits
         self._curve = CurveWriter(
@@ -67,7 +70,9 @@ class Logbook:
             self._tensorboard.close()
 
     def advance(self, step: int, loss: float) -> None:
-        """Move the progress bar to a step that is done."""
+        """Show a step that is done: in the progress bar on a terminal, and in a line from time to time elsewhere."""
+        if not self.console.is_terminal and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            self._print_progress(step, f"loss {loss:.3f}")
         pace = (step - self._first_step) / max(self._seconds(), 1e-9)
         self._progress.update(self._bar, completed=step, speed=f"{pace:.1f} steps/s", loss=f"{loss:.3f}")
 
@@ -89,15 +94,17 @@ class Logbook:
 
     def summarise(self, step: int) -> None:
         """Print a line with the last training and validation losses and the time."""
-        pace, left = step - self._first_step, self.total_steps - step
-        seconds = self._seconds()
-        eta = f", {seconds / pace * left:.0f} s left" if pace and left else ""
         training, validation = (self.last(split).get("loss", float("nan")) for split in ("train", "validation"))
-        losses = f"loss {training:.3f}, validation {validation:.3f}"
+        self._print_progress(step, f"loss {training:.3f}, validation {validation:.3f}")
+
+    def _print_progress(self, step: int, losses: str) -> None:
+        done, left, seconds = step - self._first_step, self.total_steps - step, self._seconds()
+        eta = f", {seconds / done * left:.0f} s left" if done and left else ""
         self.print(f"step {step}/{self.total_steps}, {losses}, {seconds:.0f} s{eta}")
 
     def print(self, message: str) -> None:
         """Print a message as a line that starts with the title."""
+        self._last_line = time.monotonic()
         self.console.print(f"{self.title}: {message}", highlight=False)
 
     def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:

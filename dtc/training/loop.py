@@ -49,8 +49,9 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = TrainingState(task.model, config, config.epochs * task.training.batches_per_epoch, folder)
+    state.save_progress()
     if state.step:
-        logbook.print(f"going on from step {state.step} of {state.total_steps}")
+        logbook.print(f"continuing from step {state.step} of {state.total_steps}")
     with logbook.opened(state.step, state.total_steps, state.unvalidated), stop_requests(logbook.print) as stop:
         Training(task, config, run, state, logbook, stop).run_to_the_end()
     state.require_finite()
@@ -157,7 +158,7 @@ class Training:
     def interrupted(self) -> Interrupted:
         """Return the error to raise where a stop was requested."""
         where = f"step {self.state.step} of {self.state.total_steps}"
-        return Interrupted(f"{self.logbook.title}: stopped at {where}, saved; run it again to go on")
+        return Interrupted(f"{self.logbook.title}: stopped at {where}, saved; run it again to continue")
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dtc.errors import InputError
-from dtc.files import files_of_others, locked, remove_folder, replace_folder, settle_replacement, write_whole
+from dtc.files import files_of_others, holder_of, locked, remove_folder, replace_folder, settle_replacement, write_whole
 
 HOLD = """
 import sys
@@ -36,8 +36,10 @@ def test_a_second_process_is_told_who_holds_the_lock(tmp_path: Path) -> None:
         )
         with pytest.raises(InputError, match=held), locked(folder):
             pytest.fail("two processes hold one lock")
+        assert holder_of(folder).startswith(f"process {other.pid} on ")
         print(file=other.stdin, flush=True)
         assert other.wait(30) == 0
+    assert holder_of(folder) == "", "its process has ended"
     with locked(folder), locked(tmp_path / "models/vocoder"):
         assert not folder.exists(), "the lock lies beside the folder"
 

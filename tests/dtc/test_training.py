@@ -1,7 +1,9 @@
 """The loop: exact when resumed, also after kill -9; stops for NaN and Ctrl-C with nothing lost."""
 
 import csv
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from dtc.batch import Batch, Clip, collate
 from dtc.registry import Part
 from dtc.seeding import seed_all
+from dtc.training import logbook
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.guards import NonFiniteLoss
 from dtc.training.interrupts import Interrupted
@@ -172,7 +175,7 @@ def test_killed_and_run_again_is_as_if_never_killed(tmp_path: Path, kill_at: int
 def test_ctrl_c_saves_and_goes_on(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     expected, _ = run(tmp_path / "whole", log_every=3)  # stopped between two rows of the log
-    with pytest.raises(Interrupted, match="stopped at step 4 of 12, saved; run it again to go on"):
+    with pytest.raises(Interrupted, match="stopped at step 4 of 12, saved; run it again to continue"):
         run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), checkpoint_every=100, log_every=3)
     weights, _ = run(tmp_path / "stopped", checkpoint_every=100, log_every=3)
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
@@ -232,6 +235,16 @@ def test_an_adversary_learns_in_turn_and_does_not_ship(tmp_path: Path) -> None:
     rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
     assert [row["adversary_loss"] != "" for row in rows] == [False] * 3 + [True] * 9
     assert all(row["adversary_grad_norm"] for row in rows[3:])
+
+
+def test_lines_tell_the_progress_where_there_is_no_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logbook, "SECONDS_BETWEEN_LINES", -1.0)
+    for terminal, lines in ((False, 12), (True, 0)):
+        printed = io.StringIO()
+        screen = Console(file=printed, force_terminal=terminal, width=120)
+        run(tmp_path / str(terminal), console=screen, validate_every=100)
+        told = re.findall(r"^toy: step \d+/12, loss \d+\.\d{3}, \d+ s", printed.getvalue(), flags=re.MULTILINE)
+        assert len(told) == lines
 
 
 def test_stopped_in_the_middle_of_a_duel_it_is_as_if_never_stopped(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs: what goes on, what is restored, what starts over and says why, and what `dtc runs` lists and deletes."""
+"""Runs: which continue, are restored, or start over and say why; what `dtc runs` lists and deletes."""
 
 import json
 import os
@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from dtc.files import locked
 from stages import code_identity, paths
+from stages.cli import app
 from tests.conftest import Project, write_corpus
 from tests.stages.conftest import prepare
+from tests.stages.test_cli import imported_by
 
 EPOCHS = {"training.vocoder.epochs": 4, "run.vocoder.checkpoint_every": 1}
 TRAIN = ("train", "vocoder", "--device", "cpu")
@@ -81,7 +84,7 @@ SPEAK = "def training_loss("
 def test_logging_comments_and_a_moved_folder_lose_nothing(
     ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert interrupt(monkeypatch, ready, 2) == "vocoder: stopped at step 2 of 4, saved; run it again to go on"
+    assert interrupt(monkeypatch, ready, 2) == "vocoder: stopped at step 2 of 4, saved; run it again to continue"
     ready.root.rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path / "moved")
     moved = Project(tmp_path / "moved", ready.corpus)
@@ -90,7 +93,7 @@ def test_logging_comments_and_a_moved_folder_lose_nothing(
     comment = f"# A comment.\n    {SPEAK}"
     edit_code(monkeypatch, tmp_path, "dtc.vocoder.vocos", SPEAK, comment)
     printed = moved.run(*TRAIN)
-    assert "vocoder: going on from step 2 of 4" in printed
+    assert "vocoder: continuing from step 2 of 4" in printed
     assert "starts over" not in printed
 
 
@@ -105,12 +108,12 @@ def test_a_change_that_starts_over_is_told_and_what_it_changed_goes_on(
         lines = ready.run(*TRAIN).splitlines()
     assert lines[0] == "vocoder: starts over, as this changed: training.vocoder.seed 1 → 5, code of dtc.vocoder.vocos"
     assert lines[1] == (
-        f"vocoder: {old} stays at step 2 of 4; to go on with it, stop this, change it back and run `dtc train vocoder` "
+        f"vocoder: {old} stays at step 2 of 4; to continue it, stop this, change it back and run `dtc train vocoder` "
         "again"
     )
     code_identity._digest_of.cache_clear()
     ready.write_params(EPOCHS)
-    assert "vocoder: going on from step 2 of 4" in ready.run(*TRAIN)
+    assert "vocoder: continuing from step 2 of 4" in ready.run(*TRAIN)
 
 
 def test_a_finished_run_is_restored_with_equal_bytes(ready: Project) -> None:
@@ -126,7 +129,7 @@ def test_a_finished_run_is_restored_with_equal_bytes(ready: Project) -> None:
     (the_run() / "model/model.safetensors").write_bytes(b"damaged")
     line = ready.run(*TRAIN, code=2)
     assert line.endswith(f"; run `dtc runs --prune {the_run().name}`, then train again")
-    ready.run("runs", "--prune", the_run().name)
+    ready.run("runs", "--prune", "--yes", the_run().name)
     assert "restored" not in ready.run(*TRAIN)
     assert ready.contents("models", "results/curves") == first
 
@@ -145,7 +148,7 @@ def test_runs_are_listed(ready: Project, monkeypatch: pytest.MonkeyPatch) -> Non
     ready.write_params(EPOCHS | {"audio.mel_fmax": 7000.0})
     printed = ready.run("runs")
     assert printed.count("│ ?") == 2
-    assert "runs: which vocoder run goes on is not known: data/features and params.yaml: different mels" in printed
+    assert "runs: which vocoder run is current is not known: data/features and params.yaml: different mels" in printed
 
 
 def test_pruning_keeps_what_params_yaml_would_use(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +158,7 @@ def test_pruning_keeps_what_params_yaml_would_use(ready: Project, monkeypatch: p
     interrupt(monkeypatch, ready, 1)
     (paths.RUNS / "mine").mkdir()
     (paths.RUNS / "mine/notes.txt").write_text("a user's")
-    assert ready.run("runs", "--prune").startswith("runs: 1 run deleted, ")
+    assert "runs: 1 run deleted, " in ready.run("runs", "--prune", "--yes")
     assert not list(paths.RUNS.glob(f"*{first.name}*")), "neither the run nor its lock is left"
     assert (paths.RUNS / "mine/notes.txt").is_file()
     assert paths.PREPROCESSED.is_file()
@@ -164,18 +167,63 @@ def test_pruning_keeps_what_params_yaml_would_use(ready: Project, monkeypatch: p
     line = ready.run("runs", "--prune", code=2)
     assert line.endswith("; mend it, or name the runs to delete")
     assert second.is_dir()
-    assert ready.run("runs", "--prune", f"runs/{second.name}/").startswith("runs: 1 run deleted, ")
+    assert "runs: 1 run deleted, " in ready.run("runs", "--prune", "--yes", f"runs/{second.name}/")
     assert not second.exists()
     assert ready.run("runs", "--prune", "vocoder-0", code=2) == (
         "runs: no run vocoder-0, expected one of none; see `dtc runs`"
     )
 
 
+def test_pruning_shows_what_would_go_and_asks(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt(monkeypatch, ready, 1)
+    name = the_run().name
+    ready.write_params(EPOCHS | {"training.vocoder.seed": 5})
+    for answer, line, code in (
+        ("", "dtc: standard input: no answer, expected y or n; add --yes to go ahead without a question", 2),
+        ("n\n", "runs: nothing was deleted", 0),
+        ("\n", "runs: nothing was deleted", 0),
+        ("y\n", "runs: 1 run deleted, ", 0),
+    ):
+        assert the_run().is_dir()
+        result = CliRunner().invoke(app, ["runs", "--prune"], input=answer)
+        assert result.exit_code == code
+        assert name in result.stdout
+        assert line in result.output
+        assert "Delete 1 run, 0." in result.stdout
+    assert not list(paths.RUNS.glob("vocoder-*"))
+    assert ready.run("runs", "--prune") == "runs: there are none to delete\n"
+
+
+def test_a_training_shows_its_steps_from_the_first_one(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dtc.training import loop
+
+    do_step, seen = loop.Training.do_step, []
+
+    def looked_at(training: loop.Training, batch: object) -> dict[str, float]:
+        seen.append(ready.run("runs"))
+        seen.append(ready.run("runs", "--prune"))
+        return do_step(training, batch)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Training, "do_step", looked_at)
+        ready.run(*TRAIN)
+    assert re.search(r"vocos +│ 0 of 4 +│ in training +│", seen[0])
+    assert f"{the_run().name} is being trained by process {os.getpid()} on " in seen[0]
+    assert seen[1] == "runs: there are none to delete\n"
+    assert re.search(r"vocos +│ 1 of 4 +│ in training +│", seen[2])
+
+
+def test_runs_are_listed_without_torch(ready: Project) -> None:
+    ready.run(*TRAIN)
+    for arguments in (["runs"], ["runs", "--prune"]):
+        assert not imported_by(*arguments) & {"torch", "numpy", "safetensors"}
+
+
 def test_what_a_run_did_not_write_is_not_deleted(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt(monkeypatch, ready, 1)
     (the_run() / "notes.txt").write_text("a user's")
     before = ready.contents("runs")
-    line = ready.run("runs", "--prune", the_run().name, code=2)
+    line = ready.run("runs", "--prune", "--yes", the_run().name, code=2)
     assert line == f"{the_run()}: holds what dtc did not write (notes.txt), expected nothing else; move them elsewhere"
     assert ready.contents("runs").keys() >= before.keys()
 
@@ -185,7 +233,7 @@ def test_a_run_that_another_process_trains_is_refused(ready: Project, monkeypatc
     with locked(the_run()):
         line = ready.run(*TRAIN, code=2)
     assert line.startswith(f"{the_run()}: is being written by process {os.getpid()} on ")
-    assert "vocoder: going on from step 1 of 4" in ready.run(*TRAIN)
+    assert "vocoder: continuing from step 1 of 4" in ready.run(*TRAIN)
 
 
 def test_a_run_of_an_older_version_is_listed_and_told(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -360,10 +360,10 @@ def test_training_killed_by_sigkill_ends_with_the_same_bytes(project: Project, k
     process.wait()
     assert saved[0].is_file(), "it ended before it could be killed"
     assert not Path(f"models/{kind}").exists()
-    assert "going on from step" in project.run("train", kind, "--device", "cpu")
+    assert "continuing from step" in project.run("train", kind, "--device", "cpu")
     killed = project.contents("models", "results/curves")
     shutil.rmtree("models")
-    assert "going on from step" not in project.run("train", kind, "--device", "cpu")
+    assert "continuing from step" not in project.run("train", kind, "--device", "cpu")
     assert project.contents("models", "results/curves") == killed
 
 
