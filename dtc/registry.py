@@ -67,7 +67,7 @@ class Registry(Generic[Built]):
 
     def get(self, name: str) -> Built:
         """Return the part's class, function or object. Raises InputError, with the nearest name, if there is none."""
-        return cast(Built, _imported(self._part(name).build))
+        return cast(Built, imported(self._part(name).build))
 
     def modules(self, name: str) -> set[str]:
         """Return the names of the modules that define the part. Raises InputError as `get` does."""
@@ -76,7 +76,7 @@ class Registry(Generic[Built]):
 
     def config(self, name: str) -> type[Section]:
         """Return the class of the part's params section. Raises InputError as `get` does."""
-        return cast(type[Section], _imported(self._part(name).config))
+        return cast(type[Section], imported(self._part(name).config))
 
     def configs(self) -> dict[str, type[Section]]:
         """Return name → class of the params section, of all parts."""
@@ -109,8 +109,8 @@ class Registry(Generic[Built]):
         return SchemaValidator(core_schema.tagged_union_schema(choices, discriminator=self.field))
 
 
-def _imported(value: object) -> object:
-    """Return an object, or import the one that "module:name" names."""
+def imported(value: object) -> object:
+    """Return an object as it is, or import the one that a text "module:name" names."""
     if not isinstance(value, str):
         return value
     module, _, name = value.partition(":")

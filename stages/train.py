@@ -75,7 +75,11 @@ def _trained(
     if training.precision == "bfloat16" and not has_bfloat16(device):
         _say(console, kind, f"this {device.type} has no arithmetic in bfloat16; float32 is faster here")
     task = Task(
-        model.to(device), recipe.batches("train"), recipe.batches("validation"), kind.look, f"training.{kind.name}"
+        model.to(device),
+        recipe.batches("train"),
+        recipe.batches("validation"),
+        kind.log_examples,
+        f"training.{kind.name}",
     )
     logbook = Logbook(identity.folder, kind.name, console)
     return train_model(task, training, how, identity.folder, logbook)

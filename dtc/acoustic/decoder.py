@@ -33,20 +33,14 @@ STEPS_PER_SEGMENT = 32  # steps of a segment of gradient checkpointing, of which
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """The output of one decoder for a batch; frames = steps * frames_per_step. `mel` is normalised."""
+    """The output of one decoder for a batch, or of several, of which `output[number]` is that of one.
 
-    mel: Float[Tensor, "batch mels frames"]
-    gate_logits: Float[Tensor, "batch steps"]
-    alignments: Float[Tensor, "batch steps symbols"]
+    `mel` is normalised; frames = steps * frames_per_step.
+    """
 
-
-@dataclass(frozen=True)
-class DecodersOutput:
-    """The output of several decoders for the same texts; `output[number]` is that of one decoder."""
-
-    mel: Float[Tensor, "decoders batch mels frames"]
-    gate_logits: Float[Tensor, "decoders batch steps"]
-    alignments: Float[Tensor, "decoders batch steps symbols"]
+    mel: Float[Tensor, "*decoders batch mels frames"]
+    gate_logits: Float[Tensor, "*decoders batch steps"]
+    alignments: Float[Tensor, "*decoders batch steps symbols"]
 
     def __getitem__(self, number: int) -> DecoderOutput:
         return DecoderOutput(self.mel[number], self.gate_logits[number], self.alignments[number])
@@ -92,7 +86,7 @@ def teacher_forced(
     values: Float[Tensor, "batch symbols encoding"],
     mask: Bool[Tensor, "batch symbols"],
     frames_per_step: int,
-) -> DecodersOutput:
+) -> DecoderOutput:
     """Return the output of each decoder, whose input at every step is the true frame before it.
 
     Args:
@@ -115,7 +109,7 @@ def teacher_forced(
     projected = [each.project(joint[:, number], frames_per_step) for number, each in enumerate(decoders)]
     frames, gate_logits = (torch.stack(parts) for parts in zip(*projected, strict=True))  # (D, T, B, r, M), (D, T, B)
     mel = frames.permute(0, 2, 4, 1, 3).flatten(3)
-    return DecodersOutput(mel, gate_logits.transpose(1, 2), torch.stack([step.weights for step in states], dim=2))
+    return DecoderOutput(mel, gate_logits.transpose(1, 2), torch.stack([step.weights for step in states], dim=2))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from dtc.acoustic.configs import DTCConfig
-from dtc.acoustic.decoder import DecodersOutput, teacher_forced
+from dtc.acoustic.decoder import DecoderOutput, teacher_forced
 from dtc.acoustic.loss import Target, decoder_losses, diagonal_score, mel_loss, with_total
 from dtc.acoustic.tacotron import Tacotron
 from dtc.audio import MelStatistics
@@ -58,7 +58,7 @@ class DTC(Tacotron):
             losses |= {name: share * loss for name, loss in duel.items()}
         return with_total(losses, metrics)
 
-    def _duel(self, output: DecodersOutput, target: Target, step: int) -> tuple[Losses, Tensor]:
+    def _duel(self, output: DecoderOutput, target: Target, step: int) -> tuple[Losses, Tensor]:
         """Return the losses of the backward decoder and of the agreement, and the backward diagonal score.
 
         `target` holds the reversed mel. The backward attention is reversed into the clip's own time.

@@ -25,7 +25,7 @@ class EvaluateConfig(Section):
 
     seed: NonNegativeInt  # of the synthesis
     max_clips: PositiveInt  # held-out clips, the first in the shards
-    ear: Annotated[str, AfterValidator(_require_known)]  # the recogniser, one of RECOGNISERS; none: no word errors
+    recogniser: Annotated[str, AfterValidator(_require_known)]  # one of RECOGNISERS; none: no word errors
     grammar: str | None  # of the recogniser `grammar`: a JSGF file, or the name of one that ships with dtc
     fit_iterations: PositiveInt  # of the copies that are fitted to their mel
     griffin_lim_iterations: PositiveInt  # of the baseline

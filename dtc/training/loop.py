@@ -148,7 +148,8 @@ class Training:
         state.unvalidated = False
         self.logbook.scalars(state.step, "validation", losses)
         self.logbook.summarise(state.step)
-        task.look(state.best_model, next(task.validation.epoch(0)).to(device_of(task.model)), self.logbook, state.step)
+        batch = next(task.validation.epoch(0)).to(device_of(task.model))
+        task.log_examples(state.best_model, batch, self.logbook, state.step)
 
     def save(self) -> None:
         """Write a checkpoint, and before it the curve up to it."""

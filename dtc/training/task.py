@@ -17,7 +17,8 @@ from dtc.training.config import Precision
 from dtc.training.logbook import Logbook
 from dtc.training.precision import autocast
 
-Look = Callable[[nn.Module, Batch, Logbook, int], None]  # (model, batch, logbook, step): logs pictures and sounds
+# (model, batch, logbook, step): logs pictures and sounds of the first clip
+LogExamples = Callable[[nn.Module, Batch, Logbook, int], None]
 
 
 @runtime_checkable
@@ -52,14 +53,14 @@ class Task:
         model: has `training_loss(batch, step) -> Losses`, and may be `WithAdversary`.
         training: batches to train on.
         validation: batches to validate on; only their epoch 0 is read.
-        look: called after each validation with the model that would be kept and the first validation batch.
+        log_examples: called after each validation with the model that would be kept and the first validation batch.
         section: the dotted key of params.yaml with the batch size, for messages.
     """
 
     model: nn.Module
     training: Batches
     validation: Batches
-    look: Look
+    log_examples: LogExamples
     section: str = "training"
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dtc.batch import Batch, Losses
 from dtc.vocoder.configs import AdversarialConfig
-from dtc.vocoder.discriminators import Discriminators, Judgement
+from dtc.vocoder.discriminators import DiscriminatorOutput, Discriminators
 
 
 class Generator(Protocol):
@@ -66,7 +66,7 @@ class Adversarial(nn.Module):
         parts = {"on_recorded": on_recorded.detach(), "on_generated": on_generated.detach()}
         return {"loss": on_recorded + on_generated, **parts}
 
-    def _adversarial_terms(self, recorded: list[Judgement], generated: list[Judgement]) -> Losses:
+    def _adversarial_terms(self, recorded: list[DiscriminatorOutput], generated: list[DiscriminatorOutput]) -> Losses:
         """Return the hinge loss of the generated waveforms' scores, and the distance of the features, weighted."""
         scores = _mean([torch.relu(1.0 - each.scores).mean() for each in generated])
         distances = [

@@ -22,8 +22,8 @@ LEAKY_SLOPE = 0.1
 BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the bins, as in Vocos; each band has its own convolutions
 
 
-class Judgement(NamedTuple):
-    """Output of one discriminator: scores, which are larger for recorded waveforms, and its hidden features."""
+class DiscriminatorOutput(NamedTuple):
+    """The output of one discriminator: its scores, larger for recorded waveforms, and its hidden features."""
 
     scores: Float[Tensor, "batch 1 _ _"]
     features: list[Float[Tensor, "batch _ _ _"]]
@@ -38,7 +38,7 @@ class Discriminators(nn.Module):
         by_spectrum = [SpectrumDiscriminator(size, config.spectrum_channels) for size in config.fft_sizes]
         self.discriminators = nn.ModuleList([*by_period, *by_spectrum])
 
-    def forward(self, wave: Float[Tensor, "batch samples"]) -> list[Judgement]:
+    def forward(self, wave: Float[Tensor, "batch samples"]) -> list[DiscriminatorOutput]:
         """Return scores and features of each discriminator."""
         return [discriminator(wave) for discriminator in self.discriminators]
 
@@ -59,14 +59,14 @@ class PeriodDiscriminator(nn.Module):
         )
         self.score = weight_norm(nn.Conv2d(channels[-1], 1, (3, 1), padding=(1, 0)))
 
-    def forward(self, wave: Float[Tensor, "batch samples"]) -> Judgement:
+    def forward(self, wave: Float[Tensor, "batch samples"]) -> DiscriminatorOutput:
         """Return scores and features of shape (batch, channels, time, period).
 
         The end of the waveform is padded by reflection to a whole number of periods.
         """
         padded = F.pad(wave[:, None], (0, -wave.shape[1] % self.period), mode="reflect")
         features = _features(padded.unflatten(2, (-1, self.period)), self.layers)
-        return Judgement(self.score(features[-1]), features)
+        return DiscriminatorOutput(self.score(features[-1]), features)
 
 
 class SpectrumDiscriminator(nn.Module):
@@ -85,7 +85,7 @@ class SpectrumDiscriminator(nn.Module):
         self.towers = nn.ModuleList(nn.Sequential(*_spectrum_layers(channels)) for _ in self.bands)
         self.score = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
-    def forward(self, wave: Float[Tensor, "batch samples"]) -> Judgement:
+    def forward(self, wave: Float[Tensor, "batch samples"]) -> DiscriminatorOutput:
         """Return scores and features of shape (batch, channels, frames, bins).
 
         The waveform is scaled to a peak of 0.8 first, so that loudness has no influence. Real and imaginary part are
@@ -100,7 +100,7 @@ class SpectrumDiscriminator(nn.Module):
             for (first, last), tower in zip(self.bands, self.towers, strict=True)
         ]
         scores = self.score(torch.cat([features[-1] for features in towers], dim=3))
-        return Judgement(scores, [feature for features in towers for feature in features])
+        return DiscriminatorOutput(scores, [feature for features in towers for feature in features])
 
 
 def _spectrum_layers(channels: int) -> list[nn.Module]:

@@ -20,7 +20,7 @@ def config(grammar: Path) -> EvaluateConfig:
     return EvaluateConfig(
         seed=1,
         max_clips=1,
-        ear="grammar",
+        recogniser="grammar",
         grammar=str(grammar),
         fit_iterations=1,
         griffin_lim_iterations=1,
@@ -116,4 +116,4 @@ def test_several_processes_recognise_the_same_words_as_one(recogniser, clips):
 def test_an_unknown_recogniser_is_refused() -> None:
     assert RECOGNISERS.names() == ("grammar",)
     with pytest.raises(ValueError, match="found 'wisper', expected one of grammar, none"):
-        EvaluateConfig.model_validate(config(CORPORA / "numbers.jsgf").model_dump() | {"ear": "wisper"})
+        EvaluateConfig.model_validate(config(CORPORA / "numbers.jsgf").model_dump() | {"recogniser": "wisper"})

@@ -29,7 +29,7 @@ class Recogniser(Protocol):
 
 # Each builds a recogniser from the section `evaluate`; raises InputError where its model or settings cannot be used.
 RECOGNISERS: Registry[Callable[[EvaluateConfig], Recogniser]] = Registry(
-    "evaluate.ear", {"grammar": Part("dtc.evaluation.recognisers.grammar:build_grammar_recogniser")}
+    "evaluate.recogniser", {"grammar": Part("dtc.evaluation.recognisers.grammar:build_grammar_recogniser")}
 )
 
 
@@ -39,9 +39,9 @@ def transcribe_all(
     """Return the words in each waveform, recognised in `processes` processes (None: one for each core).
 
     The number of processes does not change the results. Raises InputError as the recogniser that
-    `evaluate.ear` names does when it is loaded.
+    `evaluate.recogniser` names does when it is loaded.
     """
-    recogniser = RECOGNISERS.get(config.ear)
+    recogniser = RECOGNISERS.get(config.recogniser)
     recogniser(config)  # so that a fault is raised here, once
     with ProcessPoolExecutor(processes, get_context("spawn"), _load, (recogniser, config, sampling_rate)) as pool:
         return list(pool.map(_transcribe, waves, chunksize=8))

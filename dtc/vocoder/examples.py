@@ -1,4 +1,4 @@
-"""Sounds and pictures of a vocoder in training, for TensorBoard."""
+"""Sounds and mels of a vocoder in training, for TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dtc.vocoder.base import Vocoder
 
 
 @torch.no_grad()
-def log_step(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
-    """Log the first clip of a batch, made from its own mel, beside the recording: sounds and mels.
+def log_examples(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
+    """Log the recording of a batch's first clip, and the vocoder's copy from its mel, as sounds and as mels.
 
-    It is the `look` of a `dtc.training.task.Task`.
+    The training calls it after each validation: it is the `log_examples` of a `dtc.training.task.Task`.
     """
     audio, length = cast(Vocoder, model).audio, int(batch.wave_lengths[0])
     wave = model(batch.mel[:1, :, : batch.mel_lengths[0]])[0, :length]

@@ -1,4 +1,4 @@
-"""What is shown of an acoustic model during its training."""
+"""Pictures and warnings of an acoustic model in training."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dtc.acoustic.look import attention_warning, log_pictures
+from dtc.acoustic.examples import attention_warning, log_pictures
 from dtc.training.logbook import Logbook
 from tests.dtc.tiny_acoustic import batch, model
 

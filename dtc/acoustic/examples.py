@@ -1,4 +1,4 @@
-"""Pictures and warnings by which a user can follow the training of an acoustic model."""
+"""Pictures of an acoustic model in training, for TensorBoard, and a warning where its attention fails."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dtc.training.logbook import Logbook
 ALIGNED_BY, ALIGNED_SCORE = 0.25, 0.8  # share of all steps; diagonal score of the validation clips
 
 
-def log_step(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
-    """Log pictures after a validation, and print a warning where the attention does not follow the text.
+def log_examples(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
+    """Log the pictures of `log_pictures`, and print a warning where the attention does not follow the text.
 
-    It is the `look` of a `dtc.training.task.Task`.
+    The training calls it after each validation: it is the `log_examples` of a `dtc.training.task.Task`.
     """
     if warning := attention_warning(logbook.last("validation"), step / logbook.total_steps):
         logbook.print(f"step {step}, {warning}")
