@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ def main() -> None:
     finally:
         # From here on Ctrl-C ends the process at once and prints nothing: there is nothing left to save.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        gc.freeze()  # Python would look for garbage in all modules at its end, which takes up to a second
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
