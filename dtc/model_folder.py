@@ -67,14 +67,15 @@ def require_replaceable(folder: Path) -> None:
         raise InputError(folder, "is a link or a file", expected, remedy)
     if others := files_of_others(folder, _is_part_of_model):
         raise InputError(folder, f"holds more than a model ({named(others)})", expected, remedy)
-    if folder.exists() and any(folder.iterdir()) and not _is_card(folder / CARD):
+    if folder.exists() and any(folder.iterdir()) and not is_model_folder(folder):
         raise InputError(folder, "is not a model folder of dtc", expected, remedy)
 
 
-def _is_card(file: Path) -> bool:
+def is_model_folder(folder: Path) -> bool:
+    """Return whether a folder has the card of a model that dtc saved."""
     try:
-        card = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
     return isinstance(card, dict) and card.keys() >= {"format", "kind", "config", "weights"}
 

@@ -15,13 +15,20 @@ from stages.cli_base import device as device_of
 
 imports = typer.Typer(
     help="Make a model folder of another project's checkpoint.",
-    epilog=examples("dtc import nvidia-tacotron2 tacotron2_statedict.pt"),
+    epilog=examples(
+        "dtc import nvidia-tacotron2 tacotron2_statedict.pt",
+        "dtc import nvidia-waveglow waveglow_256channels.pt --out waveglow",
+    ),
     subcommand_metavar="COMMAND",
     no_args_is_help=True,
 )
 exports = typer.Typer(
     help="Write a trained model for another project.",
-    epilog=examples("dtc export onnx vocoder.onnx"),
+    epilog=examples(
+        "dtc export onnx vocoder.onnx",
+        "dtc export nvidia-waveglow waveglow.pt",
+        "dtc export nvidia-tacotron2 tacotron2.pt --model imported",
+    ),
     subcommand_metavar="COMMAND",
     no_args_is_help=True,
 )
@@ -79,11 +86,17 @@ TheirCheckpoint = Annotated[
         metavar="FILE", help="A checkpoint of NVIDIA's or DeepLearningExamples', or a state_dict; .safetensors too."
     ),
 ]
-TheirHparams = Annotated[Path | None, typer.Option(help="Its hyper-parameters by NVIDIA's names, as JSON.")]
+TheirHparams = Annotated[
+    Path | None, typer.Option(help='JSON with its hyper-parameters, such as {"gate_threshold": 0.6}.')
+]
 
 
 def _add_import(name: str, help: str, example: str, folder: Path) -> None:
-    @imports.command(name, help=help, epilog=examples(f"dtc import {name} {example}"))
+    @imports.command(
+        name,
+        help=help,
+        epilog=examples(f"dtc import {name} {example}", f"dtc import {name} {example} --hparams hparams.json"),
+    )
     def import_format(
         file: TheirCheckpoint,
         hparams: TheirHparams = None,

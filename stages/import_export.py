@@ -17,7 +17,7 @@ from dtc.config import Section
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.model_card import ModelCard, ModelKind
-from dtc.model_folder import require_replaceable, save_model
+from dtc.model_folder import is_model_folder, require_replaceable, save_model
 from dtc.provenance import sha256_of
 from stages import paths
 
@@ -41,6 +41,9 @@ def import_model(name: str, file: Path, hparams_file: Path | None, target: Targe
     if format.read is None:
         raise InputError(f"dtc import {name}", "this format can only be written", "another one")
     _require_free(target, file)
+    if is_model_folder(file if file.is_dir() else file.parent):
+        remedy = "dtc uses it as it is; `dtc say` reads the folder that holds acoustic/ and vocoder/"
+        raise InputError(file, "a model of dtc", "a file of another project", remedy)
     checkpoint = read_checkpoint(file)
     hparams = checkpoint.hparams | (read_hparams(hparams_file) if hparams_file else {})
     imported = format.read(checkpoint.state_dict, hparams, file)

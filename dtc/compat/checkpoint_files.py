@@ -16,6 +16,8 @@ from torch import Tensor
 
 from dtc.errors import InputError, named, reason_of, refused_pickle
 
+STARTS = (b"PK", b"\x80")  # of files of torch.save: a zip, or a pickle of versions before 1.6
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -32,8 +34,12 @@ def read_checkpoint(file: Path) -> Checkpoint:
     The file holds a mapping with a `state_dict`, or a state_dict alone. Raises InputError if it is missing, damaged, no
     checkpoint, or a pickle that would run code, and for tensors with NaN or infinity.
     """
+    safe = file.suffix == ".safetensors"
     with _errors_of_reading(file):
-        safe = file.suffix == ".safetensors"
+        with file.open("rb") as opened:
+            start = opened.read(2)
+        if not safe and not start.startswith(STARTS):
+            raise InputError(file, "no file of torch.save", "a checkpoint, or a file with the suffix .safetensors")
         tree: Any = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
     facts = tree if isinstance(tree, Mapping) and "state_dict" in tree else {"state_dict": tree}
     state_dict, hparams, iteration = facts["state_dict"], facts.get("config"), facts.get("iteration")
@@ -100,7 +106,9 @@ def _errors_of_reading(file: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise InputError(file, "no such file", "a checkpoint") from None
-    except (IsADirectoryError, PermissionError):
+    except IsADirectoryError:
+        raise InputError(file, "is a folder", "a checkpoint, which is a file") from None
+    except (InputError, PermissionError):
         raise
     except pickle.UnpicklingError as error:
         remedy = 'if you trust it, load it with the code of its project, write torch.save({"state_dict": '

@@ -216,16 +216,19 @@ def _require_importable(sizes: Mapping[str, int], where: object) -> None:
 
 
 def _require_exportable(config: TacotronSection, card: ModelCard, where: object) -> None:
-    if (attention := config.attention.model) != "location_sensitive":
-        raise InputError(where, f"attention {attention}", "location_sensitive, the only one in NVIDIA's format")
-    if (frames := config.most_frames_per_step) != 1:
-        remedy = "NVIDIA's code has no other, and its prenet has all frames of a step as input, ours the last one"
-        raise InputError(where, f"frames_per_step {frames}", "1", remedy)
+    """Raise InputError with all that NVIDIA's format cannot hold, the hardest to change first."""
+    differing = []
     if any(card.mel_mean) or any(deviation != 1.0 for deviation in card.mel_deviation):
         # The weights cannot absorb it: NVIDIA's prenet has no bias for the mean, and the first input frame and the
         # padding of the post-net are a log-mel of 0 there and the mean here.
-        remedy = "NVIDIA's format cannot undo that: only models of log-mels without normalisation can be exported"
-        raise InputError(where, "mels normalised by the corpus's mean and deviation", "mean 0, deviation 1", remedy)
+        differing.append(("normalised mels, as all models trained by dtc have", "mels that are not normalised"))
+    if config.attention.model != "location_sensitive":
+        differing.append((f"attention {config.attention.model}", "attention location_sensitive"))
+    if config.most_frames_per_step != 1:  # NVIDIA's prenet has all frames of a step as input, ours the last one
+        differing.append((f"frames_per_step {config.most_frames_per_step}", "frames_per_step 1"))
+    if differing:
+        found, expected = (", ".join(facts) for facts in zip(*differing, strict=True))
+        raise InputError(where, found, expected, "NVIDIA's format cannot express it: export an imported model")
 
 
 FORMAT = Format(

@@ -82,10 +82,28 @@ def test_tensors_of_another_model_are_refused(
 @pytest.mark.parametrize(
     ("edits", "facts", "found"),
     [
-        ({}, {"mel_mean": (-5.0,) * 80}, "there: mels normalised by the corpus's mean and deviation, expected mean 0"),
-        ({}, {"mel_deviation": (2.0,) * 80}, "there: mels normalised by the corpus's mean and deviation, expected"),
-        ({"frames_per_step": 2}, {}, "there: frames_per_step 2, expected 1; NVIDIA's code has no other"),
-        ({"frames_per_step": ((0, 3), (5, 1))}, {}, "there: frames_per_step 3, expected 1"),
+        (
+            {},
+            {"mel_mean": (-5.0,) * 80},
+            "there: normalised mels, as all models trained by dtc have, expected mels that",
+        ),
+        (
+            {},
+            {"mel_deviation": (2.0,) * 80},
+            "there: normalised mels, as all models trained by dtc have, expected mels",
+        ),
+        (
+            {"frames_per_step": 2},
+            {},
+            "there: frames_per_step 2, expected frames_per_step 1; NVIDIA's format cannot express it: export",
+        ),
+        (
+            {"frames_per_step": 2},
+            {"mel_mean": (-5.0,) * 80},
+            "there: normalised mels, as all models trained by dtc have, frames_per_step 2, expected mels that are not "
+            "normalised, frames_per_step 1; NVIDIA's format cannot express it: export an imported model",
+        ),
+        ({"frames_per_step": ((0, 3), (5, 1))}, {}, "there: frames_per_step 3, expected frames_per_step 1"),
     ],
 )
 def test_what_has_no_place_in_their_format_is_refused(edits: dict[str, Any], facts: dict[str, Any], found: str) -> None:
@@ -100,7 +118,7 @@ def test_what_has_no_place_in_their_format_is_refused(edits: dict[str, Any], fac
 def test_another_attention_is_refused() -> None:
     imported = import_tacotron2(random_state_dict(SMALL), {}, "here")
     attention = imported.config.attention.model_copy(update={"model": "dynamic_convolution"})
-    with pytest.raises(InputError, match="there: attention dynamic_convolution, expected location_sensitive"):
+    with pytest.raises(InputError, match="there: attention dynamic_convolution, expected attention location_sensitive"):
         export_tacotron2(
             imported.config.model_copy(update={"attention": attention}), card_of(imported), imported.weights, "there"
         )

@@ -241,13 +241,18 @@ def test_a_format_that_can_only_be_written_is_not_imported(project: Project, the
             lambda file: torch.save({"model": nn.Linear(1, 1)}, file),
             "theirs.pt: a pickle that needs torch.nn.modules.linear.Linear, which is code, expected tensors, ",
         ),
+        (
+            lambda file: file.write_text("iteration: 1000\n"),
+            "theirs.pt: no file of torch.save, expected a checkpoint, or a file with the suffix .safetensors",
+        ),
+        (lambda file: (file.unlink(), file.mkdir()), "theirs.pt: is a folder, expected a checkpoint, which is a file"),
         (lambda file: torch.save([1], file), "theirs.pt: holds a list, expected a checkpoint with a state_dict"),
         (
             lambda file: torch.save({"upsample.weight": torch.zeros(1)}, file),
             "theirs.pt: lacks embedding.weight, encoder.convolutions.0.0.conv.weight, ",
         ),
     ],
-    ids=["missing", "truncated", "code", "no checkpoint", "another model"],
+    ids=["missing", "truncated", "code", "text", "folder", "no checkpoint", "another model"],
 )
 def test_a_bad_file_is_refused_and_nothing_is_written(
     project: Project, theirs: dict[str, Tensor], damage: Any, line: str
@@ -256,6 +261,16 @@ def test_a_bad_file_is_refused_and_nothing_is_written(
     found = project.run("import", COMMAND, "theirs.pt", code=2)
     assert found.startswith(line)
     assert not Path("models").exists()
+
+
+def test_a_model_of_dtc_is_not_imported(project: Project, theirs: dict[str, Tensor]) -> None:
+    project.run("import", COMMAND, "theirs.pt")
+    for name in ("models/acoustic", "models/acoustic/model.safetensors"):
+        assert project.run("import", COMMAND, name, "--out", "again", code=2) == (
+            f"{name}: a model of dtc, expected a file of another project; dtc uses it as it is; `dtc say` reads the "
+            "folder that holds acoustic/ and vocoder/"
+        )
+    assert not Path("again").exists()
 
 
 def test_hyper_parameters_of_another_model_are_refused(project: Project, theirs: dict[str, Tensor]) -> None:
@@ -270,7 +285,7 @@ def test_a_model_that_has_no_place_in_their_format_is_refused(project: Project, 
     project.run("import", COMMAND, "theirs.pt")
     edit_card(Path("models/acoustic"), mel_mean=[-5.0] * 80)
     line = project.run("export", COMMAND, "ours.pt", code=2)
-    assert line.startswith("models/acoustic: mels normalised by the corpus's mean and deviation")
+    assert line.startswith("models/acoustic: normalised mels, as all models trained by dtc have, expected mels that")
     assert not Path("ours.pt").exists()
 
 
