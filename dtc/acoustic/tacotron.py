@@ -22,6 +22,7 @@ from dtc.acoustic.utterance_status import status_of
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses, mask_of, pad
+from dtc.caching import CachingModule
 from dtc.seeding import seed_of
 from dtc.text.symbols import SYMBOLS
 
@@ -33,14 +34,13 @@ class Prediction(DecoderOutput):
     mel_postnet: Float[Tensor, "batch mels frames"]
 
 
-class Tacotron(AcousticModel):
+class Tacotron(CachingModule, AcousticModel):
     """An encoder, an autoregressive decoder with attention, and a post-net. A subclass adds its training loss."""
 
     config: TacotronSection
 
     def __init__(self, config: TacotronSection, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__(config, audio, statistics)
-        self._inference: tuple[object, DecoderInference] | None = None
         self.embedding = nn.Embedding(len(SYMBOLS), config.symbols_embedding_dim)
         bound = (6.0 / (len(SYMBOLS) + config.symbols_embedding_dim)) ** 0.5
         nn.init.uniform_(self.embedding.weight, -bound, bound)
@@ -93,19 +93,10 @@ class Tacotron(AcousticModel):
         status = status_of(alignment, decoded.stopped, frames_per_step, self.audio.frames_per_s)
         return Utterance(log_mel, alignment, status)
 
-    def train(self, mode: bool = True) -> Tacotron:
-        """Set training or evaluation mode, as nn.Module does, and drop the decoder that was prepared for inference."""
-        self._inference = None  # a fused optimizer changes weights without counting their versions up
-        return super().train(mode)
-
     def _decoder_inference(self, options: InferenceOptions) -> DecoderInference:
         """Return the decoder prepared for inference; it is kept until its weights or the options change."""
-        graphs = options.cuda_graphs and self.mel_mean.device.type == "cuda"
-        weights = ((value.data_ptr(), value._version) for value in self.decoder.parameters())
-        key = (options.weight_format, graphs, *weights)
-        if self._inference is None or self._inference[0] != key:
-            self._inference = key, DecoderInference(self.decoder, options.weight_format, graphs)
-        return self._inference[1]
+        formats = options.weight_format, options.cuda_graphs and self.mel_mean.device.type == "cuda"
+        return self.cached(lambda: DecoderInference(self.decoder, *formats), formats)
 
     def encode(
         self, symbol_ids: Int[Tensor, "batch symbols"], lengths: Int[Tensor, " batch"]

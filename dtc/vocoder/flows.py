@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dtc.caching import CachingModule
 from dtc.vocoder.configs import WaveNetConfig
-from dtc.vocoder.wavenet import CachingModule, Condition, Conditioning, Values, WaveNet
+from dtc.vocoder.wavenet import Condition, Conditioning, Values, WaveNet
 
 
 class Flow(nn.Module):

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from dtc.audio import MelStatistics, istft, require_mel, stft, stft_magnitude
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
+from dtc.caching import CachingModule
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import WaveGlowConfig
 from dtc.vocoder.flows import Flow
 from dtc.vocoder.onnx_graph import EXAMPLE_FRAMES, OnnxGraph, example_mel
 from dtc.vocoder.training_segments import draw_segments
-from dtc.vocoder.wavenet import CachingModule, Condition, Conditioning, Values
+from dtc.vocoder.wavenet import Condition, Conditioning, Values
 
 FRAMES_UPSAMPLED = 4  # kernel of the upsampling, in hops: frames that a sample depends on
 FRAMES_INTERPOLATED = 3  # kernel over frames, if the mel is interpolated

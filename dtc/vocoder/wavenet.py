@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Iterable
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dtc.caching import CachingModule
 from dtc.vocoder.configs import WaveNetConfig
 from dtc.vocoder.wavenet_on_cpu import TAPS, Convolution, WaveNetOnCPU
 
 Values = Float[Tensor, "batch channels positions"]  # a position is a group of samples, which are its channels
 Condition = Float[Tensor, "batch conditions time"]  # features of the mel; time is positions or frames
-Computed = TypeVar("Computed")
-
-
-class CachingModule(nn.Module):
-    """A module that caches what it computes from its weights, until they change or it is trained again."""
-
-    _cache: tuple[object, Any] | None = None
-
-    def train(self, mode: bool = True) -> CachingModule:
-        """Change the mode and drop the cache: a fused optimizer does not increase the versions of the weights."""
-        self._cache = None
-        return super().train(mode)
-
-    def cached(self, compute: Callable[[], Computed]) -> Computed:
-        """Return `compute()`, from the cache if no gradient is needed."""
-        if torch.compiler.is_exporting() and self._cache:
-            return cast(Computed, self._cache[1])  # a constant, instead of an inverse, which ONNX does not have
-        if self.training or torch.is_grad_enabled():
-            return compute()
-        weights = tuple((value.data_ptr(), value._version) for value in self.parameters())
-        if self._cache is None or self._cache[0] != weights:
-            self._cache = weights, compute()
-        return cast(Computed, self._cache[1])
 
 
 class Conditioning(NamedTuple):

@@ -79,7 +79,8 @@ def emulated_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def speak(model: Tacotron, cuda_graphs: bool) -> list[Utterance]:
-    model._decoder_inference(OPTIONS).cuda_graphs = cuda_graphs
+    with torch.inference_mode():
+        model._decoder_inference(OPTIONS).cuda_graphs = cuda_graphs
     return model.infer([clip("a", symbols, 1).symbol_ids for symbols in (9, 4, 13, 6)], seed=1, options=OPTIONS)
 
 

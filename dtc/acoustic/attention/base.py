@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -64,6 +65,22 @@ class AttentionPass(ABC):
     @abstractmethod
     def select(self, rows: Tensor) -> AttentionPass:
         """Return the pass over some texts of the batch, given by their numbers."""
+
+
+@dataclass(frozen=True)
+class OneStatePass(AttentionPass):
+    """A pass whose state is one tensor; `first` is that before the first step."""
+
+    first: Float[Tensor, "decoders batch ..."]
+    mask: Bool[Tensor, "batch symbols"]
+
+    def start(self) -> State:
+        """Return the state before the first step."""
+        return (self.first,)
+
+    def select(self, rows: Tensor) -> OneStatePass:
+        """Return the pass over some texts of the batch, given by their numbers."""
+        return replace(self, first=self.first[:, rows], mask=self.mask[rows])
 
 
 class LoopLinear:

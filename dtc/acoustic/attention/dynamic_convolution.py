@@ -6,7 +6,7 @@ Source: Battenberg et al. 2020 (arXiv:1910.10288), section 2.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import comb, exp, lgamma
 
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dtc.acoustic.attention.base import Attention, AttentionPass, LoopLinear, State, at_least_float32, masked_softmax
+from dtc.acoustic.attention.base import Attention, LoopLinear, OneStatePass, State, at_least_float32, masked_softmax
 from dtc.acoustic.attention.configs import DynamicConvolutionConfig
 from dtc.acoustic.deferred_gradients import LoopProduct
 
@@ -75,21 +75,15 @@ class DynamicConvolutionAttention(Attention):
 
 
 @dataclass(frozen=True)
-class DynamicConvolutionPass(AttentionPass):
-    """A pass whose state is the last step's weights."""
+class DynamicConvolutionPass(OneStatePass):
+    """A pass whose state is the last step's weights; before the first step they are all on the first symbol."""
 
-    first: Float[Tensor, "decoders batch symbols"]
-    mask: Bool[Tensor, "batch symbols"]
     prior: Float[Tensor, " prior_taps"]
     taps: int
     query: LoopLinear
     filters: LoopProduct
     features: LoopLinear
     v: Float[Tensor, "decoders attention 1"]
-
-    def start(self) -> State:
-        """Return weights that are all on the first symbol."""
-        return (self.first,)
 
     def step(
         self, query: Float[Tensor, "decoders batch query"], state: State
@@ -112,10 +106,6 @@ class DynamicConvolutionPass(AttentionPass):
         moved = (behind * self.prior.flip(0)).sum(dim=3)  # a sum and no convolution: autocast leaves it in float32
         number = torch.finfo(moved.dtype)
         return moved.clamp(min=number.tiny).log().masked_fill(moved == 0, number.min)
-
-    def select(self, rows: Tensor) -> DynamicConvolutionPass:
-        """Return the pass over some texts of the batch."""
-        return replace(self, first=self.first[:, rows], mask=self.mask[rows])
 
 
 def beta_binomial(n: int, alpha: float, beta: float) -> list[float]:

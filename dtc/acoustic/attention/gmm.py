@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dtc.acoustic.attention.base import Attention, AttentionPass, LoopLinear, State, at_least_float32, masked_softmax
+from dtc.acoustic.attention.base import Attention, LoopLinear, OneStatePass, State, at_least_float32, masked_softmax
 from dtc.acoustic.attention.configs import GMMConfig
 
 FIRST_ADVANCE = 1.0  # symbols a step that the means move before any training
@@ -67,18 +67,12 @@ class GMMAttention(Attention):
 
 
 @dataclass(frozen=True)
-class GMMPass(AttentionPass):
-    """A pass whose state is the means."""
+class GMMPass(OneStatePass):
+    """A pass whose state is the means, (decoders, batch, mixtures); before the first step they are 0."""
 
-    first: Float[Tensor, "decoders batch mixtures"]
-    mask: Bool[Tensor, "batch symbols"]
     places: Float[Tensor, " symbols"]
     query: LoopLinear
     mixture: LoopLinear
-
-    def start(self) -> State:
-        """Return means before the first symbol."""
-        return (self.first,)
 
     def step(
         self, query: Float[Tensor, "decoders batch query"], state: State
@@ -93,10 +87,6 @@ class GMMPass(AttentionPass):
         # In logarithms: far from all means every density is 0 in float32, and their sum over the text would be 0.
         scores = torch.logsumexp(heights[..., None] - 0.5 * distances.square(), dim=2)
         return masked_softmax(scores, self.mask), (means,)
-
-    def select(self, rows: Tensor) -> GMMPass:
-        """Return the pass over some texts of the batch."""
-        return replace(self, first=self.first[:, rows], mask=self.mask[rows])
 
 
 def _before_softplus(value: float) -> float:

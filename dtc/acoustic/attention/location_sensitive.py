@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dtc.acoustic.attention.base import Attention, AttentionPass, State, masked_softmax
+from dtc.acoustic.attention.base import Attention, OneStatePass, State, masked_softmax
 from dtc.acoustic.attention.configs import LocationSensitiveConfig
 from dtc.acoustic.deferred_gradients import LoopProduct
 
@@ -38,8 +39,9 @@ class LocationSensitiveAttention(Attention):
     ) -> LocationSensitivePass:
         """Begin a pass, as in `Attention`."""
         return LocationSensitivePass(
-            torch.stack([each.memory_layer(values) for each in attentions]),
+            values.new_zeros(len(attentions), len(values), 2, values.shape[1]),
             mask,
+            torch.stack([each.memory_layer(values) for each in attentions]),
             LoopProduct(torch.stack([each.query_layer.weight.T for each in attentions]).to(dtype)),
             LoopProduct(torch.stack([each.location_kernel() for each in attentions]).to(dtype)),
             torch.stack([each.v.weight.T for each in attentions]),
@@ -50,24 +52,14 @@ class LocationSensitiveAttention(Attention):
         return torch.einsum("af,fck->cka", self.location_dense.weight, self.location_conv.weight).flatten(0, 1)
 
 
-class LocationSensitivePass(AttentionPass):
-    """A pass whose state is the last step's weights and the sum of the weights of all steps, stacked."""
+@dataclass(frozen=True)
+class LocationSensitivePass(OneStatePass):
+    """A pass whose state is the last step's weights and the sum of the weights of all steps, stacked; at first 0."""
 
-    def __init__(
-        self,
-        keys: Float[Tensor, "decoders batch symbols attention"],
-        mask: Bool[Tensor, "batch symbols"],
-        query: LoopProduct,
-        location: LoopProduct,
-        v: Float[Tensor, "decoders attention 1"],
-    ) -> None:
-        self.keys, self.mask, self.query, self.location, self.v = keys, mask, query, location, v
-        self.taps = location.weight.shape[1] // 2  # taps over the previous weights; as many over the cumulative ones
-
-    def start(self) -> State:
-        """Return weights of 0."""
-        decoders, batch, symbols, _ = self.keys.shape
-        return (self.keys.new_zeros(decoders, batch, 2, symbols),)
+    keys: Float[Tensor, "decoders batch symbols attention"]
+    query: LoopProduct
+    location: LoopProduct
+    v: Float[Tensor, "decoders attention 1"]
 
     def step(
         self, query: Float[Tensor, "decoders batch query"], state: State
@@ -75,8 +67,8 @@ class LocationSensitivePass(AttentionPass):
         """Return the softmax of the scores of all symbols, and the next state."""
         (earlier,) = state
         decoders, batch, symbols, _ = self.keys.shape
-        padded = F.pad(earlier, (self.taps // 2, self.taps // 2))
-        windows = padded.unfold(3, self.taps, 1).transpose(2, 3)  # (D, B, N, 2, K)
+        taps = self.location.weight.shape[1] // 2  # over the previous weights; as many over the cumulative ones
+        windows = F.pad(earlier, (taps // 2, taps // 2)).unfold(3, taps, 1).transpose(2, 3)  # (D, B, N, 2, K)
         location = self.location(windows.reshape(decoders, batch * symbols, -1)).view_as(self.keys)
         energies = torch.tanh(self.query(query)[:, :, None] + self.keys + location)  # (D, B, N, A)
         scores = torch.matmul(energies.flatten(1, 2), self.v).view(decoders, batch, symbols)
@@ -84,5 +76,5 @@ class LocationSensitivePass(AttentionPass):
         return weights, (torch.stack([weights, earlier[:, :, 1] + weights], dim=2),)
 
     def select(self, rows: Tensor) -> LocationSensitivePass:
-        """Return the pass over some texts of the batch."""
-        return LocationSensitivePass(self.keys[:, rows], self.mask[rows], self.query, self.location, self.v)
+        """Return the pass over some texts of the batch, given by their numbers."""
+        return replace(self, first=self.first[:, rows], mask=self.mask[rows], keys=self.keys[:, rows])
