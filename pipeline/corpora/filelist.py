@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from dtc.errors import InputError, plural
-from pipeline.corpora.base import ListedFormat, ListedRow, audio_suffix, clip_path
+from dtc.errors import InputError
+from pipeline.corpora.base import AUDIO_SUFFIXES, ListedFormat, ListedRow, clip_path
+from pipeline.corpora.tables import ONE_SPEAKER, read_table
 
-SPEAKERS_REMEDY = "lists of several speakers are not supported: keep one speaker's lines and remove the column"
+COLUMNS = {2: "path|text"}
 NO_LISTING = re.compile(r"readme|licen[cs]e|copying|notice|authors|changelog", re.IGNORECASE)
+CLIP_FIELD = re.compile(rf"({'|'.join(map(re.escape, AUDIO_SUFFIXES))})\"?\s*[|\t,;]", re.IGNORECASE)
 
 
 def is_filelist(member: str) -> bool:
@@ -20,22 +22,24 @@ def is_filelist(member: str) -> bool:
 
 
 def looks_like_filelist(content: bytes) -> bool:
-    """Return whether most lines begin with the path of a clip: an archive may hold other texts, and lists of mels."""
-    lines = [line for line in content.decode("latin-1").split("\n") if line.strip()]
-    return 2 * sum("|" in line and bool(audio_suffix(clip_path(line).name)) for line in lines) > len(lines)
+    """Return whether most lines hold the path of a clip, and a text: an archive may hold other texts, and other lists.
+
+    A list in UTF-16 looks like one too, and is then named as what it is.
+    """
+    lines = [line for line in re.split(r"[\r\n]+", content.replace(b"\0", b"").decode("latin-1")) if line.strip()]
+    return 2 * sum(bool(CLIP_FIELD.search(line)) for line in lines) > len(lines)
 
 
 def parse_filelist(lines: Mapping[str, str]) -> Iterator[ListedRow]:
     """Yield the path and the text of each line; a third field would be a speaker."""
-    for where, line in lines.items():
-        path, *fields = line.split("|")
-        if len(fields) != 1:
-            remedy = SPEAKERS_REMEDY if len(fields) > 1 else ""
-            yield ListedRow(
-                where, path, fault=InputError(where, plural(len(fields) + 1, "field"), "2: path|text", remedy)
-            )
+    table = read_table(lines, COLUMNS)
+    for where, fields in table.rows.items():
+        path = table.field(fields, table.id_at)
+        if fault := table.fault_of(where, fields):
+            remedy = ONE_SPEAKER if len(fields) > 2 else ""
+            yield ListedRow(where, path, fault=InputError(where, fault.found, fault.expected, remedy))
         else:
-            yield ListedRow(where, path, clip_path(path).stem, fields[0])
+            yield ListedRow(where, path, clip_path(path).stem, fields[table.text_at])
 
 
 FORMAT = ListedFormat(

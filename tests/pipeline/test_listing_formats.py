@@ -154,7 +154,11 @@ def test_a_first_row_names_the_spoken_text_too() -> None:
             ":1: semicolons between the fields, and perhaps in the texts, expected id|text; write | betw",
         ),
         ("a One\nb Two\n", ":1: 1 field, expected id|text or id|raw text|spoken text"),
-        ("a|A|a|me\nb|B|b|me\n", ":1: 4 fields, expected id|text or id|raw text|spoken text"),
+        ("a|A|a|me\nb|B|b|me\n", ":1: 4 fields, expected id|text or id|raw text|spoken text; lists of several"),
+        (
+            "id|speaker|text\na|me|A\nb|you|B\n",
+            ":1: 2 speakers, expected one; lists of several speakers are not supported:",
+        ),
         (
             "a|A|me\nb|B|me\nc|C|me\n",
             ":1: the third field is 'me' in every row, expected id|raw text|spoken text; remove this column if it is not",
@@ -243,6 +247,35 @@ def test_a_path_of_another_machine_is_found_by_its_name(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("path|text\n", "wavs/{0}.wav|{1}"),
+        ("", "wavs/{0}.wav|{1}|"),
+        ("", "/data/wavs/{0}.wav\t{1}"),
+        ("", '"{0}.wav"|"{1}"'),
+        ("", '{0}.wav,"{1}"'),
+        ("text|audio_path|speaker\n", "{1}|wavs/{0}.wav|7"),
+    ],
+)
+def test_filelists_of_other_programs(header: str, line: str) -> None:
+    rows, faults = read({"voice/all.txt": header + "".join(line.format(*row) + "\n" for row in SAID)})
+    assert faults == []
+    assert [(row.id, row.raw_text) for row in rows] == SAID
+
+
+def test_a_filelist_that_cannot_be_read_is_named_once() -> None:
+    for content, fault in (
+        (
+            NVIDIA["filelists/train.txt"].encode("utf-16"),
+            ": null bytes, as UTF-16 has them, expected text in UTF-8; save",
+        ),
+        ("a.wav|A|1\nb.wav|B|2\n", ":1: 3 fields, expected path|text; lists of several speakers are not supported: "),
+    ):
+        (line,) = read({"all.txt": content})[1]
+        assert line.startswith(f"all.txt{fault}")
+
+
+@pytest.mark.parametrize(
     ("line", "fault"),
     [
         (
@@ -275,13 +308,16 @@ def test_manifests_as_nemo_writes_them() -> None:
         {"audio_filepath": "/data/a.wav", "duration": 1.5, "text": "12", "normalized_text": "twelve", "lang": "en"},
         {"audio": "wavs/b.wav", "text": "thirteen", "offset": 0, "id": None},
         {"path": "wavs/c.wav", "text": "14", "spoken_text": "fourteen", "id": "third"},
+        {"file_name": "wavs/d.wav", "transcription": "five", "offset": "0", "duration": "1.5"},
     ]
-    rows, faults = read({"voice/train.jsonl": "\n".join(json.dumps(line) for line in lines)})
+    clips = [*CLIPS, "voice/wavs/d.wav"]
+    rows, faults = read({"voice/train.jsonl": "\n".join(json.dumps(line) for line in lines)}, clips)
     assert faults == []
     assert [(row.id, row.raw_text, row.spoken_text, row.member) for row in rows] == [
         ("a", "12", "twelve", CLIPS[0]),
         ("b", "thirteen", None, CLIPS[1]),
         ("third", "14", "fourteen", CLIPS[2]),
+        ("d", "five", None, clips[3]),
     ]
     assert rows[2].where == "v.tar:voice/train.jsonl:3"
 
@@ -310,6 +346,11 @@ def test_manifests_as_nemo_writes_them() -> None:
             '{"audio": "a.wav", "text": "A", "offset": 1.5, "duration": 2}',
             "offset 1.5: a part of a file, expected whole files; cut the recording into one file a clip",
         ),
+        ('{"audio": "a.wav", "text": "A", "offset": "x"}', "offset 'x', expected a number of seconds"),
+        ('{"audio": "a.wav", "text": "A", "duration": NaN}', "duration nan, expected a number of seconds"),
+        ('{"audio": "a.wav", "text": "A", "duration": true}', "duration True, expected a number of seconds"),
+        ('{"audio": "a.wav", "text": "A", "duration": 1%s}' % ("0" * 400), "duration 1000000000000000000000000000"),
+        ('[{"audio": "a.wav", "text": "A"},', "a list of objects, expected one object a line; remove [ and ], and"),
         (
             '{"audio": "a.wav", "text": "A", "id": "x/../y"}',
             f"id 'x/../y', {ID_RULE.replace('rename it and its clip', 'write y')}",
