@@ -12,10 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlparse
 
 from filelock import FileLock, Timeout
 
 from dtc.errors import InputError, named
+
+
+def local_path(source: str) -> Path | None:
+    """Return the path that a path or a file: URL names; None for another URL. Raises ValueError for half an address."""
+    url = urlparse(source)
+    if url.scheme == "file":
+        relative = url.netloc if url.netloc != "localhost" else ""  # file://recordings/a.tar
+        return Path(unquote(relative + url.path)).expanduser()
+    return None if "://" in source else Path(source).expanduser()
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

@@ -15,6 +15,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from dtc.errors import InputError
+from dtc.files import local_path
 from dtc.provenance import CHUNK_BYTES, Checksums, read_chunks
 from pipeline.archives import pack_folder
 from pipeline.corpora import EMBEDDED, CorpusConfig, embedded_archive
@@ -83,7 +84,7 @@ def place_archive(growing: Part, archive: Path, source: str) -> Fetched:
 
 def archive_name(corpus: CorpusConfig) -> str:
     """Return the file name that the archive has in the project."""
-    path = Path(unquote(urlparse(corpus.source).path) if "://" in corpus.source else corpus.source)
+    path = local_path(corpus.source) or Path(unquote(urlparse(corpus.source).path))
     # Only these suffixes: a folder may be called LJSpeech-1.1.
     return path.name if ARCHIVE.search(path.name) else f"{corpus.name}.tar"
 
@@ -115,6 +116,8 @@ def _fill_from_first(corpus: CorpusConfig, part: Part, report: Report, patience:
             return _copy(source, corpus, part)
         except _Refused as refusal:
             refusals.append(refusal)
+            if source == corpus.source and local_path(source):  # mistyped or wrong: no server that failed
+                break
             if len(refusals) < len(sources):
                 report(f"{refusal.fault}; trying the next source")
     if len(refusals) == 1:
@@ -144,10 +147,10 @@ def _copy(source: str, corpus: CorpusConfig, part: Part) -> str:
 def _local_path(source: str) -> Path:
     if source.startswith(EMBEDDED):
         return embedded_archive(source.removeprefix(EMBEDDED))
-    scheme = urlparse(source).scheme if "://" in source else "file"
-    if scheme != "file":
-        raise _Refused("corpus.source", f"{source}: {scheme}:// is not supported", "http, https, file or a path")
-    path = Path(unquote(urlparse(source).path)) if source.startswith("file:") else Path(source).expanduser()
+    path = local_path(source)
+    if path is None:
+        found = f"{source}: {urlparse(source).scheme}:// is not supported"
+        raise _Refused("corpus.source", found, "http, https, file or a path")
     if not path.is_file() and not path.is_dir():
         raise _Refused("corpus.source", f"{source}: no such file or folder", "an archive, a folder or a URL")
     return path

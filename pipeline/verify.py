@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from dtc.audio_config import AudioConfig
-from dtc.errors import InputError
+from dtc.errors import InputError, plural
 from dtc.text import html_entities, spoken_words
 from dtc.text.symbols import TextConfig, text_to_ids
 from pipeline.archives import Member, is_hidden, read_members
@@ -80,6 +81,7 @@ def verify_corpus(source: Path, settings: CorpusSettings, advance: Callable[[str
         return prepared.verify(source, settings, advance)
     others: list[str] = []
     listings, members, facts, wrong = _read_clips(source, settings, advance, others)
+    wrong = _name_odd_rates(wrong, facts)
     listing = read_rows(source.name, listings, members, settings.corpus.format, others)
     numbers = {member: number for number, member in enumerate(members)}
     rows = {numbers[row.member]: row for row in listing.rows}
@@ -130,6 +132,23 @@ def _read_clips(
             found = f"clips and listings in hidden folders alone, such as {hidden}"
             raise InputError(source.name, found, "names without a leading dot", "rename the folder and pack it again")
     return listings, members, np.frombuffer(records, FACTS), wrong
+
+
+def _name_odd_rates(wrong: list[Wrong], facts: Shaped[np.ndarray, " clips"]) -> list[Wrong]:
+    """Return the faults; the remedy of a clip whose sampling rate is not that of most clips is to convert the clip."""
+    rates = Counter(facts["source_sampling_rate"][facts["samples"] > 0].tolist())
+    if len(rates) < 2:
+        return wrong
+    [(commonest, clips)] = rates.most_common(1)
+
+    def advise(number: int, kind: str, fault: InputError) -> InputError:
+        if kind != "sampling_rate" or facts["source_sampling_rate"][number] == commonest:
+            return fault
+        remedy = f"convert it to {commonest} Hz, which {clips:,} of {plural(rates.total(), 'clip')} have"
+        or_all = ", or set recording.resample to true" if "recording.resample" in fault.remedy else ""
+        return InputError(fault.where, fault.found, fault.expected, remedy + or_all)
+
+    return [(number, kind, advise(number, kind, fault)) for number, kind, fault in wrong]
 
 
 def _check_clip(member: Member, where: str, settings: CorpusSettings) -> tuple[np.void, dict[str, InputError]]:

@@ -131,6 +131,9 @@ def corpus_check(
         Path | None,
         typer.Option("--params", help=CHECK_PARAMS),
     ] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", help="The corpus.format to use: ljspeech, filelist, jsonl or auto.")
+    ] = None,
 ) -> None:
     """Check whether SOURCE is ready to train on. Writes nothing.
 
@@ -140,7 +143,7 @@ def corpus_check(
     """
     from stages.corpus_check import check, params_of
 
-    check(source, file or params_of(source), console())
+    check(source, file or params_of(source), console(), format)
 
 
 @app.command(epilog=examples("dtc preprocess"))

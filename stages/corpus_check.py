@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from dtc.config import parse_section
 from dtc.errors import InputError, plural
+from dtc.files import local_path
 from pipeline.archive_members import FETCH_AGAIN
 from pipeline.archives import read_members, top_name
+from pipeline.corpora import CorpusConfig
 from pipeline.corpora.base import is_audio
 from pipeline.decoding import decode
 from pipeline.split import assign_splits, describe_unknown_ids, require_every_split
@@ -39,10 +42,11 @@ ENOUGH = (
 OWN_FILE = "name a folder of recordings, or an archive of one; if it is one, make or fetch it again"
 
 
-def check(source: Path, file: Path | None, console: Console) -> None:
+def check(source: Path, file: Path | None, console: Console, format: str | None = None) -> None:
     """Check `source` as `dtc verify` would, write nothing, and raise InputError where it is not ready.
 
     The settings are those of `file`; where it is None, those of the smallest preset at the corpus's own sampling rate.
+    `format` is used instead of their corpus.format.
     """
     if not source.exists():
         raise InputError(source, "no such file or folder", "a folder of recordings, or an archive of one")
@@ -50,7 +54,7 @@ def check(source: Path, file: Path | None, console: Console) -> None:
         paths.require_apart(str(source))
     named = source.resolve() if source.name in ("", "..") else source
     with counted_clips("check", console) as advance, _own_file():
-        params, found = _verify(named, file, advance)
+        params, found = _verify(named, file, format, advance)
     settings = file or f"the preset numbers at {params.audio.sampling_rate} Hz, the rate of most of its clips"
     _print(console, f"{source}, checked by {settings}\n")
     measured = found.facts["samples"] > 0
@@ -72,9 +76,9 @@ def check(source: Path, file: Path | None, console: Console) -> None:
 
 def params_of(source: Path) -> Path | None:
     """Return params.yaml of the working folder where its corpus is `source`, else None."""
-    with contextlib.suppress(InputError, KeyError, TypeError, OSError):  # a file that is not there, or not params
-        named = Path(read_yaml(paths.PARAMS)["corpus"]["source"]).expanduser()  # type: ignore[index]
-        return paths.PARAMS if named.resolve() == source.resolve() else None
+    with contextlib.suppress(ValueError, RuntimeError, KeyError, TypeError, OSError):  # no such file, or not params
+        named = local_path(str(read_yaml(paths.PARAMS)["corpus"]["source"]))  # type: ignore[index]
+        return paths.PARAMS if named and named.resolve() == source.resolve() else None
     return None
 
 
@@ -88,9 +92,14 @@ def _own_file() -> Iterator[None]:
         raise InputError(error.where, error.found, error.expected, remedy) from None
 
 
-def _verify(source: Path, file: Path | None, advance: Callable[[str], None]) -> tuple[Params, CorpusFindings]:
+def _verify(
+    source: Path, file: Path | None, format: str | None, advance: Callable[[str], None]
+) -> tuple[Params, CorpusFindings]:
     """Return the settings, and what verifying found with them."""
     params = load_params(file or PRESET, *SECTIONS)
+    if format:
+        corpus = parse_section(params.corpus.model_dump() | {"format": format}, CorpusConfig, "--format")
+        params = params.model_copy(update={"corpus": corpus})
     if file is None:
         params = _at_rate(params, _first_rates(source))
     found = _verify_by(source, params, advance)

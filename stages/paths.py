@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 from dtc.errors import InputError
 
@@ -56,11 +55,12 @@ def require_apart(source: str) -> None:
     There they would be replaced, or packed together with what was made of them. URLs are accepted, and so is the
     folder `spoken`, in which nothing is replaced.
     """
-    scheme = urlparse(source).scheme if ":/" in source or source.startswith("file:") else ""
-    if scheme not in ("", "file"):
+    from dtc.files import local_path
+
+    path = local_path(source)
+    if path is None:
         return
-    given = Path(unquote(urlparse(source).path)) if scheme else Path(source).expanduser()
-    real = given.resolve()
+    real = path.resolve()
     for written in (ARCHIVE, FEATURES, RECORDED.parent, ACOUSTIC, VOCODER, RUNS, RESULTS):
         folder = written.resolve()
         if real.is_relative_to(folder) or folder.is_relative_to(real):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlparse
 
 from pydantic import AfterValidator
 
 from dtc.config import Name, Section
 from dtc.errors import InputError
+from dtc.files import local_path
 from dtc.provenance import Checksums
 from dtc.registry import Part, Registry
 from pipeline.config import Md5, Sha256
@@ -40,8 +40,7 @@ def prepared_format(name: str) -> PreparedFormat | None:
 def _check_source(source: str) -> str:
     """Refuse what is neither a URL nor a path, before anything is done with it."""
     try:
-        urlparse(source)
-        Path(source).expanduser()
+        local_path(source)
     except (ValueError, RuntimeError) as error:  # half an address, the home of nobody
         raise ValueError(f"found {source!r}, expected a URL or a path ({error})") from None
     if "\0" in source:

@@ -14,6 +14,7 @@ from jaxtyping import Int16
 
 from dtc.audio_config import require_same_audio
 from dtc.errors import InputError
+from dtc.files import local_path
 from dtc.provenance import md5_of, read_chunks
 from dtc.text.symbols import text_to_ids
 from pipeline.config import VerifyConfig
@@ -127,8 +128,8 @@ class TensorMel(PreparedFormat):
 
 def _source_folder(corpus: CorpusConfig, files: Mapping[str, str]) -> Path:
     """Return the source folder. Raises InputError where it lacks one of the files, or holds files of other sets."""
-    folder = Path(corpus.source).expanduser()
-    if not folder.is_dir():
+    folder = local_path(corpus.source)
+    if folder is None or not folder.is_dir():
         raise InputError("corpus.source", f"{corpus.source}: no such folder", "the folder that `dtc convert` wrote")
     for path in sorted(folder.iterdir()):
         if path.suffix in SUFFIXES and path.name not in files:

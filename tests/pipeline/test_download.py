@@ -292,9 +292,11 @@ def test_so_does_whatever_else_does_not_end_in_the_archive(
     target.assert_whole()
 
 
-def test_a_file_that_is_not_there_sends_it_to_the_mirror(target: Target, mirror: Server) -> None:
-    assert target.fetch("nowhere/voice.tar", mirror.url).from_source == mirror.url
-    target.assert_whole()
+@pytest.mark.parametrize("source", ["nowhere/voice.tar", "file:///nowhere/voice.tar", "~/nowhere", "file://nowhere"])
+def test_a_path_that_is_not_there_is_refused_at_once(target: Target, mirror: Server, source: str) -> None:
+    """It is mistyped: a mirror may take hours to send the archive of the published corpus."""
+    target.assert_refused(f"corpus.source: {source}: no such file or folder, expected an archive", source, mirror.url)
+    assert mirror.requests == []
 
 
 def test_a_mirror_goes_on_where_the_other_stopped(target: Target, server: Server, mirror: Server) -> None:

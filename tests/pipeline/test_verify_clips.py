@@ -72,7 +72,7 @@ REPLACED: dict[str, tuple[Callable[[MakeSound], bytes], str, str]] = {
     "22050 Hz": (
         lambda make: make(sampling_rate=22050),
         "sampling_rate",
-        "22050 Hz, expected 16000 Hz; set audio.sampling_rate to 22050 or recording.resample to true",
+        "22050 Hz, expected 16000 Hz; convert it to 16000 Hz, which 2 of 3 clips have, or set recording.resample to true",
     ),
     "stereo": (
         lambda make: make(channels=2),

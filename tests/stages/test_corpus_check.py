@@ -141,7 +141,7 @@ def test_every_fault_is_named_by_its_path_and_mended(voice: Path) -> None:
         "  voice/wavs/c03.wav: 2 channels, expected 1 (mono); set recording.channels to left, right or mean",
         "sampling_rate: another sampling rate (1 fault)",
         "  voice/wavs/c01.wav: 48000 Hz, expected 24000 Hz; "
-        "set audio.sampling_rate to 48000 or recording.resample to true",
+        "convert it to 24000 Hz, which 11 of 12 clips have, or set recording.resample to true",
         "clipping: louder than the recording could hold (1 fault)",
         lines[first + 6],
     ]
@@ -193,6 +193,15 @@ def test_the_rate_of_most_clips_counts_not_of_the_first(voice: Path, monkeypatch
     lines, errors = checked("voice", code=2)
     assert lines[0] == "voice, checked by the preset numbers at 24000 Hz, the rate of most of its clips"
     assert errors == "dtc: voice: 3 faults, 9 of 12 clips without faults: not ready\n"
+
+
+def test_the_format_may_be_named(voice: Path) -> None:
+    Path("voice/all.txt").write_text("".join(f"wavs/c{number:02d}.wav|a clip of speech\n" for number in range(12)))
+    assert checked("voice", code=2)[1].endswith("expected one; set corpus.format to the one meant\n")
+    for format in ("ljspeech", "filelist"):
+        assert checked("voice", "--format", format)[0][-1].startswith("ready to train")
+    assert checked("voice", "--format", "jsonl", code=2)[1].startswith("dtc: voice: no *.jsonl inside, expected manif")
+    assert checked("voice", "--format", "ljspech", code=2)[1].endswith("tensor_mel; did you mean ljspeech?\n")
 
 
 def test_long_silences_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,20 @@ def test_a_folder_with_an_odd_name(project: Project, name: str) -> None:
     assert ids_kept() == IDS
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["~/my recs", "~/my recs/", "file://{home}/my%20recs", "file:{home}/my recs/", "FILE://localhost{home}/my recs"],
+)
+def test_the_ways_to_name_a_folder(project: Project, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    monkeypatch.setenv("HOME", str(project.root / "home"))
+    shutil.copytree(project.corpus, project.root / "home/my recs")
+    project.write_params({"corpus.source": source.format(home=project.root / "home")})
+    assert verdict("download")[0] == verdict("verify")[0] == 0
+    assert ids_kept() == IDS
+    checked = verdict("corpus", "check", "home/my recs")
+    assert checked[1][0] == "home/my recs, checked by params.yaml"
+
+
 def test_files_of_a_system_are_no_clips(project: Project) -> None:
     names = ("__MACOSX/wavs/a.wav", "@eaDir/clip-001.wav", "$RECYCLE.BIN/x.wav", "System Volume Information/x.wav")
     for name in (*names, "wavs/Thumbs.db", "wavs/desktop.ini", ".DS_Store", "wavs/._clip-000.wav", "metadata.csv~"):

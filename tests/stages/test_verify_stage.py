@@ -87,7 +87,7 @@ def test_skipped_clips_are_listed_counted_and_left_out(project: Project) -> None
     ]
     assert skipped[1]["reason"] == (
         "tones.tar:recordings/wavs/clip-003.wav: 8000 Hz, expected 16000 Hz; "
-        "set audio.sampling_rate to 8000 or recording.resample to true"
+        "convert it to 16000 Hz, which 11 of 12 clips have, or set recording.resample to true"
     )
     assert skipped[3]["reason"].startswith("tones.tar:recordings/metadata.csv:8: empty text of clip-007")
     kept = [row.id for row in read_manifest(paths.MANIFEST)]
