@@ -44,6 +44,12 @@ class Batch:
         return Batch(ids=self.ids, **moved)
 
 
+def with_total(terms: Losses, metrics: Losses | None = None) -> Losses:
+    """Return `loss`, the sum of the terms; the terms; and the metrics, without gradient, which are not in the sum."""
+    detached = {name: value.detach() for name, value in (metrics or {}).items()}
+    return {"loss": torch.stack(list(terms.values())).sum(), **terms, **detached}
+
+
 def collate(clips: Sequence[Clip]) -> Batch:
     """Return a batch of clips, in their order."""
     symbol_ids, symbol_lengths = pad([clip.symbol_ids for clip in clips])

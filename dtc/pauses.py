@@ -17,7 +17,7 @@ SILENCE_DB = -40.0  # relative to the loudest frame: a frame below it is silence
 
 @dataclass(frozen=True)
 class Pauses:
-    """The lengths of the pauses of a voice."""
+    """Computes the pauses between the phrases of a voice."""
 
     audio: AudioConfig
     config: SynthesisConfig

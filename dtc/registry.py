@@ -27,7 +27,7 @@ Built = TypeVar("Built")
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a registry: the class of its params section, and its own class, function or object.
+    """One part of a registry: its class, function or object, and the class of its params section.
 
     Either may be given as "module:name". It is then imported at its first use, so that reading params.yaml does not
     import torch, and a model does not import the other models.

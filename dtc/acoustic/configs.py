@@ -25,7 +25,7 @@ class AcousticSection(Section):
 
 
 class EncoderConfig(Section):
-    """Convolutions over the symbols, then a bidirectional LSTM of the same width."""
+    """Sizes and dropout of the encoder: convolutions over the symbols, then a bidirectional LSTM of the same width."""
 
     num_convolutions: PositiveInt
     embedding_dim: PositiveInt
@@ -49,7 +49,7 @@ class DecoderConfig(Section):
 
 
 class PostNetConfig(Section):
-    """Convolutions that predict a correction of the decoder's mel."""
+    """Sizes and dropout of the post-net: convolutions that predict a correction of the decoder's mel."""
 
     num_convolutions: int = Field(ge=2)
     embedding_dim: PositiveInt
@@ -111,7 +111,7 @@ class TacotronSection(AcousticSection):
 
 
 class Tacotron2Config(TacotronSection):
-    """Tacotron 2; with the sizes of its paper it has 28,193,153 parameters."""
+    """The section of Tacotron 2, which has 28,193,153 parameters with the sizes of its paper."""
 
     model: Literal["tacotron2"]
 
@@ -130,7 +130,7 @@ class DuelConfig(Section):
 
 
 class DTCConfig(TacotronSection):
-    """Tacotron 2 with a second decoder, backwards in time, during training."""
+    """The section of DTC: Tacotron 2 with a second decoder, backwards in time, during training."""
 
     model: Literal["dtc"]
     reverse_decoder: bool  # false: the forward decoder alone, as Tacotron 2

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from dtc.acoustic.configs import DTCConfig
 from dtc.acoustic.decoder import DecoderOutput, teacher_forced
-from dtc.acoustic.loss import Target, decoder_losses, diagonal_score, mel_loss, with_total
+from dtc.acoustic.loss import Target, decoder_losses, diagonal_score, mel_loss
 from dtc.acoustic.tacotron import Tacotron
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
-from dtc.batch import Batch, Losses, mask_of, masked_mean
+from dtc.batch import Batch, Losses, mask_of, masked_mean, with_total
 
 
 class DTC(Tacotron):

@@ -81,7 +81,7 @@ class DecoderInference:
 
 
 class _Progress:
-    """The windows of one text so far."""
+    """The output for one text, which grows window by window until the text has ended."""
 
     def __init__(self, most_steps: int) -> None:
         self.steps_left, self.stopped = most_steps, False

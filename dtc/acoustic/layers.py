@@ -68,7 +68,7 @@ class PostNet(nn.Module):
     def forward(
         self, mel: Float[Tensor, "batch mels frames"], mask: Bool[Tensor, "batch frames"]
     ) -> Float[Tensor, "batch mels frames"]:
-        """Return what to add to the mel; it is 0 beyond each length."""
+        """Return the correction, to be added to the mel; it is 0 beyond each length."""
         for convolution in self.convolutions:
             mel = convolution(mel, mask)
         return mel

@@ -27,11 +27,6 @@ class Target:
     steps: Int[Tensor, " batch"]
     symbol_lengths: Int[Tensor, " batch"]
 
-    @classmethod
-    def of(cls, batch: Batch, mel: Float[Tensor, "batch mels frames"], frames_per_step: int) -> Target:
-        """Return the target of a batch whose normalised mel is `mel`."""
-        return cls(mel, batch.mel_lengths, -(-batch.mel_lengths // frames_per_step), batch.symbol_lengths)
-
 
 def decoder_losses(output: DecoderOutput, target: Target, weights: AcousticLossConfig, training_step: int) -> Losses:
     """Return the weighted losses of one decoder's output, by name."""
@@ -49,15 +44,6 @@ def decoder_losses(output: DecoderOutput, target: Target, weights: AcousticLossC
         difference = mel_loss(mel.diff(dim=2), target.mel.diff(dim=2), target.lengths - 1)
         losses["mel_difference"] = weights.mel_difference_weight * difference
     return losses
-
-
-def with_total(losses: Losses, metrics: Losses) -> Losses:
-    """Return `loss`, the sum of the losses; the losses; and the metrics, without gradient."""
-    return {
-        "loss": torch.stack(list(losses.values())).sum(),
-        **losses,
-        **{name: value.detach() for name, value in metrics.items()},
-    }
 
 
 def mel_loss(

@@ -115,7 +115,8 @@ class Tacotron(CachingModule, AcousticModel):
 
     def target(self, batch: Batch, step: int) -> Target:
         """Return the target of a decoder of this model at a step of the training."""
-        return Target.of(batch, self.normalise(batch.mel), self.config.frames_per_step_at(step))
+        steps = -(-batch.mel_lengths // self.config.frames_per_step_at(step))
+        return Target(self.normalise(batch.mel), batch.mel_lengths, steps, batch.symbol_lengths)
 
     def post_net_losses(
         self, mel_postnet: Float[Tensor, "batch mels padded_frames"], target: Target, batch: Batch

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dtc.acoustic.loss import decoder_losses, diagonal_score, with_total
+from dtc.acoustic.loss import decoder_losses, diagonal_score
 from dtc.acoustic.tacotron import Tacotron
-from dtc.batch import Batch, Losses
+from dtc.batch import Batch, Losses, with_total
 
 
 class Tacotron2(Tacotron):

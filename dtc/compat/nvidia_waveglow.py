@@ -65,7 +65,7 @@ NORM_NAMES: dict[str, dict[str, str | None]] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How a state_dict names its tensors."""
+    """The naming of the tensors in a state_dict: of weight normalisation, and of the layers' conditioning."""
 
     norm: Literal["old", "new", "none"]
     conditioning: Literal["fused", "by layer"]

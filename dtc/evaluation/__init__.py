@@ -21,7 +21,7 @@ def _require_known(name: str) -> str:
 
 
 class EvaluateConfig(Section):
-    """How a voice is evaluated on the held-out clips."""
+    """Settings of the evaluation of a voice on the held-out clips."""
 
     seed: NonNegativeInt  # of the synthesis
     max_clips: PositiveInt  # held-out clips, the first in the shards

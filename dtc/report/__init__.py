@@ -1,1 +1,1 @@
-"""Figures and the page that shows a voice."""
+"""The report on a voice: the names of its metrics, its figures, and the HTML page."""

@@ -109,7 +109,7 @@ def alignment_figure(
 
 @dataclass(frozen=True)
 class Curve:
-    """One column of a logbook for one split: values over steps, without the empty cells."""
+    """One column of a training's curve.csv, for one split: values over steps, without the empty cells."""
 
     name: str
     split: str
@@ -123,7 +123,7 @@ class Curve:
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """Read the curves of a logbook CSV, in the order of its columns; none where the file is missing or has no rows.
+    """Return the curves of a training's curve.csv in the order of its columns; none where it is missing or has no rows.
 
     The header is `step,split,<names …>`, the total loss before all others. A cell that is empty or not a
     finite number is left out.
@@ -136,10 +136,10 @@ def read_curves(path: Path) -> list[Curve]:
 
 
 def curves_figure(curves: Sequence[Curve]) -> Figure:
-    """Draw losses over training steps, on a logarithmic axis where all are positive.
+    """Draw losses over training steps, on a logarithmic axis where all values are positive.
 
-    The first name is that of the total loss, which is drawn for each split. Its parts are the other names that another
-    split than "train" has; names that only "train" has, such as the learning rate, are no losses and are not drawn.
+    The first curve's name is that of the total loss, which is drawn for each split. Of all other names, only the curve
+    of the validation is drawn; so names that only "train" has, such as the learning rate, are not drawn.
     """
     if not curves:
         raise ValueError("there is no curve to draw")

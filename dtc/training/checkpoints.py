@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +18,6 @@ from dtc.training.learner import Learner, average_of
 from dtc.training.run_files import PROGRESS, RESUME
 from dtc.training.task import shipped, with_adversary
 
-DAMAGED = (
-    RuntimeError,
-    OSError,
-    EOFError,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-)
-
 
 class TrainingState:
     """All that changes in a training: weights, optimizers, average, step, and the losses since the last logged row.
@@ -39,8 +25,8 @@ class TrainingState:
     It is read from the folder, if one was saved there. Raises InputError where that is damaged.
 
     Args:
-        model: what is trained, with its adversary if it has one.
-        config: how it is trained.
+        model: the model, with its adversary if it has one.
+        config: optimizer, schedule, average and spikes.
         total_steps: number of steps of the whole training.
         folder: the run's folder.
     """
@@ -105,6 +91,6 @@ class TrainingState:
                 self.average.load_state_dict(saved["average"])
             self.spikes.load_state_dict(saved["spikes"])
             self.step, self.window, self.unvalidated = (saved[name] for name in ("step", "window", "unvalidated"))
-        except DAMAGED as error:
+        except Exception as error:  # a damaged file raises errors of many classes
             remedy = "delete this file, and the same command starts the training over"
             raise InputError(path, f"damaged ({reason_of(error)})", "the state of a training", remedy) from None

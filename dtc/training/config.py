@@ -14,7 +14,7 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class TrainingConfig(Section):
-    """What is trained, the same for every model. It is part of a run's identity: a change starts the training over."""
+    """Settings that decide the weights, for every model. They are part of a run's identity: a change starts it over."""
 
     seed: NonNegativeInt
     batch_size: PositiveInt | None  # clips; or null, and
@@ -38,7 +38,7 @@ class TrainingConfig(Section):
 
 
 class RunConfig(Section):
-    """How a training is run. It changes no weight, so an unfinished run is resumed where this section has changed."""
+    """Settings of a training that change no weight: an unfinished run is resumed where they have changed."""
 
     log_every: PositiveInt  # steps
     checkpoint_every: PositiveInt  # steps

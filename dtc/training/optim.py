@@ -19,7 +19,7 @@ class OptimizerConfig(Section):
 
 
 class AdamWConfig(OptimizerConfig):
-    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+    """Settings of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
 
     type: Literal["adamw"]
     betas: tuple[Share, Share]

@@ -24,7 +24,7 @@ class ScheduleConfig(Section):
 
 
 class OneCycleConfig(ScheduleConfig):
-    """Rise from a 25th of the peak on a cosine, then fall to `final_share` (Smith & Topin, arXiv:1708.07120)."""
+    """Settings of a rise from a 25th of the peak on a cosine, and a fall after it (Smith & Topin, arXiv:1708.07120)."""
 
     type: Literal["one_cycle"]
     warmup_share: float = Field(gt=0.0, lt=1.0)  # of all steps

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dtc.audio import StftSizes, log_mel, stft_magnitude
 from dtc.audio_config import AudioConfig
-from dtc.batch import Losses
+from dtc.batch import Losses, with_total
 from dtc.vocoder.configs import SpectralLossConfig
 
 SMALLEST_MAGNITUDE = 1e-4  # keeps the gradient of the logarithm finite in silence
@@ -31,9 +31,10 @@ def spectral_loss(
         p, t = (stft_magnitude(wave, sizes, SMALLEST_MAGNITUDE**2) for wave in (predicted, target))
         convergence.append(torch.linalg.norm(p - t) / torch.linalg.norm(t).clamp(min=SMALLEST_MAGNITUDE))
         log_magnitude.append((p.log() - t.log()).abs().mean())
-    terms = {
-        "convergence": config.convergence_weight * torch.stack(convergence).mean(),
-        "log_magnitude": config.log_magnitude_weight * torch.stack(log_magnitude).mean(),
-        "mel": config.mel_weight * (log_mel(predicted, audio) - log_mel(target, audio)).abs().mean(),
-    }
-    return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+    return with_total(
+        {
+            "convergence": config.convergence_weight * torch.stack(convergence).mean(),
+            "log_magnitude": config.log_magnitude_weight * torch.stack(log_magnitude).mean(),
+            "mel": config.mel_weight * (log_mel(predicted, audio) - log_mel(target, audio)).abs().mean(),
+        }
+    )

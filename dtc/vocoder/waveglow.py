@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dtc.audio import MelStatistics, istft, require_mel, stft, stft_magnitude
 from dtc.audio_config import AudioConfig
-from dtc.batch import Batch, Losses
+from dtc.batch import Batch, Losses, with_total
 from dtc.caching import CachingModule
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import WaveGlowConfig
@@ -38,7 +38,7 @@ OfFlows = Float[Tensor, " flows"]
 
 
 class WaveGlow(CachingModule, Vocoder):
-    """WaveGlow; an upsampled log-mel is used as it is, an interpolated one is normalised.
+    """WaveGlow. With `conditioning: upsampled` it uses the log-mel as it is; with `interpolated`, it normalises it.
 
     The constructor raises InputError unless hop_length is a multiple of group_size.
     """
@@ -112,8 +112,7 @@ class WaveGlow(CachingModule, Vocoder):
         segments = draw_segments(batch, self.config, self.audio.hop_length, self.training)
         z, log_s, log_det = self.noise_of(*segments)
         parts = {"z": z.square().sum() / (2.0 * self.config.sigma**2), "log_s": -log_s.sum(), "log_det": -log_det.sum()}
-        terms = {name: part / z.numel() for name, part in parts.items()}
-        return {"loss": torch.stack(list(terms.values())).sum(), **terms}
+        return with_total({name: part / z.numel() for name, part in parts.items()})
 
     @torch.no_grad()
     def denoise(self, wave: Float[Tensor, "batch samples"], strength: float) -> Float[Tensor, "batch samples"]:

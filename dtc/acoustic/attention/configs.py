@@ -18,7 +18,7 @@ class AttentionSection(Section):
 
 
 class LocationSensitiveConfig(AttentionSection):
-    """Location-sensitive attention, as in Tacotron 2; the filters run over the earlier attention weights."""
+    """Sizes of the location-sensitive attention of Tacotron 2; the filters run over the earlier attention weights."""
 
     model: Literal["location_sensitive"]
     num_filters: PositiveInt
@@ -26,14 +26,14 @@ class LocationSensitiveConfig(AttentionSection):
 
 
 class GMMConfig(AttentionSection):
-    """Gaussian mixture attention, version V2."""
+    """Sizes of the Gaussian mixture attention, version V2 of arXiv:1910.10288."""
 
     model: Literal["gmm"]
     num_mixtures: PositiveInt
 
 
 class DynamicConvolutionConfig(AttentionSection):
-    """Dynamic convolution attention; static and dynamic filters have the same number and the same size."""
+    """Sizes of the dynamic convolution attention; as many dynamic filters as static ones, and of the same size."""
 
     model: Literal["dynamic_convolution"]
     num_filters: PositiveInt

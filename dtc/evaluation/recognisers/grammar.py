@@ -29,7 +29,7 @@ WORD_INSERTION_PENALTY = 0.005
 
 
 class GrammarRecogniser:
-    """Recognise the phrases of one JSGF grammar.
+    """Recognises the phrases of one JSGF grammar.
 
     Args:
         grammar: path of a JSGF file with one public rule; its words must be in CMUdict.
