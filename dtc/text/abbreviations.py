@@ -39,6 +39,7 @@ _STREETS = table(
 )
 _KINDS_OF_STREETS = any_of(_STREETS.values())
 _POINTS = table("N North, S South, E East, W West, NE Northeast, NW Northwest, SE Southeast, SW Southwest")
+_full_point = full_form(_POINTS)
 # After these, "no" is the word: "He said no. 5 people laughed."
 _BEFORE_NO = re.compile(
     r"(?i)\b(?:said|says?|answer(?:ed|s)?|voted?|replied|is|was|or|me|him|her|them|us|it|a|simply|just|ate|oh|means?) $"
@@ -53,7 +54,7 @@ def _abbreviation(pattern: str, words: Mapping[str, str], names: Iterable[str] =
     def read(match: re.Match[str]) -> str:
         if match.groupdict().get("counted") is not None and _BEFORE_NO.search(before(match)):
             return match[0]
-        return match.string[match.start() : match.start("short")] + full_form(words, match["short"])
+        return match.string[match.start() : match.start("short")] + full_form(words)(match["short"])
 
     return rule(r"(?<![^\W\d])" + pattern.replace("SHORT", f"(?P<short>{shorts})"), read)
 
@@ -94,7 +95,7 @@ RULES = (
     rule(
         r"\b(?P<short>ca?|[Ee]st|b|d)\. ?(?=[1-9]\d{2,3}\b(?![.,]\d))",
         "{short:full} ",
-        full=table("b born, c circa, ca circa, d died, est established"),
+        full=full_form(table("b born, c circa, ca circa, d died, est established")),
     ),
     # No. 78, No. C2766; "Answer: No.", "9 p.m. 3"
     _abbreviation(rf"(?<!\.)(?i:SHORT)\.(?= (?:[A-Z]{{1,3}}-?)?\d){_COUNTED}", _NUMBERS),
@@ -108,10 +109,14 @@ RULES = (
     rule(
         rf"(?P<point>\b[NSEW])\.? (?=(?:[A-Z][a-z']+|\d+(?:st|nd|rd|th)) (?:{_KINDS_OF_STREETS})\b)",
         "{point:full} ",
-        full=_POINTS,
+        full=_full_point,
     ),
-    rule(rf"(?P<street>{_KINDS_OF_STREETS})\.? (?P<point>{any_of(_POINTS)})\b", "{street} {point:full}", full=_POINTS),
-    rule(r"(?<=\d°)(?P<point>[NSEW]\b)", " {point:full}", full=_POINTS),
+    rule(
+        rf"(?P<street>{_KINDS_OF_STREETS}) (?P<point>{any_of(_POINTS)})\b(?!\. [A-Z])",
+        "{street} {point:full}",
+        full=_full_point,
+    ),
+    rule(r"(?<=\d°)(?P<point>[NSEW]\b)", " {point:full}", full=_full_point),
 )
 # 411 Elm Street → four one one Elm Street, 1026 North Beckley → ten twenty-six
 HOUSE = rule(

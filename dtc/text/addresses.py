@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from dtc.text.numbers_in_words import integer_in_words, pairs_in_words, spelt
-from dtc.text.rules import any_of, rule, table
+from dtc.text.rules import any_of, full_form, rule, table
 
 _SIGNS = table(
     "# hash, % percent, & and, + plus, - dash, . dot, / slash, : colon, = equals, ? question mark, @ at, "
@@ -21,11 +21,10 @@ _ENDINGS = (
 _HOST = rf"(?:[A-Za-z0-9][\w-]{{0,40}}\.){{1,6}}(?:{_ENDINGS})(?![\w-]|\.\w)"
 _PATH = r"(?::\d{2,5})?(?:[/?#](?:[^\s{}()<>\"',;|]*[\w/])?)?"
 _SHORT = table("w/o without, w/out without, w/in within, b/c because, b/w between, c/o care of, y/o year-old")
-_PIECE = re.compile(r"[A-Za-z]+|\d+|.")
 
 
 def _read_address(match: re.Match[str]) -> str:
-    return " ".join(map(_read_piece, _PIECE.findall(match[0])))
+    return " ".join(map(_read_piece, re.findall(r"[A-Za-z]+|\d+|.", match[0])))
 
 
 def _read_piece(piece: str) -> str:
@@ -52,7 +51,7 @@ ADDRESSES = (
         words=lambda topic: re.sub(r"(?<=[a-z])(?=[A-Z\d])|_+", " ", topic),
     ),
     # w/o sugar → without sugar; w/ milk → with milk
-    rule(rf"(?<![\w/.])(?P<first>(?i:{any_of(_SHORT)}))(?![\w/])", "{first:full}", full=_SHORT),
+    rule(rf"(?<![\w/.])(?P<first>(?i:{any_of(_SHORT)}))(?![\w/])", "{first:full}", full=full_form(_SHORT)),
     rule(r"(?<![\w/.])(?P<w>[Ww])/ ?(?=[a-zA-Z\d])", "{w}ith "),
     # AT&T → A T and T
     rule(
@@ -63,7 +62,7 @@ ADDRESSES = (
 SIGNS = (
     rule(r"&(?!c\.)", " and "),
     # 5 + 4 = 9, x = 3 → five plus four equals nine, x equals three; 7 - 3 = 4
-    rule(r"(?<=[\w)%])(?P<gap> ?)(?P<sign>[+=])(?P=gap)(?=[\w($£€])", " {sign:name} ", name=_SIGNS),
+    rule(r"(?<=[\w)%])(?P<gap> ?)(?P<sign>[+=])(?P=gap)(?=[\w($£€])", " {sign:name} ", name=_SIGNS.__getitem__),
     rule(r"(?<=\d) ?- ?(?=\d+ (?:=|equals) )", " minus "),
     # 50+, C++, C#
     rule(r"(?<=\w)\+{1,2}(?![\w+])", "{:spelt}"),

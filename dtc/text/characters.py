@@ -84,7 +84,7 @@ _RULES_OF_DASHES = (
 )
 
 _FEET = re.compile(
-    r"(?<=\d)['’](?= ?(?:x|×|by) ?\d|[ -](?!(?:s|and|or|in|of|at|to|for|was|is)\b)[a-z]|[.,;:!?)]*$|[.,;:!?)]+ )"
+    r"(?<=\d)['’](?= ?(?:x|×|by|[-–]) ?\d|[ -](?!(?:s|and|or|in|of|at|to|for|was|is)\b)[a-z]|[.,;:!?)]*$|[.,;:!?)]+ )"
 )
 _OPENS_A_QUOTATION = re.compile(r"(?:^|[\s(])['‘]\w")
 _BEHIND_A_NUMBER = re.compile(r"[\d½¼¾] ?$")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dtc.text.numbers_in_words import pairs_in_words, plural_in_words
-from dtc.text.rules import FUNCTION_WORDS, rule
+from dtc.text.rules import COUNTED, FUNCTION_WORDS, rule
 
 # What flies, drives or computes under a number that is read in pairs: Boeing 747.
 _MODELS = (
@@ -73,7 +73,7 @@ RULES = (
     # Beverly Hills, CA 90210 → nine zero two one zero
     rule(
         r"(?P<state>(?:\b[A-Z]{2}|, [A-Z][A-Za-z.]+(?: [A-Z][a-z]+)?|\b[Zz]ip(?: code)?),?) "
-        r"(?P<digits>\d{5}(?:-\d{4})?)(?![\d,-]|\.\d)(?! [a-z]{1,20}s\b)",
+        rf"(?P<digits>\d{{5}}(?:-\d{{4}})?)(?![\d,-]|\.\d|{COUNTED})",
         "{state} {digits:spelt}",
     ),
     # C2766 → C two seven six six

@@ -16,6 +16,7 @@ MONTH_OF = {short: month for short, month in _MONTHS.items() if month != "May"} 
 _WEEKDAYS = table("Mon Monday, Tue Tuesday, Wed Wednesday, Thu Thursday, Fri Friday, Sat Saturday, Sun Sunday")
 _WEEKDAY_OF = _WEEKDAYS | table("Tues Tuesday, Weds Wednesday, Thur Thursday, Thurs Thursday")
 _NAME_OF = {name: name for name in (*MONTHS, *_WEEKDAYS.values())} | MONTH_OF | _WEEKDAY_OF
+_full_name = full_form(_NAME_OF)
 NAMES = any_of([*_NAME_OF, *map(str.upper, _NAME_OF)])
 _MONTH_NAMES = "|".join([*MONTHS, *map(str.upper, MONTHS)])
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
@@ -30,6 +31,10 @@ _AFTER_A_YEAR = rf"(?=,(?! ?\d)| [A-Z]|[.;:)!?]?$|[.;:)!?] | (?:{FUNCTION_WORDS}
 
 def _read_clock(match: re.Match[str]) -> str:
     hour, minute = int(match["hour"]), int(match["minute"])
+    if match["second"]:
+        return " ".join(
+            [cardinal(hour), *(two_digits_in_words(int(match[part]), "zero") for part in ("minute", "second"))]
+        )
     if match["dotted"]:
         # LJSpeech keeps the colon of 12:36 p.m.; a bare 7:45 may as well be a score.
         return f"{cardinal(hour)}:{two_digits_in_words(minute, zero='')}" if minute else cardinal(hour)
@@ -56,14 +61,14 @@ NAMES_OF_DAYS = (
     rule(
         rf"\b(?P<first>{NAMES})\.? ?- ?(?P<second>{NAMES})\b(?:\.(?! [A-Z]|$))?",
         "{first:full} to {second:full}",
-        full=_NAME_OF,
+        full=_full_name,
     ),
     # Mon., Nov. 5; Sat 5pm. "He sat. 5 came" and "the Sun. It rose" stay.
     rule(
         rf"(?<![Tt]he )\b(?P<name>{any_of([*_WEEKDAY_OF, *map(str.upper, _WEEKDAY_OF)])})"
         rf"(?:\.(?=[,;:)]| (?:[a-z\d]|{NAMES}|at\b))|(?=\.$|\. [A-Z])|(?=,? (?:{NAMES}|\d)))",
         "{name:full}",
-        full=_NAME_OF,
+        full=_full_name,
     ),
 )
 DATES = (
@@ -79,22 +84,16 @@ DATES = (
         rf"(?<![\d/.,-])(?P<first>{_DAY})(?P<gap>[./-])(?P<second>{_DAY}|{NAMES})(?P=gap)"
         r"(?P<year>[12]\d{3}|(?<=[/-])\d\d)(?![\d/-]|[.,]\d)",
         "{first:count} {second:second} {year:pairs}",
-        second=lambda text: cardinal(int(text)) if text.isdecimal() else full_form(_NAME_OF, text),
+        second=lambda text: cardinal(int(text)) if text.isdecimal() else _full_name(text),
     ),
     # July 04 → July 4; 04 July → 4 July
     rule(rf"(?<![\d.,:/-])(?P<name>\b(?:{_MONTH_NAMES}) )?0(?=[1-9]\b(?(name)| (?:{_MONTH_NAMES})\b))", "{name}"),
 )
 CLOCKS = (
-    # 7:30:15 → seven thirty fifteen
+    # 7:45, 7:05, 7:00, 19:00 → seven forty-five, seven oh five, seven o'clock, nineteen hundred; 10.30 a.m., 7:30:15
     rule(
-        r"(?<![\d:.])(?P<hour>\d{1,2}):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)(?!:?\d)",
-        "{hour:count} {minute:two} {second:two}",
-        two=lambda digits: two_digits_in_words(int(digits), "zero"),
-    ),
-    # 7:45, 7:05, 7:00, 19:00 → seven forty-five, seven oh five, seven o'clock, nineteen hundred; 10.30 a.m.
-    rule(
-        r"(?<![\d:.])(?P<hour>[01]?\d|2[0-4])(?::|\.(?=\d\d ?[AaPp]\.?[Mm]\b))(?P<minute>[0-5]\d)(?![:.]?\d)"
-        r"(?: (?=hours\b)|)"
+        r"(?<![\d:.])(?P<hour>[01]?\d|2[0-4])(?::|\.(?=\d\d ?[AaPp]\.?[Mm]\b))(?P<minute>[0-5]\d)"
+        r"(?::(?P<second>[0-5]\d))?(?![:.]?\d)(?: (?=hours\b)|)"
         r"(?=(?: (?:or|to|and) \d\d?(?::\d\d)?)? ?(?:(?P<dotted>[AaPp]\.[Mm]\.)|(?P<bare>[AaPp][Mm]\b))|)",
         _read_clock,
     ),

@@ -45,8 +45,7 @@ def _read_price(match: re.Match[str]) -> str:
 
 def _per(symbol: str) -> str:
     """Return what a payment is for: "mo" → "a month", "hr" → "an hour", "ea" → "each"."""
-    words = table("d day, p person, ea each").get(symbol, symbol)
-    words = unit_in_words(words) if words in UNITS or " " in words else words
+    words = (UNITS | table("d day, p person, ea each")).get(symbol, symbol)
     return words if words == "each" else f"{'an' if re.match('[aeio]|hour', words) else 'a'} {words}"
 
 
@@ -72,7 +71,7 @@ SIGNS = (
     # $5-$10 million, $5-10 → 5 to $10 million, 5 to $10; $5-$10 is read on both sides
     rule(
         rf"(?P<sign>{_SIGN})(?P<first>{_NUMBER})-(?:(?P=sign)(?={_NUMBER}{_SCALE}))?"
-        rf"(?P<second>{_NUMBER})(?:(?={_SCALE})|(?![\w,]|\.\d))",
+        rf"(?P<second>{_NUMBER}{_SCALE}?)(?![\w,]|\.\d)",
         "{first} to {sign}{second}",
     ),
 )

@@ -11,9 +11,9 @@ from dtc.text.rules import AMOUNT, COUNTED, INTEGER, OPENERS, SMALL, STOP, befor
 from dtc.text.units import UNIT, UNIT_END, unit_in_words
 
 _SIGN_OF = {"-": "minus", "+": "plus", "±": "plus or minus", "~": "about", "≈": "approximately"}
-_SIGN_OF |= {"<": "less than", ">": "more than"}
+_SIGN_OF |= {"<": "less than", ">": "greater than"}
 _THREE_D = (
-    r"(?=[- ](?:animat|design|effect|film|game|graphic|image|map|model|movie|object|print|render|scan|scene|screen|"
+    r"(?=[- ](?:animat|design|effect|film|game|graphic|image|map|model|movie|platform|print|render|scan|scene|screen|"
     r"shape|software|sound|space|television|tv|TV|version|view|vision|world))"
 )
 _COST = re.compile(r"\b(?:costs?|paid|pays?|price of|worth|charged?|sold (?:at|for)|shillings?,?|pounds?,?|£\d{1,3}) $")
@@ -31,8 +31,8 @@ _TIME = r"(?P<time>(?= (?:later|ago|before|old|left|away)\b))?"
 _EACH = r"(?P<each>(?= (?:each\b|(?:a|per) (?:week|day|year|head|pound|dozen|month|yard)\b)))?"
 # Letters that are no unit: "5 in May", "100K", "the 1980s" (but "2.5s"), "100 W. Elm Street", "5 A students".
 _NO_UNIT = (
-    r"(?!(?<= )in(?!\.(?:$|[ ,;:)])| (?:long|wide|tall|high|deep|thick)\b)|(?<! )(?:K|st)\b|(?(fraction)(?!)|(?<=\d)s)|"
-    r"A\b(?! (?:battery|breaker|charger|circuit|current|fuse|outlet|plug|socket)\b)|"
+    r"(?!(?<= )in(?!\.(?:$|[ ,;:)])| (?:long|wide|tall|high|deep|thick)\b)|in-|(?<! )(?:K|st)\b|"
+    r"(?(fraction)(?!)|(?<=\d)s)|A\b(?! (?:battery|breaker|charger|circuit|current|fuse|outlet|plug|socket)\b)|"
     rf"[wy]\b(?! (?:later|ago|before|old)\b)|[NW]\.? (?!(?:{OPENERS})\b)[A-Z])"
 )
 _NO_RACE = r"(?! (?:camera|display|footage|monitor|race|resolution|run|screen|television|TV|video|walk)s?\b)"
@@ -42,7 +42,7 @@ _DATED = re.compile(rf"(?:\b(?:[Tt]he|of|on) |\b(?:{'|'.join(MONTHS)}) )$")
 def _measured(amount: str, match: re.Match[str], is_one: bool) -> str:
     """Return an amount with its unit; in the singular for one, and before what it describes: "60 W bulbs"."""
     symbol, gap, unit = match["unit"], match["gap"], unit_in_words(match["unit"])
-    is_rating = symbol in ("′", "″") or symbol[-1] in "AVWP" or " per " in unit
+    is_rating = symbol[-1] in "AVWP′″" or " per " in unit or (not gap and symbol in ("h", "min"))
     is_one = is_one or gap == "-" or describes(match, needs_article=not is_rating)
     return f"{amount}{gap or ' '}{unit if is_one else plural(unit)}"
 
@@ -113,13 +113,14 @@ LENGTHS = (
 SIGNS = (
     # 1-2-3 → 1 2 3
     rule(r"(?<![\d-])\d+(?:-\d+){2,}", lambda match: match[0].replace("-", " ")),
-    # 5-10, 5%-10%, 9am-5pm, 1980s-1990s, 10kg-20kg → … to …
+    # 5-10, 5%-10%, 9am-5pm, 1980s-1990s, 10kg-20kg, May 5-June 7 → … to …
     rule(
-        r"(?:(?<=\d)|(?<=\d[A-Za-z%°'′″])|(?<=\d[A-Za-z°]{2})|(?<=\d [A-Za-z]{2})|(?<=[ap]\.m\.))-(?=[$£€¥'.]?\d)",
+        r"(?:(?<=\d)|(?<=\d[A-Za-z%°'′″])|(?<=\d[A-Za-z°]{2})|(?<=\d [A-Za-z]{2})|(?<=[ap]\.m\.))-"
+        rf"(?=[$£€¥'.]?\d|(?:{'|'.join(MONTHS)}) \d)",
         " to ",
     ),
     # -5 → minus five, ±5 → plus or minus five, < 5 → less than five, #1 → number one
-    rule(r"(?P<sign>(?<![^ (])[-+~<>]|[±≈])(?:(?<!-) )?(?=[$£€¥]?\.?\d)", "{sign:name} ", name=_SIGN_OF),
+    rule(r"(?P<sign>(?<![^ (])[-+~<>]|[±≈])(?:(?<!-) )?(?=[$£€¥]?\.?\d)", "{sign:name} ", name=_SIGN_OF.__getitem__),
     rule(r"#(?=\d)", "number "),
     # 3:1, 1:10,000 → three to one, one to ten thousand; a ratio of 1:50, a 1:50 scale
     rule(

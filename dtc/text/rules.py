@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from dtc.text import numbers_in_words
 from dtc.text.numbers_in_words import amount_in_words, cardinal
@@ -47,7 +46,7 @@ FUNCTION_WORDS = (
 _DIMENSIONS = (
     "long|wide|tall|high|deep|thick|across|apart|away|ago|later|earlier|old|more|less|further|farther|above|below|"
     "taller|longer|shorter|wider|higher|deeper|heavier|faster|slower|north|south|east|west|square|squared|each|x|"
-    "apiece|extra|worth|billion|trillion"
+    "apiece|extra|of|worth|billion|trillion"
 )
 # A space and a noun that a measure describes.
 _NOUN = re.compile(rf"[ -](?!(?:{FUNCTION_WORDS}|{_DIMENSIONS})\b)[A-Za-z]")
@@ -66,7 +65,6 @@ _ARTICLE = re.compile(r"\b(?:an?|the|this|that|each|every) $")
 
 # Plurals that do not take an s.
 _PLURALS = {word: word for word in ("baht", "horsepower", "lux", "percent", "sen", "stone", "won", "yen", "yuan")}
-_PLURALS |= {prefix + "hertz": prefix + "hertz" for prefix in ("", "kilo", "mega", "giga", "tera")}
 _PLURALS |= {"foot": "feet", "inch": "inches", "penny": "pence"}
 
 # What a field of a reading can be turned into, as in "{first:count} to {second:count}".
@@ -81,38 +79,34 @@ _READERS: dict[str, Callable[[str], str]] = {
 _FIELD = re.compile(r"\{(?P<group>\w*)(?::(?P<reader>\w+))?\}")
 
 
-class Rule(NamedTuple):
-    """A pattern, and the function that returns the words for one match of it."""
-
-    pattern: re.Pattern[str]
-    read: Callable[[re.Match[str]], str]
+# A pattern, and the function that returns the words for one match of it.
+Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 
 
-def rule(
-    pattern: str, reading: str | Callable[[re.Match[str]], str], **readers: Callable[[str], str] | Mapping[str, str]
-) -> Rule:
+def rule(pattern: str, reading: str | Callable[[re.Match[str]], str], **readers: Callable[[str], str]) -> Rule:
     """Return a rule; `reading` is a function of the match, or a text with the groups of the pattern in braces.
 
-    `{name}` is what the group matched, nothing if it took no part; `{name:roman}` is what a reader makes of it, and
-    `{:roman}` what it makes of the whole match. Readers that no other rule needs are given by keyword: a function, or a
-    table that `full_form` looks up.
+    `{name}` is what the group matched, nothing if it took no part; `{name:count}` is what a reader makes of it, and
+    `{:count}` what it makes of the whole match. Readers that no other rule needs are given by keyword.
     """
     if callable(reading):
-        return Rule(re.compile(pattern), reading)
-    known = _READERS | {
-        name: reader if callable(reader) else partial(full_form, reader) for name, reader in readers.items()
-    }
+        return re.compile(pattern), reading
+    known = _READERS | readers
 
     def fill(match: re.Match[str]) -> str:
         return _FIELD.sub(lambda field: known.get(field["reader"], str)(match[field["group"] or 0] or ""), reading)
 
-    return Rule(re.compile(pattern), fill)
+    return re.compile(pattern), fill
 
 
-def full_form(words: Mapping[str, str], short: str) -> str:
-    """Return the full form of a short one in a table, whatever its capitals; the first letter keeps its case."""
-    full = words.get(short) or words.get(short.capitalize()) or words[short.lower()]
-    return (full[0].upper() if short[0].isupper() else full[0].lower()) + full[1:]
+def full_form(words: Mapping[str, str]) -> Callable[[str], str]:
+    """Return a reader that looks a short form up, whatever its capitals; the first letter keeps its case."""
+
+    def read(short: str) -> str:
+        full = words.get(short) or words.get(short.capitalize()) or words[short.lower()]
+        return (full[0].upper() if short[0].isupper() else full[0].lower()) + full[1:]
+
+    return read
 
 
 def apply(rules: Iterable[Rule], text: str) -> str:
@@ -149,5 +143,5 @@ def plural(unit: str) -> str:
     """Return the plural of a unit: "mile per hour" → "miles per hour", "degree Celsius" → "degrees Celsius"."""
     words = unit.split(" ")
     noun = next((number for number, word in enumerate(words) if word in ("per", "Celsius", "Fahrenheit")), len(words))
-    words[noun - 1] = _PLURALS.get(words[noun - 1]) or f"{words[noun - 1]}s"
+    words[noun - 1] = _PLURALS.get(words[noun - 1]) or words[noun - 1] + "s" * (not words[noun - 1].endswith("hertz"))
     return " ".join(words)

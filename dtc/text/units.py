@@ -16,7 +16,9 @@ def _prefixed(units: str, prefixes: Mapping[str, str]) -> dict[str, str]:
     return {p + symbol: prefixes[p] + unit for symbol, unit in table(units).items() for p in prefixes}
 
 
-LENGTHS = _prefixed("m meter", _METRIC) | table("KM kilometer, ft foot, in inch, yd yard, yds yard, mi mile")
+LENGTHS = _prefixed("m meter", _METRIC) | table(
+    "KM kilometer, CM centimeter, MM millimeter, ft foot, in inch, yd yard, yds yard, mi mile"
+)
 UNITS = (
     LENGTHS
     | _prefixed("g gram, l liter, L liter", _METRIC)
@@ -37,21 +39,17 @@ UNITS = (
         "ha hectare, ac acre, lx lux, lm lumen, mol mole, Nm newton meter, Ω ohm, kΩ kilohm, MΩ megohm, doz dozen"
     )
 )
-del UNITS["TV"]
-# What comes before a unit of length.
-_POWERS = {"sq": "square", "cu": "cubic"}
-# kg · sq ft · cu. m
-UNIT = rf"(?:(?:{any_of(_POWERS)})\.? (?:{any_of(LENGTHS)})|{any_of(UNITS)})"
+del UNITS["TV"], UNITS["F"]  # 3 TV shows, 70 F
+UNITS |= {
+    f"{short} {symbol}": f"{power} {length}"
+    for short, power in table("sq square, sq. square, cu cubic, cu. cubic").items()
+    for symbol, length in LENGTHS.items()
+}
+UNIT = rf"(?:{any_of(UNITS)})"
 # What follows a unit: no letter, and the full stop of an abbreviation.
 UNIT_END = rf"(?![\w'°/]){INNER_STOP}"
 
 
 def unit_in_words(symbol: str) -> str:
     """Return the singular of a unit in words: "sq. ft" → "square foot", "GB/s" → "gigabyte per second"."""
-    first, slash, second = symbol.partition("/")
-    if slash:
-        return f"{unit_in_words(first)} per {unit_in_words(second)}"
-    if first in UNITS:
-        return UNITS[first]
-    power, _, length = first.partition(" ")
-    return f"{_POWERS[power.rstrip('.')]} {LENGTHS[length]}"
+    return " per ".join(UNITS[part] for part in symbol.split("/"))
