@@ -47,7 +47,10 @@ def locked(folder: Path) -> Iterator[None]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock, holder = _lock_files(folder)
-    lock.touch()  # raises OSError where no file can be made; FileLock would take that for a lock that is held
+    try:
+        lock.touch()  # FileLock would take a lock that cannot be made for one that is held
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
     try:
         with FileLock(lock, timeout=0):
             holder.write_text(json.dumps(_this_process()), encoding="utf-8")

@@ -8,6 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file to read.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file or folder if it is there.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N. auto: cuda if there is a CUDA GPU, else cpu.")]
-LINE_WIDTH = 160  # characters of a table where the output is not a terminal
+LINE_WIDTH = 160  # characters of a table where neither a terminal nor COLUMNS limits it
 
 
 class Commands(TyperGroup):
@@ -36,6 +37,7 @@ class Commands(TyperGroup):
         """Parse the arguments, run the command and end the process. `--debug` shows the traceback of an error."""
         arguments, context = list(sys.argv[1:] if args is None else args), None
         try:
+            _require_values(arguments)
             with self.make_context("dtc", list(arguments), **extra) as context:
                 self.invoke(context)
             code = DONE
@@ -45,6 +47,13 @@ class Commands(TyperGroup):
         except (Exception, KeyboardInterrupt) as error:
             code = _failed(error, arguments, debug=bool(context and context.params["debug"]))
         sys.exit(code)
+
+
+def _require_values(arguments: Sequence[str]) -> None:
+    """Raise InputError for an option with an empty value, which would be taken for the working folder."""
+    for option, value in pairwise(part for each in arguments for part in each.split("=", 1)):
+        if option.startswith("--") and option != "--" and not value:
+            raise InputError(option, "an empty value", "a value, or no such option")
 
 
 def _failed(error: BaseException, arguments: Sequence[str], debug: bool) -> int:
@@ -87,10 +96,11 @@ def console(stderr: bool = False) -> Console:
             raise BrokenPipeError
 
     watched = (sys.stderr if stderr else sys.stdout).isatty()
+    has_width = watched or os.environ.get("COLUMNS", "").isdigit()
     return ClosableConsole(
         stderr=stderr,
         soft_wrap=not watched,
-        width=None if watched else LINE_WIDTH,
+        width=None if has_width else LINE_WIDTH,
         markup=False,
         emoji=False,
         highlight=False,

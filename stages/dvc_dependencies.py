@@ -8,6 +8,7 @@ may build. Where params.yaml names the part by the name of its file, only that f
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,9 @@ def rewritten(text: str) -> str:
 
 def main() -> None:
     """Rewrite dvc.yaml of the project that this code belongs to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.prog = "python -m stages.dvc_dependencies"
+    parser.parse_args()
     path = ROOT / "dvc.yaml"
     path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
 

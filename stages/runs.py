@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dtc.errors import InputError, plural
 from dtc.files import locked, remove_folder
@@ -77,7 +77,7 @@ def prune_runs(names: Sequence[str], read_params: ReadParams, confirm: Callable[
 
 
 def _table(found: Sequence[Run], current: _Current) -> Table:
-    table = Table("run", "model", "saved step", "state", "MB", "last changed", "current")
+    table = Table(Column("run", overflow="fold"), "model", "saved step", "state", "MB", "last changed", "current")
     for run in found:
         size, changed = f"{run.size_bytes / 1e6:.1f}", f"{run.changed:%Y-%m-%d %H:%M}"
         table.add_row(run.name, run.model, run.progress, run.state, size, changed, current.has(run))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.dvc_dependencies import STAGES, code_of, rewritten
+from stages.dvc_dependencies import STAGES, code_of, main, rewritten
 from tests.conftest import REPOSITORY, Project, write_corpus
 from tests.e2e.clone import clone_into, repro
 
@@ -25,6 +25,15 @@ def test_rewriting_adds_what_is_missing_and_drops_what_is_not_imported() -> None
         assert line in TEXT
         assert rewritten(TEXT.replace(line, "")) == TEXT
     assert rewritten(TEXT.replace("    deps:\n", "    deps:\n      - stages/convert.py\n")) == TEXT
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--nonsense", 2)])
+def test_its_help_rewrites_nothing(monkeypatch: pytest.MonkeyPatch, argument: str, code: int) -> None:
+    monkeypatch.setattr(sys, "argv", ["dvc_dependencies", argument])
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: pytest.fail("dvc.yaml is rewritten"))
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == code
 
 
 def test_every_stage_is_one_command_of_the_working_folder() -> None:

@@ -83,6 +83,18 @@ def test_no_right_to_write(project: Project) -> None:
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="root's rights are taken away as Linux has it")
+def test_no_right_to_lock_a_folder(project: Project) -> None:
+    """The line names the folder, and not the lock beside it."""
+    Path("runs").mkdir(mode=0o555)
+    Path("data").mkdir(mode=0o555)
+    done = run("download", preexec_fn=drop_right_over_files)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "dtc: data/archive: cannot be used (Permission denied); give yourself the right to it, or name another place\n"
+    )
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_characters_that_a_stream_cannot_show_are_replaced(project: Project, encoding: str) -> None:
     project.run("download")
@@ -159,6 +171,9 @@ def test_memory_that_cannot_be_had_is_one_line(project: Project) -> None:
         (["say", "--fiel", "a"], "no such option: --fiel (Possible options: --file, --help); see dtc say --help"),
         (["sya"], "no such command 'sya'. Did you mean 'say'?; see dtc --help"),
         (["convert"], "missing option '--format'; see dtc convert --help"),
+        (["say", "a", "--out", ""], "--out: an empty value, expected a value, or no such option"),
+        (["say", "a", "--out="], "--out: an empty value, expected a value, or no such option"),
+        (["say", "a", "--seed", "x"], "invalid value for '--seed': expected integer; see dtc say --help"),
         (["say", "a", "--device", "cuda:99999999999"], "--device: cuda:99999999999, of "),
         (["say", "a", "--device", "cuda:٣"], "--device: found 'cuda:٣', expected auto, cpu, cuda or cuda:N"),
     ],
@@ -242,3 +257,13 @@ def test_ctrl_c_where_python_drops_exceptions(tmp_path: Path, work: str) -> None
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (130, "dtc: interrupted\n")
     assert done.stdout in ("", "500000\n"), "all samples, or none"
+
+
+def test_a_table_is_as_wide_as_columns_says(project: Project) -> None:
+    run_folder = Path("runs/vocoder-0123456789abcdef")
+    run_folder.mkdir(parents=True)
+    for columns, width in (("50", 50), ("", 160)):
+        done = run("runs", env=without(COLUMNS=columns))
+        table = [line for line in done.stdout.splitlines() if line[:1] in "┏┃┡│└"]
+        assert max(map(len, table)) <= width
+        assert "vocoder-0123456789abcdef" in "".join(line[1:].partition("│")[0].strip() for line in table)
