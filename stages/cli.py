@@ -19,6 +19,7 @@ from stages.cli_base import (
     confirm,
     console,
     examples,
+    group,
     print_notices_in_one_line,
     set_thread_waiting,
     warn_of_other_code,
@@ -37,6 +38,7 @@ app = typer.Typer(
     epilog=examples(
         "dtc corpus check recordings/     are these recordings ready to train on?",
         "dvc repro                        run every stage whose inputs changed",
+        "dvc exp run -S split.seed=2      the same with another value of params.yaml",
         'dtc say "call 90210 at 7:45"     speak with the trained voice',
     )
     + f"\n\n{EXIT_CODES}",
@@ -47,17 +49,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-corpus = typer.Typer(
-    help="Check recordings before you make a project of them.",
-    epilog=examples("dtc corpus check recordings/"),
-    subcommand_metavar="COMMAND",
-    no_args_is_help=True,
-)
-train = typer.Typer(
-    help="Train one of the two models on data/features.",
-    epilog=examples("dtc train acoustic", "dtc train vocoder --device cuda:1"),
-    subcommand_metavar="COMMAND",
-    no_args_is_help=True,
+corpus = group("Check recordings before you make a project of them.", "dtc corpus check recordings/")
+train = group(
+    "Train one of the two models on data/features.", "dtc train acoustic", "dtc train vocoder --device cuda:1"
 )
 
 

@@ -107,6 +107,11 @@ def console(stderr: bool = False) -> Console:
     )
 
 
+def group(help: str, *lines: str) -> typer.Typer:
+    """Return a group of commands, with its help and lines of examples."""
+    return typer.Typer(help=help, epilog=examples(*lines), subcommand_metavar="COMMAND", no_args_is_help=True)
+
+
 def examples(*lines: str) -> str:
     """Return the end of a command's help: its examples, each on a line of its own."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -10,27 +10,19 @@ import typer
 
 from dtc.errors import InputError
 from stages import paths
-from stages.cli_base import Device, Overwrite, console, examples
+from stages.cli_base import Device, Overwrite, console, examples, group
 from stages.cli_base import device as device_of
 
-imports = typer.Typer(
-    help="Make a model folder of another project's checkpoint.",
-    epilog=examples(
-        "dtc import nvidia-tacotron2 tacotron2_statedict.pt",
-        "dtc import nvidia-waveglow waveglow_256channels.pt --out waveglow",
-    ),
-    subcommand_metavar="COMMAND",
-    no_args_is_help=True,
+imports = group(
+    "Make a model folder of another project's checkpoint.",
+    "dtc import nvidia-tacotron2 tacotron2_statedict.pt",
+    "dtc import nvidia-waveglow waveglow_256channels.pt --out waveglow",
 )
-exports = typer.Typer(
-    help="Write a trained model for another project.",
-    epilog=examples(
-        "dtc export onnx vocoder.onnx",
-        "dtc export nvidia-waveglow waveglow.pt",
-        "dtc export nvidia-tacotron2 tacotron2.pt --model imported",
-    ),
-    subcommand_metavar="COMMAND",
-    no_args_is_help=True,
+exports = group(
+    "Write a trained model for another project.",
+    "dtc export onnx vocoder.onnx",
+    "dtc export nvidia-waveglow waveglow.pt",
+    "dtc export nvidia-tacotron2 tacotron2.pt --model imported",
 )
 
 SAY_EXAMPLES = examples(

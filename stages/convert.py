@@ -48,7 +48,11 @@ def convert(format: str, out: Path, console: Console) -> None:
             replace_folder(new, folder)
         finally:
             discard_part(part)
-    _report(format, features.index, out, sums, time.monotonic() - started, console)
+    seconds, megabytes = time.monotonic() - started, sum((out / name).stat().st_size for name in sums) / 1e6
+    _report(features.index, out, sums, console)
+    line = f"convert: {out}, {megabytes:,.1f} MB in {seconds:.1f} s; to train from it, in params.yaml:"
+    console.print(line, soft_wrap=True)
+    console.print(_snippet(format, out, sums, features.index), soft_wrap=True, end="")
 
 
 def _require_clips(index: ShardIndex) -> None:
@@ -93,24 +97,19 @@ def _show_progress(clips: Iterable[Features], total: int, console: Console) -> G
         console.print(describe(total, 0.0))
 
 
-def _report(format: str, index: ShardIndex, out: Path, sums: Sums, seconds: float, console: Console) -> None:
+def _report(index: ShardIndex, out: Path, sums: Sums, console: Console) -> None:
     table = Table("split", "clips", "minutes")
     for split in SPLITS:
         table.add_row(split, str(index.clips_of(split)), f"{index.minutes_of(split):.1f}")
     console.print(table)
+    wavs = {name for name in sums if name.startswith(f"{WAVS}/")}
     for name, md5 in sums.items():
-        if not name.startswith(f"{WAVS}/"):
+        if name not in wavs:
             console.print(f"{md5}  {out / name}", soft_wrap=True)
-    if format == "wav":
-        wavs = sum(name.startswith(f"{WAVS}/") for name in sums)
-        console.print(f"{wavs:,} WAVs; their MD5s are in {out / MD5SUMS}", soft_wrap=True)
-    megabytes = sum((out / name).stat().st_size for name in sums) / 1e6
-    if format == "wav":
+    if wavs:
+        console.print(f"{len(wavs):,} WAVs; their MD5s are in {out / MD5SUMS}", soft_wrap=True)
         copy = shlex.join(["cp", *(str(out / f"{split}.txt") for split in SPLITS), str(LISTS / index.corpus)])
         console.print(f"convert: for the same split, mkdir -p {LISTS / index.corpus} && {copy}", soft_wrap=True)
-    line = f"convert: {out}, {megabytes:,.1f} MB in {seconds:.1f} s; to train from it, in params.yaml:"
-    console.print(line, soft_wrap=True)
-    console.print(_snippet(format, out, sums, index), soft_wrap=True, end="")
 
 
 def _snippet(format: str, out: Path, sums: Mapping[str, str], index: ShardIndex) -> str:

@@ -176,7 +176,7 @@ def test_what_is_not_its_own_is_left_alone(prepared: Any, make: Callable[[Path],
 
 def test_where_no_folder_can_be(prepared: Any) -> None:
     line = prepared.run("convert", "--format", "torch", "--out", "/proc/converted", code=2)
-    assert line == "/proc/.converted.lock: cannot be used (No such file or directory); mend it and run it again"
+    assert line == "/proc/converted: cannot be used (No such file or directory); mend it and run it again"
 
 
 def test_a_file_put_into_a_conversion_is_not_lost(prepared: Any) -> None:
