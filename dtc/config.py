@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Protocol, TypeVar, Union, get_args, get_origin, runtime_checkable
 
@@ -114,7 +114,7 @@ def _describe(fault: Mapping[str, Any], schema: type[BaseModel]) -> InputError:
     keys, siblings = _walk(fault["loc"], schema)
     dotted = ".".join(keys) or WHOLE_FILE
     if kind == "extra_forbidden":
-        hint = _nearest(keys[-1], siblings)
+        hint = did_you_mean(keys[-1], siblings)
         return InputError(dotted, UNKNOWN, "" if hint else f"one of {', '.join(siblings)}", hint or "remove it")
     if kind == "missing":
         return InputError(dotted, MISSING, remedy=MISSING_REMEDY)
@@ -122,12 +122,12 @@ def _describe(fault: Mapping[str, Any], schema: type[BaseModel]) -> InputError:
         field = f"{dotted}.{facts['discriminator']}".replace("'", "")
         if kind == "union_tag_not_found":
             return InputError(field, MISSING, remedy=MISSING_REMEDY)
-        hint = _nearest(facts["tag"], facts["expected_tags"].replace("'", "").split(", "))
+        hint = did_you_mean(facts["tag"], facts["expected_tags"].replace("'", "").split(", "))
         return InputError(field, f"found {facts['tag']!r}", f"one of {facts['expected_tags']}", hint)
     if kind == "value_error":  # of several fields together: the message shows their values
         return InputError(dotted, fault["msg"].removeprefix("Value error, "))
     expected = EXPECTED[kind].format(**facts) if kind in EXPECTED else fault["msg"].removeprefix("Input should be ")
-    hint = _nearest(str(found), facts["expected"].replace("'", "").split(" or ")) if kind == "literal_error" else ""
+    hint = did_you_mean(str(found), facts["expected"].replace("'", "").split(" or ")) if kind == "literal_error" else ""
     return InputError(dotted, f"found {_shown(found)}", expected, hint or _quotes_hint(found, kind))
 
 
@@ -147,8 +147,9 @@ def _quotes_hint(found: object, kind: str) -> str:
     return "remove the quotes" if inside is not found and type(inside) in UNQUOTED.get(kind, ()) else ""
 
 
-def _nearest(found: str, allowed: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(found, allowed, n=1)
+def did_you_mean(found: str, allowed: Iterable[str]) -> str:
+    """Return a question with the allowed name nearest to the found one, or "" where none is near."""
+    nearest = difflib.get_close_matches(found, list(allowed), n=1)
     return f"did you mean {nearest[0]}?" if nearest else ""
 
 

@@ -9,17 +9,16 @@ added with `Registry.add` before params.yaml is read:
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import AfterValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
-from dtc.config import Section, parse_section
+from dtc.config import Section, did_you_mean, parse_section
 from dtc.errors import InputError
 
 Built = TypeVar("Built")
@@ -82,15 +81,27 @@ class Registry(Generic[Built]):
         """Return name → class of the params section, of all parts."""
         return {name: self.config(name) for name in self._parts}
 
+    def name_or(self, other: str) -> AfterValidator:
+        """Return a validator of a params field that holds the name of a part, or `other`."""
+
+        def check(name: str) -> str:
+            if name != other and name not in self:
+                hint = did_you_mean(name, (other, *self._parts))
+                shown = f"found {name!r}, expected one of {', '.join((other, *self._parts))}"
+                raise ValueError(f"{shown}; {hint}" if hint else shown)
+            return name
+
+        return AfterValidator(check)
+
     def parse(self, tree: Mapping[str, Any], where: str) -> Section:
         """Return the section that a mapping holds. Raises InputError where it is not that of a known part."""
         return parse_section(dict(tree), self.config(str(tree.get(self.field))), where)
 
     def _part(self, name: str) -> Part:
         if name not in self._parts:
-            nearest = difflib.get_close_matches(name, self._parts, n=1)
-            remedy = f"did you mean {nearest[0]}?" if nearest else ""
-            raise InputError(self.key, f"found {name!r}", f"one of {', '.join(self._parts)}", remedy)
+            raise InputError(
+                self.key, f"found {name!r}", f"one of {', '.join(self._parts)}", did_you_mean(name, self._parts)
+            )
         return self._parts[name]
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -16,7 +16,7 @@ from typing import Any
 
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.attention import ATTENTIONS
-from dtc.evaluation.recognisers import RECOGNISERS
+from dtc.evaluation import RECOGNISERS
 from dtc.registry import Registry
 from dtc.vocoder import VOCODERS
 from pipeline.corpora import FORMATS

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from dtc.config import Section
+from dtc.registry import Part, Registry
+
+if TYPE_CHECKING:
+    from dtc.evaluation.recognisers import Recogniser
 
 NO_RECOGNISER = "none"
 
 
-def _require_known(name: str) -> str:
-    from dtc.evaluation.recognisers import RECOGNISERS
-
-    known = (*RECOGNISERS.names(), NO_RECOGNISER)
-    if name not in known:
-        raise ValueError(f"found {name!r}, expected one of {', '.join(known)}")
-    return name
+# Each builds a recogniser from the section `evaluate`; raises InputError where its model or settings cannot be used.
+RECOGNISERS: Registry[Callable[[EvaluateConfig], Recogniser]] = Registry(
+    "evaluate.recogniser", {"grammar": Part("dtc.evaluation.recognisers.grammar:build_grammar_recogniser")}
+)
 
 
 class EvaluateConfig(Section):
@@ -25,7 +27,7 @@ class EvaluateConfig(Section):
 
     seed: NonNegativeInt  # of the synthesis
     max_clips: PositiveInt  # held-out clips, the first in the shards
-    recogniser: Annotated[str, AfterValidator(_require_known)]  # one of RECOGNISERS; none: no word errors
+    recogniser: Annotated[str, RECOGNISERS.name_or(NO_RECOGNISER)]  # one of RECOGNISERS; none: no word errors
     grammar: str | None  # of the recogniser `grammar`: a JSGF file, or the name of one that ships with dtc
     fit_iterations: PositiveInt  # of the copies that are fitted to their mel
     griffin_lim_iterations: PositiveInt  # of the baseline

@@ -13,10 +13,7 @@ import torch
 from jaxtyping import Float
 
 from dtc.evaluation.quality_inputs import (
-    DISTILL_MOS,
-    DNSMOS,
     MODEL_RATE_HZ,
-    PITCH,
     SHORTEST_S,
     Copy,
     Wave,
@@ -56,7 +53,7 @@ def pitch_errors(reference: Wave, copy: Copy, sampling_rate: int) -> PitchErrors
     Raises ValueError for unequal lengths and non-finite samples, InputError if swift-f0 is not installed.
     """
     require_pair(reference, copy)
-    require_installed(PITCH)
+    require_installed("pitch")
     if len(reference) < SHORTEST_S * sampling_rate:
         return PitchErrors(math.nan, math.nan, math.nan)
     waves = [at_model_rate(wave, sampling_rate) for wave in (reference, copy)]
@@ -82,7 +79,7 @@ def dnsmos(wave: Wave, sampling_rate: int) -> float:
     Raises ValueError for non-finite samples, InputError if speechmos or onnxruntime is not installed.
     """
     require_wave("wave", wave)
-    require_installed(DNSMOS)
+    require_installed("DNSMOS")
     if len(wave) < SHORTEST_S * sampling_rate:
         return math.nan
     repeated = np.clip(at_model_rate(wave, sampling_rate), -1.0, 1.0)
@@ -110,7 +107,7 @@ def distill_mos(wave: Wave, sampling_rate: int) -> float:
     Raises ValueError for non-finite samples, InputError if distillmos or xls-r-sqa is not installed.
     """
     require_wave("wave", wave)
-    require_installed(DISTILL_MOS)
+    require_installed("DistillMOS")
     if len(wave) < SHORTEST_S * sampling_rate:
         return math.nan
     return float(_distill_mos_model()(torch.from_numpy(at_model_rate(wave, sampling_rate))[None]))

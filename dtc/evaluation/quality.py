@@ -23,11 +23,7 @@ from dtc.audio import StftSizes, log_mel, stft_magnitude
 from dtc.audio_config import AudioConfig
 from dtc.evaluation.neural_quality import distill_mos, dnsmos, pitch_errors
 from dtc.evaluation.quality_inputs import (
-    DISTILL_MOS,
-    DNSMOS,
     MODEL_RATE_HZ,
-    PESQ,
-    PITCH,
     SHORTEST_S,
     Copy,
     Wave,
@@ -114,7 +110,7 @@ def pesq_wb(reference: Wave, copy: Copy, sampling_rate: int) -> float:
     Raises ValueError for unequal lengths and non-finite samples, InputError if pesq is not installed.
     """
     require_pair(reference, copy)
-    require_installed(PESQ)
+    require_installed("PESQ")
     from pesq import PesqError, pesq
 
     seconds = len(reference) / sampling_rate
@@ -139,9 +135,9 @@ def measure_quality(reference: Wave, copy: Copy, audio: AudioConfig) -> dict[str
         "log_mel_l1": log_mel_l1(reference, copy, audio),
         "stoi": stoi(reference, copy, audio.sampling_rate),
     }
-    if is_installed(PESQ):
+    if is_installed("PESQ"):
         values["pesq"] = pesq_wb(reference, copy, audio.sampling_rate)
-    if is_installed(PITCH):
+    if is_installed("pitch"):
         values |= asdict(pitch_errors(reference, copy, audio.sampling_rate))
     return values | opinion_scores(copy, audio.sampling_rate)
 
@@ -149,9 +145,9 @@ def measure_quality(reference: Wave, copy: Copy, audio: AudioConfig) -> dict[str
 def opinion_scores(wave: Wave, sampling_rate: int) -> dict[str, float]:
     """Return the measures that need no recording, as far as they are installed."""
     values = {}
-    if is_installed(DNSMOS):
+    if is_installed("DNSMOS"):
         values["dnsmos"] = dnsmos(wave, sampling_rate)
-    if is_installed(DISTILL_MOS):
+    if is_installed("DistillMOS"):
         values["distill_mos"] = distill_mos(wave, sampling_rate)
     return values
 

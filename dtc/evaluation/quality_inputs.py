@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -16,23 +17,23 @@ Copy = Float[np.ndarray, " copy_samples"]
 MODEL_RATE_HZ = 16_000  # of PESQ's wide band, swift-f0, DNSMOS, DistillMOS and PocketSphinx
 SHORTEST_S = 0.25  # PESQ refuses shorter clips, which are too short to be judged
 
+Measure = Literal["pitch", "PESQ", "DNSMOS", "DistillMOS"]  # those that need further packages
 # Measure → the modules that it needs besides dtc, and the command that installs them.
-PITCH, PESQ, DNSMOS, DISTILL_MOS = "pitch", "PESQ", "DNSMOS", "DistillMOS"
-OPTIONAL = {
-    PITCH: (("swift_f0", "onnxruntime"), install_hint("quality")),
-    DNSMOS: (("speechmos", "onnxruntime"), install_hint("quality")),
-    PESQ: (("pesq",), install_hint("pesq")),
-    DISTILL_MOS: (("distillmos", "xls_r_sqa"), "pip install --no-deps distillmos xls-r-sqa"),
+OPTIONAL: dict[Measure, tuple[tuple[str, ...], str]] = {
+    "pitch": (("swift_f0", "onnxruntime"), install_hint("quality")),
+    "DNSMOS": (("speechmos", "onnxruntime"), install_hint("quality")),
+    "PESQ": (("pesq",), install_hint("pesq")),
+    "DistillMOS": (("distillmos", "xls_r_sqa"), "pip install --no-deps distillmos xls-r-sqa"),
 }
 
 
-def is_installed(measure: str) -> bool:
+def is_installed(measure: Measure) -> bool:
     """Return whether all modules of a measure of `OPTIONAL` are installed, without importing them."""
     modules, _ = OPTIONAL[measure]
     return all(find_spec(module) for module in modules)
 
 
-def require_installed(measure: str) -> None:
+def require_installed(measure: Measure) -> None:
     """Raise InputError, with the command that installs them, if modules of a measure are missing."""
     modules, remedy = OPTIONAL[measure]
     missing = [module for module in modules if not find_spec(module)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,17 +47,8 @@ def _check_source(source: str) -> str:
     return source
 
 
-def _check_format(name: str) -> str:
-    known = (AUTO, *FORMATS.names())
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise ValueError(f"found {name!r}, expected one of {', '.join(known)}{hint}")
-    return name
-
-
 Source = Annotated[str, AfterValidator(_check_source)]
-FormatName = Annotated[str, AfterValidator(_check_format)]
+FormatName = Annotated[str, FORMATS.name_or(AUTO)]
 
 
 class CorpusConfig(Section):

@@ -8,8 +8,8 @@ import soundfile
 from scipy.signal import resample_poly
 
 from dtc.errors import InputError
-from dtc.evaluation import EvaluateConfig
-from dtc.evaluation.recognisers import RECOGNISERS, transcribe_all
+from dtc.evaluation import RECOGNISERS, EvaluateConfig
+from dtc.evaluation.recognisers import transcribe_all
 from dtc.evaluation.recognisers.grammar import GrammarRecogniser
 
 CORPORA = Path(__file__).parents[2] / "pipeline/corpora/numbers"
@@ -115,5 +115,6 @@ def test_several_processes_recognise_the_same_words_as_one(recogniser, clips):
 
 def test_an_unknown_recogniser_is_refused() -> None:
     assert RECOGNISERS.names() == ("grammar",)
-    with pytest.raises(ValueError, match="found 'wisper', expected one of grammar, none"):
-        EvaluateConfig.model_validate(config(CORPORA / "numbers.jsgf").model_dump() | {"recogniser": "wisper"})
+    for name, hint in (("wisper", ""), ("gramar", r"; did you mean grammar\?")):
+        with pytest.raises(ValueError, match=f"found '{name}', expected one of none, grammar{hint}"):
+            EvaluateConfig.model_validate(config(CORPORA / "numbers.jsgf").model_dump() | {"recogniser": name})

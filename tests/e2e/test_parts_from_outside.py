@@ -17,7 +17,7 @@ from dtc.acoustic.attention import ATTENTIONS
 from dtc.acoustic.base import InferenceOptions, build_acoustic
 from dtc.audio import MelStatistics
 from dtc.batch import Batch
-from dtc.evaluation.recognisers import RECOGNISERS
+from dtc.evaluation import RECOGNISERS
 from dtc.registry import Part
 from dtc.training.config import RunConfig
 from dtc.training.curve import read_curve

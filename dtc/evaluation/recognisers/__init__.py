@@ -1,4 +1,4 @@
-"""Speech recognisers: the words in a waveform, for word error rates. A new one is a file here and a line below."""
+"""Speech recognisers: the words in a waveform, for word error rates. A new one is a file and a line in RECOGNISERS."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from dtc.registry import Part, Registry
+from dtc.evaluation import RECOGNISERS, EvaluateConfig
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
-
-    from dtc.evaluation import EvaluateConfig
 
 
 @runtime_checkable
@@ -25,12 +23,6 @@ class Recogniser(Protocol):
 
         Silence, very short waveforms and samples that are not finite have no words.
         """
-
-
-# Each builds a recogniser from the section `evaluate`; raises InputError where its model or settings cannot be used.
-RECOGNISERS: Registry[Callable[[EvaluateConfig], Recogniser]] = Registry(
-    "evaluate.recogniser", {"grammar": Part("dtc.evaluation.recognisers.grammar:build_grammar_recogniser")}
-)
 
 
 def transcribe_all(
