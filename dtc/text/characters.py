@@ -1,7 +1,8 @@
 """Any text → the characters that English prose is written with here: ASCII, no quotation marks, single spaces.
 
-A character that has no spoken equivalent, such as ☃ or 你, is kept, so that the symbol table refuses it by name.
-The marks of feet and inches, ′ and ″, stay behind a number for the rules that read them.
+Signs that have one name, such as § and ÷, become words. A character that has no spoken equivalent, such as ☃ or 你, is
+kept, so that the symbol table refuses it by name. The marks of feet and inches, ′ and ″, stay behind a number for the
+rules that read them.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def decode_entities(text: str) -> str:
 
 
 def plain_characters(text: str) -> str:
-    """Fold accents and typographic marks, drop double quotation marks and footnote marks, read dashes as commas.
+    """Fold accents and typographic marks, drop quotation marks and footnote marks, and read signs and dashes.
 
     >>> plain_characters("“Café” — done.²")
     'Cafe, done.'
@@ -146,8 +147,8 @@ def _plain(character: str) -> str:
         return str(unicodedata.decimal(character))
     parts = unicodedata.normalize("NFKD", character)
     folded = "".join(part for part in parts if not unicodedata.combining(part)).translate(_REPLACEMENTS)
-    if unicodedata.decomposition(character).startswith("<fraction>"):
+    if "/" in folded:
         return f" {folded}"  # ½ decomposes to 1/2; apart from a whole number before it
-    # Only a letter goes without its mark: ≠ is no =, and a lone ¨ no space.
+    # Only a letter goes without its mark: ≮ is no <, and a lone ¨ no space.
     loses_a_mark = any(map(unicodedata.combining, parts)) and not folded.isalpha()
     return character if loses_a_mark or not folded.replace("°", "").isascii() else folded

@@ -9,19 +9,17 @@ from dtc.text.rules import COUNTED, FUNCTION_WORDS, rule
 
 # What flies, drives or computes under a number that is read in pairs: Boeing 747.
 _MODELS = (
-    "[Ff]light|FLIGHT|Airbus(?: A)?|Boeing|BOEING|Cessna|Dash|Douglas|Embraer|Gulfstream|Learjet|Lockheed|"
+    "[Ff]light(?: [A-Z]{2}(?= ))?|FLIGHT|Airbus(?: A)?|Boeing|BOEING|Cessna|Douglas|Embraer|Learjet|Lockheed|"
     "Audi|BMW|Ferrari|Fiat|Lotus|Mercedes|Peugeot|Porsche|Renault|Volvo|"
     "Atari|Canon|Intel|Leica|Nikon|Nokia|Pentium|Xbox|Apollo|Area|Chanel|Levi's|Studio|"
     r"[Nn]umbers?|[Ee]xhibit|[Rr]oute|[Hh]ighway|Interstate|P\.S\."
 )
 # A word behind the digits that makes them a count: "they call 20 witnesses", "a room 20 feet long".
-_VERBS = "appears|expires|fails|leads|means|opens|rings|shows|smells|works"
+_VERBS = "appears|arrives|expires|fails|landed|leads|leaves|left|means|opens|rings|shows|smells|works"
 _NOT_COUNTED = (
     rf"(?! ?%|[ -](?:(?:or|to|and|by|x) \d+ )?(?!(?:{FUNCTION_WORDS}|{_VERBS})\b)(?:[a-z]|°)|"
     r" (?:a (?:day|week|month|year)|of|by|x)\b)"
 )
-
-
 # Telephone and card numbers, each digit of which is said.
 _BY_DIGIT = (
     # 4111 1111 1111 1111, 3782 822463 10005
@@ -48,14 +46,14 @@ RULES = (
     *(rule(pattern, "{:spelt}") for pattern in _BY_DIGIT),
     # call 90210 → call nine zero two one zero, call 555-0199; "room 3.5" and "room 20 feet long" are quantities
     rule(
-        r"(?P<carrier>(?i:\b(?:call|dial|code|room|pin|extension)|\btext(?= \d{5})|\bbox(?= \d{3})):?) "
-        r"(?P<digits>(?:\d{5,}|0\d+|911|999|112)(?:-\d+)*|"
+        r"(?P<carrier>(?i:\b(?:call|dial|code|room|pin|extension|code is(?= \d{4})|pin is(?= \d{4})|text(?= \d{5})|"
+        r"box(?= \d{3}))):?) (?P<digits>(?:\d{5,}|0\d+|911|999|112)(?:-\d+)*|"
         rf"\d+(?:-\d+)*(?:(?=[.,:-])|(?![\w.,:-]){_NOT_COUNTED}))(?![.,:]?\d)",
         "{carrier} {digits:spelt}",
     ),
     # Boeing 747, Flight 370, Number 143, Exhibit 133-A, Boeing 737-800 → Boeing seven forty-seven, Flight three seventy
     rule(
-        rf"\b(?P<name>{_MODELS}) ?(?P<number>\d{{2,4}})(?P<series>-(?:\d{{3}}|(?=[A-Z]\b)))?"
+        rf"\b(?:(?P<name>{_MODELS}) ?|(?=7\d7-\d00\b))(?P<number>\d{{2,4}})(?P<series>-(?:\d{{3}}|(?=[A-Z]\b)))?"
         rf"\b(?![.,:/]\d|-\d){_NOT_COUNTED}",
         "{name} {number:pairs}{series:series}",
         series=lambda text: text and " " + pairs_in_words(text[1:]),

@@ -56,8 +56,9 @@ RULES = (
 def normalise(text: str) -> str:
     """Write an English text as it is spoken; phonemes in braces stay as they are.
 
-    Raises nothing, and keeps every character that it cannot read, save quotation marks and the marks of footnotes. The
-    result has single spaces and no decimal digit outside braces, and `normalise(normalise(text)) == normalise(text)`.
+    Raises nothing, and keeps every character that it cannot read, save quotation marks, bullets and the marks of
+    footnotes and of trade. The result has single spaces and no decimal digit outside braces, and
+    `normalise(normalise(text)) == normalise(text)`.
 
     >>> normalise("On Nov. 22, 1963, Mr. Hill paid $12.50")
     'On November twenty-two, nineteen sixty-three, Mister Hill paid twelve dollars and fifty cents'

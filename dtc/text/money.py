@@ -56,6 +56,11 @@ PAYMENTS = (
         "{price} {unit:per}",
         per=_per,
     ),
+    # 5 mg/day → 5 mg per day
+    rule(
+        r"(?<![\w.,])(?P<amount>[\d.,]*\d(?: ?[A-Za-z]+)?)/(?=(?:second|min|minute|hour|hr|day|week|month|year|yr)\b)",
+        "{amount} per ",
+    ),
     # £3.50 per kg → £3.50 per kilogram
     rule(rf"(?<=\bper )(?P<unit>(?![A-Za-z]\b|in\b){UNIT}){UNIT_END}", "{unit:words}", words=unit_in_words),
 )
