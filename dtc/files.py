@@ -124,21 +124,24 @@ def _old(folder: Path) -> Path:
 
 
 def remove_folder(folder: Path, is_ours: Callable[[PurePosixPath], bool], remedy: str) -> None:
-    """Delete a folder in which every file is one that dtc wrote; do nothing where it is not there.
+    """Delete a folder, unless it is not there. Raises InputError as `require_only_ours`, and deletes nothing then."""
+    require_only_ours(folder, is_ours, remedy)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
+def require_only_ours(folder: Path, is_ours: Callable[[PurePosixPath], bool], remedy: str) -> None:
+    """Raise InputError where a folder, which will be deleted or replaced, holds files that dtc did not write.
 
     Args:
-        folder: the folder.
+        folder: the folder, which may be missing; a link or a file in its place is refused too.
         is_ours: whether dtc wrote the file at a path relative to the folder.
         remedy: what the user can do where there are other files.
-
-    Raises InputError, naming the other files and deleting nothing, where there are any or `folder` is a link or a file.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError(folder, "is a link or a file", "a folder that dtc wrote", remedy)
     if others := files_of_others(folder, is_ours):
         raise InputError(folder, f"holds what dtc did not write ({named(others)})", "nothing else", remedy)
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
 
 
 def files_of_others(folder: Path, is_ours: Callable[[PurePosixPath], bool]) -> list[str]:

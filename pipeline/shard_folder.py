@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dtc.errors import InputError, named, plural
-from dtc.files import files_of_others, remove_folder, replace_folder, settle_replacement
+from dtc.errors import plural
+from dtc.files import remove_folder, replace_folder, require_only_ours, settle_replacement
 from pipeline.features import MelStatistics
 from pipeline.part_folder import MOVE_AWAY, discard_part, part_of, start_part
 from pipeline.shard_writer import BuiltShard, is_finished, read_facts, write_entries
@@ -31,7 +31,7 @@ class Unfinished:
     def __init__(self, folder: Path, files: Sequence[str], made_from: str) -> None:
         self.folder, self.files, self.part = folder, tuple(files), part_of(folder)
         settle_replacement(folder)
-        require_ours(self.folder)
+        require_only_ours(self.folder, _is_ours, MOVE_AWAY)
         self.shards = start_part(self.part, made_from)
         if not self.shards.exists():  # a run was killed when its shards were in place, and before it called discard
             if folder.exists():
@@ -82,20 +82,12 @@ class Unfinished:
         for path in self.shards.iterdir():
             if path.name not in {*self.files, CLIPS, INDEX}:
                 path.unlink()  # what a worker that was killed had begun to write
-        require_ours(self.folder)
+        require_only_ours(self.folder, _is_ours, MOVE_AWAY)
         replace_folder(self.shards, self.folder)
 
     def discard(self) -> None:
         """Delete the part folder."""
         discard_part(self.part)
-
-
-def require_ours(folder: Path) -> None:
-    """Raise InputError where a folder of features holds something that dtc did not write, and would be replaced."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InputError(folder, "is a link or a file", "a folder that dtc makes", MOVE_AWAY)
-    if others := files_of_others(folder, _is_ours):
-        raise InputError(folder, f"holds what dtc did not write ({named(others)})", "features", MOVE_AWAY)
 
 
 def remove_features(folder: Path) -> None:

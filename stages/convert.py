@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dtc.errors import InputError
-from dtc.files import files_of_others, locked, replace_folder, settle_replacement
+from dtc.files import locked, replace_folder, require_only_ours, settle_replacement
 from pipeline.convert import WAVS, WRITERS, Sums
 from pipeline.features import Features
 from pipeline.part_folder import discard_part, part_of, start_part
@@ -63,16 +63,12 @@ def _require_clips(index: ShardIndex) -> None:
 
 def _require_own(out: Path) -> None:
     """Raise InputError where `out` holds more than an earlier conversion, as it will be replaced."""
-    if not out.exists() and not out.is_symlink():
-        return
     try:
         lines = (out / MD5SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         lines = []
     known = {MD5SUMS, *(line.partition("  ")[2] for line in lines)}
-    if out.is_symlink() or not out.is_dir() or files_of_others(out, lambda path: str(path) in known):
-        remedy = "name another folder with --out, or move it away"
-        raise InputError(out, "is there, and holds more than a conversion", "a new folder", remedy)
+    require_only_ours(out, lambda path: str(path) in known, "name another folder with --out, or move it away")
 
 
 def _write(format: str, features: FeatureFolder, new: Path, console: Console) -> Sums:

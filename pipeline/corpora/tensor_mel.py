@@ -60,8 +60,10 @@ class TensorMel(PreparedFormat):
         They are copied, not linked: DVC makes the files that it keeps read-only, and an edit of the source would change
         a link's file too. Raises InputError for a file that is missing or wrong, and for a file of another set.
         """
-        files = self.files(corpus)
-        source = _source_folder(corpus, files)
+        files, source = self.files(corpus), local_path(corpus.source)
+        if source is None or not source.is_dir():
+            raise InputError("corpus.source", f"{corpus.source}: no such folder", "the folder that `dtc convert` wrote")
+        _require_files(source, files, "let the folder hold all files of one conversion, and no other .pt or .npz files")
         total, done = sum((source / name).stat().st_size for name in files), 0
         folder.mkdir(parents=True, exist_ok=True)
         for name, expected in files.items():
@@ -86,12 +88,16 @@ class TensorMel(PreparedFormat):
             for number, clip in enumerate(split.clips):
                 advance(clip.id)
                 checked.append(one := _check_clip(split, number, settings.verify))
-                if files.setdefault(clip.id, name) != name:
-                    found, where = f"is in {files[clip.id]} too", f"{split.file}:{clip.id}"
-                    one.wrong["listing"] = InputError(where, found, "one clip an id", TWO_SPLITS)
+                if (first := files.setdefault(clip.id, name)) != name:
+                    where = f"{split.file}:{clip.id}"
+                    one.wrong["listing"] = InputError(where, f"is in {first} too", "one clip an id", TWO_SPLITS)
         return CorpusFindings(
             rows=[one.row for one in checked if not one.wrong],
-            faults=[fault for one in checked for fault in one.faults()],
+            faults=[
+                Fault(kind, error, one.row.id, f"{one.row.member}:{one.row.id}")
+                for one in checked
+                for kind, error in one.wrong.items()
+            ],
             names=[one.row.id for one in checked],
             facts=np.frombuffer(b"".join(one.facts for one in checked), FACTS),
             characters=np.array([one.symbols for one in checked], np.int32),
@@ -110,34 +116,26 @@ class TensorMel(PreparedFormat):
             remedy = "set features.stft to false, or start from the recordings"
             raise InputError("features.stft", "true", expected, remedy)
         first = self._verified_files(corpus, raw)[0]
-        return ConvertedMaker(raw, recipe), _splits_of(manifest), lambda: open_split(raw / first).facts.corpus_md5
+        splits = [_split_of(row) for row in manifest]
+        return ConvertedMaker(raw, recipe), splits, lambda: open_split(raw / first).facts.corpus_md5
 
     def _verified_files(self, corpus: CorpusConfig, raw: Path) -> list[str]:
         """Return the names of the files. Raises InputError where one in `raw` does not match corpus.checksums."""
         files = self.files(corpus)
+        _require_files(raw, files, "run `dtc download`")
         for name, md5 in files.items():
-            if not (raw / name).is_file():
-                raise InputError(raw / name, "no such file", "a file of corpus.checksums", "run `dtc download` first")
             _require_md5(raw / name, md5_of(raw / name), md5)
-        sets = {path.name for path in raw.iterdir() if path.suffix in SUFFIXES}  # and MD5SUMS, at the source
-        if others := sorted(sets - files.keys()):
-            remedy = "run `dtc download` again"
-            raise InputError(raw / others[0], "is not in corpus.checksums", ", ".join(files), remedy)
         return list(files)
 
 
-def _source_folder(corpus: CorpusConfig, files: Mapping[str, str]) -> Path:
-    """Return the source folder. Raises InputError where it lacks one of the files, or holds files of other sets."""
-    folder = local_path(corpus.source)
-    if folder is None or not folder.is_dir():
-        raise InputError("corpus.source", f"{corpus.source}: no such folder", "the folder that `dtc convert` wrote")
-    for path in sorted(folder.iterdir()):
-        if path.suffix in SUFFIXES and path.name not in files:
-            raise InputError(path, "is not in corpus.checksums", ", ".join(files), "remove it or list all files")
+def _require_files(folder: Path, files: Mapping[str, str], remedy: str) -> None:
+    """Raise InputError where a folder lacks one of the files of a set, or holds a file of another set."""
     for name in files:
         if not (folder / name).is_file():
-            raise InputError(folder / name, "no such file", "a file of corpus.checksums", CONVERT_AGAIN)
-    return folder
+            raise InputError(folder / name, "no such file", "a file of corpus.checksums", remedy)
+    for path in sorted(folder.iterdir()):
+        if path.suffix in SUFFIXES and path.name not in files:
+            raise InputError(path, "is not in corpus.checksums", ", ".join(files), remedy)
 
 
 def _require_md5(file: Path, found: str, expected: str) -> None:
@@ -171,10 +169,6 @@ class _Checked:
     symbols: int
     wrong: dict[str, InputError]
 
-    def faults(self) -> list[Fault]:
-        row = self.row
-        return [Fault(kind, error, row.id, f"{row.member}:{row.id}") for kind, error in self.wrong.items()]
-
 
 def _check_clip(split: OpenSplit, number: int, config: VerifyConfig) -> _Checked:
     clip, audio, row = split.clips[number], split.facts.audio, split.row(number)
@@ -204,14 +198,12 @@ def _measure(row: ManifestRow, wave: Int16[np.ndarray, " samples"], config: Veri
     return facts
 
 
-def _splits_of(manifest: Iterable[ManifestRow]) -> list[Split]:
-    """Return the split of each row of the manifest, which is that of its file."""
-    names, splits = {str(split): split for split in SPLITS}, list[Split]()
-    for row in manifest:
-        if (stem := Path(row.member).stem) not in names:
-            raise InputError(f"{row.id} in the manifest", f"is in {row.member}", "a converted set", VERIFY_AGAIN)
-        splits.append(names[stem])
-    return splits
+def _split_of(row: ManifestRow) -> Split:
+    """Return the split of a row of the manifest, which is that of its file."""
+    for split in SPLITS:
+        if Path(row.member).stem == split:
+            return split
+    raise InputError(f"{row.id} in the manifest", f"is in {row.member}", "a converted set", VERIFY_AGAIN)
 
 
 @dataclass(frozen=True)

@@ -262,7 +262,7 @@ def test_too_few_clips_for_a_split(project: Project) -> None:
         ("download", "data/archive", "data/archive: cannot be used (File exists); mend it and run it again"),
         ("download", "data/archive.part", "data/archive.part: cannot be used (File exists)"),
         ("verify", "results", "results: cannot be used (File exists)"),
-        ("preprocess", "data/features", "data/features: is a link or a file, expected a folder that dtc makes"),
+        ("preprocess", "data/features", "data/features: is a link or a file, expected a folder that dtc wrote"),
         ("train acoustic", "models", "models: cannot be used (File exists)"),
     ],
 )
