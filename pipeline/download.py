@@ -32,18 +32,6 @@ Report = Callable[[str], None]  # called with a line about a fault and what is d
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """An archive that is in its place."""
-
-    path: Path
-    md5: str
-    sha256: str
-    bytes: int
-    from_source: str  # the URL or path that it was read from
-    reused: bool  # whether it was there already
-
-
-@dataclass(frozen=True)
 class Patience:
     """How long to wait for a server: until as many attempts in a row as `attempts` have brought no new bytes."""
 
@@ -55,11 +43,11 @@ class Patience:
 PATIENCE = Patience()
 
 
-def existing_archive(corpus: CorpusConfig, archive: Path) -> Fetched | None:
-    """Return the archive if it is there and has a checksum that `corpus` names, else None."""
+def existing_archive(corpus: CorpusConfig, archive: Path) -> Checksums | None:
+    """Return the checksums of the archive if it is there and `corpus` names one of them, else None."""
     if not corpus.verifiable or not archive.is_file() or _fault(sums := Checksums.of(archive), corpus):
         return None
-    return Fetched(archive, sums.md5, sums.sha256, sums.bytes, str(archive), reused=True)
+    return sums
 
 
 def fetch_part(
@@ -72,14 +60,6 @@ def fetch_part(
     """
     growing = Part(part, corpus.verifiable, advance)
     return growing, _fill_from_first(corpus, growing, report, patience)
-
-
-def place_archive(growing: Part, archive: Path, source: str) -> Fetched:
-    """Move a whole part to the archive's place, and return the archive."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    growing.move(archive)
-    sums = growing.sums
-    return Fetched(archive, sums.md5, sums.sha256, sums.bytes, source, reused=False)
 
 
 def archive_name(corpus: CorpusConfig) -> str:

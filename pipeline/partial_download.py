@@ -103,5 +103,6 @@ class Part:
 
     def move(self, archive: Path) -> None:
         """Move the whole file to its place, and delete the sidecar."""
+        archive.parent.mkdir(parents=True, exist_ok=True)
         self.path.replace(archive)
         self._sidecar.unlink(missing_ok=True)

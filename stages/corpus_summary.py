@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -38,24 +38,17 @@ class Summary:
     """The summary of some of the clips of a corpus."""
 
     figures: dict[str, float]
-    overview: Grid
-    histogram: Grid
-    kinds: Grid  # of faults; no rows where there are none
-    worst: list[Grid]
+    rows: list[list[Grid]]  # tables that belong side by side
 
     def show(self, console: Console) -> None:
         """Print the tables on one screen, side by side where they fit."""
-        for grids in ([self.overview], [self.histogram, *self._faults()], self.worst):
+        for grids in self.rows:
             console.print(Columns([_table(grid) for grid in grids], padding=(0, 3)))
             console.print()
 
     def markdown(self, title: str) -> str:
         """Return the summary as a page. Equal corpora give equal pages."""
-        grids = [self.overview, self.histogram, *self._faults(), *self.worst]
-        return f"# {title}\n\n" + "\n".join(_markdown(grid) for grid in grids)
-
-    def _faults(self) -> list[Grid]:
-        return [self.kinds] if self.kinds.rows else []
+        return f"# {title}\n\n" + "\n".join(_markdown(grid) for grids in self.rows for grid in grids)
 
 
 def summarise(findings: CorpusFindings, chosen: Shaped[np.ndarray, " clips"]) -> Summary:
@@ -72,9 +65,9 @@ def summarise(findings: CorpusFindings, chosen: Shaped[np.ndarray, " clips"]) ->
         _counted(facts["source_sampling_rate"], " Hz"),
         _counted(facts["source_channels"], ""),
     )
-    overview = Grid(header, [row])
-    worst = _worst(names, facts, characters)
-    return Summary(figures, overview, count_durations(facts["duration_s"]), count_kinds(findings.faults), worst)
+    kinds = count_kinds(findings.faults)
+    second = [count_durations(facts["duration_s"])] + ([kinds] if kinds.rows else [])
+    return Summary(figures, [[Grid(header, [row])], second, _worst(names, facts, characters)])
 
 
 def _figures(
@@ -145,39 +138,25 @@ def name_faults(faults: Sequence[Fault]) -> Iterator[str]:
 def _worst(
     names: Sequence[str], facts: Shaped[np.ndarray, " clips"], characters: Shaped[np.ndarray, " clips"]
 ) -> list[Grid]:
-    """Return tables of the clips to listen to first."""
+    """Return tables of the clips to listen to first; those with equal values are ordered by name."""
     seconds, spoken = facts["duration_s"], characters > 0
     pace = np.divide(characters, seconds, out=np.zeros(len(seconds)), where=spoken)
-    silence_s, clipped = facts["leading_s"] + facts["trailing_s"], facts["clipped_share"]
-    pace_format, with_silence, with_clipping = "{:.1f} characters/s", silence_s > 0, clipped > 0
-    rankings = [
-        _Ranking("longest", seconds, "{:.2f} s"),
-        _Ranking("shortest", seconds, "{:.2f} s", largest=False),
-        _Ranking("fastest", pace, pace_format, among=spoken),
-        _Ranking("slowest", pace, pace_format, largest=False, among=spoken),
-        _Ranking("quietest", facts["level_db"], "{:.1f} dB", largest=False),
-        _Ranking("most silence at the ends", silence_s, "{:.2f} s", among=with_silence),
-        _Ranking("most clipped", clipped, "{:.2%}", among=with_clipping),
+    silence_s, clipped, everyone = facts["leading_s"] + facts["trailing_s"], facts["clipped_share"], seconds > 0
+
+    rankings: list[tuple[str, Any, str, int, Any]] = [  # title, values, how one is shown, its sign, the clips ranked
+        ("longest", seconds, "{:.2f} s", -1, everyone),
+        ("shortest", seconds, "{:.2f} s", 1, everyone),
+        ("fastest", pace, "{:.1f} characters/s", -1, spoken),
+        ("slowest", pace, "{:.1f} characters/s", 1, spoken),
+        ("quietest", facts["level_db"], "{:.1f} dB", 1, everyone),
+        ("most silence at the ends", silence_s, "{:.2f} s", -1, silence_s > 0),
+        ("most clipped", clipped, "{:.2%}", -1, clipped > 0),
     ]
-    return [grid for ranking in rankings if (grid := ranking.first(names)).rows]
-
-
-@dataclass(frozen=True)
-class _Ranking:
-    """The order of clips by one measure."""
-
-    title: str
-    values: Shaped[np.ndarray, " clips"]
-    format: str  # of a value
-    largest: bool = True  # whether the largest value comes first
-    among: Shaped[np.ndarray, " clips"] | None = None  # the clips that take part; None: all
-
-    def first(self, names: Sequence[str]) -> Grid:
-        """Return the first few clips; those with equal values are ordered by name."""
-        sign = -1.0 if self.largest else 1.0
-        among = range(len(names)) if self.among is None else np.flatnonzero(self.among).tolist()
-        numbers = heapq.nsmallest(WORST, among, lambda number: (sign * self.values[number], names[number]))
-        return Grid((self.title, ""), [(names[number], self.format.format(self.values[number])) for number in numbers])
+    grids = []
+    for title, values, shown, sign, among in rankings:
+        ranked = sorted((sign * values[number], names[number]) for number in np.flatnonzero(among).tolist())[:WORST]
+        grids += [Grid((title, ""), [(name, shown.format(sign * value)) for value, name in ranked])] if ranked else []
+    return grids
 
 
 # ── output ──────────────────────────────────────────────────────────────────────────────────────────────────────────

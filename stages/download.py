@@ -14,7 +14,7 @@ from dtc.files import locked
 from dtc.provenance import md5_of
 from pipeline.corpora import CorpusConfig, prepared_format
 from pipeline.corpora.base import PreparedFormat
-from pipeline.download import Advance, Fetched, archive_name, existing_archive, fetch_part, place_archive
+from pipeline.download import Advance, archive_name, existing_archive, fetch_part
 from stages import paths
 from stages.archive_folder import Note, Placed
 
@@ -41,17 +41,21 @@ def download(corpus: CorpusConfig, console: Console) -> None:
 
 def _download_archive(corpus: CorpusConfig, console: Console) -> None:
     archive, note = paths.ARCHIVE / archive_name(corpus), Note.read()
-    fetched = existing_archive(corpus, archive)
-    note.require_no_others(*[archive.name] * (fetched is not None))
-    if fetched is None:
+    sums, origin = existing_archive(corpus, archive), "was there already"
+    note.require_no_others(*[archive.name] * (sums is not None))
+    if sums is None:
         part = paths.ARCHIVE_PART / archive.name
         note = note.begin(part)
         with _progress(console) as advance:
             growing, source = fetch_part(corpus, part, advance, lambda line: _print(console, line))
-        note = note.add(Placed(name=archive.name, bytes=growing.sums.bytes, md5=growing.sums.md5))
-        fetched = place_archive(growing, archive, source)
-    note.tidy(Placed(name=archive.name, bytes=fetched.bytes, md5=fetched.md5))
-    _report(fetched, corpus, console)
+        sums, origin = growing.sums, f"from {source}"
+        note = note.add(Placed(name=archive.name, bytes=sums.bytes, md5=sums.md5))
+        growing.move(archive)
+    note.tidy(Placed(name=archive.name, bytes=sums.bytes, md5=sums.md5))
+    _print(console, f"{archive}, {sums.bytes:,} bytes, MD5 {sums.md5}, SHA-256 {sums.sha256}, {origin}")
+    if corpus.md5 is None:
+        sha256 = f", and corpus.sha256 to {sums.sha256}" if corpus.sha256 is None else ""
+        _print(console, f"corpus.md5 is null; set it to {sums.md5}{sha256}, to be told when the corpus changes")
 
 
 def _download_prepared(prepared: PreparedFormat, corpus: CorpusConfig, console: Console) -> None:
@@ -77,15 +81,6 @@ def _md5_if_there(path: Path) -> str | None:
 
 def _placed(path: Path, md5: str) -> Placed:
     return Placed(name=path.name, bytes=path.stat().st_size, md5=md5)
-
-
-def _report(fetched: Fetched, corpus: CorpusConfig, console: Console) -> None:
-    origin = "was there already" if fetched.reused else f"from {fetched.from_source}"
-    checksums = f"MD5 {fetched.md5}, SHA-256 {fetched.sha256}"
-    _print(console, f"{fetched.path}, {fetched.bytes:,} bytes, {checksums}, {origin}")
-    if corpus.md5 is None:
-        sha256 = f", and corpus.sha256 to {fetched.sha256}" if corpus.sha256 is None else ""
-        _print(console, f"corpus.md5 is null; set it to {fetched.md5}{sha256}, to be told when the corpus changes")
 
 
 def _print(console: Console, message: str) -> None:

@@ -55,7 +55,7 @@ def composed(name: str) -> str:
 
 def clip_path(line: str) -> PurePosixPath:
     """Return the path, composed and divided by /, that a line consists of or begins with."""
-    return PurePosixPath(composed(line.split("|")[0].replace("\\", "/").strip()))
+    return PurePosixPath(composed(re.split(r"[|\t]", line)[0].replace("\\", "/").strip()))
 
 
 def find_by_path(clips: Sequence[str]) -> Finder:
@@ -98,9 +98,7 @@ class ListedFormat:
     files: str  # the names of its listings, for messages
     expected: str  # the whole layout, for messages
     is_listing: Callable[[str], bool]  # whether a file may be a listing, by its name in the archive
-    parse: Callable[
-        [Mapping[str, str]], Iterator[ListedRow]
-    ]  # place → line, in order; yields a row for each line but headers
+    parse: Callable[[Mapping[str, str]], Iterator[ListedRow]]  # place → line; yields a row for each but headers
     make_finder: Callable[[Sequence[str]], Finder] = find_by_path  # of the clips in the archive
     only_one: bool = False  # whether a corpus has one listing, or several
     looks_right: Callable[[bytes], bool] = lambda content: True  # whether a file may be a listing, by its content

@@ -2,14 +2,14 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from dtc.errors import InputError
 from pipeline.corpora import CorpusConfig
-from pipeline.download import Fetched, Patience, existing_archive, fetch_part, place_archive
+from pipeline.download import Patience, existing_archive, fetch_part
 
 
 def noise(size: int, seed: int) -> bytes:
@@ -36,6 +36,16 @@ def corpus(source: object, *mirrors: str, md5: str | None = None, sha256: str | 
     )
 
 
+class Fetched(NamedTuple):
+    """What came from where."""
+
+    md5: str
+    sha256: str
+    bytes: int
+    from_source: str
+    reused: bool
+
+
 class Target:
     """Where a test's archive goes, and what was said on the way."""
 
@@ -51,11 +61,12 @@ class Target:
         asked = corpus(source, *mirrors, **(sums or RIGHT))
         patience = Patience(timeout_s, attempts, self.waits.append)
         if there := existing_archive(asked, self.archive):
-            return there
+            return Fetched(there.md5, there.sha256, there.bytes, "", reused=True)
         growing, origin = fetch_part(
             asked, self.part, lambda *done: self.advances.append(done), self.said.append, patience
         )
-        return place_archive(growing, self.archive, origin)
+        growing.move(self.archive)
+        return Fetched(growing.sums.md5, growing.sums.sha256, growing.sums.bytes, origin, reused=False)
 
     def assert_refused(self, fault: str, source: object, *mirrors: str, **options: Any) -> str:
         """The line says what is wrong, and whatever was in place stays."""
