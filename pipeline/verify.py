@@ -64,6 +64,11 @@ class CorpusFindings:
         return len(self.names) + sum(fault.kind == "missing" and not fault.member for fault in self.faults)
 
     @property
+    def seconds(self) -> float:
+        """Return the duration of the clips without faults."""
+        return float(self.facts["duration_s"][self.kept].sum())
+
+    @property
     def left_out(self) -> int:
         """Count the clips that are not among the rows. A row without a clip is a fault, and leaves none out."""
         return len(self.names) - len(self.rows)
@@ -90,17 +95,16 @@ def verify_corpus(source: Path, settings: CorpusSettings, advance: Callable[[str
         wrong.append((number, "duplicate", InputError(where, found, "another recording", "remove one of the two")))
     spoken, characters = dict[int, str](), np.zeros(len(facts), np.int32)
     for number, row in rows.items():
-        spoken[number], characters[number], faults = _check_row(row, facts[number], settings)
-        wrong += [(number, kind, error) for kind, error in faults]
+        spoken[number], characters[number], of_row = _check_row(row, facts[number], settings)
+        wrong += [(number, kind, error) for kind, error in of_row]
     faulty = {number for number, _, _ in wrong}
     kept = np.array([number in rows and number not in faulty for number in range(len(facts))], bool)
     manifest = [_manifest_row(rows[n], spoken[n], facts[n]) for n in np.flatnonzero(kept).tolist()]
     ids = {number: row.id for number, row in rows.items()}
     names = [ids.get(number) or PurePosixPath(member).stem for number, member in enumerate(members)]
-    of_all = [fault for fault in listing.faults if fault.kind == "corpus"]
     of_clips = [Fault(kind, error, ids.get(n, ""), members[n]) for n, kind, error in sorted(wrong, key=itemgetter(0))]
-    of_rows_and_strays = [fault for fault in listing.faults if fault.kind != "corpus"]
-    return CorpusFindings(manifest, of_all + of_clips + of_rows_and_strays, names, facts, characters, kept)
+    faults = sorted([*of_clips, *listing.faults], key=lambda fault: fault.kind != "corpus")  # the corpus's first
+    return CorpusFindings(manifest, faults, names, facts, characters, kept)
 
 
 def _read_clips(

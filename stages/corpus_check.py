@@ -56,22 +56,22 @@ def check(source: Path, file: Path | None, console: Console, format: str | None 
     with counted_clips("check", console) as advance, _own_file():
         params, found = _verify(named, file, format, advance)
     settings = file or f"the preset numbers at {params.audio.sampling_rate} Hz, the rate of most of its clips"
-    _print(console, f"{source}, checked by {settings}\n")
+    console.print(f"{source}, checked by {settings}\n")
     measured = found.facts["samples"] > 0
     if not measured.all():
-        _print(console, f"{plural(len(measured), 'clip')}, of which {measured.sum():,} can be measured:\n")
+        console.print(f"{plural(len(measured), 'clip')}, of which {measured.sum():,} can be measured:\n")
     if measured.any():
         summarise(found, measured).show(console)
     for line in [*name_faults(found.faults), *[""] * bool(found.faults)]:
         # Without line breaks, as names of files are searched and copied.
         console.print(_as_path(line, named, source), soft_wrap=True)
     for line in [*_mended_at_once(found, params), *_worth_knowing(found, params)]:
-        _print(console, f"• {line}")
+        console.print(f"• {line}")
     refused = [fault for fault in found.faults if fault.kind == "corpus" or params.verify.faulty_clips == "refuse"]
     if refused or not found.rows:
         faults, clips = plural(len(found.faults), "fault"), plural(found.clips, "clip")
         raise InputError(source, f"{faults}, {len(found.rows):,} of {clips} without faults: not ready")
-    _print(console, "ready to train" + f", but on little: {_hours(found)} of speech" * _is_little(found))
+    console.print("ready to train" + f", but on little: {_hours(found)} of speech" * _is_little(found))
 
 
 def params_of(source: Path) -> Path | None:
@@ -102,16 +102,12 @@ def _verify(
         params = params.model_copy(update={"corpus": corpus})
     if file is None:
         params = _at_rate(params, _first_rates(source))
-    found = _verify_by(source, params, advance)
+    found = verify_corpus(source, CorpusSettings.of(params), advance)
     rates = Counter(found.facts["source_sampling_rate"][found.facts["samples"] > 0].tolist())
     commonest = _at_rate(params, rates)
     if file is None and commonest != params:  # most clips have another rate than the first ones
-        return commonest, _verify_by(source, commonest, advance)
+        return commonest, verify_corpus(source, CorpusSettings.of(commonest), advance)
     return params, found
-
-
-def _verify_by(source: Path, params: Params, advance: Callable[[str], None]) -> CorpusFindings:
-    return verify_corpus(source, CorpusSettings.of(params), advance)
 
 
 def _first_rates(source: Path) -> Counter[int]:
@@ -166,24 +162,15 @@ def _fault_of_split(found: CorpusFindings, params: Params) -> InputError | None:
     return None
 
 
-def _seconds(found: CorpusFindings) -> float:
-    """Return the duration of the clips without faults."""
-    return float(found.facts["duration_s"][found.kept].sum())
-
-
 def _is_little(found: CorpusFindings) -> bool:
-    return _seconds(found) < LITTLE_S
+    return found.seconds < LITTLE_S
 
 
 def _hours(found: CorpusFindings) -> str:
-    seconds = _seconds(found)
+    seconds = found.seconds
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
 def _as_path(line: str, named: Path, source: Path) -> str:
     """Write a folder's members as paths: `voice:voice/wavs/a.wav` as `path/to/voice/wavs/a.wav`."""
     return line.replace(f"{named.name}:{top_name(named)}/", f"{source}/") if source.is_dir() else line
-
-
-def _print(console: Console, line: str) -> None:
-    console.print(line)

@@ -77,7 +77,7 @@ class Listing:
         format: ListedFormat,
         clips: Sequence[str],
         listings: Mapping[str, bytes],
-        others: Sequence[str] = (),
+        others: Sequence[str],
     ) -> None:
         self.rows: list[ListedRow] = []  # in the listings' order
         self.faults: list[Fault] = []  # of the kinds corpus, listing and missing (line by line), then stray
@@ -86,8 +86,8 @@ class Listing:
         self._members: dict[str, str] = {}  # of clips that a row means, faulty or not → where it was first
         self._alike = {_fold(name): name for name in reversed((*clips, *others))}  # of several, the first clip
         names = list(listings)
-        read, others = (names[:1], names[1:]) if format.only_one else (names, [])
-        for name in others:
+        read, unread = (names[:1], names[1:]) if format.only_one else (names, [])
+        for name in unread:
             found = f"a second {format.files}, beside {archive}:{names[0]}"
             self._blame("corpus", InputError(f"{archive}:{name}", found, "one", "remove one of them"))
         try:

@@ -15,8 +15,10 @@ from dtc.errors import InputError, plural
 
 SEPARATORS = {"|": "|", "\t": "tabs", ",": "commas", ";": "semicolons"}  # the first that most lines have counts
 # The names of columns in a first row, in small letters with _ for spaces.
-ID_NAMES = re.compile(r"id|(wav|audio|clip|file)?_?(id|file|filename|name|filepath|path)|wav|audio|clip|file")
-TEXT_NAMES = re.compile(r"((raw|original)_?)?(text|transcript|transcription|sentence)")
+ID_NAMES = re.compile(
+    r"((wav|audio|clip|file|utt|utterance|segment)_?)?(id|file|filename|name|filepath|path)|wav|audio|clip"
+)
+TEXT_NAMES = re.compile(r"((raw|original|written)_?)?(text|transcript|transcription|sentence|words|prompt)")
 SPOKEN_NAMES = re.compile(r"(spoken|normali[sz]ed)_?(text|transcript|transcription|sentence)")
 ONE_SPEAKER = "lists of several speakers are not supported: keep one speaker's lines and remove the column"
 
@@ -63,7 +65,7 @@ def read_table(lines: Mapping[str, str], layouts: Mapping[int, str]) -> Table:
         width = _count_columns(rows, separator, layouts)
         return Table(rows, layouts[width], width, 0, 1, 2 if width == 3 else None, has_names=False)
     del rows[first]
-    for place in (place for place, name in enumerate(names) if name.startswith("speaker")):
+    for place in (place for place, name in enumerate(names) if re.match("speaker|client_id", name)):
         speakers = {fields[place] for fields in rows.values() if len(fields) == len(header)}
         if len(speakers) > 1:
             raise InputError(first, plural(len(speakers), "speaker"), "one", ONE_SPEAKER)
