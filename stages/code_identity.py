@@ -78,18 +78,13 @@ def _file_of(module: str) -> Path:
     package, _, rest = module.partition(".")
     if package not in PACKAGES:
         loaded = sys.modules.get(module)
-        return Path(str(loaded.__file__ if loaded else _origin_of(module)))
+        return Path(str(loaded.__file__ if loaded else getattr(find_spec(module), "origin", None)))
     # Not by `find_spec` of the module itself: that imports the packages around it, and torch with them.
     spec = find_spec(package)
     assert spec is not None
     assert spec.submodule_search_locations
     path = Path(spec.submodule_search_locations[0]).joinpath(*rest.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-def _origin_of(module: str) -> str | None:
-    spec = find_spec(module)
-    return spec.origin if spec else None
 
 
 @cache

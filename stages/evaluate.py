@@ -94,7 +94,7 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
         _write_results(found)
         settings = {"synthesis": synthesis, "evaluate": evaluate}
         write_report(make_report(found, voice, index, settings, MEANINGS), paths.REPORT / "index.html")
-    _print_summary(found, evaluate, console)
+    _print_summary(found, console)
 
 
 def _evaluate(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig, console: Console) -> Evaluation:
@@ -176,14 +176,12 @@ def _quality(name: str, trials: Sequence[Trial], voice: Voice) -> dict[str, floa
 
 def _timing(trials: Sequence[Trial], voice: Voice, synthesis_seconds: float) -> dict[str, float]:
     """Return the seconds of computing per second of audio of the synthesis and of each copy."""
-
-    def seconds_of(name: str) -> float:
-        return sum(len(trial.waves[name]) for trial in trials) / voice.audio.sampling_rate
-
-    timing = {SYNTHESIS: real_time_factor(synthesis_seconds, seconds_of(SYNTHESIS))}
-    for name in trials[0].copy_seconds:
-        timing[name] = real_time_factor(sum(trial.copy_seconds[name] for trial in trials), seconds_of(name))
-    return timing
+    seconds = {name: sum(trial.copy_seconds[name] for trial in trials) for name in trials[0].copy_seconds}
+    samples = {name: sum(len(trial.waves[name]) for trial in trials) for name in MEANINGS}
+    return {
+        name: real_time_factor(spent, samples[name] / voice.audio.sampling_rate)
+        for name, spent in {SYNTHESIS: synthesis_seconds, **seconds}.items()
+    }
 
 
 def _metrics(trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
@@ -246,17 +244,18 @@ def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
-def _print_summary(found: Evaluation, evaluate: EvaluateConfig, console: Console) -> None:
+def _print_summary(found: Evaluation, console: Console) -> None:
     table = Table("metric", "value")
     for name, value in found.metrics.items():
         table.add_row(name, f"{value:.2%}" if name.endswith("_rate") else f"{value:.4g}")
     table.add_row("real_time_factor", f"{found.timing[SYNTHESIS]:.4g}")
     console.print(table)
     table = Table("true mels through", *map(readable, found.copies))
-    for name in {name: None for values in found.copies.values() for name in values}:
-        table.add_row(name, *(f"{values[name]:.4g}" if name in values else "–" for values in found.copies.values()))
-    factors = (f"{found.timing[name]:.4g}" if name in found.timing else "–" for name in found.copies)
-    table.add_row("real_time_factor", *factors)
+    names = dict.fromkeys(name for values in found.copies.values() for name in values)
+    rows = {name: [values.get(name) for values in found.copies.values()] for name in names}
+    rows["real_time_factor"] = [found.timing.get(name) for name in found.copies]
+    for name, values in rows.items():
+        table.add_row(name, *("–" if value is None else f"{value:.4g}" for value in values))
     console.print(table)
     if missing := not_measured():
         console.print(f"evaluate: {missing}")

@@ -127,9 +127,6 @@ def _card(name: str, format: Format, file: Path, checkpoint: Checkpoint, importe
 
 def _next(kind: ModelKind, audio: AudioConfig) -> str:
     mel = f"{audio.sampling_rate} Hz, hop {audio.hop_length}, {audio.n_mel_channels} bands"
-    here, other, there = (
-        (paths.ACOUSTIC, "a vocoder", paths.VOCODER)
-        if kind == "acoustic"
-        else (paths.VOCODER, "an acoustic model", paths.ACOUSTIC)
-    )
+    here, there = (paths.ACOUSTIC, paths.VOCODER) if kind == "acoustic" else (paths.VOCODER, paths.ACOUSTIC)
+    other = "a vocoder" if kind == "acoustic" else "an acoustic model"
     return f'next, `dtc say "…"`, with {here} and {other} of the same mel ({mel}) in {there}'

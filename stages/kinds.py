@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -32,16 +32,18 @@ class Kind:
     Args:
         name: name of its section in params.yaml, also inside `training` and `run`.
         parts: the registry of its models.
-        folders: section → folders of shards to train on.
         model: the folder of the trained model.
         curve: its curve, as CSV.
     """
 
     name: ModelKind
     parts: Registry[Any]
-    folders: Callable[[Any], tuple[Path, ...]]
     model: Path
     curve: Path
+
+    def folders(self, section: Section) -> tuple[Path, ...]:
+        """Return the folders of shards to train on: an acoustic model's section has no `train_on`."""
+        return FOLDERS[getattr(section, "train_on", "recorded")]
 
     @property
     def log_examples(self) -> LogExamples:
@@ -49,15 +51,7 @@ class Kind:
         return cast("LogExamples", imported(f"dtc.{self.name}.examples:log_examples"))
 
 
-def _of_features(section: Section) -> tuple[Path, ...]:
-    return (paths.FEATURES,)
-
-
-def _of_train_on(section: Any) -> tuple[Path, ...]:
-    return FOLDERS[section.train_on]
-
-
 KINDS: Mapping[ModelKind, Kind] = {
-    "acoustic": Kind("acoustic", ACOUSTIC_MODELS, _of_features, paths.ACOUSTIC, paths.ACOUSTIC_CURVE),
-    "vocoder": Kind("vocoder", VOCODERS, _of_train_on, paths.VOCODER, paths.VOCODER_CURVE),
+    "acoustic": Kind("acoustic", ACOUSTIC_MODELS, paths.ACOUSTIC, paths.ACOUSTIC_CURVE),
+    "vocoder": Kind("vocoder", VOCODERS, paths.VOCODER, paths.VOCODER_CURVE),
 }

@@ -122,15 +122,12 @@ def load_synthesis(path: Path | None) -> SynthesisConfig:
     Without a path, return that of params.yaml in the working folder or, where there is none, the default. Raises
     InputError where the file that `path` names is missing, or the section is wrong.
     """
-    if path is None and not (paths.PARAMS.is_file() and _synthesis_in(paths.PARAMS)):
-        return DEFAULT_SYNTHESIS
     chosen = path or paths.PARAMS
-    return cast(Params, parse_section(_synthesis_in(chosen), _schema_of(Params, ["synthesis"]), str(chosen))).synthesis
-
-
-def _synthesis_in(path: Path) -> dict[str, object]:
-    tree = read_yaml(path)
-    return {"synthesis": tree["synthesis"]} if isinstance(tree, dict) and "synthesis" in tree else {}
+    tree = read_yaml(chosen) if path or chosen.is_file() else {}
+    found = {"synthesis": tree["synthesis"]} if isinstance(tree, dict) and "synthesis" in tree else {}
+    if path is None and not found:
+        return DEFAULT_SYNTHESIS
+    return cast(Params, parse_section(found, _schema_of(Params, ["synthesis"]), str(chosen))).synthesis
 
 
 def _is_read(name: str, sections: Collection[str]) -> bool:

@@ -30,9 +30,7 @@ RESULTS = Path("results")
 CORPUS_SUMMARY = RESULTS / "corpus.md"
 CORPUS_METRICS = RESULTS / "metrics/corpus.json"
 EVALUATION = RESULTS / "metrics/evaluate.json"
-TIMING = (
-    RUNS / "evaluate/timing.json"
-)  # of `dtc evaluate`; it differs from run to run, so it is not an output of the stage
+TIMING = RUNS / "evaluate/timing.json"  # it differs from run to run, so it is not an output of `dtc evaluate`
 UTTERANCES = RESULTS / "utterances.csv"
 WAVS = RESULTS / "wavs"
 REPORT = RESULTS / "report"

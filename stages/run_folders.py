@@ -60,15 +60,9 @@ class Identity:
 def identity_of(recipe: Recipe) -> Identity:
     """Return the identity of the run that a recipe describes, by the code as it is."""
     name = getattr(recipe.config, recipe.kind.parts.field)
-    tree = {**recipe.described(), "code": code_digests(code_of(recipe))}
-    return Identity(recipe.kind.name, name, tree)
-
-
-def code_of(recipe: Recipe) -> frozenset[str]:
-    """Return the modules that decide the weights: the trainer, and the parts that the sections choose."""
-    name = getattr(recipe.config, recipe.kind.parts.field)
     chosen = chosen_modules(recipe.config) | chosen_modules(recipe.training) | recipe.kind.parts.modules(name)
-    return modules_of([*ENTRIES, *chosen])
+    tree = {**recipe.described(), "code": code_digests(modules_of([*ENTRIES, *chosen]))}
+    return Identity(recipe.kind.name, name, tree)
 
 
 @dataclass(frozen=True)
@@ -148,13 +142,11 @@ def is_of_a_run(path: PurePosixPath) -> bool:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return what differs between two identities, as "training.acoustic.seed 1 → 2" and "code of dtc.acoustic.loss"."""
-    before, after = (dict(_leaves({key: tree[key] for key in tree if key != "code"})) for tree in (old, new))
-    changed = [f"{key} {_shown(before.get(key))} → {_shown(after.get(key))}" for key in _differing(before, after)]
-    return changed + [f"code of {module}" for module in _differing(old.get("code", {}), new.get("code", {}))]
-
-
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    return [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    keys, modules = ([key for key in changed if key.startswith("code.") == of_code] for of_code in (False, True))
+    values = [f"{key} {_shown(before.get(key))} → {_shown(after.get(key))}" for key in keys]
+    return values + [f"code of {module.removeprefix('code.')}" for module in modules]
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,6 @@ An unfinished run is continued, and a finished one is restored, if nothing that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -106,20 +105,14 @@ def _publish(kind: Kind, identity: Identity) -> ModelCard:
 
 def _report_other_run(kind: Kind, identity: Identity, run: Run, console: Console) -> None:
     """Print why training starts over, and how to continue an unfinished run, where there is one."""
-    if run.unfinished:
-        return
     others = [other for other in runs() if other.kind == kind.name and other.unfinished and other.name != run.name]
-    if not others:
+    if run.unfinished or not others:
         return
     other = max(others, key=lambda each: each.changed)
     changed = differences(other.tree, identity.tree) if other.tree else ["the version of dtc"]
-    _say(console, kind, f"starts over, as this changed: {_listed(changed)}")
+    _say(console, kind, f"starts over, as this changed: {named(changed) or 'nothing that it notes'}")
     back = f"stop this, change it back and run `dtc train {kind.name}` again"
     _say(console, kind, f"{other.folder} stays at step {other.progress}; to continue it, {back}")
-
-
-def _listed(changed: Sequence[str]) -> str:
-    return named(changed) if changed else "nothing that it notes"
 
 
 def _report(recipe: Recipe, card: ModelCard, console: Console) -> None:

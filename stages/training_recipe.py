@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from dtc.audio_config import AudioConfig, require_same_audio
+from dtc.audio_config import require_same_audio
 from dtc.config import Section
 from dtc.errors import InputError
 from dtc.model_card import ModelCard, read_card
@@ -110,16 +110,11 @@ def read_recipe(kind: Kind, params: Params) -> Recipe:
 
     Raises InputError where there are no features, or they do not match params.yaml.
     """
-    index = _read_index(params.audio)
+    index = read_index(paths.FEATURES)
+    require_same_audio(index.audio, str(paths.FEATURES), params.audio, "params.yaml", "run `dtc preprocess` again")
     config, training = getattr(params, kind.name), getattr(params.training, kind.name)
     aligned = _read_aligned(index) if paths.GTA in kind.folders(config) else ("", "")
     return Recipe(kind, config, training, index, *aligned)
-
-
-def _read_index(audio: AudioConfig) -> ShardIndex:
-    index = read_index(paths.FEATURES)
-    require_same_audio(index.audio, str(paths.FEATURES), audio, "params.yaml", "run `dtc preprocess` again")
-    return index
 
 
 def _read_aligned(features: ShardIndex) -> tuple[str, str]:
