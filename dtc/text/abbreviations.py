@@ -39,7 +39,7 @@ _STREETS = table(
 )
 _KINDS_OF_STREETS = any_of(_STREETS.values())
 _POINTS = table("N North, S South, E East, W West, NE Northeast, NW Northwest, SE Southeast, SW Southwest")
-_full_point = full_form(_POINTS)
+_BEFORE_YEARS = table("b born, c circa, ca circa, d died, est established")
 # After these, "no" is the word: "He said no. 5 people laughed."
 _BEFORE_NO = re.compile(
     r"(?i)\b(?:said|says?|answer(?:ed|s)?|voted?|replied|is|was|or|me|him|her|them|us|it|a|simply|just|ate|oh|means?) $"
@@ -92,11 +92,7 @@ RULES = (
         MONTH_OF,
     ),
     # c. 1850, est. 1850, b. 1850
-    rule(
-        r"\b(?P<short>ca?|[Ee]st|b|d)\. ?(?=[1-9]\d{2,3}\b(?![.,]\d))",
-        "{short:full} ",
-        full=full_form(table("b born, c circa, ca circa, d died, est established")),
-    ),
+    _abbreviation(r"SHORT\. ?(?=[1-9]\d{2,3}\b(?![.,]\d))", _BEFORE_YEARS, ["b", "c", "ca", "d", "est", "Est"]),
     # No. 78, No. C2766; "Answer: No.", "9 p.m. 3"
     _abbreviation(rf"(?<!\.)(?i:SHORT)\.(?= (?:[A-Z]{{1,3}}-?)?\d){_COUNTED}", _NUMBERS),
     # vol. II, Fig. 3, max. 5
@@ -106,17 +102,9 @@ RULES = (
     # Elm St., Ocean Dr.: behind a name or a number
     _abbreviation(rf"[A-Z0-9][\w']{{0,20}} SHORT{STOP}", _STREETS),
     # W. 34th Street, 10 Elm Street SE, 30°N
-    rule(
-        rf"(?P<point>\b[NSEW])\.? (?=(?:[A-Z][a-z']+|\d+(?:st|nd|rd|th)) (?:{_KINDS_OF_STREETS})\b)",
-        "{point:full} ",
-        full=_full_point,
-    ),
-    rule(
-        rf"(?P<street>{_KINDS_OF_STREETS}) (?P<point>{any_of(_POINTS)})\b(?!\. [A-Z])",
-        "{street} {point:full}",
-        full=_full_point,
-    ),
-    rule(r"(?<=\d°)(?P<point>[NSEW]\b)", " {point:full}", full=_full_point),
+    _abbreviation(rf"SHORT\.? (?=(?:[A-Z][a-z']+|\d+(?:st|nd|rd|th)) (?:{_KINDS_OF_STREETS})\b)", _POINTS),
+    _abbreviation(rf"(?:{_KINDS_OF_STREETS}) SHORT\b(?!\. [A-Z])", _POINTS),
+    rule(r"(?<=\d°)(?P<point>[NSEW]\b)", " {point:full}", full=full_form(_POINTS)),
 )
 # 411 Elm Street → four one one Elm Street, 1026 North Beckley → ten twenty-six
 HOUSE = rule(

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import partial
 
 from dtc.text.numbers_in_words import NUMBER_WORDS, cardinal, ordinal_in_words, pairs_in_words, roman_value
-from dtc.text.rules import INNER_STOP, OPENERS, WORD, before, rule
+from dtc.text.rules import INNER_STOP, OPENERS, WORD, rule
 
-# Numerals of at least two letters, of which one is an I, V or X: CD, DC and MD are no numbers.
+# Numerals of at least two letters, of which one is an I, V or X: CD, DC and MD are no numbers. Nor is "IV fluids".
 _NUMERAL = (
+    r"(?!IV (?:access|antibiotic|bag|drip|drug|fluid|infusion|line|medication|needle|pump|therapy|tube))"
     r"(?=[IVXLCDM]{2})(?=[LCDM]{0,8}[IVX])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![^\W\d])"
 )
 _LETTER = r"[IVX](?![^\W\d]|'[^s])"  # not I'll
@@ -39,7 +40,6 @@ _TITLES = (
     "King|Queen|Pope|Emperor|Empress|Tsar|Czar|Kaiser|Sultan|Prince|Princess|Duke|Archbishop|Patriarch|Pharaoh|Shah|"
     "Count|Earl|Caliph"
 )
-_SENTENCE_START = re.compile(r"(?:^|[.!?:;(]['\")]*) *$")
 # More numerals: I and II, I-III
 _MORE = rf"(?:(?:, and | and |, or | or |, | to |-| & )(?:{_NUMERAL}|[VX]\b|I\b(?! [a-z]))){{0,6}}"
 
@@ -57,22 +57,9 @@ def _each(read: Callable[[str], str], text: str) -> str:
     return re.sub(r"\b[IVXLCDMivxl]+\b", lambda numeral: read(numeral[0]), text.replace("-", " to "))
 
 
-def _read_name(match: re.Match[str]) -> str:
-    """Return "Rocky III" as a count, and leave the first word of a sentence before IV: "Give IV fluids"."""
-    name, numeral, more = match.group("name", "numeral", "more")
-    is_given = numeral == "IV" and not more and _SENTENCE_START.search(before(match))
-    return match[0] if is_given or re.fullmatch(OPENERS, name) else f"{name}{more or ''} {_cardinal(numeral)}"
-
-
 RULES = (
     # WWII, WW1 → World War II, World War 1
     rule(r"\bWW ?-?(?P<number>II?|[12])\b", "World War {number}"),
-    # gave Mary IV fluids → gave Mary I V fluids
-    rule(
-        r"(?<![\w.'-])IV(?= (?:access|antibiotics?|bags?|drips?|drugs?|fluids?|infusions?|lines?|medications?|needles?|"
-        r"pumps?|therapy|tubes?)\b)",
-        "I V",
-    ),
     # Chapter XL, Parts I and II, Volumes I-III, Scene iv → Chapter forty …; Exhibit V836 is a code
     rule(
         rf"{WORD}(?P<name>(?i:{_PARTS})(?:e?s)? (?={_NUMERAL})|(?:{_PARTS})(?:e?s)? (?={_LETTER}(?!{_CODE}))|"
@@ -97,11 +84,12 @@ RULES = (
         "{numeral:ordinal}",
         ordinal=_ordinal,
     ),
-    # Star Trek III, Rocky II, SALT II
+    # Star Trek III, Rocky II, SALT II; "Give IV" is no title
     rule(
-        rf"{WORD}(?P<name>[A-Z][a-z']+|[A-Z]{{3,15}}(?= (?!IV\b)[IVX]+\b))(?P<more>(?:[ :]+[A-Z][a-z']+){{1,3}})? "
-        rf"(?P<numeral>{_NUMERAL}){INNER_STOP}",
-        _read_name,
+        rf"{WORD}(?P<name>(?!(?:{OPENERS})\b)(?:[A-Z][a-z']+(?:[ :]+[A-Z][a-z']+){{0,3}}|"
+        rf"[A-Z]{{3,15}}(?= (?!IV\b)[IVX]+\b))) (?P<numeral>{_NUMERAL}){INNER_STOP}",
+        "{name} {numeral:cardinal}",
+        cardinal=_cardinal,
     ),
     # IV fluids → I V fluids
     rule(r"(?<![\w.'-])IV(?=s?(?![\w.'])|[.'](?!\w)|'s)", "I V"),
