@@ -1,6 +1,6 @@
 """Tacotron 2 beside DTC, and the three attentions, on the corpus that ships with dtc.
 
-    python benchmarks/comparison.py train MODEL SEED     # for each model and seed; a killed one goes on
+    python benchmarks/comparison.py train MODEL SEED     # for each model and seed; a killed one continues
     python benchmarks/comparison.py report               # of all that are trained: the tables, the plot and the JSON
 
 It wants `data/features` and a trained vocoder, as `dvc repro` leaves them. All models have the sizes, losses and

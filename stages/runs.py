@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Column, Table
 
-from dtc.errors import InputError, plural
+from dtc.errors import InputError, named, plural
 from dtc.files import locked, remove_folder
 from stages import paths
 from stages.kinds import KINDS, Kind
@@ -90,7 +90,8 @@ def _named(names: Sequence[str]) -> list[Run]:
     wanted = [name.removeprefix(f"{paths.RUNS}/").rstrip("/") for name in names]
     for name in wanted:
         if name not in found:
-            raise InputError(paths.RUNS, f"no run {name}", f"one of {', '.join(found) or 'none'}", "see `dtc runs`")
+            expected = f"one of {named(list(found))}" if found else ""
+            raise InputError(paths.RUNS, f"no run {name}", expected, "see `dtc runs`")
     return [found[name] for name in wanted] if wanted else list(found.values())
 
 

@@ -151,15 +151,21 @@ def read_texts(texts: Sequence[str], file: Path | None) -> list[Text]:
 
     Raises InputError where there are none, and where the file or a text cannot be read.
     """
-    found = [Text(text.strip(), f"text {number}") for number, text in enumerate(texts, start=1)]
+    found = [_argument(text, f"text {number}") for number, text in enumerate(texts, start=1)]
     found += [] if file is None else _lines_of(file)
     found = [text for text in found if text.raw_text]
     if not found:
         raise InputError("say", "nothing to say", "a text or --file", 'try `dtc say "call 90210 at 7:45"`')
-    for text in found:
-        if any("\ud800" <= character <= "\udfff" for character in text.raw_text):  # not UTF-8
-            raise InputError(text.where, "is not UTF-8", "text in UTF-8")
     return found
+
+
+def _argument(text: str, where: str) -> Text:
+    """Return a text of the command line; one that Python could not decode by the locale is decoded as UTF-8."""
+    undecoded = any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        return Text((os.fsencode(text).decode("utf-8") if undecoded else text).strip(), where)
+    except UnicodeError:
+        raise InputError(where, "is not UTF-8", "text in UTF-8") from None
 
 
 def _lines_of(file: Path) -> list[Text]:

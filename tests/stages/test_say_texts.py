@@ -17,6 +17,7 @@ from tests.conftest import Project
     ("texts", "content", "expected"),
     [
         (["call 7"], None, ["call 7"]),
+        (["größe".encode().decode("ascii", "surrogateescape")], None, ["größe"]),
         (["  call 7\t", "", "call 8"], None, ["call 7", "call 8"]),
         ([], "one\n\n  two \r\n", ["one", "two"]),
         (["first"], "then\nthese\n", ["first", "then", "these"]),
