@@ -33,7 +33,8 @@ from timing import measure_rates, seconds_of, time_in_turn
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtc.acoustic.base import AcousticModel, InferenceOptions, build_acoustic
+from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.base import AcousticModel, InferenceOptions
 from dtc.acoustic.configs import DTCConfig, Tacotron2Config, WeightFormat
 from dtc.acoustic.decoder import Decoder
 from dtc.acoustic.inference import DecoderInference
@@ -97,7 +98,7 @@ def build(model: str, **decoder: float) -> AcousticModel:
         if model == "tacotron2"
         else DTCConfig.model_validate(section | {"reverse_decoder": True, "duel": DUEL})
     )
-    return build_acoustic(config, AudioConfig.model_validate(params["audio"]), MelStatistics.neutral(80))
+    return ACOUSTIC_MODELS.build(config, AudioConfig.model_validate(params["audio"]), MelStatistics.neutral(80))
 
 
 def torchaudio_twin(ours: AcousticModel, **options: float) -> torchaudio.models.Tacotron2:

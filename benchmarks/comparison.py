@@ -32,7 +32,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, build_acoustic
+from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance
 from dtc.audio import MelStatistics
 from dtc.batch import Batch, Clip
 from dtc.evaluation.recognisers.grammar import GrammarRecogniser
@@ -214,7 +215,7 @@ def measure(name: str, seed: int) -> None:
     listener = Listener(clips, vocoder, find_grammar("numbers"), index.audio.sampling_rate)
     seed_all(training.seed, "weights")
     statistics = MelStatistics(torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
-    model = build_acoustic(params.acoustic, index.audio, statistics)
+    model = ACOUSTIC_MODELS.build(params.acoustic, index.audio, statistics)
 
     def listen(model: nn.Module, batch: Batch, logbook: Logbook, step: int) -> None:
         assert isinstance(model, AcousticModel)

@@ -23,7 +23,7 @@ from machine import write_results
 from rich.console import Console
 from rich.table import Table
 
-from dtc.acoustic.base import build_acoustic
+from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
@@ -93,7 +93,7 @@ def measure(features: Path, batch_size: int | None, batch_frames: int | None) ->
 def training_rate(features: Path, batches: list[Batch]) -> float:
     """Real steps a second of smoke's acoustic model on these batches; the first warms up."""
     smoke, index = load_params(SMOKE), read_index(features)
-    model = build_acoustic(
+    model = ACOUSTIC_MODELS.build(
         smoke.acoustic, index.audio, MelStatistics(torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
     )
     optimizer = build_optimizer(model, smoke.training.acoustic.optimizer)

@@ -36,7 +36,8 @@ from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.training.config import Precision
 from dtc.training.precision import autocast, has_bfloat16
-from dtc.vocoder.base import Vocoder, build_vocoder
+from dtc.vocoder import VOCODERS
+from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import GriffinLimConfig, VocosConfig, WaveGlowConfig
 
 ROOT = Path(__file__).parents[1]
@@ -101,7 +102,7 @@ def contestants(device: torch.device) -> list[Contestant]:
     }
     made = []
     for name, (config, params, audio_s) in configs.items():
-        model = build_vocoder(config, AudioConfig.model_validate(params["audio"]), MelStatistics.neutral(80))
+        model = VOCODERS.build(config, AudioConfig.model_validate(params["audio"]), MelStatistics.neutral(80))
         made.append(Contestant(name, model.to(device).eval(), audio_s))
     return made
 

@@ -109,7 +109,7 @@ def load_model(
     """
     card, weights = read_model(folder, kind)
     config = registry.parse(card.config, f"{folder / CARD}: config")
-    model = registry.get(getattr(config, registry.field))(config, card.audio, statistics_of(card))
+    model = registry.build(config, card.audio, statistics_of(card))
     _load_weights(model, weights, folder)
     return model.to(device).eval(), card
 

@@ -68,6 +68,10 @@ class Registry(Generic[Built]):
         """Return the part's class, function or object. Raises InputError, with the nearest name, if there is none."""
         return cast(Built, imported(self._part(name).build))
 
+    def build(self, section: Section, *arguments: object) -> Any:
+        """Return what the part that a section names builds from the section and the arguments after it."""
+        return cast(Callable[..., Any], self.get(getattr(section, self.field)))(section, *arguments)
+
     def modules(self, name: str) -> set[str]:
         """Return the names of the modules that define the part. Raises InputError as `get` does."""
         part = self._part(name)

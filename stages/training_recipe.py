@@ -71,8 +71,7 @@ class Recipe:
         from dtc.seeding import seed_all
 
         seed_all(self.training.seed, "weights")
-        name = getattr(self.config, self.kind.parts.field)
-        model = self.kind.parts.get(name)(self.config, self.index.audio, statistics_of(self.card()))
+        model = self.kind.parts.build(self.config, self.index.audio, statistics_of(self.card()))
         return cast("nn.Module", model.for_training())
 
     def batches(self, split: Literal["train", "validation"]) -> Batches:

@@ -1,4 +1,4 @@
-"""The base class of all acoustic models, and the functions that build one from its section or load it from a folder."""
+"""The base class of all acoustic models, and the function that loads one from its folder."""
 
 from __future__ import annotations
 
@@ -83,11 +83,6 @@ class AcousticModel(nn.Module, ABC):
     def denormalise(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch mels frames"]:
         """Return natural-log mels; the inverse of `normalise`."""
         return mel * self.mel_deviation[:, None] + self.mel_mean[:, None]
-
-
-def build_acoustic(config: AcousticSection, audio: AudioConfig, statistics: MelStatistics) -> AcousticModel:
-    """Return the model that `config.model` names, with random weights; the arguments are those of `AcousticModel`."""
-    return ACOUSTIC_MODELS.get(config.model)(config, audio, statistics)
 
 
 def load_acoustic(folder: Path, device: torch.device) -> tuple[AcousticModel, ModelCard]:

@@ -1,4 +1,4 @@
-"""The base class of all vocoders, and the functions that build one from its section and load one from its folder."""
+"""The base class of all vocoders, and the function that loads one from its folder."""
 
 from __future__ import annotations
 
@@ -46,11 +46,6 @@ class Vocoder(nn.Module):
     def onnx_graph(self) -> OnnxGraph:
         """Return the network to export to ONNX. Raises InputError for a vocoder that has none."""
         raise InputError("vocoder", f"{self.config.model} has no network for ONNX", "vocos or waveglow")
-
-
-def build_vocoder(config: VocoderSection, audio: AudioConfig, statistics: MelStatistics) -> Vocoder:
-    """Return the vocoder that `config.model` names, with random weights if it has any."""
-    return VOCODERS.get(config.model)(config, audio, statistics)
 
 
 def load_vocoder(folder: Path, device: torch.device) -> tuple[Vocoder, ModelCard]:

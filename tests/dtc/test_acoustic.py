@@ -9,7 +9,8 @@ import torch.nn.functional as F
 import torchaudio
 from torch import Tensor
 
-from dtc.acoustic.base import InferenceOptions, build_acoustic
+from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.base import InferenceOptions
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.decoder import PreNet, teacher_forced
 from dtc.acoustic.tacotron2 import Tacotron2
@@ -60,7 +61,7 @@ def test_forward_equals_torchaudios() -> None:
 def test_a_padded_batch_equals_torchaudios_where_the_convolutions_are_not_masked() -> None:
     """torchaudio's convolutions see the padding of a batch, as NVIDIA's do."""
     tree = config().model_dump() | {"mask_convolutions": False}
-    ours = build_acoustic(Tacotron2Config.model_validate(tree), AUDIO, MelStatistics.neutral(MELS)).eval()
+    ours = ACOUSTIC_MODELS.build(Tacotron2Config.model_validate(tree), AUDIO, MelStatistics.neutral(MELS)).eval()
     with torch.no_grad():
         for parameter in ours.post_net.parameters():
             parameter.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
@@ -70,7 +71,7 @@ def test_a_padded_batch_equals_torchaudios_where_the_convolutions_are_not_masked
     mel, mel_postnet, gate, alignments = torchaudio_twin(ours)(
         example.symbol_ids, example.symbol_lengths, example.mel, example.mel_lengths
     )
-    masked = build_acoustic(config(), AUDIO, MelStatistics.neutral(MELS)).eval()
+    masked = ACOUSTIC_MODELS.build(config(), AUDIO, MelStatistics.neutral(MELS)).eval()
     masked.load_state_dict(ours.state_dict())
     for row, (symbols, frames) in enumerate(sizes):
         for mine, expected in (
@@ -174,13 +175,13 @@ def test_full_size_has_the_published_number_of_parameters() -> None:
     full["attention"] |= {"rnn_dim": 1024, "attention_dim": 128, "num_filters": 32}
     full["decoder"] |= {"rnn_dim": 1024, "pre_net_dim": 256}
     full["post_net"] |= {"embedding_dim": 512}
-    built = build_acoustic(Tacotron2Config.model_validate(full), AUDIO, MelStatistics.neutral(80))
+    built = ACOUSTIC_MODELS.build(Tacotron2Config.model_validate(full), AUDIO, MelStatistics.neutral(80))
     assert sum(parameter.numel() for parameter in built.parameters()) == 28_193_153
 
 
 def test_frames_per_step_follow_their_schedule() -> None:
     tree = config().model_dump() | {"frames_per_step": [[0, 4], [10, 2], [20, 3]]}
-    ours = build_acoustic(Tacotron2Config.model_validate(tree), AUDIO, MelStatistics.neutral(MELS)).eval()
+    ours = ACOUSTIC_MODELS.build(Tacotron2Config.model_validate(tree), AUDIO, MelStatistics.neutral(MELS)).eval()
     example, text = batch((7, 24)), clip("a", 9, 1).symbol_ids
     for step, expected in ((0, 4), (9, 4), (10, 2), (19, 2), (25, 3)):
         assert ours(example, step).gate_logits.shape == (1, 24 // expected)

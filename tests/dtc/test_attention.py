@@ -13,7 +13,6 @@ from dtc.acoustic.attention import ATTENTIONS
 from dtc.acoustic.attention.base import Attention, State
 from dtc.acoustic.attention.dynamic_convolution import DynamicConvolutionAttention, beta_binomial
 from dtc.acoustic.attention.gmm import LEAST_DEVIATION, GMMAttention
-from dtc.acoustic.base import build_acoustic
 from dtc.acoustic.decoder import teacher_forced
 from dtc.acoustic.dtc import DTC
 from dtc.acoustic.tacotron2 import Tacotron2
@@ -246,7 +245,7 @@ def voice(name: str, model: str = "tacotron2", **decoder: float) -> Tacotron2 | 
         duel = {"backward_weight": 1.0, "fade_steps": None} | agreement
         tree |= {"model": "dtc", "reverse_decoder": True, "duel": duel}
     seed_all("weights")
-    return build_acoustic(ACOUSTIC_MODELS.parse(tree, "acoustic"), AUDIO, MelStatistics.neutral(MELS))  # type: ignore[return-value]
+    return ACOUSTIC_MODELS.build(ACOUSTIC_MODELS.parse(tree, "acoustic"), AUDIO, MelStatistics.neutral(MELS))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", EVERY)

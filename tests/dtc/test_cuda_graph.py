@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
+from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.base import InferenceOptions, Utterance
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.tacotron import Tacotron
 from dtc.audio import MelStatistics
@@ -88,7 +89,7 @@ def model(attention: str, gate_threshold: float) -> Tacotron:
     torch.manual_seed(0)
     tree = config(frames_per_step=2, gate_threshold=gate_threshold).model_dump()
     tree["attention"] = attention_section(attention)
-    return build_acoustic(Tacotron2Config.model_validate(tree), AUDIO, MelStatistics.neutral(MELS)).eval()
+    return ACOUSTIC_MODELS.build(Tacotron2Config.model_validate(tree), AUDIO, MelStatistics.neutral(MELS)).eval()
 
 
 def assert_same(said: list[Utterance], expected: list[Utterance]) -> None:

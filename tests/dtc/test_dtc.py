@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dtc.acoustic.base import build_acoustic
+from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.configs import DTCConfig
 from dtc.acoustic.decoder import teacher_forced
 from dtc.acoustic.dtc import DTC, time_reversed
@@ -24,7 +24,7 @@ def model(frames_per_step: int = 1, duel: dict[str, float] | None = None, revers
     } | (duel or {})
     tree = config(frames_per_step).model_dump() | {"model": "dtc", "reverse_decoder": reverse_decoder, "duel": weights}
     seed_all("weights")
-    built = build_acoustic(DTCConfig.model_validate(tree), AUDIO, MelStatistics.neutral(MELS))
+    built = ACOUSTIC_MODELS.build(DTCConfig.model_validate(tree), AUDIO, MelStatistics.neutral(MELS))
     assert isinstance(built, DTC)
     return built
 

@@ -12,7 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dtc.acoustic.base import AcousticModel, InferenceOptions, build_acoustic
+from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.base import AcousticModel, InferenceOptions
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.decoder import teacher_forced
 from dtc.audio import MelStatistics
@@ -52,7 +53,7 @@ def silenced(imported: Imported) -> AcousticModel:
     tree = imported.config.model_dump(mode="json") | {"mask_convolutions": False}
     tree["decoder"] |= {"pre_net_dropout": 0.0}
     bands = imported.audio.n_mel_channels
-    model = build_acoustic(Tacotron2Config.model_validate(tree), imported.audio, MelStatistics.neutral(bands))
+    model = ACOUSTIC_MODELS.build(Tacotron2Config.model_validate(tree), imported.audio, MelStatistics.neutral(bands))
     model.load_state_dict(imported.weights)
     return model.eval()
 

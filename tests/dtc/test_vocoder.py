@@ -13,8 +13,8 @@ from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Clip, collate
 from dtc.seeding import seed_all
 from dtc.training.task import losses_of
+from dtc.vocoder import VOCODERS
 from dtc.vocoder.adversarial import Adversarial
-from dtc.vocoder.base import build_vocoder
 from dtc.vocoder.configs import (
     AdversarialConfig,
     DiscriminatorsConfig,
@@ -47,7 +47,7 @@ def vocos() -> Vocos:
         loss=LOSS,
         adversarial=None,
     )
-    built = build_vocoder(config, AUDIO, MelStatistics.neutral(20))
+    built = VOCODERS.build(config, AUDIO, MelStatistics.neutral(20))
     assert isinstance(built, Vocos)
     return built
 
@@ -224,7 +224,7 @@ def adversarial() -> tuple[Adversarial, Batch]:
 
 def test_a_vocoder_is_trained_with_its_discriminators() -> None:
     config = vocos().config.model_copy(update={"adversarial": ADVERSARIAL})
-    model = build_vocoder(config, AUDIO, MelStatistics.neutral(20))
+    model = VOCODERS.build(config, AUDIO, MelStatistics.neutral(20))
     training = model.for_training()
     assert isinstance(training, Adversarial)
     assert training.model is model

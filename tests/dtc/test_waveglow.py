@@ -18,7 +18,7 @@ from dtc.audio import MelStatistics, stft_magnitude
 from dtc.config import parse_section
 from dtc.seeding import seed_all
 from dtc.training.optim import AdamWConfig, build_optimizer
-from dtc.vocoder.base import build_vocoder
+from dtc.vocoder import VOCODERS
 from dtc.vocoder.configs import WaveGlowConfig
 from dtc.vocoder.waveglow import BIAS_FRAMES, WaveGlow, deemphasised, emphasised
 from tests.dtc.tiny_waveglow import (
@@ -163,7 +163,7 @@ def test_an_interpolated_mel_is_normalised() -> None:
     config = parse_section(CONFIG | {"conditioning": "interpolated"}, WaveGlowConfig, "vocoder")
     mean, deviation = torch.arange(5.0), torch.arange(1.0, 6.0)
     seed_all("weights")
-    scaled = build_vocoder(config, AUDIO, MelStatistics(mean, deviation)).eval()
+    scaled = VOCODERS.build(config, AUDIO, MelStatistics(mean, deviation)).eval()
     plain = WaveGlow(config, AUDIO, MelStatistics.neutral(5)).eval()
     plain.load_state_dict(
         scaled.state_dict() | {"normalise.mean": torch.zeros(5), "normalise.deviation": torch.ones(5)}

@@ -2,7 +2,8 @@
 
 import torch
 
-from dtc.acoustic.base import InferenceOptions, build_acoustic
+from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.base import InferenceOptions
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.layers import MaskedBatchNorm
 from dtc.acoustic.tacotron2 import Tacotron2
@@ -45,7 +46,7 @@ def config(frames_per_step: int = 1, **decoder: float) -> Tacotron2Config:
 
 def model(frames_per_step: int = 1, **decoder: float) -> Tacotron2:
     seed_all("weights")
-    built = build_acoustic(config(frames_per_step, **decoder), AUDIO, MelStatistics.neutral(MELS))
+    built = ACOUSTIC_MODELS.build(config(frames_per_step, **decoder), AUDIO, MelStatistics.neutral(MELS))
     # Fresh statistics of 0 and 1 would hide a normalisation that is left out.
     for norm in built.modules():
         if isinstance(norm, MaskedBatchNorm):

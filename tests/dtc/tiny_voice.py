@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 import yaml
 
-from dtc.acoustic.base import InferenceOptions, Utterance, build_acoustic
+from dtc.acoustic import ACOUSTIC_MODELS
+from dtc.acoustic.base import InferenceOptions, Utterance
 from dtc.acoustic.configs import Tacotron2Config
 from dtc.acoustic.utterance_status import Status
 from dtc.audio_config import AudioConfig
@@ -17,7 +18,7 @@ from dtc.seeding import seed_all
 from dtc.speech import Speech
 from dtc.synthesis_config import SynthesisConfig
 from dtc.text.symbols import SYMBOLS, TextConfig
-from dtc.vocoder.base import build_vocoder
+from dtc.vocoder import VOCODERS
 from dtc.vocoder.configs import VocosConfig
 from dtc.voice import Voice
 
@@ -43,11 +44,11 @@ def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
     )
     seed_all("voice")
     acoustic = ModelCard(kind="acoustic", config=SMOKE["acoustic"], audio=audio, **facts)
-    model = build_acoustic(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, statistics_of(acoustic))
+    model = ACOUSTIC_MODELS.build(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, statistics_of(acoustic))
     save_model(folder / "acoustic", model.state_dict(), acoustic)
     other = AudioConfig.model_validate(SMOKE["audio"] | audio_of_vocoder)
     vocoder = ModelCard(kind="vocoder", config=SMOKE["vocoder"], audio=other, **facts)
-    vocos = build_vocoder(VocosConfig.model_validate(SMOKE["vocoder"]), other, statistics_of(vocoder))
+    vocos = VOCODERS.build(VocosConfig.model_validate(SMOKE["vocoder"]), other, statistics_of(vocoder))
     save_model(folder / "vocoder", vocos.state_dict(), vocoder)
 
 

@@ -11,7 +11,7 @@ from dtc.batch import Batch, Clip, collate
 from dtc.compat.nvidia_waveglow import import_waveglow
 from dtc.config import parse_section
 from dtc.seeding import seed_all
-from dtc.vocoder.base import build_vocoder
+from dtc.vocoder import VOCODERS
 from dtc.vocoder.configs import WaveGlowConfig
 from dtc.vocoder.waveglow import WaveGlow
 
@@ -54,7 +54,7 @@ def waveglow(**edits: Any) -> WaveGlow:
     """A small model in evaluation mode, whose last layers are not zero as they are before training."""
     seed_all("weights")
     config = parse_section(CONFIG | edits, WaveGlowConfig, "vocoder")
-    model = build_vocoder(config, AUDIO, MelStatistics.neutral(5))
+    model = VOCODERS.build(config, AUDIO, MelStatistics.neutral(5))
     assert isinstance(model, WaveGlow)
     for name, parameter in model.named_parameters():
         if ".end." in name:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.attention import ATTENTIONS
-from dtc.acoustic.base import InferenceOptions, build_acoustic
+from dtc.acoustic.base import InferenceOptions
 from dtc.audio import MelStatistics
 from dtc.batch import Batch
 from dtc.evaluation import RECOGNISERS
@@ -113,7 +113,7 @@ def test_an_attention_an_optimizer_and_a_schedule_from_outside(project: Project,
             return iter([batch((5, 20), (7, 31))] * (self.batches_per_epoch - first))
 
     params = load_params(paths.PARAMS)
-    model = build_acoustic(params.acoustic, AUDIO, MelStatistics.neutral(MELS))
+    model = ACOUSTIC_MODELS.build(params.acoustic, AUDIO, MelStatistics.neutral(MELS))
     how = RunConfig(log_every=1, checkpoint_every=3, validate_every=3)
     logbook = Logbook(project.root, "acoustic", Console(quiet=True))
     train(Task(model, Data(), Data(), lambda *_: None), params.training.acoustic, how, project.root, logbook)
