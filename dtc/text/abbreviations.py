@@ -85,10 +85,10 @@ RULES = (
     # Ph.D., PhD; 2nd ed.
     rule(r"\bPh\.? ?D\b", "P H D"),
     rule(rf"(?<=\d(?:st|nd|rd|th) )ed{STOP}", "edition"),
-    # Nov. 22, Nov 22, in Nov., 3 NOV.; "I saw Jan. She smiled" stays.
+    # Nov. 22, Nov 22, in Nov., 3 NOV., 3 Nov; "I saw Jan. She smiled" stays.
     _abbreviation(
         r"(?:(?<=\d )|\b(?:in|of|since|until|by|from|to|and|or|last|next|this|late|early|mid|thru)[ -]|"
-        rf"(?!Jan\.(?: [A-Z]|[)']*$)))SHORT(?:{STOP}|(?= \d))",
+        rf"(?!Jan\.(?: [A-Z]|[)']*$)))SHORT(?:{STOP}|(?= \d)|(?<=\d \w{{3}})(?![\w.']))",
         MONTH_OF,
     ),
     # c. 1850, est. 1850, b. 1850

@@ -43,7 +43,7 @@ def _read_clock(match: re.Match[str]) -> str:
 
 
 def _decade(digits: str) -> str:
-    number = int(digits)
+    number = int(digits.replace(",", ""))
     if number % 100 == 0 and 0 < number < 1100:  # hundreds of people
         return plural_in_words(cardinal(number)).removeprefix("one ")
     return plural_in_words(pairs_in_words(digits))
@@ -90,6 +90,8 @@ DATES = (
     rule(rf"(?<![\d.,:/-])(?P<name>\b(?:{_MONTH_NAMES}) )?0(?=[1-9]\b(?(name)| (?:{_MONTH_NAMES})\b))", "{name}"),
 )
 CLOCKS = (
+    # 0800 hours → zero eight hundred hours
+    rule(r"\b0(?P<hour>\d)00(?= h(?:ou)?rs\b)", "zero {hour:count} hundred"),
     # 7:45, 7:05, 7:00, 19:00 → seven forty-five, seven oh five, seven o'clock, nineteen hundred; 10.30 a.m., 7:30:15
     rule(
         r"(?<![\d:.])(?P<hour>[01]?\d|2[0-4])(?::|\.(?=\d\d ?[AaPp]\.?[Mm]\b))(?P<minute>[0-5]\d)"
@@ -100,7 +102,7 @@ CLOCKS = (
 )
 YEARS = (
     # the 1480s, 1480's → fourteen eighties, the '60s, 1980S; 100s of → hundreds of
-    rule(r"(?P<mark>(?<!\w)'|)(?<![\d.,])(?P<number>\d{1,3}0)'?[sS]\b", "{mark}{number:decade}", decade=_decade),
+    rule(r"(?P<mark>(?<!\w)'|)(?<![\d.,])(?P<number>\d{1,3}0|1,000)'?[sS]\b", "{mark}{number:decade}", decade=_decade),
     # '63 → 'sixty-three
     rule(r"(?<!\w)'(?P<year>\d\d)(?![\d'])", "'{year:pairs}"),
     # 323 B.C., 605 to 562 B.C., A.D. 410
