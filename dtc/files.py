@@ -76,6 +76,8 @@ def holder_of(folder: Path) -> str:
             return ""
     except Timeout:
         return _shown(holder)
+    except OSError:  # the lock is another user's
+        return ""
 
 
 def _lock_files(folder: Path) -> tuple[Path, Path]:
