@@ -6,13 +6,12 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import requests
 from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
 
 from dtc.errors import InputError
 from dtc.files import local_path
@@ -224,12 +223,10 @@ def _prepare(part: Part, response: requests.Response, url: str, report: Report) 
 
 
 def _retry_after_s(value: str) -> float:
-    """Return the seconds that a Retry-After header asks for, given as a number or as a date."""
-    if value.isdecimal():
-        return float(value)
+    """Return the seconds that a Retry-After header asks for, given as a number or as a date; 0 where it is neither."""
     try:
-        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # none, or no date, or one without a time zone
+        return float(Retry().parse_retry_after(value))
+    except HTTPError:
         return 0.0
 
 

@@ -60,7 +60,8 @@ def _download_archive(corpus: CorpusConfig, console: Console) -> None:
 
 def _download_prepared(prepared: PreparedFormat, corpus: CorpusConfig, console: Console) -> None:
     files, note = prepared.files(corpus), Note.read()
-    right = {name for name, md5 in files.items() if _md5_if_there(paths.ARCHIVE / name) == md5}
+    there = {name: paths.ARCHIVE / name for name in files if (paths.ARCHIVE / name).is_file()}
+    right = {name for name, path in there.items() if md5_of(path) == files[name]}
     note.require_no_others(*right)
     if missing := files.keys() - right:
         for name in files:
@@ -73,10 +74,6 @@ def _download_prepared(prepared: PreparedFormat, corpus: CorpusConfig, console: 
             (paths.ARCHIVE_PART / name).replace(paths.ARCHIVE / name)
     note.tidy(*(_placed(paths.ARCHIVE / name, md5) for name, md5 in files.items()))
     _print(console, f"{', '.join(files)} in {paths.ARCHIVE}{'' if missing else ' already'}, MD5s as declared")
-
-
-def _md5_if_there(path: Path) -> str | None:
-    return md5_of(path) if path.is_file() else None
 
 
 def _placed(path: Path, md5: str) -> Placed:
