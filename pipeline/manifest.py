@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,7 +32,9 @@ class ManifestRow:
     crc32: int  # of the member's bytes: computed six times as fast as MD5, and enough to notice a change
 
 
-_ROW = TypeAdapter(ManifestRow)
+VERIFY_AGAIN = "run `dtc verify` again"
+
+Parsed = TypeVar("Parsed")
 
 
 def write_manifest(manifest: Iterable[ManifestRow], path: Path) -> None:
@@ -43,20 +47,21 @@ def read_manifest(path: Path) -> Iterator[ManifestRow]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                yield _parse_manifest_row(line, f"{path}:{number}")
+                yield parse_strictly(ManifestRow, line, f"{path}:{number}", "a row of a manifest", VERIFY_AGAIN)
     except FileNotFoundError:
         raise InputError(path, "no such file", "the manifest of the corpus", "run `dtc verify` first") from None
 
 
-def _parse_manifest_row(line: bytes, where: str) -> ManifestRow:
+def parse_strictly(schema: type[Parsed], content: bytes, where: str, expected: str, remedy: str) -> Parsed:
+    """Return the value that a line of JSON describes. Raises InputError, with `where`, where it is not `expected`."""
     try:
-        return _ROW.validate_json(line, strict=True)
+        return _adapter(schema).validate_json(content, strict=True)  # type: ignore[arg-type]  # a class is hashable
     except ValidationError as error:
-        found = f"not a row of a manifest ({first_fault(error)})"
-        raise InputError(where, found, remedy="run `dtc verify` again") from None
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise InputError(where, f"not {expected} ({place}{': ' * bool(place)}{fault['msg']})", remedy=remedy) from None
 
 
-def first_fault(error: ValidationError) -> str:
-    """Return the first fault that pydantic found, as "dotted.key: message"."""
-    fault = error.errors()[0]
-    return ".".join(map(str, fault["loc"])) + ": " * bool(fault["loc"]) + fault["msg"]
+@cache
+def _adapter(schema: Any) -> Any:  # a TypeAdapter, which takes long to make
+    return TypeAdapter(schema)

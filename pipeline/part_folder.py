@@ -1,8 +1,8 @@
 """Make and delete folders of unfinished work, beside the folder that they will become.
 
 A folder `NAME.part` has a note inside. It records what the work is made from, and that dtc made the folder: a folder
-without a note is not deleted. The finished
-files are gathered in a folder of their own below it, which is moved into the place of `NAME` when it is whole.
+without a note is not deleted. The finished files are gathered in a folder of their own below it, which is moved into
+the place of `NAME` when it is whole.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ from pipeline.shards import CLIPS, INDEX, ShardIndex, parse_json, read_index, ve
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters or more: C:\ is a drive
 OPENED = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "memory")
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}  # those that fsspec needs
 WAITS_S = (1.0, 2.0, 4.0, 8.0)  # between the attempts to read a file
 TIMEOUT_S = 30.0  # of a connection, and of a server that sends nothing
 REMEDY = "check the address, the network and the free space of the disk, and run it again"
@@ -115,8 +114,7 @@ def _open_store(url: str) -> tuple[Any, str]:
     import fsspec
 
     options: dict[str, Any] = {}
-    scheme = urlsplit(url).scheme
-    if scheme in ("http", "https"):
+    if urlsplit(url).scheme in ("http", "https"):
         import aiohttp
 
         # By default aiohttp gives up after five minutes, however much has come, and ignores the system's proxies.
@@ -124,7 +122,6 @@ def _open_store(url: str) -> tuple[Any, str]:
         options["client_kwargs"] = {"timeout": timeout, "trust_env": True}
     try:
         return fsspec.core.url_to_fs(url, **options)
-    except ImportError:
-        package = PACKAGES.get(scheme, "aiohttp")
-        found = f"needs the Python package {package}, which is not installed"
-        raise InputError(url, found, remedy="install it in the environment of dtc") from None
+    except ImportError as error:  # as "Install s3fs to access S3"
+        found = f"fsspec cannot open it ({error})"
+        raise InputError(url, found, remedy="install the package in the environment of dtc") from None

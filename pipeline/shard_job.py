@@ -55,17 +55,10 @@ class ShardMaker:
             yield self.recipe.compute(row, content)
 
 
-@dataclass(frozen=True)
-class ShardStorer:
-    """Builds the shard of a job and stores it, where a worker can write the folder of the shards."""
-
-    maker: ShardMaker
-    unfinished: Unfinished
-
-    def __call__(self, job: ShardJob) -> int:
-        """Return the number of clips stored."""
-        self.unfinished.store(self.maker.build(job))
-        return len(job.clips)
+def store_shard(maker: ShardMaker, unfinished: Unfinished, job: ShardJob) -> int:
+    """Build the shard of a job and store it, where a worker can write its folder. Return the number of clips."""
+    unfinished.store(maker.build(job))
+    return len(job.clips)
 
 
 def shard_files(splits: Iterable[Split], clips_per_shard: int) -> list[str]:

@@ -18,14 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from pydantic import ValidationError
 
 from dtc.audio import from_int16
 from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.text.symbols import text_to_ids
 from pipeline.features import Features, StoredText
-from pipeline.manifest import first_fault
+from pipeline.manifest import parse_strictly
 from pipeline.shards import IndexEntry, Shard, ShardIndex, read_entries, verify_file
 from pipeline.split import SPLITS, Split
 
@@ -124,7 +123,8 @@ class ShardReader:
     def read(self, entry: IndexEntry) -> Features:
         """Read one clip. Raises InputError, with shard and clip, for anything that does not match the index."""
         where, index = self._where(entry), self.features.index
-        text = parse_text(self._member(entry, "json", where).tobytes(), f"{where}.json", index.remedy)
+        content = self._member(entry, "json", where).tobytes()
+        text = parse_strictly(StoredText, content, f"{where}.json", "the texts of a clip", index.remedy)
         shape = (index.audio.n_mel_channels, entry.frames)
         wave, mel = (
             from_npy(self._member(entry, name, where), dtype, expected, f"{where}.{name}", index.remedy)
@@ -158,14 +158,6 @@ class ShardReader:
             path = self.features.shard(shard)
             self._files[shard] = path.open("rb", buffering=0), path.stat().st_size
         return self._files[shard]
-
-
-def parse_text(content: bytes, where: str, remedy: str) -> StoredText:
-    """Return what a clip's JSON member holds. Raises InputError, with `where`, for any other content."""
-    try:
-        return StoredText.model_validate_json(content, strict=True)
-    except ValidationError as error:
-        raise InputError(where, first_fault(error), remedy=remedy) from None
 
 
 def from_npy(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints
 
 from dtc.audio_config import AudioConfig
 from dtc.config import AnySection, Section, parse_section
@@ -27,7 +27,7 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint, md5_of
 from dtc.text.symbols import TextConfig
 from pipeline.config import Md5, RecordingConfig
-from pipeline.manifest import first_fault
+from pipeline.manifest import parse_strictly
 from pipeline.split import Split
 
 INDEX, CLIPS = "index.json", "clips.jsonl"
@@ -60,9 +60,6 @@ class IndexEntry:
     shard: ShardName
     frames: Annotated[int, Field(ge=1, lt=1 << 60)]
     members: dict[str, tuple[FirstByte, Count]]  # name → (first byte, number of bytes)
-
-
-_ENTRY = TypeAdapter(IndexEntry)
 
 
 class PredictedBy(Section):
@@ -148,22 +145,9 @@ def read_entries(folder: Path, index: ShardIndex, split: Split) -> Iterator[Inde
     verify_file(path, index.clips_md5, "the places of the clips", index.remedy)
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            entry = _parse_entry(line, f"{path}:{number}", index.remedy)
+            entry = parse_strictly(IndexEntry, line, f"{path}:{number}", "the entry of a clip", index.remedy)
             if entry.split == split:
                 yield entry
-
-
-def _parse_entry(line: bytes, where: str, remedy: str) -> IndexEntry:
-    try:
-        return _ENTRY.validate_json(line, strict=True)
-    except ValidationError as error:
-        raise InputError(where, f"not the entry of a clip ({first_fault(error)})", remedy=remedy) from None
-
-
-def verify_shards(folder: Path, index: ShardIndex) -> None:
-    """Raise InputError where a shard of the index is missing or does not have the MD5 of the index."""
-    for shard in index.shards:
-        verify_file(folder / shard.file, shard.md5, "a shard of the index", index.remedy)
 
 
 _verified: dict[tuple[Path, str], tuple[int, int]] = {}  # path and MD5 → size and time of the file that was hashed

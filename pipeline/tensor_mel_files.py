@@ -114,10 +114,10 @@ class OpenSplit:
 def open_split(file: Path) -> OpenSplit:
     """Open a file of a set. Raises InputError where it is damaged, or its content does not match its name."""
     with in_one_line(file):
-        facts, clips, arrays = _open_tensors(file) if file.suffix == ".pt" else _open_arrays(file)
-    if facts.split != file.stem:
-        raise InputError(file, f"holds the clips of split {facts.split}", file.stem, "do not rename the files of a set")
-    return OpenSplit(file, facts, clips, arrays)
+        split = _open_tensors(file) if file.suffix == ".pt" else _open_arrays(file)
+    if (found := split.facts.split) != file.stem:
+        raise InputError(file, f"holds the clips of split {found}", file.stem, "do not rename the files of a set")
+    return split
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def in_one_line(file: Path) -> Iterator[None]:
         raise InputError(file, f"does not read as {kind} ({reason_of(error)})", remedy=CONVERT_AGAIN) from None
 
 
-def _open_tensors(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
+def _open_tensors(file: Path) -> OpenSplit:
     with zipfile.ZipFile(file) as archive:
         _require_stored(archive, file)
     tree = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -151,7 +151,7 @@ def _open_tensors(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]
         values, samples = mel[mel_places[number]], wave[wave_places[number]]
         return values.view(mels, -1).numpy(), samples.numpy()
 
-    return facts, clips, arrays
+    return OpenSplit(file, facts, clips, arrays)
 
 
 def _require_flat(value: object, dtype: torch.dtype, file: Path, name: str) -> Tensor:
@@ -177,7 +177,7 @@ def _require_places(first: Tensor, sizes: Iterable[int], flat: Tensor, file: Pat
     return [slice(*pair) for pair in pairwise(bounds)]
 
 
-def _open_arrays(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
+def _open_arrays(file: Path) -> OpenSplit:
     archive = zipfile.ZipFile(file)  # stays open while its clips are read: its directory takes a while to read
     _require_stored(archive, file)
     facts, clips = _parse_all(json.loads(archive.read(CLIPS_JSON)), file, beside=())
@@ -197,7 +197,7 @@ def _open_arrays(file: Path) -> tuple[SetFacts, Clips, Callable[[int], Arrays]]:
                 from_npy(archive.read(wave), WAVE, (clip.samples,), f"{file}:{wave}", CONVERT_AGAIN),
             )
 
-    return facts, clips, arrays
+    return OpenSplit(file, facts, clips, arrays)
 
 
 def members_of(clip_id: str) -> tuple[str, str]:

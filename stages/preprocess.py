@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -21,8 +22,9 @@ from pipeline.feature_recipe import FeatureRecipe
 from pipeline.manifest import read_manifest
 from pipeline.part_folder import discard_part, part_of
 from pipeline.shard_folder import Unfinished
-from pipeline.shard_job import ShardJob, ShardMaker, ShardStorer, plan_jobs, shard_files
-from pipeline.shards import INDEX, ShardIndex, read_index, verify_shards
+from pipeline.shard_job import ShardJob, ShardMaker, plan_jobs, shard_files, store_shard
+from pipeline.shard_reader import FeatureFolder
+from pipeline.shards import INDEX, ShardIndex, read_index
 from pipeline.split import SPLITS, Split, SplitConfig, assign_splits, describe_unknown_ids, require_every_split
 from stages import paths
 from stages.code_identity import fingerprint_code, modules_of
@@ -117,7 +119,9 @@ def _is_complete(made_from: str, source: _Source) -> bool:
         return False
     try:
         index = read_index(paths.FEATURES)
-        verify_shards(paths.FEATURES, index)
+        features = FeatureFolder(paths.FEATURES, index)
+        for shard in index.shards:
+            features.shard(shard.file)
     except InputError:
         return False  # changed or damaged: make it again
     archive = source.maker.archive
@@ -147,7 +151,7 @@ def _store_shards(
 ) -> Iterator[int]:
     """Build and store the shards of the jobs; yield the number of clips of each."""
     if distributed.engine == "local":
-        yield from run(ShardStorer(maker, unfinished), jobs, distributed)
+        yield from run(partial(store_shard, maker, unfinished), jobs, distributed)
     else:  # another machine may not see this one's disk: the shard comes back as bytes
         for shard in run(maker.build, jobs, distributed):
             unfinished.store(shard)

@@ -23,13 +23,12 @@ from pipeline.corpora.base import Fault, PreparedFormat
 from pipeline.feature_recipe import FeatureRecipe
 from pipeline.features import Features, StoredText
 from pipeline.limits import FACTS, measure, out_of_bounds, wrong_pace
-from pipeline.manifest import ManifestRow
+from pipeline.manifest import VERIFY_AGAIN, ManifestRow
 from pipeline.shard_job import ShardJob, ShardMaker, without_content
 from pipeline.split import SPLITS, Split
 from pipeline.tensor_mel_files import CONVERT_AGAIN, OpenSplit, in_one_line, open_split
 from pipeline.verify import CorpusFindings, CorpusSettings
 
-VERIFY_AGAIN = "run `dtc verify` again"
 TWO_SPLITS = "a clip must not be used for training and evaluation; convert again"
 
 SUFFIXES = (".pt", ".npz")

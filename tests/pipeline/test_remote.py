@@ -297,8 +297,8 @@ def test_a_file_store_whose_package_is_not_installed(monkeypatch: pytest.MonkeyP
     with pytest.raises(InputError) as error:
         open_features("s3://bucket/features")
     assert str(error.value) == (
-        "s3://bucket/features/index.json: needs the Python package s3fs, which is not installed; "
-        "install it in the environment of dtc"
+        "s3://bucket/features/index.json: fsspec cannot open it (Install s3fs to access S3); "
+        "install the package in the environment of dtc"
     )
 
 

@@ -4,6 +4,7 @@ import io
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from pipeline.engine import run
 from pipeline.feature_recipe import FeatureRecipe
 from pipeline.manifest import ManifestRow
 from pipeline.shard_folder import Unfinished
-from pipeline.shard_job import ShardMaker, ShardStorer, contents_of, plan_jobs, shard_files, without_content
+from pipeline.shard_job import ShardMaker, contents_of, plan_jobs, shard_files, store_shard, without_content
 from pipeline.split import SPLITS
 
 AS_IT_IS = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
@@ -94,7 +95,7 @@ def test_equal_bytes_whoever_computes_and_however_it_is_read(
     files = shard_files(splits, 3)
     unfinished = Unfinished(tmp_path / "shards", files, "these clips")
     config = DistributedConfig(engine="local", workers=workers, ray_address=None)
-    stored = list(run(ShardStorer(maker, unfinished), plan_jobs(clips, splits, 3, frozenset()), config))
+    stored = list(run(partial(store_shard, maker, unfinished), plan_jobs(clips, splits, 3, frozenset()), config))
     assert stored == [3, 3, 1]
     assert [(unfinished.shards / file).read_bytes() for file in files] == expected
     assert unfinished.finished() == {*files}

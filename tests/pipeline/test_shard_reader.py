@@ -131,10 +131,10 @@ def _facts(content: str) -> Damage:
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [
-        (_facts("["), "clip-001.json: Invalid JSON: "),
-        (_facts('{"raw_text": 1, "spoken_text": "n", "n_samples": 32}'), "clip-001.json: raw_text: Input should be a valid string; run `dtc pre"),
-        (_facts('{"spoken_text": "n", "n_samples": 32}'), "clip-001.json: raw_text: Field required"),
-        (_in("json", b"\xff", at=15), "clip-001.json: Invalid JSON: "),
+        (_facts("["), "clip-001.json: not the texts of a clip (Invalid JSON: "),
+        (_facts('{"raw_text": 1, "spoken_text": "n", "n_samples": 32}'), "clip-001.json: not the texts of a clip (raw_text: Input should be a valid string); run `dtc pre"),
+        (_facts('{"spoken_text": "n", "n_samples": 32}'), "clip-001.json: not the texts of a clip (raw_text: Field required"),
+        (_in("json", b"\xff", at=15), "clip-001.json: not the texts of a clip (Invalid JSON: "),
         (_in("mel.npy", b"x"), "clip-001.mel.npy: no npy header of a plain array, expected <f4 (2, 8); run `dtc pre"),
         (_in("mel.npy", b"'<f8'", at=20), "clip-001.mel.npy: <f8 (2, 8), expected <f4 (2, 8)"),
         (_in("mel.npy", npy(np.zeros((2, 7), np.float32))), "clip-001.mel.npy: <f4 (2, 7), expected <f4 (2, 8)"),
