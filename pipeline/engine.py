@@ -10,23 +10,21 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent import futures
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, resource_tracker
+from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import wait
 from typing import TypeVar
 
 import torch
 
 from dtc.errors import InputError, install_hint
+from dtc.processes import process_pool
 from pipeline.config import DistributedConfig
 
 IN_PROCESS = DistributedConfig(engine="local", workers=0, ray_address=None)
 WAITING_PER_WORKER = 2  # jobs that are submitted and whose results are not taken yet: one at work, one that waits
 PRELOADED = ["pipeline.shard_job", "webdataset"]  # what the process imports from which workers are forked
-RETRY_S = 0.05  # between attempts to stop a start of a worker
 RETRIES = 3  # of a Ray task whose worker died
 CONNECTION_S = 45.0  # for a process to import ray and to connect to a cluster
 CONNECT = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
@@ -65,46 +63,13 @@ def _one_thread() -> Iterator[None]:
 
 
 def _run_in_processes(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
-    # A worker may be started for each job that is submitted, which takes as long as its imports, and no signal could
-    # end it: so a thread submits them.
-    with _sigterm_as_ctrl_c(), ThreadPoolExecutor(1, initializer=_block_ctrl_c) as submitter:
-        pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
-
-        def submit(job: Job) -> Future[Result]:
-            return submitter.submit(pool.submit, work, job).result()
-
+    with _sigterm_as_ctrl_c(), process_pool(workers, _context(), _start_worker) as submit:
         try:
-            yield from _in_order(jobs, submit, lambda future: future.result(), WAITING_PER_WORKER * workers)
+            yield from _in_order(
+                jobs, partial(submit, work), lambda future: future.result(), WAITING_PER_WORKER * workers
+            )
         except BrokenProcessPool:
             raise InputError("a worker process", "died (killed, or out of memory)", remedy=REMEDY) from None
-        except (KeyboardInterrupt, GeneratorExit):  # do not wait for the jobs at work, which may take minutes
-            _kill_workers(submitter)
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _block_ctrl_c() -> None:
-    """Block SIGINT in this thread, and in every process that it starts.
-
-    A terminal sends Ctrl-C to all processes. It would kill the process that workers are forked from while that imports,
-    and print a traceback.
-    """
-    if sys.platform != "win32":
-        resource_tracker.ensure_running()  # it would be started later otherwise, and unblock the signal
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-
-
-def _kill_workers(submitter: ThreadPoolExecutor) -> None:
-    """Kill all workers. A worker that is being started is stopped by the end of the process that it is forked from."""
-    end = submitter.submit(multiprocessing.active_children)
-    while not end.done():
-        if server := getattr(forkserver._forkserver, "_forkserver_pid", None):
-            with suppress(ProcessLookupError):
-                os.kill(server, signal.SIGKILL)
-        futures.wait([end], timeout=RETRY_S)  # a start that had just begun starts another server
-    for worker in end.result():
-        worker.kill()
 
 
 def _in_order(

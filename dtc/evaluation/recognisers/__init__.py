@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from dtc.evaluation import RECOGNISERS, EvaluateConfig
+from dtc.processes import process_pool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,8 +35,9 @@ def transcribe_all(
     """
     recogniser = RECOGNISERS.get(config.recogniser)
     recogniser(config)  # so that a fault is raised here, once
-    with ProcessPoolExecutor(processes, get_context("spawn"), _load, (recogniser, config, sampling_rate)) as pool:
-        return list(pool.map(_transcribe, waves, chunksize=8))
+    with process_pool(processes, get_context("spawn"), _load, (recogniser, config, sampling_rate)) as submit:
+        transcripts = [submit(_transcribe, wave) for wave in waves]
+        return [transcript.result() for transcript in transcripts]
 
 
 # The recogniser of a worker process: loading one takes as long as transcribing a clip.
