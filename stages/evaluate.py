@@ -106,7 +106,7 @@ def _evaluate(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig
     speeches = voice.speak_words(texts, [clip.spoken_text for clip in clips], evaluate.seed, synthesis)
     synthesis_seconds = time.monotonic() - started
     trials = _make_trials(voice, clips, speeches, evaluate)
-    recognised = _recognise(trials, voice, evaluate, console) if evaluate.recogniser != NO_RECOGNISER else {}
+    recognised = _recognise(trials, voice, evaluate, console) if evaluate.ear != NO_RECOGNISER else {}
     console.print(f"evaluate: measuring {len(trials)} × {len(COPIES)} copies")
     expected = [words_of(clip.spoken_text) for clip in clips]
     rates = {name: word_errors(expected, words).rate for name, words in recognised.items()}
@@ -264,4 +264,4 @@ def _print_summary(found: Evaluation, console: Console) -> None:
         console.print(f"evaluate: {most}: the recogniser is too weak to judge the voice")
     console.print(f"evaluate: report {paths.REPORT / 'index.html'}, WAVs {paths.WAVS}")
     if not found.recognised:
-        console.print("evaluate: evaluate.recogniser is none: no figure tells whether the voice can be understood")
+        console.print("evaluate: evaluate.ear is none: no figure tells whether the voice can be understood")

@@ -68,12 +68,12 @@ def _spikes_fit_schedule(params: Params) -> None:
 
 
 def _grammar_is_there(params: Params) -> None:
-    if params.evaluate.recogniser != NO_RECOGNISER and params.evaluate.grammar is not None:
+    if params.evaluate.ear != NO_RECOGNISER and params.evaluate.grammar is not None:
         find_grammar(params.evaluate.grammar)
 
 
 # Keys of older versions → their names now.
-MOVED = {"audit": "verify", "evaluate.ear": "evaluate.recogniser"} | {
+MOVED = {"audit": "verify"} | {
     f"training.{kind}.{key}": f"run.{kind}.{key}"
     for kind in ("acoustic", "vocoder")
     for key in ("log_every", "checkpoint_every", "validate_every")

@@ -18,7 +18,7 @@ NO_RECOGNISER = "none"
 
 # Each builds a recogniser from the section `evaluate`; raises InputError where its model or settings cannot be used.
 RECOGNISERS: Registry[Callable[[EvaluateConfig], Recogniser]] = Registry(
-    "evaluate.recogniser", {"grammar": Part("dtc.evaluation.recognisers.grammar:build_grammar_recogniser")}
+    "evaluate.ear", {"grammar": Part("dtc.evaluation.recognisers.grammar:build_grammar_recogniser")}
 )
 
 
@@ -27,7 +27,7 @@ class EvaluateConfig(Section):
 
     seed: NonNegativeInt  # of the synthesis
     max_clips: PositiveInt  # held-out clips, the first in the shards
-    recogniser: Annotated[str, RECOGNISERS.name_or(NO_RECOGNISER)]  # one of RECOGNISERS; none: no word errors
+    ear: Annotated[str, RECOGNISERS.name_or(NO_RECOGNISER)]  # the recogniser; none: no word errors
     grammar: str | None  # of the recogniser `grammar`: a JSGF file, or the name of one that ships with dtc
     fit_iterations: PositiveInt  # of the copies that are fitted to their mel
     griffin_lim_iterations: PositiveInt  # of the baseline

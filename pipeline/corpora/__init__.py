@@ -85,7 +85,7 @@ def find_grammar(grammar: str) -> Path:
     path = Path(grammar) if Path(grammar).suffix else _shipped(grammar, ".jsgf", "evaluate.grammar", "")
     if not path.is_file():
         expected = "a JSGF grammar, or the name of one that ships with dtc"
-        remedy = "or set evaluate.recogniser to none, which gives no word errors"
+        remedy = "or set evaluate.ear to none, which gives no word errors"
         raise InputError("evaluate.grammar", f"{path}: no such file", expected, remedy)
     return path
 

@@ -20,7 +20,7 @@ def config(grammar: Path) -> EvaluateConfig:
     return EvaluateConfig(
         seed=1,
         max_clips=1,
-        recogniser="grammar",
+        ear="grammar",
         grammar=str(grammar),
         fit_iterations=1,
         griffin_lim_iterations=1,
@@ -117,4 +117,4 @@ def test_an_unknown_recogniser_is_refused() -> None:
     assert RECOGNISERS.names() == ("grammar",)
     for name, hint in (("wisper", ""), ("gramar", r"; did you mean grammar\?")):
         with pytest.raises(ValueError, match=f"found '{name}', expected one of none, grammar{hint}"):
-            EvaluateConfig.model_validate(config(CORPORA / "numbers.jsgf").model_dump() | {"recogniser": name})
+            EvaluateConfig.model_validate(config(CORPORA / "numbers.jsgf").model_dump() | {"ear": name})

@@ -58,7 +58,7 @@ def test_parts_from_outside_from_corpus_to_report(project: Project, parts_from_o
             "vocoder": {"model": "tone", "train_on": "recorded", "pitch_hz": 200.0},
             "training.acoustic.batch_size": 3,
             "training.vocoder.batch_size": 3,
-            "evaluate.recogniser": "fixed",
+            "evaluate.ear": "fixed",
             "evaluate.griffin_lim_iterations": 2,
         }
     )

@@ -193,9 +193,6 @@ def test_a_key_of_an_older_version_is_named_with_its_new_place(project: Project)
     Path("params.yaml").write_text(text.replace("\nverify:", "\naudit:", 1))
     for command in ("params", "download"):
         assert project.run(command, code=2) == "params.yaml: audit: a key of an older version; move it to verify"
-    Path("params.yaml").write_text(text.replace("\n  recogniser:", "\n  ear:", 1))
-    line = "params.yaml: evaluate.ear: a key of an older version; move it to evaluate.recogniser"
-    assert project.run("params", code=2) == line
     tree = yaml.safe_load(text)
     for kind in ("acoustic", "vocoder"):
         for key in list(tree["run"][kind]):

@@ -497,9 +497,9 @@ def test_a_config_of_other_weights_is_refused(voice: Path, project: Project) -> 
 def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
-    project.write_params({"evaluate.recogniser": "none", "evaluate.griffin_lim_iterations": 2})
+    project.write_params({"evaluate.ear": "none", "evaluate.griffin_lim_iterations": 2})
     last_line = project.run("evaluate", "--device", "cpu").splitlines()[-1]
-    assert last_line == "evaluate: evaluate.recogniser is none: no figure tells whether the voice can be understood"
+    assert last_line == "evaluate: evaluate.ear is none: no figure tells whether the voice can be understood"
     metrics = json.loads(paths.EVALUATION.read_text())
     assert 1 <= metrics["attempts_per_phrase"] <= 3
     rows = list(csv.DictReader(paths.UTTERANCES.open()))
@@ -527,7 +527,7 @@ def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
 def test_evaluate_deletes_no_files_of_others(voice: Path, project: Project) -> None:
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
-    project.write_params({"evaluate.recogniser": "none", "evaluate.griffin_lim_iterations": 2})
+    project.write_params({"evaluate.ear": "none", "evaluate.griffin_lim_iterations": 2})
     paths.WAVS.mkdir(parents=True)
     (paths.WAVS / "interview.wav").write_bytes(b"theirs")
     line = project.run("evaluate", "--device", "cpu", code=2)

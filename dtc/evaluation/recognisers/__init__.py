@@ -30,10 +30,10 @@ def transcribe_all(
 ) -> list[str]:
     """Return the words in each waveform, recognised in `processes` processes (None: one for each core).
 
-    The number of processes does not change the results. Raises InputError as the recogniser that
-    `evaluate.recogniser` names does when it is loaded.
+    The number of processes does not change the results. Raises InputError as the recogniser that `evaluate.ear` names
+    does when it is loaded.
     """
-    recogniser = RECOGNISERS.get(config.recogniser)
+    recogniser = RECOGNISERS.get(config.ear)
     recogniser(config)  # so that a fault is raised here, once
     with process_pool(processes, get_context("spawn"), _load, (recogniser, config, sampling_rate)) as submit:
         transcripts = [submit(_transcribe, wave) for wave in waves]
