@@ -85,9 +85,13 @@ def audio() -> Any:
 
 
 def sound_bytes(
-    seconds: float = 0.3, sampling_rate: int = 16000, pitch_hz: float = 220.0, channels: int = 1,
-    format: str = "WAV", subtype: str | None = None,
-) -> bytes:  # fmt: skip
+    seconds: float = 0.3,
+    sampling_rate: int = 16000,
+    pitch_hz: float = 220.0,
+    channels: int = 1,
+    format: str = "WAV",
+    subtype: str | None = None,
+) -> bytes:
     """A tone with a little noise, as a sound file's bytes."""
     samples = round(seconds * sampling_rate)
     noise = np.random.default_rng(round(pitch_hz)).normal(0.0, 0.01, (samples, channels))

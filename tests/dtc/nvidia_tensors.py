@@ -12,17 +12,38 @@ from dtc.model_card import ModelCard
 from dtc.text.symbols import TextConfig
 
 PUBLISHED = {
-    "n_mel_channels": 80, "n_symbols": 148, "symbols_embedding_dim": 512, "encoder_kernel_size": 5,
-    "encoder_n_convolutions": 3, "encoder_embedding_dim": 512, "n_frames_per_step": 1, "decoder_rnn_dim": 1024,
-    "prenet_dim": 256, "attention_rnn_dim": 1024, "attention_dim": 128, "attention_location_n_filters": 32,
-    "attention_location_kernel_size": 31, "postnet_embedding_dim": 512, "postnet_kernel_size": 5,
+    "n_mel_channels": 80,
+    "n_symbols": 148,
+    "symbols_embedding_dim": 512,
+    "encoder_kernel_size": 5,
+    "encoder_n_convolutions": 3,
+    "encoder_embedding_dim": 512,
+    "n_frames_per_step": 1,
+    "decoder_rnn_dim": 1024,
+    "prenet_dim": 256,
+    "attention_rnn_dim": 1024,
+    "attention_dim": 128,
+    "attention_location_n_filters": 32,
+    "attention_location_kernel_size": 31,
+    "postnet_embedding_dim": 512,
+    "postnet_kernel_size": 5,
     "postnet_n_convolutions": 5,
-}  # fmt: skip
+}
 SMALL = PUBLISHED | {
-    "symbols_embedding_dim": 6, "encoder_embedding_dim": 8, "encoder_n_convolutions": 2, "encoder_kernel_size": 3,
-    "decoder_rnn_dim": 10, "prenet_dim": 7, "attention_rnn_dim": 9, "attention_dim": 5, "attention_location_n_filters": 4,
-    "attention_location_kernel_size": 11, "postnet_embedding_dim": 12, "postnet_kernel_size": 7, "postnet_n_convolutions": 3,
-}  # fmt: skip
+    "symbols_embedding_dim": 6,
+    "encoder_embedding_dim": 8,
+    "encoder_n_convolutions": 2,
+    "encoder_kernel_size": 3,
+    "decoder_rnn_dim": 10,
+    "prenet_dim": 7,
+    "attention_rnn_dim": 9,
+    "attention_dim": 5,
+    "attention_location_n_filters": 4,
+    "attention_location_kernel_size": 11,
+    "postnet_embedding_dim": 12,
+    "postnet_kernel_size": 7,
+    "postnet_n_convolutions": 3,
+}
 
 
 def shapes_of(sizes: dict[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -81,12 +102,20 @@ def card_of(imported: Imported, **facts: Any) -> ModelCard:
     bands = imported.audio.n_mel_channels
     return ModelCard(
         **{
-            "kind": "acoustic", "config": imported.config.model_dump(mode="json"), "training": {},
-            "audio": imported.audio, "text": TextConfig(symbols="nvidia", normaliser="english"), "alphabet": ALPHABET,
-            "mel_mean": (0.0,) * bands, "mel_deviation": (1.0,) * bands, "corpus": "", "features": "", "steps": 7,
+            "kind": "acoustic",
+            "config": imported.config.model_dump(mode="json"),
+            "training": {},
+            "audio": imported.audio,
+            "text": TextConfig(symbols="nvidia", normaliser="english"),
+            "alphabet": ALPHABET,
+            "mel_mean": (0.0,) * bands,
+            "mel_deviation": (1.0,) * bands,
+            "corpus": "",
+            "features": "",
+            "steps": 7,
             **facts,
         }
-    )  # fmt: skip
+    )
 
 
 def assert_same_bytes(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

@@ -29,15 +29,24 @@ def no_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
 def torchaudio_twin(ours: Tacotron2) -> torchaudio.models.Tacotron2:
     """torchaudio's model with our weights."""
     theirs = torchaudio.models.Tacotron2(
-        n_mels=MELS, n_symbol=148, symbol_embedding_dim=32, encoder_embedding_dim=32, attention_rnn_dim=48,
-        attention_hidden_dim=16, attention_location_n_filter=8, decoder_rnn_dim=40, prenet_dim=24,
-        postnet_embedding_dim=32, decoder_max_step=50,
-    ).eval()  # fmt: skip
+        n_mels=MELS,
+        n_symbol=148,
+        symbol_embedding_dim=32,
+        encoder_embedding_dim=32,
+        attention_rnn_dim=48,
+        attention_hidden_dim=16,
+        attention_location_n_filter=8,
+        decoder_rnn_dim=40,
+        prenet_dim=24,
+        postnet_embedding_dim=32,
+        decoder_max_step=50,
+    ).eval()
     # Its names are NVIDIA's without the layers that those wrap theirs in.
     weights = {
         their_name(name).replace(".linear_layer.", ".").replace(".conv.", "."): value
-        for name, value in ours.state_dict().items() if not name.startswith("mel_")
-    }  # fmt: skip
+        for name, value in ours.state_dict().items()
+        if not name.startswith("mel_")
+    }
     theirs.load_state_dict(weights)
     return theirs
 
@@ -51,9 +60,11 @@ def test_forward_equals_torchaudios() -> None:
         example.symbol_ids, example.symbol_lengths, example.mel, example.mel_lengths
     )
     for mine, expected in (
-        (prediction.mel, mel), (prediction.mel_postnet, mel_postnet), (prediction.gate_logits, gate),
+        (prediction.mel, mel),
+        (prediction.mel_postnet, mel_postnet),
+        (prediction.gate_logits, gate),
         (prediction.alignments, alignments),
-    ):  # fmt: skip
+    ):
         torch.testing.assert_close(mine, expected, atol=PARITY_TOLERANCE, rtol=0)
 
 
@@ -164,8 +175,9 @@ def test_gate_stops_each_utterance_and_the_cap_follows_the_text() -> None:
     with torch.no_grad():
         at_once.decoder.gate.bias.fill_(100.0)
     assert [(said.status, said.mel.shape[1]) for said in at_once.infer(texts, seed=1, options=OPTIONS)] == [
-        ("skipped_text", 2), ("ended", 2),
-    ]  # fmt: skip
+        ("skipped_text", 2),
+        ("ended", 2),
+    ]
 
 
 def test_full_size_has_the_published_number_of_parameters() -> None:

@@ -41,9 +41,7 @@ def real_batch(seconds: float) -> Batch:
     samples = int(seconds * AUDIO.sampling_rate)
     wave = 0.3 * torch.sin(torch.linspace(0, 200.0, samples).cumsum(0) / 40.0)[None]
     mel, symbols = log_mel(wave, AUDIO), torch.randint(12, 60, (1, 9))
-    return Batch(
-        ("a",), symbols, torch.tensor([9]), mel, torch.tensor([mel.shape[2]]), wave, torch.tensor([samples])
-    )  # fmt: skip
+    return Batch(("a",), symbols, torch.tensor([9]), mel, torch.tensor([mel.shape[2]]), wave, torch.tensor([samples]))
 
 
 def test_stft_loss_has_a_gradient_and_falls() -> None:
@@ -66,9 +64,13 @@ def test_stft_loss_has_a_gradient_and_falls() -> None:
 
 def test_stft_loss_leaves_padding_out() -> None:
     example = real_batch(0.5)
-    wider = Batch(**vars(example) | {
-        "mel": F.pad(example.mel, (0, 7), value=3.0), "wave": F.pad(example.wave, (0, 7 * AUDIO.hop_length), value=0.9),
-    })  # fmt: skip
+    wider = Batch(
+        **vars(example)
+        | {
+            "mel": F.pad(example.mel, (0, 7), value=3.0),
+            "wave": F.pad(example.wave, (0, 7 * AUDIO.hop_length), value=0.9),
+        }
+    )
     plain, padded = (stft_loss(each.mel, each, AUDIO) for each in (example, wider))
     torch.testing.assert_close(padded, plain)
 
@@ -89,6 +91,5 @@ def test_guided_attention_fades() -> None:
     weights = config().loss.model_copy(update={"guided_attention_half_life": 100})
     gates, alignments = torch.zeros(1, 4), torch.full((1, 4, 3), 1 / 3)
     output = DecoderOutput(target.mel, gates, alignments)
-    at = [decoder_losses(output, target, weights, step)["guided_attention"].item()
-          for step in (0, 100, 200)]  # fmt: skip
+    at = [decoder_losses(output, target, weights, step)["guided_attention"].item() for step in (0, 100, 200)]
     assert at == pytest.approx([at[0], at[0] / 2, at[0] / 4])

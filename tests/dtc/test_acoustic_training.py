@@ -35,9 +35,14 @@ def test_padding_changes_no_gradient_in_training() -> None:
     ours = model(frames_per_step=3).train()
     example = batch((7, 20), (9, 31))
     wider = Batch(
-        example.ids, F.pad(example.symbol_ids, (0, 6), value=40), example.symbol_lengths,
-        F.pad(example.mel, (0, 12), value=3.0), example.mel_lengths, example.wave, example.wave_lengths,
-    )  # fmt: skip
+        example.ids,
+        F.pad(example.symbol_ids, (0, 6), value=40),
+        example.symbol_lengths,
+        F.pad(example.mel, (0, 12), value=3.0),
+        example.mel_lengths,
+        example.wave,
+        example.wave_lengths,
+    )
     gradients = []
     for each in (example, wider):
         ours.zero_grad()

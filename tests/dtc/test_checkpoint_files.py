@@ -81,11 +81,13 @@ def test_a_pickle_that_needs_code_is_refused_and_not_run(tmp_path: Path, zipped:
 @pytest.mark.parametrize(
     ("saved", "found"),
     [
-        ([1, 2], "holds a list"), ({}, "holds nothing"), (torch.zeros(2), "holds a Tensor"),
+        ([1, 2], "holds a list"),
+        ({}, "holds nothing"),
+        (torch.zeros(2), "holds a Tensor"),
         ({"iteration": 1, "model": torch.zeros(2)}, "holds iteration, model"),
         ({"state_dict": {"weight": 1}}, "holds state_dict"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, saved: object, found: str) -> None:
     torch.save(saved, tmp_path / "model.pt")
     with pytest.raises(InputError) as refused:

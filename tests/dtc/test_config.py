@@ -60,9 +60,12 @@ def line_of(tmp_path: Path, text: str | bytes) -> str:
 
 def test_good_params(tmp_path: Path) -> None:
     assert read(tmp_path, GOOD) == Schema(
-        name="a", optimizer=Optimizer(learning_rate=0.001, betas=(0.9, 0.999)), vocoder=Small(model="small", dim=3),
-        grammar=None, stft=False,
-    )  # fmt: skip
+        name="a",
+        optimizer=Optimizer(learning_rate=0.001, betas=(0.9, 0.999)),
+        vocoder=Small(model="small", dim=3),
+        grammar=None,
+        stft=False,
+    )
 
 
 @pytest.mark.parametrize("written", ["1e-3", "1E-3", "0.001", "1.0e-3", ".001"])

@@ -68,12 +68,19 @@ def _joined(batches: list[Batch]) -> tuple[object, ...]:
         size = max(row.shape[-1] for row in rows)
         return torch.cat([F.pad(row, (0, size - row.shape[-1]), value=value) for row in rows])
 
-    lengths = {name: torch.cat([getattr(each, name) for each in batches])
-               for name in ("symbol_lengths", "mel_lengths", "wave_lengths")}  # fmt: skip
+    lengths = {
+        name: torch.cat([getattr(each, name) for each in batches])
+        for name in ("symbol_lengths", "mel_lengths", "wave_lengths")
+    }
     return (
-        tuple(name for each in batches for name in each.ids), pad("symbol_ids", 40), lengths["symbol_lengths"],
-        pad("mel", 3.0), lengths["mel_lengths"], pad("wave", 0.5), lengths["wave_lengths"],
-    )  # fmt: skip
+        tuple(name for each in batches for name in each.ids),
+        pad("symbol_ids", 40),
+        lengths["symbol_lengths"],
+        pad("mel", 3.0),
+        lengths["mel_lengths"],
+        pad("wave", 0.5),
+        lengths["wave_lengths"],
+    )
 
 
 def test_side_by_side_is_one_after_the_other() -> None:

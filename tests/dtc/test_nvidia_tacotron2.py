@@ -70,9 +70,14 @@ def test_a_teacher_forced_batch_equals_nvidias(golden: tuple[dict[str, Tensor], 
     assert len(lengths) == 3
     assert len(set(lengths.tolist())) > 1, "some are padded"
     batch = Batch(
-        ("a", "b", "c"), tensors["in.text"], tensors["in.text_lengths"], tensors["in.mel"], lengths,
-        torch.zeros(3, 1), torch.ones(3, dtype=torch.int64),
-    )  # fmt: skip
+        ("a", "b", "c"),
+        tensors["in.text"],
+        tensors["in.text_lengths"],
+        tensors["in.mel"],
+        lengths,
+        torch.zeros(3, 1),
+        torch.ones(3, dtype=torch.int64),
+    )
     with torch.no_grad():
         said = model(batch, step=0)
     padded = ~mask_of(lengths, tensors["in.mel"].shape[2])
@@ -122,34 +127,62 @@ def test_a_model_of_the_published_sizes() -> None:
     imported = import_tacotron2(theirs, {}, "here")
     assert imported.parameters == 28_193_153
     assert imported.assumed == {
-        "max_decoder_steps": 1000, "gate_threshold": 0.5, "p_attention_dropout": 0.1, "p_decoder_dropout": 0.1,
-        "sampling_rate": 22050, "filter_length": 1024, "hop_length": 256, "win_length": 1024, "mel_fmin": 0.0,
+        "max_decoder_steps": 1000,
+        "gate_threshold": 0.5,
+        "p_attention_dropout": 0.1,
+        "p_decoder_dropout": 0.1,
+        "sampling_rate": 22050,
+        "filter_length": 1024,
+        "hop_length": 256,
+        "win_length": 1024,
+        "mel_fmin": 0.0,
         "mel_fmax": 8000.0,
-    }  # fmt: skip
+    }
 
 
 def test_sizes_come_from_the_shapes_and_the_rest_from_the_hyper_parameters() -> None:
     hparams = {
-        "max_decoder_steps": 77, "gate_threshold": 0.25, "p_attention_dropout": 0.0, "p_decoder_dropout": 0.3,
-        "sampling_rate": 16000, "text_cleaners": ["english_cleaners"], "attention_dim": 5,
-    }  # fmt: skip
+        "max_decoder_steps": 77,
+        "gate_threshold": 0.25,
+        "p_attention_dropout": 0.0,
+        "p_decoder_dropout": 0.3,
+        "sampling_rate": 16000,
+        "text_cleaners": ["english_cleaners"],
+        "attention_dim": 5,
+    }
     imported = import_tacotron2(random_state_dict(SMALL), hparams, "here")
     tree = imported.config.model_dump()
     assert (tree["symbols_embedding_dim"], tree["frames_per_step"], tree["mask_convolutions"]) == (6, 1, True)
     assert tree["encoder"] == {"num_convolutions": 2, "embedding_dim": 8, "kernel_size": 3, "dropout_rate": 0.5}
     assert tree["attention"] == {
-        "model": "location_sensitive", "rnn_dim": 9, "attention_dim": 5, "num_filters": 4, "kernel_size": 11,
-    }  # fmt: skip
+        "model": "location_sensitive",
+        "rnn_dim": 9,
+        "attention_dim": 5,
+        "num_filters": 4,
+        "kernel_size": 11,
+    }
     assert tree["post_net"] == {"num_convolutions": 3, "embedding_dim": 12, "kernel_size": 7, "dropout_rate": 0.5}
     assert tree["decoder"] == {
-        "rnn_dim": 10, "pre_net_dim": 7, "pre_net_dropout": 0.5, "max_decoder_steps": 77, "max_frames_per_symbol": 77.0,
-        "gate_threshold": 0.25, "attention_dropout": 0.0, "decoder_dropout": 0.3, "frame_dropout": 0.0,
+        "rnn_dim": 10,
+        "pre_net_dim": 7,
+        "pre_net_dropout": 0.5,
+        "max_decoder_steps": 77,
+        "max_frames_per_symbol": 77.0,
+        "gate_threshold": 0.25,
+        "attention_dropout": 0.0,
+        "decoder_dropout": 0.3,
+        "frame_dropout": 0.0,
         "gradient_checkpointing": False,
-    }  # fmt: skip
+    }
     assert imported.audio == AudioConfig(
-        sampling_rate=16000, filter_length=1024, hop_length=256, win_length=1024, n_mel_channels=80, mel_fmin=0.0,
+        sampling_rate=16000,
+        filter_length=1024,
+        hop_length=256,
+        win_length=1024,
+        n_mel_channels=80,
+        mel_fmin=0.0,
         mel_fmax=8000.0,
-    )  # fmt: skip
+    )
     assert set(imported.assumed) == {"filter_length", "hop_length", "win_length", "mel_fmin", "mel_fmax"}
 
 

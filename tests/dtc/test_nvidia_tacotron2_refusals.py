@@ -24,11 +24,13 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], object]:
     ("change", "hparams", "line"),
     [
         (
-            without("embedding.weight"), {},
+            without("embedding.weight"),
+            {},
             "there: lacks embedding.weight, expected the 63 tensors of NVIDIA's Tacotron 2",
         ),
         (
-            put("speaker.weight", torch.zeros(2)), {},
+            put("speaker.weight", torch.zeros(2)),
+            {},
             "there: has the unknown speaker.weight, expected the 63 tensors of NVIDIA's Tacotron 2",
         ),
         (
@@ -38,37 +40,44 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], object]:
             "encoder.lstm.bias_hh_l0 and 4 more, expected the 63 tensors of NVIDIA's Tacotron 2",
         ),
         (
-            put("decoder.gate_layer.linear_layer.weight", torch.zeros(1, 17)), {},
+            put("decoder.gate_layer.linear_layer.weight", torch.zeros(1, 17)),
+            {},
             "there: decoder.gate_layer.linear_layer.weight (1, 17), expected (1, 18), which fits the other tensors",
         ),
         (
-            put("decoder.gate_layer.linear_layer.bias", torch.zeros(1, dtype=torch.int64)), {},
+            put("decoder.gate_layer.linear_layer.bias", torch.zeros(1, dtype=torch.int64)),
+            {},
             "there: decoder.gate_layer.linear_layer.bias (1) of integers, expected (1), which fits the other tensors",
         ),
         (
-            lambda _: None, {"encoder_embedding_dim": 512, "prenet_dim": 256},
+            lambda _: None,
+            {"encoder_embedding_dim": 512, "prenet_dim": 256},
             "there: hyper-parameters encoder_embedding_dim 512, prenet_dim 256, expected 8, 7, the sizes of the tensors; "
             "use the hyper-parameters of this model",
         ),
         (
-            lambda _: None, {"gate_threshold": "high"},
+            lambda _: None,
+            {"gate_threshold": "high"},
             "there: decoder.gate_threshold: found 'high', expected a number",
         ),
         (
-            put("embedding.weight", torch.zeros(150, 6)), {},
+            put("embedding.weight", torch.zeros(150, 6)),
+            {},
             "there: 150 symbols, expected the 148 of NVIDIA/tacotron2; a model of other symbols cannot read our texts",
         ),
         (
-            lambda state_dict: state_dict.update(random_state_dict(SMALL | {"n_frames_per_step": 2})), {},
+            lambda state_dict: state_dict.update(random_state_dict(SMALL | {"n_frames_per_step": 2})),
+            {},
             "there: n_frames_per_step 2, expected 1; NVIDIA's prenet has all frames of a step as "
             "input and ours the last one, so the weights cannot be used",
         ),
         (
-            put("encoder.convolutions.0.0.conv.weight", torch.zeros(8, 6, 4)), {},
+            put("encoder.convolutions.0.0.conv.weight", torch.zeros(8, 6, 4)),
+            {},
             "there: encoder.kernel_size: found 4, expected an odd number: a kernel has a middle",
         ),
     ],
-)  # fmt: skip
+)
 def test_tensors_of_another_model_are_refused(
     change: Callable[[dict[str, Tensor]], object], hparams: dict[str, object], line: str
 ) -> None:

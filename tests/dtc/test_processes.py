@@ -37,9 +37,14 @@ def test_ctrl_c_ends_spawned_workers(tmp_path: Path, slow: bool) -> None:
     if slow:
         (tmp_path / "slow").touch()
     master = subprocess.Popen(
-        [sys.executable, "master.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "master.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while not (tmp_path / "at work").exists():
         assert master.poll() is None
         time.sleep(0.01)  # real processes: there is nothing else to wait on

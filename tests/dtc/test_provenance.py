@@ -63,8 +63,10 @@ def test_checksums_of_what_comes_in_pieces(pieces: list[bytes]) -> None:
     for piece in pieces:
         checksums.add(piece)
     assert (checksums.md5, checksums.sha256, checksums.bytes) == (
-        hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest(), len(content),
-    )  # fmt: skip
+        hashlib.md5(content).hexdigest(),
+        hashlib.sha256(content).hexdigest(),
+        len(content),
+    )
 
 
 def test_checksums_of_a_file(tmp_path: Path) -> None:

@@ -42,8 +42,10 @@ def test_what_went_well_is_not_touched_by_what_went_wrong_beside_it(voice: Voice
     voice, acoustic = tell(voice, {"two": ["cut_off", "attention_stuck", "cut_off"]})
     whole, well = speak(voice, ["nine. two. nine", "ten"], attempts=3)
     assert [(each.words, each.status, each.attempts) for each in whole.phrases] == [
-        ("nine", "ended", 1), ("two", "attention_stuck", 3), ("nine", "ended", 1),
-    ]  # fmt: skip
+        ("nine", "ended", 1),
+        ("two", "attention_stuck", 3),
+        ("nine", "ended", 1),
+    ]
     assert (whole.status, whole.attempts) == ("attention_stuck", 3)
     assert (well.status, well.attempts) == ("ended", 1)
     assert {text: len(seeds) for text, seeds in acoustic.seeds.items()} == {"nine": 1, "two": 3, "ten": 1}

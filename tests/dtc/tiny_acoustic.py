@@ -14,34 +14,59 @@ from dtc.seeding import seed_all
 
 MELS = 20
 AUDIO = AudioConfig(
-    sampling_rate=16000, filter_length=512, hop_length=128, win_length=512, n_mel_channels=MELS, mel_fmin=0.0,
+    sampling_rate=16000,
+    filter_length=512,
+    hop_length=128,
+    win_length=512,
+    n_mel_channels=MELS,
+    mel_fmin=0.0,
     mel_fmax=8000.0,
-)  # fmt: skip
+)
 OPTIONS = InferenceOptions(step=0)
 NEVER = 0.999999  # a gate threshold that no untrained model reaches
 PARITY_TOLERANCE = 1e-5  # float32, different order of summation
 
 
 def config(frames_per_step: int = 1, **decoder: float) -> Tacotron2Config:
-    return Tacotron2Config.model_validate({
-        "model": "tacotron2", "symbols_embedding_dim": 32, "frames_per_step": frames_per_step,
-        "mask_convolutions": True,
-        "encoder": {"num_convolutions": 3, "embedding_dim": 32, "kernel_size": 5, "dropout_rate": 0.5},
-        "attention": {
-            "model": "location_sensitive", "rnn_dim": 48, "attention_dim": 16, "num_filters": 8, "kernel_size": 31,
-        },
-        "decoder": {
-            "rnn_dim": 40, "pre_net_dim": 24, "pre_net_dropout": 0.5, "max_decoder_steps": 50, "max_frames_per_symbol": 4.0,
-            "gate_threshold": 0.5, "attention_dropout": 0.1, "decoder_dropout": 0.1, "frame_dropout": 0.0,
-            "gradient_checkpointing": False, **decoder,
-        },
-        "post_net": {"num_convolutions": 5, "embedding_dim": 32, "kernel_size": 5, "dropout_rate": 0.5},
-        "loss": {
-            "gate_weight": 1.0, "gate_positive_weight": 5.0, "guided_attention_weight": 2.0,
-            "guided_attention_sigma": 0.2, "guided_attention_half_life": None, "mel_difference_weight": 0.0,
-            "stft_weight": 0.0,
-        },
-    })  # fmt: skip
+    return Tacotron2Config.model_validate(
+        {
+            "model": "tacotron2",
+            "symbols_embedding_dim": 32,
+            "frames_per_step": frames_per_step,
+            "mask_convolutions": True,
+            "encoder": {"num_convolutions": 3, "embedding_dim": 32, "kernel_size": 5, "dropout_rate": 0.5},
+            "attention": {
+                "model": "location_sensitive",
+                "rnn_dim": 48,
+                "attention_dim": 16,
+                "num_filters": 8,
+                "kernel_size": 31,
+            },
+            "decoder": {
+                "rnn_dim": 40,
+                "pre_net_dim": 24,
+                "pre_net_dropout": 0.5,
+                "max_decoder_steps": 50,
+                "max_frames_per_symbol": 4.0,
+                "gate_threshold": 0.5,
+                "attention_dropout": 0.1,
+                "decoder_dropout": 0.1,
+                "frame_dropout": 0.0,
+                "gradient_checkpointing": False,
+                **decoder,
+            },
+            "post_net": {"num_convolutions": 5, "embedding_dim": 32, "kernel_size": 5, "dropout_rate": 0.5},
+            "loss": {
+                "gate_weight": 1.0,
+                "gate_positive_weight": 5.0,
+                "guided_attention_weight": 2.0,
+                "guided_attention_sigma": 0.2,
+                "guided_attention_half_life": None,
+                "mel_difference_weight": 0.0,
+                "stft_weight": 0.0,
+            },
+        }
+    )
 
 
 def model(frames_per_step: int = 1, **decoder: float) -> Tacotron2:
@@ -58,9 +83,13 @@ def model(frames_per_step: int = 1, **decoder: float) -> Tacotron2:
 def clip(name: str, symbols: int, frames: int) -> Clip:
     generator = torch.Generator().manual_seed(symbols * 1000 + frames)
     return Clip(
-        name, "", "", torch.randint(12, 60, (symbols,), generator=generator),
-        torch.randn(MELS, frames, generator=generator), torch.zeros(frames * 4),
-    )  # fmt: skip
+        name,
+        "",
+        "",
+        torch.randint(12, 60, (symbols,), generator=generator),
+        torch.randn(MELS, frames, generator=generator),
+        torch.zeros(frames * 4),
+    )
 
 
 def batch(*sizes: tuple[int, int]) -> Batch:

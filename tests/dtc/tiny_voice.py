@@ -25,8 +25,14 @@ from dtc.voice import Voice
 SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml").read_text())
 ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
 ONCE = SynthesisConfig(
-    attempts=1, fit_iterations=0, decoder_weights="float32", cuda_graphs=False, longest_phrase=160, sentence_pause_s=0.4, clause_pause_s=0.2
-)  # fmt: skip
+    attempts=1,
+    fit_iterations=0,
+    decoder_weights="float32",
+    cuda_graphs=False,
+    longest_phrase=160,
+    sentence_pause_s=0.4,
+    clause_pause_s=0.2,
+)
 
 
 def save_voice(folder: Path, **audio_of_vocoder: int) -> None:

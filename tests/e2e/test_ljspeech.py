@@ -32,8 +32,10 @@ def test_from_a_web_server_to_shards(tmp_path: Path) -> None:
         server.answers = [Answer(drop_after=3_000_000)]
         edits = {
             "corpus.source": server.url.replace("voice.tar", "LJSpeech-1.1.tar.bz2"),
-            "corpus.md5": md5_of(SAMPLE), "corpus.sha256": sha256_of(SAMPLE), "split": SPLIT,
-        }  # fmt: skip
+            "corpus.md5": md5_of(SAMPLE),
+            "corpus.sha256": sha256_of(SAMPLE),
+            "split": SPLIT,
+        }
         params = yaml.safe_load((clone / "stages/presets/ljspeech-tacotron2.yaml").read_text())
         (clone / "params.yaml").write_text(yaml.safe_dump(edited(params, edits), sort_keys=False))
 

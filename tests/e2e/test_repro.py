@@ -32,10 +32,14 @@ def test_the_line_runs_once_and_then_only_what_changed(clone: Path) -> None:
 
     metrics = json.loads((clone / "results/metrics/evaluate.json").read_text())
     assert {
-        "word_error_rate", "copy_synthesis_word_error_rate", "recording_word_error_rate",
-        "griffin_lim_word_error_rate", "mel_cepstral_distortion_db", "attention_focus",
+        "word_error_rate",
+        "copy_synthesis_word_error_rate",
+        "recording_word_error_rate",
+        "griffin_lim_word_error_rate",
+        "mel_cepstral_distortion_db",
+        "attention_focus",
         "duration_ratio",
-    } <= metrics.keys()  # fmt: skip
+    } <= metrics.keys()
     assert metrics["recording_word_error_rate"] <= 0.1  # three clips, a dozen words
     page = (clone / "results/report/index.html").read_text()
     assert "<audio" in page
