@@ -115,8 +115,8 @@ class Run:
 
     @property
     def progress(self) -> str:
-        """Return the last saved step and the number of steps."""
-        return f"{self.step} of {self.total_steps}" if self.total_steps else "unknown"
+        """Return the last saved step and the number of steps: 500/1496."""
+        return f"{self.step}/{self.total_steps}" if self.total_steps else "unknown"
 
 
 def runs() -> Iterator[Run]:

@@ -77,9 +77,11 @@ def prune_runs(names: Sequence[str], read_params: ReadParams, confirm: Callable[
 
 
 def _table(found: Sequence[Run], current: _Current) -> Table:
-    table = Table(Column("run", overflow="fold"), "model", "saved step", "state", "MB", "last changed", "current")
+    """Return a table that fits 80 columns, so that no name of a run is cut."""
+    columns = Column("run", no_wrap=True), "model", "step", "state", "MB", "last change", "current"
+    table = Table(*columns, box=None, padding=(0, 1, 0, 0), header_style="bold")
     for run in found:
-        size, changed = f"{run.size_bytes / 1e6:.1f}", f"{run.changed:%Y-%m-%d %H:%M}"
+        size, changed = f"{run.size_bytes / 1e6:.1f}", f"{run.changed:%m-%d %H:%M}"
         table.add_row(run.name, run.model, run.progress, run.state, size, changed, current.has(run))
     return table
 
