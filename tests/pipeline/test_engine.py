@@ -164,9 +164,14 @@ def test_an_interrupt_does_not_wait_for_workers_that_start(tmp_path: Path, numbe
     (tmp_path / "never_imported.py").write_text(NEVER_IMPORTED)
     paths = map(str, (tmp_path, Path(__file__).parent, Path(__file__).parents[2]))
     master = subprocess.Popen(
-        [sys.executable, "master.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "master.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while not (tmp_path / "importing").exists():
         assert master.poll() is None
         time.sleep(0.01)  # real processes: there is nothing else to wait on

@@ -32,10 +32,18 @@ def content(make_sound: Callable[..., bytes]) -> bytes:
 @pytest.fixture
 def row(content: bytes) -> ManifestRow:
     return ManifestRow(
-        id="a", raw_text="1", spoken_text="one", member="wavs/a.wav", md5=hashlib.md5(content).hexdigest(),
-        samples=4800, first_byte=None, size_bytes=len(content), source_sampling_rate=16000, source_channels=1,
+        id="a",
+        raw_text="1",
+        spoken_text="one",
+        member="wavs/a.wav",
+        md5=hashlib.md5(content).hexdigest(),
+        samples=4800,
+        first_byte=None,
+        size_bytes=len(content),
+        source_sampling_rate=16000,
+        source_channels=1,
         crc32=zlib.crc32(content),
-    )  # fmt: skip
+    )
 
 
 def compute(row: ManifestRow, content: bytes, audio: AudioConfig, stft: bool = False, **recording: object) -> Features:

@@ -56,9 +56,13 @@ BATCHES = st.one_of(
 
 
 @given(
-    clips=st.integers(4, 30), batches=BATCHES, seed=st.none() | st.integers(0, 2**31), workers=st.integers(0, 3),
-    epoch=st.integers(0, 99), data=st.data(),
-)  # fmt: skip
+    clips=st.integers(4, 30),
+    batches=BATCHES,
+    seed=st.none() | st.integers(0, 2**31),
+    workers=st.integers(0, 3),
+    epoch=st.integers(0, 99),
+    data=st.data(),
+)
 @settings(max_examples=30, deadline=None)
 def test_whatever_is_asked_for(
     root: Path,
@@ -144,11 +148,17 @@ def test_exactly_one_batch_setting(forty: Path, batch_size: int | None, batch_fr
 @pytest.mark.parametrize(("batch_size", "batch_frames"), [(None, None), (8, 100), (8, None), (None, 100)])
 def test_the_training_section_wants_exactly_one_too(batch_size: int | None, batch_frames: int | None) -> None:
     section = {
-        "seed": 1, "batch_size": batch_size, "batch_frames": batch_frames, "epochs": 1, "precision": "float32",
+        "seed": 1,
+        "batch_size": batch_size,
+        "batch_frames": batch_frames,
+        "epochs": 1,
+        "precision": "float32",
         "optimizer": {"type": "adamw", "learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
         "lr_scheduler": {"type": "one_cycle", "warmup_share": 0.2, "final_share": 0.01},
-        "grad_max_norm": 1.0, "loss_spike_deviations": None, "weight_average_decay": 0.5,
-    }  # fmt: skip
+        "grad_max_norm": 1.0,
+        "loss_spike_deviations": None,
+        "weight_average_decay": 0.5,
+    }
     if (batch_size is None) != (batch_frames is None):
         assert TrainingConfig.model_validate(section).batch_frames == batch_frames
         return

@@ -265,12 +265,28 @@ def test_an_address_keeps_its_query(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "location",
     [
-        "pipe:touch opened", "pipe: touch opened", "PIPE:touch opened", "file:touch opened |", "file:///data/features",
-        "ftp://host/features", "hdfs:features", "data:features", "ssh://host/features", "git+https://host/features",
-        "javascript:opened", "ais:bucket", "simplecache::pipe:touch opened", "simplecache::http://host/features",
-        "filecache::s3://bucket", "blockcache::memory://features", "git://.", "dvc://.", "sftp://host/x", "local:x",
+        "pipe:touch opened",
+        "pipe: touch opened",
+        "PIPE:touch opened",
+        "file:touch opened |",
+        "file:///data/features",
+        "ftp://host/features",
+        "hdfs:features",
+        "data:features",
+        "ssh://host/features",
+        "git+https://host/features",
+        "javascript:opened",
+        "ais:bucket",
+        "simplecache::pipe:touch opened",
+        "simplecache::http://host/features",
+        "filecache::s3://bucket",
+        "blockcache::memory://features",
+        "git://.",
+        "dvc://.",
+        "sftp://host/x",
+        "local:x",
     ],
-)  # fmt: skip
+)
 def test_no_other_scheme_is_opened(location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for given in (location, Path(location)):

@@ -30,9 +30,18 @@ def row(
     number: int, member: str = "x.wav", crc32: int = 0, first_byte: int | None = None, size: int = 0
 ) -> ManifestRow:
     return ManifestRow(
-        id=f"clip-{number:03d}", raw_text="1", spoken_text="one", member=member, md5="0" * 32, samples=4000,
-        first_byte=first_byte, size_bytes=size, source_sampling_rate=16000, source_channels=1, crc32=crc32,
-    )  # fmt: skip
+        id=f"clip-{number:03d}",
+        raw_text="1",
+        spoken_text="one",
+        member=member,
+        md5="0" * 32,
+        samples=4000,
+        first_byte=first_byte,
+        size_bytes=size,
+        source_sampling_rate=16000,
+        source_channels=1,
+        crc32=crc32,
+    )
 
 
 @given(st.lists(st.sampled_from(SPLITS), max_size=30), st.integers(1, 7), st.data())

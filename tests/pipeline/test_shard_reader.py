@@ -132,21 +132,30 @@ def _facts(content: str) -> Damage:
     ("damage", "fault"),
     [
         (_facts("["), "clip-001.json: not the texts of a clip (Invalid JSON: "),
-        (_facts('{"raw_text": 1, "spoken_text": "n", "n_samples": 32}'), "clip-001.json: not the texts of a clip (raw_text: Input should be a valid string); run `dtc pre"),
-        (_facts('{"spoken_text": "n", "n_samples": 32}'), "clip-001.json: not the texts of a clip (raw_text: Field required"),
+        (
+            _facts('{"raw_text": 1, "spoken_text": "n", "n_samples": 32}'),
+            "clip-001.json: not the texts of a clip (raw_text: Input should be a valid string); run `dtc pre",
+        ),
+        (
+            _facts('{"spoken_text": "n", "n_samples": 32}'),
+            "clip-001.json: not the texts of a clip (raw_text: Field required",
+        ),
         (_in("json", b"\xff", at=15), "clip-001.json: not the texts of a clip (Invalid JSON: "),
         (_in("mel.npy", b"x"), "clip-001.mel.npy: no npy header of a plain array, expected <f4 (2, 8); run `dtc pre"),
         (_in("mel.npy", b"'<f8'", at=20), "clip-001.mel.npy: <f8 (2, 8), expected <f4 (2, 8)"),
         (_in("mel.npy", npy(np.zeros((2, 7), np.float32))), "clip-001.mel.npy: <f4 (2, 7), expected <f4 (2, 8)"),
         (_in("mel.npy", npy(np.zeros(16, np.float32))), "clip-001.mel.npy: <f4 (16,), expected <f4 (2, 8)"),
         (_in("mel.npy", npy(np.zeros((2, 8), ">f4"))), "clip-001.mel.npy: >f4 (2, 8), expected <f4 (2, 8)"),
-        (_in("mel.npy", npy(np.zeros((2, 8), "<f4", order="F"))), "clip-001.mel.npy: <f4 (2, 8) in Fortran order, expected"),
+        (
+            _in("mel.npy", npy(np.zeros((2, 8), "<f4", order="F"))),
+            "clip-001.mel.npy: <f4 (2, 8) in Fortran order, expected",
+        ),
         (_in("wave.npy", npy(np.zeros((1, 32), np.int16))), "clip-001.wave.npy: <i2 (1, 32), expected <i2 (32,)"),
         (_in("wave.npy", npy(np.zeros(31, np.int16))), "clip-001.wave.npy: <i2 (31,), expected <i2 (32,)"),
         (_in("mel.npy", b"another", at=-512), "clip-001.mel.npy: is not where the index says; the shard was changed"),
         (lambda folder, place: (folder / SHARD).write_bytes(b""), "clip-001: json at bytes "),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_clip_is_named(folder: Path, damage: Damage, fault: str) -> None:
     place = places_in(folder)[1]
     damage(folder, place)
@@ -211,10 +220,13 @@ def test_any_changed_byte_is_a_named_fault_or_another_value(data: st.DataObject,
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
-        ({"shard": "train-00009.tar"}, "no such shard in this split, expected one of the 1 of the index; run `dtc prepro"),
+        (
+            {"shard": "train-00009.tar"},
+            "no such shard in this split, expected one of the 1 of the index; run `dtc prepro",
+        ),
         ({"members": {"json": [512, 9], "wave.npy": [2048, 9]}}, "no mel.npy, expected json and wave.npy and mel.npy"),
     ],
-)  # fmt: skip
+)
 def test_a_place_that_cannot_be_is_refused(folder: Path, changed: dict[str, object], fault: str) -> None:
     edit_first_place(folder, changed)
     with pytest.raises(InputError) as error:

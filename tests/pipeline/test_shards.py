@@ -54,9 +54,17 @@ def write(folder: Path, audio: AudioConfig, stft: bool = False, clips_per_shard:
         (folder / shard.facts.shard.file).write_bytes(shard.content)
     clips_md5 = write_entries(folder, (shard.facts for shard in built))
     index = ShardIndex(
-        corpus="voice", corpus_md5="0" * 32, clips_md5=clips_md5, recording=RECORDING, audio=audio, text=TEXT, alphabet=(" ", "a"),
-        mel_mean=(0.0,) * 80, mel_deviation=(1.0,) * 80, shards=tuple(shard.facts.shard for shard in built),
-    )  # fmt: skip
+        corpus="voice",
+        corpus_md5="0" * 32,
+        clips_md5=clips_md5,
+        recording=RECORDING,
+        audio=audio,
+        text=TEXT,
+        alphabet=(" ", "a"),
+        mel_mean=(0.0,) * 80,
+        mel_deviation=(1.0,) * 80,
+        shards=tuple(shard.facts.shard for shard in built),
+    )
     write_index(folder, index)
     return index
 
@@ -64,8 +72,12 @@ def write(folder: Path, audio: AudioConfig, stft: bool = False, clips_per_shard:
 def test_the_folder_and_its_index(tmp_path: Path, audio: AudioConfig) -> None:
     index = write(tmp_path / "shards", audio)
     assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [
-        "clips.jsonl", "index.json", "train-00000.tar", "train-00001.tar", "train-00002.tar",
-    ]  # fmt: skip
+        "clips.jsonl",
+        "index.json",
+        "train-00000.tar",
+        "train-00001.tar",
+        "train-00002.tar",
+    ]
     assert [(shard.file, shard.clips, shard.frames) for shard in index.shards] == [
         ("train-00000.tar", 2, 5),
         ("train-00001.tar", 2, 9),

@@ -37,9 +37,15 @@ from pipeline.verify import CorpusFindings, CorpusSettings
 RECORDING = RecordingConfig(resample=False, channels="mono", trim_silence_db=None, loudness_lufs=None)
 TEXT = TextConfig(symbols="nvidia", normaliser="english")
 VERIFY = VerifyConfig(
-    faulty_clips="refuse", min_duration_s=0.01, max_duration_s=20.0, max_clipped_share=0.5, max_silent_share=0.5,
-    silence_db=-60.0, min_characters_per_s=0.0, max_characters_per_s=100.0,
-)  # fmt: skip
+    faulty_clips="refuse",
+    min_duration_s=0.01,
+    max_duration_s=20.0,
+    max_clipped_share=0.5,
+    max_silent_share=0.5,
+    silence_db=-60.0,
+    min_characters_per_s=0.0,
+    max_characters_per_s=100.0,
+)
 CLIPS: dict[Split, int] = {"train": 5, "validation": 1, "test": 2}
 CLIPS_PER_SHARD = 2
 ARCHIVE_MD5 = "ab" * 16
@@ -66,10 +72,17 @@ def write_shards(folder: Path, audio: AudioConfig) -> ShardIndex:
             shards.append(built.facts)
         first += clips
     index = ShardIndex(
-        corpus="voice", corpus_md5=ARCHIVE_MD5, recording=RECORDING, audio=audio, text=TEXT, alphabet=("a",),
-        mel_mean=(0.0,) * 80, mel_deviation=(1.0,) * 80, shards=tuple(facts.shard for facts in shards),
+        corpus="voice",
+        corpus_md5=ARCHIVE_MD5,
+        recording=RECORDING,
+        audio=audio,
+        text=TEXT,
+        alphabet=("a",),
+        mel_mean=(0.0,) * 80,
+        mel_deviation=(1.0,) * 80,
+        shards=tuple(facts.shard for facts in shards),
         clips_md5=write_entries(folder, shards),
-    )  # fmt: skip
+    )
     write_index(folder, index)
     return index
 
@@ -93,9 +106,14 @@ class Set:
 
     def corpus(self, **changes: object) -> CorpusConfig:
         config = CorpusConfig(
-            name="voice", source=str(self.folder), mirrors=(), md5=None, sha256=None, format="tensor_mel",
+            name="voice",
+            source=str(self.folder),
+            mirrors=(),
+            md5=None,
+            sha256=None,
+            format="tensor_mel",
             checksums=self.sums,
-        )  # fmt: skip
+        )
         return config.model_copy(update=changes)
 
     def verify(self, **changes: Any) -> CorpusFindings:
@@ -202,16 +220,24 @@ def test_what_a_torch_file_holds(tensors: Set) -> None:
     for number, facts in enumerate(tree.pop("clips")):
         expected = clip(number)
         assert facts == {
-            "id": expected.id, "frames": expected.mel.shape[1], "samples": len(expected.wave),
+            "id": expected.id,
+            "frames": expected.mel.shape[1],
+            "samples": len(expected.wave),
             **expected.text.model_dump(exclude={"n_samples"}),
-        }  # fmt: skip
+        }
         found = mel[mel_first[number] : mel_first[number + 1]].view(80, -1)
         assert torch.equal(found, torch.from_numpy(expected.mel))
         assert torch.equal(wave[wave_first[number] : wave_first[number + 1]], torch.from_numpy(expected.wave))
     assert tree == {
-        "format": "dtc tensor_mel", "version": 1, "split": "train", "corpus": "voice", "corpus_md5": ARCHIVE_MD5,
-        "recording": RECORDING.model_dump(), "audio": tensors.index.audio.model_dump(), "text": TEXT.model_dump(),
-    }  # fmt: skip
+        "format": "dtc tensor_mel",
+        "version": 1,
+        "split": "train",
+        "corpus": "voice",
+        "corpus_md5": ARCHIVE_MD5,
+        "recording": RECORDING.model_dump(),
+        "audio": tensors.index.audio.model_dump(),
+        "text": TEXT.model_dump(),
+    }
 
 
 def test_what_an_npz_holds(arrays: Set) -> None:
@@ -359,9 +385,18 @@ def test_a_good_set_has_no_faults(made: Set) -> None:
     assert found.faults == []
     assert [row.id for row in found.rows] == found.names == [f"é-{number}" for number in range(8)]
     assert found.rows[5] == ManifestRow(
-        id="é-5", raw_text="Nº 1, é", spoken_text="one", member=f"validation{suffix}", md5=f"{5:032x}", samples=2100,
-        first_byte=None, size_bytes=80 * 9 * 4 + 2100 * 2, source_sampling_rate=16000, source_channels=1, crc32=0,
-    )  # fmt: skip
+        id="é-5",
+        raw_text="Nº 1, é",
+        spoken_text="one",
+        member=f"validation{suffix}",
+        md5=f"{5:032x}",
+        samples=2100,
+        first_byte=None,
+        size_bytes=80 * 9 * 4 + 2100 * 2,
+        source_sampling_rate=16000,
+        source_channels=1,
+        crc32=0,
+    )
     assert found.kept.all()
     assert found.characters.tolist() == [3] * 8
     assert found.facts["samples"].tolist() == [len(clip(number).wave) for number in range(8)]
@@ -439,8 +474,11 @@ def test_the_bounds_of_verify_hold_here_too(tensors: Set) -> None:
     bounds = {"min_duration_s": 0.04, "max_duration_s": 0.16, "max_characters_per_s": 50.0}
     faults = tensors.verify(verify=VERIFY.model_copy(update=bounds)).faults
     assert [(fault.id, fault.kind) for fault in faults] == [
-        ("é-0", "duration"), ("é-0", "characters_per_s"), ("é-1", "characters_per_s"), ("é-7", "duration")
-    ]  # fmt: skip
+        ("é-0", "duration"),
+        ("é-0", "characters_per_s"),
+        ("é-1", "characters_per_s"),
+        ("é-7", "duration"),
+    ]
 
 
 def test_a_clip_of_two_splits_is_a_fault(tensors: Set) -> None:

@@ -51,6 +51,6 @@ def write_features(folder: Path, clips: int, validation: int = 0) -> ShardIndex:
         mel_mean=(0.0,) * 2,
         mel_deviation=(1.0,) * 2,
         shards=tuple(shard.facts.shard for shard in built),
-    )  # fmt: skip
+    )
     write_index(folder, index)
     return index

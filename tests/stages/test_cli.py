@@ -330,11 +330,26 @@ def test_debug_shows_the_traceback(project: Project) -> None:
 
 def test_a_group_of_samples_that_does_not_fit_a_frame_is_refused_at_once(project: Project) -> None:
     wavenet = {"num_layers": 2, "num_channels": 4, "kernel_size": 3}
-    project.write_params({"vocoder": {
-        "model": "waveglow", "num_flows": 2, "group_size": 10, "early_every": 4, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0, "wavenet": wavenet,
-        "train_on": "recorded", "segment_frames": 8, "attenuation_db": 0.0, "sigma": 1.0, "infer_sigma": 0.6,
-        "denoiser_strength": 0.0,
-    }})  # fmt: skip
+    project.write_params(
+        {
+            "vocoder": {
+                "model": "waveglow",
+                "num_flows": 2,
+                "group_size": 10,
+                "early_every": 4,
+                "early_size": 2,
+                "conditioning": "upsampled",
+                "pre_emphasis": 0.0,
+                "wavenet": wavenet,
+                "train_on": "recorded",
+                "segment_frames": 8,
+                "attenuation_db": 0.0,
+                "sigma": 1.0,
+                "infer_sigma": 0.6,
+                "denoiser_strength": 0.0,
+            }
+        }
+    )
     line = project.run("params", code=2)
     assert line == "params.yaml: vocoder: group_size 10, expected a divisor of hop_length 256"
 

@@ -63,9 +63,14 @@ def test_files_and_what_is_printed(prepared: Any, format: str) -> None:
     assert lines[snippet - 1].endswith("to train from it, in params.yaml:")
     printed = yaml.safe_load("\n".join(lines[snippet:]))
     assert printed["corpus"] == {
-        "name": "tones", "source": "converted", "mirrors": [], "md5": None, "sha256": None, "format": "tensor_mel",
+        "name": "tones",
+        "source": "converted",
+        "mirrors": [],
+        "md5": None,
+        "sha256": None,
+        "format": "tensor_mel",
         "checksums": {name: found[name] for name in FILES[format]},
-    }  # fmt: skip
+    }
     assert list(printed) == ["corpus", "audio", "recording", "text"]
 
 
@@ -79,9 +84,12 @@ def test_what_is_printed_is_enough_in_another_project(prepared: Any, format: str
     assert Path("splits/tones/train.txt").exists() == (format == "wav")
     printed = yaml.safe_load("\n".join(lines[lines.index("corpus:") :]))
     other = {
-        "corpus.md5": "0" * 32, "corpus.mirrors": ["http://127.0.0.1/"], "audio.sampling_rate": 22050, "split.seed": 2,
+        "corpus.md5": "0" * 32,
+        "corpus.mirrors": ["http://127.0.0.1/"],
+        "audio.sampling_rate": 22050,
+        "split.seed": 2,
         "text.normaliser": "none" if format == "torch" else "english",
-    }  # fmt: skip
+    }
     prepared.write_params(other)
     tree = yaml.safe_load(Path("params.yaml").read_text())
     tree |= {name: keys if name == "split" else tree[name] | keys for name, keys in printed.items()}
@@ -102,8 +110,14 @@ def test_wavs_and_what_is_printed(prepared: Any) -> None:
     snippet = yaml.safe_load("\n".join(lines[lines.index("corpus:") :]))
     assert list(snippet) == ["corpus", "audio", "split"]
     assert snippet["corpus"] == {
-        "name": "tones", "source": "deep/spoken", "mirrors": [], "md5": None, "sha256": None, "format": "ljspeech", "checksums": {}
-    }  # fmt: skip
+        "name": "tones",
+        "source": "deep/spoken",
+        "mirrors": [],
+        "md5": None,
+        "sha256": None,
+        "format": "ljspeech",
+        "checksums": {},
+    }
     assert snippet["split"] == {"method": "lists", "lists": "tones"}
     assert sum(Path(f"deep/spoken/{name}.txt").read_text().count("\n") for name in CLIPS) == 12
 
@@ -292,9 +306,13 @@ def test_plain_lines_now_and_then(prepared: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("stages.progress.SECONDS_BETWEEN_LINES", -1.0)
     lines = prepared.run("convert", "--format", "numpy").splitlines()
     assert lines[:6] == [
-        "Converting:  16% 1/6", "Converting:  33% 2/6", "Converting:  50% 3/6", "Converting:  66% 4/6",
-        "Converting:  83% 5/6", "Converting: 100% 6/6",
-    ]  # fmt: skip
+        "Converting:  16% 1/6",
+        "Converting:  33% 2/6",
+        "Converting:  50% 3/6",
+        "Converting:  66% 4/6",
+        "Converting:  83% 5/6",
+        "Converting: 100% 6/6",
+    ]
 
 
 def test_numpy_alone_reads_the_arrays(prepared: Any) -> None:

@@ -34,8 +34,10 @@ def test_killed_at_twenty_random_moments(verified: Project, tmp_path_factory: py
     copies = tmp_path_factory.mktemp("killed")
     done = subprocess.run(
         [sys.executable, REPOSITORY / "tests/stages/killed_at_random.py", verified.root, copies, str(KILLS), str(SEED)],
-        capture_output=True, text=True, cwd=REPOSITORY,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= KILLS // 4, "killed before they ended"
     whole = Project(copies / "0", verified.corpus).contents("data")
@@ -59,9 +61,12 @@ def test_ctrl_c_while_the_workers_start(verified: Project) -> None:
     """As a terminal sends it, to all processes at once: one line, exit code 130, and it does end."""
     verified.write_params({"features.clips_per_shard": 2, "distributed.workers": 2})
     process = subprocess.Popen(
-        [sys.executable, "-c", "from stages.cli import app; app()", "preprocess"], start_new_session=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", "from stages.cli import app; app()", "preprocess"],
+        start_new_session=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stderr=subprocess.PIPE,
+    )
     while not workers_importing(process.pid):
         assert process.poll() is None, "it ended before it was interrupted"
     os.killpg(process.pid, signal.SIGINT)
@@ -76,9 +81,11 @@ def test_sigterm_with_workers_is_as_quiet_as_ctrl_c(verified: Project) -> None:
     part = Path("data/features.part")
     for started in (workers_importing, lambda pid: len(list(part.glob("*.facts.json"))) >= 3):
         process = subprocess.Popen(
-            [sys.executable, "-c", "from stages.cli import app; app()", "preprocess"], text=True,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-c", "from stages.cli import app; app()", "preprocess"],
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+            stderr=subprocess.PIPE,
+        )
         while not started(process.pid):
             assert process.poll() is None, "it ended before it was interrupted"
         process.terminate()

@@ -203,8 +203,11 @@ def test_a_checkout_whose_code_does_not_run_is_named(project: Project) -> None:
 def test_ctrl_c_while_modules_are_imported(project: Project, moment: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "stages", "say", "hello", "--device", "cpu"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("import time:") and line.rpartition("|")[2].strip() == moment:
@@ -252,9 +255,13 @@ def test_ctrl_c_where_python_drops_exceptions(tmp_path: Path, work: str) -> None
     """libsndfile calls Python to read a file, and takes an exception there for the end of the file."""
     soundfile.write(tmp_path / "tone.flac", np.zeros(500_000, np.int16), 16000)
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED.replace("WORK", work), "params"], capture_output=True, text=True,
-        timeout=DEADLINE_S, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
+        [sys.executable, "-c", INTERRUPTED.replace("WORK", work), "params"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )
     assert (done.returncode, done.stderr) == (130, "dtc: interrupted\n")
     assert done.stdout in ("", "500000\n"), "all samples, or none"
 

@@ -86,11 +86,16 @@ SAY = ("say", "--models", "my-voice", "--device", "cpu")
 def test_two_model_folders_are_enough(speaking: Project) -> None:
     speaking.run(*SAY, "call one", "call two")
     assert sorted(speaking.contents("spoken")) == [
-        "spoken/001-call-one.json", "spoken/001-call-one.wav", "spoken/002-call-two.json", "spoken/002-call-two.wav",
-    ]  # fmt: skip
+        "spoken/001-call-one.json",
+        "spoken/001-call-one.wav",
+        "spoken/002-call-two.json",
+        "spoken/002-call-two.wav",
+    ]
     assert json.loads(Path("spoken/001-call-one.json").read_text())["synthesis"]["attempts"] == 3
-    Path("params.yaml").write_text("acoustic: nonsense\nsynthesis: {attempts: 1, fit_iterations: 0, decoder_weights: "
-        "float32, cuda_graphs: false, longest_phrase: 160, sentence_pause_s: 0.4, clause_pause_s: 0.2}\n")  # fmt: skip
+    Path("params.yaml").write_text(
+        "acoustic: nonsense\nsynthesis: {attempts: 1, fit_iterations: 0, decoder_weights: "
+        "float32, cuda_graphs: false, longest_phrase: 160, sentence_pause_s: 0.4, clause_pause_s: 0.2}\n"
+    )
     speaking.run(*SAY, "call one", "--out", "again")
     assert json.loads(Path("again/001-call-one.json").read_text())["synthesis"]["attempts"] == 1
 
@@ -140,8 +145,9 @@ def test_earlier_files_are_kept(speaking: Project) -> None:
     after = speaking.contents("spoken")
     assert after.items() >= before.items()
     assert sorted(path for path in after.keys() - before.keys() if path.endswith(".wav")) == [
-        "spoken/018-call-one.wav", "spoken/019-call-two.wav",
-    ]  # fmt: skip
+        "spoken/018-call-one.wav",
+        "spoken/019-call-two.wav",
+    ]
     assert after["spoken/018-call-one.wav"] == before["spoken/001-call-one.wav"]
 
 

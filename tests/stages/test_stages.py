@@ -53,8 +53,12 @@ def test_the_data_stages(project: Project) -> None:
     assert "".join(index.alphabet) == " aceghilnorstvwx"
     assert sum(shard.clips for shard in index.shards) == 12
     assert sorted(path.name for path in Path("data").glob("[!.]*")) == [
-        "archive", "features", "manifest.jsonl", "skipped.jsonl", "train_on",
-    ]  # fmt: skip
+        "archive",
+        "features",
+        "manifest.jsonl",
+        "skipped.jsonl",
+        "train_on",
+    ]
 
 
 def test_the_statistics_are_the_training_frames(project: Project) -> None:
@@ -379,8 +383,11 @@ def test_say(voice: Path, project: Project) -> None:
     assert not Path("out").exists()
     project.run("say", "call one", "--file", "texts.txt", "--out", "out/wavs")
     assert sorted(path.name for path in Path("out/wavs").iterdir()) == [
-        "001-call-one.json", "001-call-one.wav", "002-three.json", "002-three.wav",
-    ]  # fmt: skip
+        "001-call-one.json",
+        "001-call-one.wav",
+        "002-three.json",
+        "002-three.wav",
+    ]
     for name, text in (("001-call-one", "call one"), ("002-three", "three")):
         sidecar = json.loads(Path(f"out/wavs/{name}.json").read_text())
         info = soundfile.info(f"out/wavs/{name}.wav")
@@ -572,10 +579,26 @@ def test_waveglow_is_trained_and_speaks(voice: Path, project: Project) -> None:
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
     wavenet = {"num_layers": 2, "num_channels": 4, "kernel_size": 3}
-    project.write_params({"vocoder": {
-        "model": "waveglow", "num_flows": 2, "group_size": 8, "early_every": 4, "early_size": 2, "conditioning": "upsampled", "pre_emphasis": 0.0, "wavenet": wavenet,
-        "train_on": "recorded", "attenuation_db": 0.0, "segment_frames": 8, "sigma": 1.0, "infer_sigma": 0.6, "denoiser_strength": 0.1,
-    }})  # fmt: skip
+    project.write_params(
+        {
+            "vocoder": {
+                "model": "waveglow",
+                "num_flows": 2,
+                "group_size": 8,
+                "early_every": 4,
+                "early_size": 2,
+                "conditioning": "upsampled",
+                "pre_emphasis": 0.0,
+                "wavenet": wavenet,
+                "train_on": "recorded",
+                "attenuation_db": 0.0,
+                "segment_frames": 8,
+                "sigma": 1.0,
+                "infer_sigma": 0.6,
+                "denoiser_strength": 0.1,
+            }
+        }
+    )
     assert "waveglow" in project.run("train", "vocoder", "--device", "cpu")
     project.run("say", "one", "--device", "cpu")
     assert soundfile.info(next(paths.SPOKEN.glob("*.wav"))).frames > 0
@@ -587,9 +610,16 @@ def test_discriminators_train_vocos_and_are_not_saved(voice: Path, project: Proj
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
     discriminators = {"periods": [2], "period_channels": [2, 4], "fft_sizes": [128], "spectrum_channels": 2}
-    project.write_params({"vocoder.adversarial": {
-        "start_step": 0, "adversarial_weight": 1.0, "feature_matching_weight": 1.0, "discriminators": discriminators,
-    }})  # fmt: skip
+    project.write_params(
+        {
+            "vocoder.adversarial": {
+                "start_step": 0,
+                "adversarial_weight": 1.0,
+                "feature_matching_weight": 1.0,
+                "discriminators": discriminators,
+            }
+        }
+    )
     before = load_file(paths.VOCODER / "model.safetensors")
     project.run("train", "vocoder", "--device", "cpu")
     after = load_file(paths.VOCODER / "model.safetensors")
