@@ -79,3 +79,13 @@ def masked_mean(values: Tensor, mask: Bool[Tensor, "batch size"]) -> Float[Tenso
         mask = mask.unsqueeze(1)
     weight = mask.to(values.dtype).expand_as(values)
     return (values * weight).sum() / weight.sum()
+
+
+def time_reversed(values: Tensor, lengths: Int[Tensor, " batch"], dim: int) -> Tensor:
+    """Return each row of a batch reversed in time by its own length, and 0 beyond it. `dim` is the axis of time."""
+    size = values.shape[dim]
+    mask = mask_of(lengths, size)  # (B, T)
+    places = (lengths[:, None] - 1 - torch.arange(size, device=values.device)).clamp(min=0)
+    shape = [len(values)] + [size if axis == dim else 1 for axis in range(1, values.dim())]
+    gathered = values.gather(dim, places.view(shape).expand_as(values))
+    return gathered * mask.view(shape)

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-from jaxtyping import Int
 from torch import Tensor
 
 from dtc.acoustic.configs import DTCConfig
@@ -24,7 +22,7 @@ from dtc.acoustic.loss import Target, decoder_losses, diagonal_score, mel_loss
 from dtc.acoustic.tacotron import Tacotron
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
-from dtc.batch import Batch, Losses, mask_of, masked_mean, with_total
+from dtc.batch import Batch, Losses, mask_of, masked_mean, time_reversed, with_total
 
 
 class DTC(Tacotron):
@@ -77,13 +75,3 @@ class DTC(Tacotron):
             agreement = masked_mean(difference, mask_of(target.steps, difference.shape[1]))
             losses["attention_agreement"] = weights.attention_agreement_weight * agreement
         return losses, diagonal_score(alignments, target)
-
-
-def time_reversed(values: Tensor, lengths: Int[Tensor, " batch"], dim: int) -> Tensor:
-    """Return each row of a batch reversed in time by its own length, and 0 beyond it. `dim` is the axis of time."""
-    size = values.shape[dim]
-    mask = mask_of(lengths, size)  # (B, T)
-    places = (lengths[:, None] - 1 - torch.arange(size, device=values.device)).clamp(min=0)
-    shape = [len(values)] + [size if axis == dim else 1 for axis in range(1, values.dim())]
-    gathered = values.gather(dim, places.view(shape).expand_as(values))
-    return gathered * mask.view(shape)

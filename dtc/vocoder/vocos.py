@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dtc.audio import MelStatistics, istft, require_mel
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
+from dtc.convnext import ConvNeXtBlock
 from dtc.vocoder.adversarial import Adversarial
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import VocosConfig
@@ -38,7 +39,10 @@ class Vocos(Vocoder):
         self.register_buffer("mel_deviation", statistics.deviation.clone())
         self.embed = nn.Conv1d(len(statistics.mean), config.dim, config.kernel_size, padding=config.kernel_size // 2)
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
-        self.blocks = nn.ModuleList(ConvNeXtBlock(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(config.dim, config.intermediate_dim, config.kernel_size, 1.0 / config.num_layers)
+            for _ in range(config.num_layers)
+        )
         self.final_norm = nn.LayerNorm(config.dim, eps=1e-6)
         self.head = nn.Linear(config.dim, audio.filter_length + 2)
         for layer in self.modules():
@@ -142,22 +146,3 @@ class _OnnxVocos(nn.Module):
         """Return waveforms; samples = frames * hop_length."""
         magnitude, phase = self.vocoder.spectrum(mel)
         return self.inverse_stft(magnitude * phase.cos(), magnitude * phase.sin())
-
-
-class ConvNeXtBlock(nn.Module):
-    """A depthwise convolution over time, and a two-layer perceptron of each frame; residual with a learned scale."""
-
-    def __init__(self, config: VocosConfig) -> None:
-        super().__init__()
-        padding = config.kernel_size // 2
-        self.depthwise = nn.Conv1d(config.dim, config.dim, config.kernel_size, padding=padding, groups=config.dim)
-        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
-        self.expand = nn.Linear(config.dim, config.intermediate_dim)
-        self.contract = nn.Linear(config.intermediate_dim, config.dim)
-        self.scale = nn.Parameter(torch.full((config.dim,), 1.0 / config.num_layers))
-
-    def forward(self, inputs: Float[Tensor, "batch dim frames"]) -> Float[Tensor, "batch dim frames"]:
-        """Return values of the same shape."""
-        hidden = self.norm(self.depthwise(inputs).transpose(1, 2))
-        hidden = self.contract(nn.functional.gelu(self.expand(hidden)))
-        return inputs + (self.scale * hidden).transpose(1, 2)

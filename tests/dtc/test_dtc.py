@@ -8,9 +8,9 @@ from torch import Tensor
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.configs import DTCConfig
 from dtc.acoustic.decoder import teacher_forced
-from dtc.acoustic.dtc import DTC, time_reversed
+from dtc.acoustic.dtc import DTC
 from dtc.audio import MelStatistics
-from dtc.batch import Batch
+from dtc.batch import Batch, time_reversed
 from dtc.seeding import seed_all
 from tests.dtc.tiny_acoustic import AUDIO, MELS, OPTIONS, batch, clip, config
 
