@@ -15,6 +15,7 @@ from dtc.training.config import TrainingConfig
 from dtc.training.guards import require_finite
 from dtc.training.optim import build_optimizer
 from dtc.training.schedule import rate_share
+from dtc.training.task import phase_of
 
 
 class Learner:
@@ -49,7 +50,7 @@ class Learner:
         self.optimizer.step()
 
     def _rate(self, step: int) -> float:
-        share = rate_share(step, self.total_steps, self.config.lr_scheduler)
+        share = rate_share(*phase_of(self.module, step, self.total_steps), self.config.lr_scheduler)
         return self.config.optimizer.learning_rate * share
 
 

@@ -24,7 +24,7 @@ from dtc.training.interrupts import Interrupted, StopRequest, stop_requests
 from dtc.training.learner import Learner, numbers_of
 from dtc.training.logbook import Logbook
 from dtc.training.precision import autocast
-from dtc.training.task import Batches, Task, device_of, losses_of, with_adversary
+from dtc.training.task import Batches, Task, device_of, losses_of, phase_of, require_all_phases, with_adversary
 
 
 class Trained(NamedTuple):
@@ -45,10 +45,13 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
         logbook: where losses, pictures and lines are recorded.
 
     Raises NonFiniteLoss and Diverged, where the training went wrong; Interrupted, where Ctrl-C or SIGTERM stopped it
-    and the state is saved; InputError, where the saved state is damaged or a GPU's memory too small.
+    and the state is saved; InputError, where the saved state is damaged, a GPU's memory too small, or the training too
+    short for all phases of the model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state = TrainingState(task.model, config, config.epochs * task.training.batches_per_epoch, folder)
+    total_steps = config.epochs * task.training.batches_per_epoch
+    require_all_phases(task, total_steps)
+    state = TrainingState(task.model, config, total_steps, folder)
     state.save_progress()
     if state.step:
         logbook.print(f"continuing from step {state.step} of {state.total_steps}")
@@ -111,6 +114,8 @@ class Training:
         for learner in learners:  # only here do weights change, after all gradients have been found finite
             learner.step(state.step)
         if state.average and learners:
+            if phase_of(state.learner.module, state.step, state.total_steps)[0] == 0:
+                state.average.n_averaged.zero_()  # its weights from before this phase were not trained
             state.average.update_parameters(state.learner.module)
         state.step += 1
         return values

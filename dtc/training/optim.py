@@ -19,9 +19,12 @@ class OptimizerConfig(Section):
 
 
 class AdamWConfig(OptimizerConfig):
-    """Settings of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+    """Settings of AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101).
 
-    type: Literal["adamw"]
+    `adamw_matrices` is AdamW without weight decay of biases and scales.
+    """
+
+    type: Literal["adamw", "adamw_matrices"]
     betas: tuple[Share, Share]
     eps: PositiveFloat
     weight_decay: NonNegativeFloat
@@ -38,8 +41,23 @@ def build_adamw(parameters: Iterable[Any], config: AdamWConfig) -> Any:
     return AdamW(parameters, config.learning_rate, config.betas, config.eps, config.weight_decay, fused=True)
 
 
+def build_adamw_matrices(parameters: Iterable[Any], config: AdamWConfig) -> Any:
+    """Return AdamW over the parameters, with weight decay of those with two or more dimensions alone."""
+    groups: dict[bool, list[Any]] = {True: [], False: []}
+    for parameter in parameters:
+        groups[parameter.dim() > 1].append(parameter)
+    optimizer = build_adamw(groups[True], config)
+    optimizer.add_param_group({"params": groups[False], "weight_decay": 0.0})
+    return optimizer
+
+
 OPTIMIZERS: Registry[Callable[[Iterable[Any], Any], Any]] = Registry(
-    "optimizer.type", {"adamw": Part(build=build_adamw, config=AdamWConfig)}, field="type"
+    "optimizer.type",
+    {
+        "adamw": Part(build=build_adamw, config=AdamWConfig),
+        "adamw_matrices": Part(build=build_adamw_matrices, config=AdamWConfig),
+    },
+    field="type",
 )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from dtc.batch import Batch, Losses
+from dtc.errors import InputError, plural
 from dtc.training.config import Precision
 from dtc.training.logbook import Logbook
 from dtc.training.precision import autocast
@@ -45,6 +46,15 @@ class WithAdversary(Protocol):
         """Return the adversary's losses on the last `training_loss`; None while the adversary is not trained."""
 
 
+@runtime_checkable
+class WithPhases(Protocol):
+    """A model that trains other weights from certain steps on. The schedule of the learning rate starts anew there."""
+
+    @property
+    def phase_starts(self) -> tuple[int, ...]:
+        """Return these steps, rising and above 0."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A model and the data to train it on.
@@ -73,6 +83,26 @@ def shipped(model: nn.Module) -> nn.Module:
 def with_adversary(model: nn.Module) -> WithAdversary | None:
     """Return the model if it is trained together with an adversary, else None."""
     return model if isinstance(model, WithAdversary) else None
+
+
+def phase_of(model: nn.Module, step: int, total_steps: int) -> tuple[int, int]:
+    """Return the number of steps done in the phase that `step` is in, and the number of all steps of that phase."""
+    starts = _phase_starts(model)
+    start = max(each for each in starts if each <= step)
+    end = min((each for each in starts if each > step), default=total_steps)
+    return step - start, end - start
+
+
+def require_all_phases(task: Task, total_steps: int) -> None:
+    """Raise InputError where a training would end before the last phase of its model begins."""
+    last = _phase_starts(shipped(task.model))[-1]
+    if total_steps <= last:
+        found = f"{plural(total_steps, 'step')} in all"
+        raise InputError(f"{task.section}.epochs", found, f"more than {last:,}, where the model's last phase begins")
+
+
+def _phase_starts(model: nn.Module) -> tuple[int, ...]:
+    return (0, *model.phase_starts) if isinstance(model, WithPhases) else (0,)
 
 
 def device_of(model: nn.Module) -> torch.device:

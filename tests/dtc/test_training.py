@@ -25,7 +25,7 @@ from dtc.training.guards import NonFiniteLoss
 from dtc.training.interrupts import Interrupted
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train, validation_losses
-from dtc.training.optim import OPTIMIZERS, OptimizerConfig
+from dtc.training.optim import OPTIMIZERS, OptimizerConfig, build_optimizer
 from dtc.training.schedule import SCHEDULES, OneCycleConfig, ScheduleConfig, one_cycle_share
 from dtc.training.task import Task
 from tests.conftest import add_part
@@ -293,6 +293,44 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
     assert shares[100] == pytest.approx(0.1)
     assert shares[:26] == sorted(shares[:26])
     assert shares[25:] == sorted(shares[25:], reverse=True)
+
+
+def test_weight_decay_of_matrices_leaves_biases_as_they_are() -> None:
+    layer = nn.Linear(4, 4)
+    before = {name: value.detach().clone() for name, value in layer.named_parameters()}
+    section = config().optimizer.model_copy(
+        update={"type": "adamw_matrices", "learning_rate": 0.1, "weight_decay": 0.5}
+    )
+    optimizer = build_optimizer(layer, section)
+    for parameter in layer.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    torch.testing.assert_close(layer.weight, before["weight"] * (1 - 0.1 * 0.5))
+    assert torch.equal(layer.bias, before["bias"])
+
+
+class InPhases(Toy):
+    phase_starts = (3, 5)
+
+
+def test_the_average_starts_anew_in_each_phase(tmp_path: Path) -> None:
+    """The last phase has one step, so its average is the weights after it."""
+    kept = []
+    for decay in (0.9, 0.0):
+        seed_all("toy")
+        model = InPhases()
+        model.phase_starts = (11,)
+        kept.append(run(tmp_path / str(decay), model, weight_average_decay=decay)[0])
+    assert all(torch.equal(kept[0][name], value) for name, value in kept[1].items())
+
+
+def test_the_schedule_starts_anew_in_each_phase(tmp_path: Path) -> None:
+    seed_all("toy")
+    run(tmp_path, InPhases())
+    rates = [float(row["lr"]) for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    section = OneCycleConfig(type="one_cycle", warmup_share=0.2, final_share=0.01)
+    expected = [one_cycle_share(step, steps, section) for steps in (3, 2, 7) for step in range(steps)]
+    assert rates == pytest.approx([0.01 * share for share in expected], rel=1e-5)
 
 
 def test_an_optimizer_and_a_schedule_from_outside_need_one_line_each(
