@@ -30,14 +30,14 @@ class SpokenPhrase:
     words: str  # spoken words
     wave: Float[Tensor, " samples"]  # float32 in [-1, 1], without the pause before it
     mel: Float[Tensor, "mels frames"]  # natural log
-    alignment: Float[Tensor, "steps symbols"]  # attention weights of each decoder step
-    status: Status  # whether it ended at its gate and has the whole text
+    alignment: Float[Tensor, "steps symbols"]  # weight of each symbol at each step
+    status: Status  # whether it ended by itself and has the whole text
     attempts: int  # of which the best was kept
-    pause_steps: int  # decoder steps of silence before it
+    pause_steps: int  # steps of silence before it
 
     @property
     def samples_per_step(self) -> int:
-        """Return the samples of one decoder step."""
+        """Return the samples of one step of the alignment."""
         return len(self.wave) // len(self.alignment)
 
     @property
@@ -88,7 +88,7 @@ class Speech:
 
     @property
     def seconds_per_step(self) -> float:
-        """Return the duration of a decoder step."""
+        """Return the duration of a step of the alignment."""
         return self.phrases[0].samples_per_step / self.sampling_rate
 
     @cached_property
@@ -103,7 +103,7 @@ class Speech:
 
     @property
     def alignment(self) -> Float[Tensor, "steps symbols"]:
-        """Return the attention weights over the symbols of `spoken_text`.
+        """Return the weights of the symbols of `spoken_text` at each step.
 
         The space between two phrases has no weight, and neither has any symbol in a pause. The size grows with the
         square of the text's length.

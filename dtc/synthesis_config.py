@@ -11,6 +11,8 @@ from dtc.config import Section
 class SynthesisConfig(Section):
     """Settings of the synthesis of a text of any length."""
 
+    # Factor of the durations of all sounds: above 1 is slower. An acoustic model with attention takes 1 only.
+    pace: float = Field(ge=0.25, le=4.0)
     attempts: PositiveInt  # at most, at a phrase with a bad status; each draws other dropout
     fit_iterations: NonNegativeInt  # of `fit_mel`, which corrects the vocoder's waveform by the mel
     decoder_weights: WeightFormat  # float16 and int8 take a half and a quarter of the memory of float32
@@ -22,6 +24,7 @@ class SynthesisConfig(Section):
 
 
 DEFAULT_SYNTHESIS = SynthesisConfig(
+    pace=1.0,
     attempts=3,
     fit_iterations=0,
     decoder_weights="float32",

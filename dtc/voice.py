@@ -138,7 +138,7 @@ class Voice:
         """Return the synthesised speech of texts in spoken words, as `read` returns them.
 
         A phrase's waveform depends on (seed, phrase); the other phrases change it by no more than rounding.
-        Raises InputError, naming the model, where one computes NaN or infinity.
+        Raises InputError, naming the model, where one computes NaN or infinity, and for a pace that it cannot have.
         """
         texts = [self._phrases(text, config.longest_phrase) for text in spoken_texts]
         attempted = self._synthesise({phrase.words for text in texts for phrase in text}, seed, config)
@@ -185,7 +185,11 @@ class Voice:
 
     def _synthesise(self, texts: Collection[str], seed: int, config: SynthesisConfig) -> dict[str, Attempted]:
         """Return the best of each text's attempts; there is no further attempt after one with the best status."""
-        options = InferenceOptions(self.acoustic_card.steps, config.decoder_weights, config.cuda_graphs)
+        if config.pace != 1.0 and self.acoustic.attends:
+            expected = f"1 with the acoustic model {self.acoustic_card.config['model']}, which predicts no durations"
+            raise InputError("synthesis.pace", f"{config.pace:g}", expected)
+        steps = self.acoustic_card.steps
+        options = InferenceOptions(steps, config.decoder_weights, config.cuda_graphs, config.pace)
         best: dict[str, Attempted] = {}
         # Texts of similar length share a batch, as a batch takes as long as its longest text.
         waiting = sorted(texts, key=lambda text: (len(text), text))

@@ -1,8 +1,9 @@
 """`dtc align`: predict the mels of the recordings with the trained acoustic model, as shards to train the vocoder on.
 
-The mels are ground-truth aligned (GTA): the decoder is given the recording's frames and predicts the next ones, so the
-mel has as many frames as the recording, and the errors of the model. Training a vocoder on such mels makes it correct
-these errors. Source: Shen et al. 2018 (arXiv:1712.05884), section 2.3 and table 2.
+The mels are ground-truth aligned (GTA): a model with attention is given the recording's frames and predicts the next
+ones, the parallel model is given the recording's durations. So the mel has as many frames as the recording, and the
+errors of the model. Training a vocoder on such mels makes it correct these errors. Source: Shen et al. 2018
+(arXiv:1712.05884), section 2.3 and table 2.
 """
 
 from __future__ import annotations

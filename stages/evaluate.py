@@ -189,6 +189,8 @@ def _metrics(trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
     sampling_rate = voice.audio.sampling_rate
     phrases = [phrase for trial in trials for phrase in trial.speech.phrases]
     alignments = [phrase.alignment.numpy() for phrase in phrases]
+    of_attention = {"attention_focus": attention_focus, "attention_diagonality": attention_diagonality}
+    measures = of_attention if voice.acoustic.attends else {}
     spoken_s = sum(len(trial.speech.wave) for trial in trials) / sampling_rate
     recorded_s = sum(len(trial.clip.wave) for trial in trials) / sampling_rate
     return {
@@ -197,8 +199,7 @@ def _metrics(trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
             mel_cepstral_distortion_db(trial.clip.mel.numpy(), trial.speech.mel.numpy()) for trial in trials
         ),
         "duration_ratio": spoken_s / recorded_s,
-        "attention_focus": statistics.fmean(map(attention_focus, alignments)),
-        "attention_diagonality": statistics.fmean(map(attention_diagonality, alignments)),
+        **{name: statistics.fmean(map(measure, alignments)) for name, measure in measures.items()},
         "ended_share": statistics.fmean(trial.speech.status == "ended" for trial in trials),
         "attempts_per_phrase": statistics.fmean(phrase.attempts for phrase in phrases),
         "clips": len(trials),

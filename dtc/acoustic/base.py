@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -26,16 +27,17 @@ class InferenceOptions:
     """Settings of the inference of a trained model."""
 
     step: int  # steps that the model was trained for, at which its schedules are evaluated
-    weight_format: WeightFormat = "float32"  # of the decoder's recurrent weights
-    cuda_graphs: bool = False  # on a GPU, launch many decoder steps as one CUDA graph
+    weight_format: WeightFormat = "float32"  # of the recurrent weights of a decoder with attention
+    cuda_graphs: bool = False  # on a GPU, launch many steps of such a decoder as one CUDA graph
+    pace: float = 1.0  # factor of all durations, above 1 is slower; for models without attention
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One synthesised text; `mel` is a natural-log mel. Frames are a multiple of the decoder steps."""
+    """One synthesised text; `mel` is a natural-log mel. Frames are a multiple of the steps of the alignment."""
 
     mel: Float[Tensor, "mels frames"]
-    alignment: Float[Tensor, "steps symbols"]
+    alignment: Float[Tensor, "steps symbols"]  # weight of each symbol at each step, their sum at most 1
     status: Status
 
 
@@ -49,6 +51,9 @@ class AcousticModel(nn.Module, ABC):
     config: AcousticSection
     mel_mean: Tensor
     mel_deviation: Tensor
+    # Whether it generates step by step with attention. If not, its alignment is the path of the durations that it has
+    # predicted: it cannot skip or repeat text, so its utterances have always "ended".
+    attends: ClassVar[bool] = False
 
     def __init__(self, config: AcousticSection, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__()
@@ -69,7 +74,7 @@ class AcousticModel(nn.Module, ABC):
         """Return the natural-log mels that the model predicts for a batch, aligned with the recordings frame by frame.
 
         A vocoder is trained on them to correct the model's errors. An autoregressive model has the recording's frames
-        as input (teacher forcing). `step` is the number of training steps so far.
+        as input (teacher forcing), another one its durations. `step` is the number of training steps so far.
         """
 
     @abstractmethod

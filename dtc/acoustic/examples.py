@@ -29,13 +29,13 @@ def log_examples(model: nn.Module, batch: Batch, logbook: Logbook, step: int) ->
 
 
 def log_pictures(model: AcousticModel, batch: Batch, logbook: Logbook, step: int) -> None:
-    """Log the attention and the mel that a model predicts for the first clip of a batch, and the recording's mel.
+    """Log the alignment and the mel that a model predicts for the first clip of a batch, and the recording's mel.
 
     The model is left in evaluation mode.
     """
     symbol_ids = batch.symbol_ids[0, : batch.symbol_lengths[0]]
     spoken = model.eval().infer([symbol_ids], seed=0, options=InferenceOptions(step))[0]
-    logbook.image(step, "attention", rgb_array(alignment_figure(spoken.alignment.cpu().numpy())))
+    logbook.image(step, "alignment", rgb_array(alignment_figure(spoken.alignment.cpu().numpy())))
     for name, mel in (("recording", batch.mel[0, :, : batch.mel_lengths[0]]), ("synthesis", spoken.mel)):
         logbook.image(step, f"mel/{name}", _picture(mel, model))
 

@@ -38,6 +38,7 @@ class Tacotron(CachingModule, AcousticModel):
     """An encoder, an autoregressive decoder with attention, and a post-net. A subclass adds its training loss."""
 
     config: TacotronSection
+    attends = True
 
     def __init__(self, config: TacotronSection, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__(config, audio, statistics)

@@ -38,8 +38,8 @@ class Images(Logbook):
         self.images[name] = picture
 
 
-def test_pictures_of_the_attention_and_of_both_mels() -> None:
+def test_pictures_of_the_alignment_and_of_both_mels() -> None:
     log = Images()
     log_pictures(model().train(), batch((7, 20), (9, 31)), log, step=7)
-    assert set(log.images) == {"attention", "mel/recording", "mel/synthesis"}
+    assert set(log.images) == {"alignment", "mel/recording", "mel/synthesis"}
     assert all(picture.std() > 0 for picture in log.images.values())

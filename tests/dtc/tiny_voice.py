@@ -25,6 +25,7 @@ from dtc.voice import Voice
 SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml").read_text())
 ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
 ONCE = SynthesisConfig(
+    pace=1.0,
     attempts=1,
     fit_iterations=0,
     decoder_weights="float32",

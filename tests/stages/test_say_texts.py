@@ -93,7 +93,7 @@ def test_two_model_folders_are_enough(speaking: Project) -> None:
     ]
     assert json.loads(Path("spoken/001-call-one.json").read_text())["synthesis"]["attempts"] == 3
     Path("params.yaml").write_text(
-        "acoustic: nonsense\nsynthesis: {attempts: 1, fit_iterations: 0, decoder_weights: "
+        "acoustic: nonsense\nsynthesis: {pace: 1, attempts: 1, fit_iterations: 0, decoder_weights: "
         "float32, cuda_graphs: false, longest_phrase: 160, sentence_pause_s: 0.4, clause_pause_s: 0.2}\n"
     )
     speaking.run(*SAY, "call one", "--out", "again")
