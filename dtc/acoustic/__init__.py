@@ -19,6 +19,7 @@ ACOUSTIC_MODELS: Registry[Callable[..., AcousticModel]] = Registry(
     {
         "tacotron2": Part("dtc.acoustic.tacotron2:Tacotron2", "dtc.acoustic.configs:Tacotron2Config"),
         "dtc": Part("dtc.acoustic.dtc:DTC", "dtc.acoustic.configs:DTCConfig"),
+        "parallel": Part("dtc.acoustic.parallel:Parallel", "dtc.acoustic.configs:ParallelConfig"),
     },
 )
 AcousticConfig = Annotated[AcousticSection, ACOUSTIC_MODELS]

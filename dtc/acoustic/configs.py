@@ -135,3 +135,36 @@ class DTCConfig(TacotronSection):
     model: Literal["dtc"]
     reverse_decoder: bool  # false: the forward decoder alone, as Tacotron 2
     duel: DuelConfig
+
+
+class AlignerConfig(Section):
+    """Sizes of the aligner, which is trained alone in the first steps and not changed afterwards."""
+
+    steps: PositiveInt  # of training
+    embedding_dim: PositiveInt
+    hidden_dim: PositiveInt
+    kernel_size: Odd  # symbols of which the sound of a symbol depends
+    # Factor of the log-likelihood of a frame. The bands of a mel are correlated: taken as independent, they would make
+    # alignments certain from the first step.
+    temper: PositiveFloat
+
+
+class ConvNeXtConfig(Section):
+    """Blocks of a depthwise convolution over time and a two-layer perceptron."""
+
+    num_layers: PositiveInt
+    dim: PositiveInt
+    intermediate_dim: PositiveInt
+    kernel_size: Odd
+    dropout_rate: Share
+
+
+class ParallelConfig(AcousticSection):
+    """A model that predicts the duration of each symbol, and then all frames at once."""
+
+    model: Literal["parallel"]
+    aligner: AlignerConfig
+    encoder: ConvNeXtConfig
+    duration: ConvNeXtConfig
+    decoder: ConvNeXtConfig
+    duration_weight: NonNegativeFloat  # of the loss of the durations; that of the mel weighs 1

@@ -86,12 +86,12 @@ def alignment_figure(
     symbols: Sequence[str] | None = None,
     seconds_per_step: float | None = None,
 ) -> Figure:
-    """Draw the attention weights of each step; a text read once and in order is one bright line between two corners.
+    """Draw the weights of the symbols at each step; a text read once and in order is a bright line between two corners.
 
     Args:
-        alignment: attention weights, each step's sum at most 1.
+        alignment: weights of attention, or 1 for the symbol that is spoken; each step's sum is at most 1.
         symbols: the symbols of the text, one string each; the axis then shows its words.
-        seconds_per_step: frames_per_step · hop_length / sampling_rate; without it the axis counts decoder steps.
+        seconds_per_step: frames_per_step · hop_length / sampling_rate; without it the axis counts steps.
     """
     n_steps, n_symbols = alignment.shape
     if symbols is not None and len(symbols) != n_symbols:
@@ -99,7 +99,7 @@ def alignment_figure(
     figure, (axes,) = _figure(height_in=3.1, n_rows=1)
     # The square root shows where weight leaks to, which the line's brightness would hide.
     _draw_image(axes, np.sqrt(alignment.T), n_steps * (seconds_per_step or 1.0), limits=(0.0, 1.0))
-    axes.set_xlabel("decoder step" if seconds_per_step is None else "time (s)")
+    axes.set_xlabel("step" if seconds_per_step is None else "time (s)")
     if symbols is None:
         axes.set_ylabel("symbol")
     else:

@@ -20,7 +20,7 @@ from dtc.training.loop import train
 from dtc.training.optim import AdamWConfig, build_optimizer
 from dtc.training.task import Task
 from tests.conftest import default_params
-from tests.dtc.tiny_acoustic import OPTIONS, batch, clip, model
+from tests.dtc.tiny_acoustic import OPTIONS, batch, clip, model, padded_further
 
 
 @pytest.fixture
@@ -34,17 +34,8 @@ def test_padding_changes_no_gradient_in_training() -> None:
     """The same two clips, padded further: the same loss and gradients, batch normalisation's statistics included."""
     ours = model(frames_per_step=3).train()
     example = batch((7, 20), (9, 31))
-    wider = Batch(
-        example.ids,
-        F.pad(example.symbol_ids, (0, 6), value=40),
-        example.symbol_lengths,
-        F.pad(example.mel, (0, 12), value=3.0),
-        example.mel_lengths,
-        example.wave,
-        example.wave_lengths,
-    )
     gradients = []
-    for each in (example, wider):
+    for each in (example, padded_further(example)):
         ours.zero_grad()
         loss = ours.training_loss(each, 0)["loss"]
         loss.backward()

@@ -58,7 +58,7 @@ def test_axes_have_units() -> None:
     spectrogram = texts(figures()["spectrogram"])
     assert "time (s)" in spectrogram
     assert "mel band" in spectrogram
-    assert "decoder step" in texts(plots.alignment_figure(np.eye(4)))
+    assert "step" in texts(plots.alignment_figure(np.eye(4)))
     assert "time (s)" in texts(plots.alignment_figure(np.eye(4), seconds_per_step=0.048))
 
 

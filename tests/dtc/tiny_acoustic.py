@@ -1,6 +1,9 @@
 """Tacotron 2 of tiny sizes, and random clips for it."""
 
+from dataclasses import replace
+
 import torch
+import torch.nn.functional as F
 
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.base import InferenceOptions
@@ -94,6 +97,12 @@ def clip(name: str, symbols: int, frames: int) -> Clip:
 
 def batch(*sizes: tuple[int, int]) -> Batch:
     return collate([clip(f"clip{n}", symbols, frames) for n, (symbols, frames) in enumerate(sizes)])
+
+
+def padded_further(example: Batch) -> Batch:
+    """The same clips, padded with other values than 0 to greater lengths."""
+    symbol_ids, mel = F.pad(example.symbol_ids, (0, 6), value=40), F.pad(example.mel, (0, 12), value=3.0)
+    return replace(example, symbol_ids=symbol_ids, mel=mel)
 
 
 def attention_section(name: str) -> dict[str, object]:

@@ -1,0 +1,216 @@
+"""The parallel model: it predicts how many frames each symbol lasts, and then all frames at once.
+
+    text ─► embedding ─► ConvNeXt blocks ─┬─► ConvNeXt blocks ─► durations (at inference)
+                                          └─► repeated by the durations, plus the place inside each symbol
+                                                                        └─► ConvNeXt blocks ─► mel
+
+There is no attention, so no word is skipped or repeated, and an utterance ends where its last symbol does. All layers
+are local convolutions: nothing depends on the length of the text. Sources: FastSpeech (Ren et al. 2019,
+arXiv:1905.09263) for durations, ConvNeXt (Liu et al. 2022, arXiv:2201.03545) for the blocks.
+
+In the first steps of a training, only the aligner is trained. Then it is left as it is, and its durations of the
+training clips are those that the model learns from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from dtc.acoustic.aligner import Aligner
+from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance
+from dtc.acoustic.configs import ConvNeXtConfig, ParallelConfig
+from dtc.audio import MelStatistics
+from dtc.audio_config import AudioConfig
+from dtc.batch import Batch, Losses, mask_of, masked_mean, pad, with_total
+from dtc.convnext import ConvNeXtBlock
+from dtc.errors import InputError
+from dtc.text.symbols import ID_OF, SYMBOLS
+
+FIRST_SCALE = 0.3  # of what each block adds to its input
+PLACE_FEATURES = 5
+LONGEST_SYMBOL = 500  # frames, so that a model that is not trained yet does not ask for endless memory
+
+
+class Parallel(AcousticModel):
+    """Encoder, duration predictor and decoder of ConvNeXt blocks, and an aligner. Its section is `ParallelConfig`."""
+
+    config: ParallelConfig
+
+    def __init__(self, config: ParallelConfig, audio: AudioConfig, statistics: MelStatistics) -> None:
+        super().__init__(config, audio, statistics)
+        self.aligner = Aligner(len(statistics.mean), config.aligner)
+        self.embedding = nn.Embedding(len(SYMBOLS), config.encoder.dim)
+        self.encoder = Blocks(config.encoder.dim, config.encoder)
+        self.duration = Blocks(config.encoder.dim, config.duration)
+        self.log_duration = nn.Linear(config.duration.dim, 1)
+        self.place = nn.Linear(PLACE_FEATURES, config.encoder.dim)
+        self.decoder = Blocks(config.encoder.dim, config.decoder)
+        self.output = nn.Linear(config.decoder.dim, len(statistics.mean))
+
+    @property
+    def phase_starts(self) -> tuple[int, ...]:
+        """Return the step from which on all but the aligner is trained."""
+        return (self.config.aligner.steps,)
+
+    def training_loss(self, batch: Batch, step: int) -> Losses:
+        """Return `loss` and its terms: `alignment` in the aligner's steps, and then `mel` and `duration`.
+
+        The metric `duration_ratio` is the sum of the predicted durations over that of the true ones. Raises InputError,
+        with the clip's name, where a text has more symbols than its clip has frames.
+        """
+        batch = self._prepared(batch)
+        if step < self.config.aligner.steps:
+            return with_total({"alignment": self.aligner.loss(batch, step)}, {})
+        durations = self.aligner.durations(batch)
+        encoded, mask = self.encode(batch.symbol_ids, batch.symbol_lengths)
+        log_durations = self.log_durations(encoded, mask)
+        mel = self.decode(encoded, spread(durations, batch.mel.shape[2]), batch.mel_lengths)
+        losses = {
+            "mel": masked_mean((mel.float() - batch.mel).abs(), mask_of(batch.mel_lengths, batch.mel.shape[2])),
+            "duration": self.config.duration_weight * duration_loss(log_durations, durations, mask),
+        }
+        ratio = (log_durations.exp() * mask).sum() / durations.sum()
+        return with_total(losses, {"duration_ratio": ratio})
+
+    def predict_recorded(self, batch: Batch, step: int) -> Float[Tensor, "batch mels frames"]:
+        """Return the natural-log mels of the texts with the recordings' durations. Raises as `training_loss` does."""
+        batch = self._prepared(batch)
+        spread_out = spread(self.aligner.durations(batch), batch.mel.shape[2])
+        encoded, _ = self.encode(batch.symbol_ids, batch.symbol_lengths)
+        return self.denormalise(self.decode(encoded, spread_out, batch.mel_lengths))
+
+    @torch.inference_mode()
+    def infer(self, texts: Sequence[Int[Tensor, " _"]], seed: int, options: InferenceOptions) -> list[Utterance]:
+        """Return an utterance for each text. Nothing is random, so `seed` has no effect."""
+        symbol_ids, lengths = framed(*pad(texts))
+        encoded, mask = self.encode(symbol_ids.to(self.mel_mean.device), lengths.to(self.mel_mean.device))
+        log_durations = self.log_durations(encoded, mask)
+        durations = whole_frames(options.pace * log_durations.clamp(max=math.log(LONGEST_SYMBOL)).exp(), mask)
+        frame_lengths = durations.sum(dim=1)
+        spread_out = spread(durations, int(frame_lengths.max()))
+        mel = self.denormalise(self.decode(encoded, spread_out, frame_lengths))
+        return [
+            # The silence at either end belongs to no symbol of the text.
+            Utterance(mel[row, :, :frames], spread_out.path[row, :frames, 1 : 1 + len(texts[row])], "ended")
+            for row, frames in enumerate(frame_lengths.tolist())
+        ]
+
+    def encode(
+        self, symbol_ids: Int[Tensor, "batch symbols"], lengths: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch encoding symbols"], Bool[Tensor, "batch symbols"]]:
+        """Return the encoded texts, and a mask that is true where there is text."""
+        mask = mask_of(lengths, symbol_ids.shape[1])
+        return self.encoder(self.embedding(symbol_ids).transpose(1, 2), mask), mask
+
+    def log_durations(
+        self, encoded: Float[Tensor, "batch encoding symbols"], mask: Bool[Tensor, "batch symbols"]
+    ) -> Float[Tensor, "batch symbols"]:
+        """Return the natural logarithm of each symbol's predicted duration in frames."""
+        return self.log_duration(self.duration(encoded, mask).transpose(1, 2))[:, :, 0].float()
+
+    def decode(
+        self, encoded: Float[Tensor, "batch encoding symbols"], spread_out: Spread, lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch mels frames"]:
+        """Return the normalised mel of encoded texts whose symbols are spread out over frames."""
+        # A product, and not an index: on a GPU the gradient of an index is summed in an order that varies.
+        repeated = torch.bmm(encoded, spread_out.path.transpose(1, 2).to(encoded.dtype))
+        hidden = repeated + self.place(spread_out.place).transpose(1, 2)
+        hidden = self.decoder(hidden, mask_of(lengths, hidden.shape[2]))
+        return self.output(hidden.transpose(1, 2)).transpose(1, 2)
+
+    def _prepared(self, batch: Batch) -> Batch:
+        """Return the batch with silence at both ends of the texts and normalised mels, if each text fits its clip."""
+        symbol_ids, lengths = framed(batch.symbol_ids, batch.symbol_lengths)
+        for clip, symbols, frames in zip(batch.ids, lengths.tolist(), batch.mel_lengths.tolist(), strict=True):
+            if symbols > frames:
+                found = f"the text does not fit: {symbols - 2} symbols in {frames} frames"
+                remedy = "correct its text, or leave the clip out of the corpus"
+                raise InputError(clip, found, f"{symbols} frames or more", remedy)
+        return replace(batch, symbol_ids=symbol_ids, symbol_lengths=lengths, mel=self.normalise(batch.mel))
+
+
+class Blocks(nn.Module):
+    """ConvNeXt blocks and a layer normalisation; before them a linear layer where the input has another width."""
+
+    def __init__(self, input_dim: int, config: ConvNeXtConfig) -> None:
+        super().__init__()
+        self.input = nn.Linear(input_dim, config.dim) if input_dim != config.dim else nn.Identity()
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(config.dim, config.intermediate_dim, config.kernel_size, FIRST_SCALE, config.dropout_rate)
+            for _ in range(config.num_layers)
+        )
+        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+
+    def forward(
+        self, inputs: Float[Tensor, "batch input time"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch dim time"]:
+        """Return values over the same time; the padding does not reach the others."""
+        hidden = self.input(inputs.transpose(1, 2)).transpose(1, 2)
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        return self.norm(hidden.transpose(1, 2)).transpose(1, 2)
+
+
+def duration_loss(
+    log_durations: Float[Tensor, "batch symbols"],
+    durations: Int[Tensor, "batch symbols"],
+    mask: Bool[Tensor, "batch symbols"],
+) -> Float[Tensor, ""]:
+    """Return the mean gamma deviance of predicted log durations, 2 (d/p - 1 - ln d/p) of true d and predicted p.
+
+    It is about (ln d/p)², which is the usual loss. But the best p of that is the geometric mean of the true durations,
+    by which speech gets too fast; the best p of the deviance is their mean.
+    """
+    log_ratios = (durations.clamp(min=1).log() - log_durations).masked_fill(~mask, 0.0)
+    return 2.0 * masked_mean(log_ratios.exp() - 1.0 - log_ratios, mask)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Symbols spread out over frames by their durations. The padding repeats the last frame."""
+
+    path: Float[Tensor, "batch frames symbols"]  # 1 where the frame belongs to the symbol, else 0
+    place: Float[Tensor, "batch frames 5"]  # where the frame is inside its symbol
+
+
+def spread(durations: Int[Tensor, "batch symbols"], frames: int) -> Spread:
+    """Return the spread of symbols over so many frames, the durations' sum or more.
+
+    The five features of the place are: the share p of the symbol that has passed, closeness to its start and to its
+    end, the logarithm of its duration, and sin πp.
+    """
+    ends = durations.cumsum(dim=1)
+    frame = torch.minimum(torch.arange(frames, device=durations.device), ends[:, -1:] - 1)  # (B, T)
+    symbol = (ends[:, None] <= frame[:, :, None]).sum(dim=2)
+    duration, end = durations.gather(1, symbol), ends.gather(1, symbol)
+    into, left = frame - (end - duration), end - 1 - frame
+    passed = (into + 0.5) / duration
+    place = [passed, torch.exp(-into / 2), torch.exp(-left / 2), duration.log(), torch.sin(math.pi * passed)]
+    path = symbol[:, :, None] == torch.arange(durations.shape[1], device=durations.device)
+    return Spread(path.to(passed.dtype), torch.stack(place, dim=2))
+
+
+def whole_frames(
+    durations: Float[Tensor, "batch symbols"], mask: Bool[Tensor, "batch symbols"]
+) -> Int[Tensor, "batch symbols"]:
+    """Return durations in whole frames, 1 or more where the mask is true, else 0.
+
+    Not each duration is rounded but the end of each symbol, so that the errors do not add up.
+    """
+    ends = (durations.clamp(min=1.0) * mask).cumsum(dim=1).round().long()
+    return ends.diff(dim=1, prepend=torch.zeros_like(ends[:, :1]))
+
+
+def framed(
+    symbol_ids: Int[Tensor, "batch symbols"], lengths: Int[Tensor, " batch"]
+) -> tuple[Int[Tensor, "batch longer"], Int[Tensor, " batch"]]:
+    """Return texts with a space at either end, which takes the silence there, and their lengths."""
+    longer = torch.nn.functional.pad(symbol_ids, (1, 1))
+    longer[:, 0] = ID_OF[" "]
+    return longer.scatter(1, lengths[:, None] + 1, ID_OF[" "]), lengths + 2
