@@ -35,6 +35,8 @@ from dtc.text.symbols import ID_OF, SYMBOLS
 FIRST_SCALE = 0.3  # of what each block adds to its input
 PLACE_FEATURES = 5
 LONGEST_SYMBOL = 500  # frames, so that a model that is not trained yet does not ask for endless memory
+SHORTEST_WORD_S = 0.045  # "a" or "the" in fast speech
+SOUNDS = torch.tensor([any(map(str.isalpha, symbol)) for symbol in SYMBOLS])  # letters and phonemes, no marks
 
 
 class Parallel(AcousticModel):
@@ -66,7 +68,7 @@ class Parallel(AcousticModel):
         """
         batch = self._prepared(batch)
         if step < self.config.aligner.steps:
-            return with_total({"alignment": self.aligner.loss(batch, step)}, {})
+            return with_total({"alignment": self.aligner.loss(batch, step)})
         durations = self.aligner.durations(batch)
         encoded, mask = self.encode(batch.symbol_ids, batch.symbol_lengths)
         log_durations = self.log_durations(encoded, mask)
@@ -88,10 +90,12 @@ class Parallel(AcousticModel):
     @torch.inference_mode()
     def infer(self, texts: Sequence[Int[Tensor, " _"]], seed: int, options: InferenceOptions) -> list[Utterance]:
         """Return an utterance for each text. Nothing is random, so `seed` has no effect."""
-        symbol_ids, lengths = framed(*pad(texts))
-        encoded, mask = self.encode(symbol_ids.to(self.mel_mean.device), lengths.to(self.mel_mean.device))
-        log_durations = self.log_durations(encoded, mask)
-        durations = whole_frames(options.pace * log_durations.clamp(max=math.log(LONGEST_SYMBOL)).exp(), mask)
+        symbol_ids, lengths = (each.to(self.mel_mean.device) for each in framed(*pad(texts)))
+        encoded, mask = self.encode(symbol_ids, lengths)
+        predicted = self.log_durations(encoded, mask).clamp(max=math.log(LONGEST_SYMBOL)).exp()
+        shortest_word = math.ceil(SHORTEST_WORD_S * self.audio.frames_per_s)
+        lasting = with_lasting_words((options.pace * predicted).clamp(min=1.0), symbol_ids, shortest_word)
+        durations = whole_frames(lasting, mask)
         frame_lengths = durations.sum(dim=1)
         spread_out = spread(durations, int(frame_lengths.max()))
         mel = self.denormalise(self.decode(encoded, spread_out, frame_lengths))
@@ -196,14 +200,28 @@ def spread(durations: Int[Tensor, "batch symbols"], frames: int) -> Spread:
     return Spread(path.to(passed.dtype), torch.stack(place, dim=2))
 
 
+def with_lasting_words(
+    durations: Float[Tensor, "batch symbols"], symbol_ids: Int[Tensor, "batch symbols"], shortest: int
+) -> Float[Tensor, "batch symbols"]:
+    """Return durations by which the letters and phonemes of each word last `shortest` frames or more.
+
+    Those of a shorter word are multiplied by one factor. Spaces and marks between words keep their durations.
+    """
+    sounds = SOUNDS.to(symbol_ids.device)[symbol_ids]
+    word = (symbol_ids == ID_OF[" "]).cumsum(dim=1)  # the number of the word that each symbol belongs to
+    of_same_word = (word[:, :, None] == word[:, None]) & sounds[:, None]
+    lengths = (of_same_word * durations[:, None]).sum(dim=2)
+    return torch.where(sounds, durations * (shortest / lengths).clamp(min=1.0), durations)
+
+
 def whole_frames(
     durations: Float[Tensor, "batch symbols"], mask: Bool[Tensor, "batch symbols"]
 ) -> Int[Tensor, "batch symbols"]:
-    """Return durations in whole frames, 1 or more where the mask is true, else 0.
+    """Return durations in whole frames, 0 where the mask is false; those of 1 or more stay 1 or more.
 
     Not each duration is rounded but the end of each symbol, so that the errors do not add up.
     """
-    ends = (durations.clamp(min=1.0) * mask).cumsum(dim=1).round().long()
+    ends = (durations * mask).cumsum(dim=1).round().long()
     return ends.diff(dim=1, prepend=torch.zeros_like(ends[:, :1]))
 
 

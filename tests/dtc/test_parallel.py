@@ -14,17 +14,17 @@ from rich.console import Console
 from torch import Tensor
 
 from dtc.acoustic.base import InferenceOptions
-from dtc.acoustic.parallel import Parallel, duration_loss, framed, spread, whole_frames
+from dtc.acoustic.parallel import Parallel, duration_loss, framed, spread, whole_frames, with_lasting_words
 from dtc.batch import Batch
 from dtc.errors import InputError
-from dtc.text.symbols import ID_OF
+from dtc.text.symbols import ID_OF, text_to_ids
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.interrupts import Interrupted
 from dtc.training.logbook import Logbook
 from dtc.training.loop import Trained, train
 from dtc.training.task import Task
 from tests.conftest import default_params
-from tests.dtc.tiny_acoustic import MELS, OPTIONS, batch, clip, padded_further
+from tests.dtc.tiny_acoustic import AUDIO, MELS, OPTIONS, batch, clip, padded_further
 from tests.dtc.tiny_parallel import model
 
 SPACE = ID_OF[" "]
@@ -51,9 +51,20 @@ def test_symbols_are_spread_over_frames() -> None:
 
 
 def test_durations_are_rounded_without_drift_and_none_is_0() -> None:
-    durations = torch.tensor([[1.4, 1.4, 1.4, 1.4, 1.4], [0.2, 2.6, 0.0, 7.0, 7.0]])
+    durations = torch.tensor([[1.4, 1.4, 1.4, 1.4, 1.4], [1.0, 2.6, 1.0, 7.0, 7.0]])
     mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
     assert whole_frames(durations, mask).tolist() == [[1, 2, 1, 2, 1], [1, 3, 1, 0, 0]]
+
+
+def test_a_word_lasts_as_long_as_one_can_be_spoken() -> None:
+    ids = torch.tensor([[SPACE, *text_to_ids("a. to, {HH AY1} two"), SPACE]])
+    durations = torch.tensor([[9.0, 1.0, 7.0, 1.0, 2.0, 2.0, 5.0, 1.0, 1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 9.0]])
+    expected = torch.tensor([[9.0, 5.0, 7.0, 1.0, 2.5, 2.5, 5.0, 1.0, 2.5, 2.5, 1.0, 4.0, 4.0, 4.0, 9.0]])
+    torch.testing.assert_close(with_lasting_words(durations, ids, shortest=5), expected)
+    ours, text = model().eval(), torch.tensor(text_to_ids("a to the"))
+    (said,) = ours.infer([text], seed=1, options=InferenceOptions(step=0, pace=0.01))
+    frames = said.alignment.sum(dim=0)
+    assert min(frames[0], frames[2:4].sum(), frames[5:].sum()) >= 0.045 * AUDIO.frames_per_s
 
 
 @pytest.mark.parametrize("step", [0, ALIGNER_STEPS])
