@@ -11,6 +11,7 @@ from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.migrations import migrate_card
 from dtc.provenance import fingerprint
+from dtc.text.lexicon import LexiconConfig
 from dtc.text.symbols import TextConfig
 
 WEIGHTS, CARD = "model.safetensors", "config.json"
@@ -37,6 +38,7 @@ class ModelCard(Section):
     features: str  # fingerprint of the shards
     aligned: str = ""  # fingerprint of the shards of predicted mels that a vocoder was trained on
     aligned_by: str = ""  # fingerprint of the acoustic model that predicted them
+    lexicon: LexiconConfig | None = None  # None: words are read as letters
     steps: int  # of training
     weights: str = ""  # SHA-256 of model.safetensors, filled in when it is saved
     saved_as: str = ""  # fingerprint of a card that was saved in an older format
@@ -44,7 +46,8 @@ class ModelCard(Section):
     @property
     def fingerprint(self) -> str:
         """Return the identity of the model, weights included."""
-        return self.saved_as or fingerprint("model", self)
+        later = {"lexicon"} if self.lexicon is None else None  # which older cards of this format lack
+        return self.saved_as or fingerprint("model", self.model_dump(mode="json", exclude=later))
 
 
 def read_card(folder: Path, kind: ModelKind) -> ModelCard:

@@ -103,7 +103,7 @@ class Speech:
 
     @property
     def alignment(self) -> Float[Tensor, "steps symbols"]:
-        """Return the weights of the symbols of `spoken_text` at each step.
+        """Return the weights of the symbols of `spoken_text`, as the voice pronounces it, at each step.
 
         The space between two phrases has no weight, and neither has any symbol in a pause. The size grows with the
         square of the text's length.

@@ -28,6 +28,7 @@ from dtc.provenance import fingerprint
 from dtc.speech import Speech, SpokenPhrase
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.text import spoken_words
+from dtc.text.lexicon import Lexicon
 from dtc.text.sentences import Pause, Phrase, cut_phrase, split_sentences
 from dtc.text.symbols import text_to_ids, unknown_symbols
 from dtc.vocoder.base import Vocoder, load_vocoder
@@ -61,6 +62,7 @@ class Voice:
         require_same_audio(acoustic_card.audio, "acoustic model", vocoder_card.audio, "vocoder")
         self.acoustic, self.vocoder = acoustic.eval(), vocoder.eval()
         self.acoustic_card, self.vocoder_card = acoustic_card, vocoder_card
+        self._lexicon = Lexicon(acoustic_card.lexicon)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], device: torch.device | str = "cpu") -> Voice:
@@ -121,11 +123,25 @@ class Voice:
         self._require_alphabet(phrases, where)
         return spoken
 
+    def pronounce(self, words: str) -> str:
+        """Return spoken words as the model reads them: by a lexicon with phonemes in braces, else as they are.
+
+        A word stays in letters where the lexicon lacks it, or the voice was not trained on one of its phonemes.
+        """
+        return self._lexicon.pronounce(words, self._lacks)
+
+    def words_in_letters(self, words: str) -> list[str]:
+        """Return the words that a voice with a lexicon speaks by their letters."""
+        return self._lexicon.unknown_words(words, self._lacks)
+
+    def _lacks(self, place: int, phonemes: str) -> bool:
+        return any("@" + phoneme not in self.acoustic_card.alphabet for phoneme in phonemes.split())
+
     def _require_alphabet(self, phrases: Sequence[Phrase], where: str) -> None:
         alphabet = self.acoustic_card.alphabet
         for phrase in phrases:
-            if unknown_symbols(phrase.words, alphabet):
-                unknown = unknown_symbols(" ".join(each.words for each in phrases), alphabet)
+            if unknown_symbols(self.pronounce(phrase.words), alphabet):
+                unknown = unknown_symbols(self.pronounce(" ".join(each.words for each in phrases)), alphabet)
                 shown = " ".join(map(repr, unknown))
                 known = "".join(symbol for symbol in alphabet if len(symbol) == 1).strip()  # without phonemes
                 remedy = f"reads: {_shortened(phrase.words)}"
@@ -196,7 +212,7 @@ class Voice:
         for attempt in range(1, config.attempts + 1):
             for first in range(0, len(waiting), PHRASES_PER_BATCH):
                 batch = waiting[first : first + PHRASES_PER_BATCH]
-                ids = [torch.tensor(text_to_ids(text)) for text in batch]
+                ids = [torch.tensor(text_to_ids(self.pronounce(text))) for text in batch]
                 utterances = self.acoustic.infer(ids, _seed_of(seed, attempt), options)
                 for text, utterance in zip(batch, utterances, strict=True):
                     _require_finite(utterance.mel, "acoustic model")

@@ -15,6 +15,8 @@ from queue import SimpleQueue
 
 from dtc.batch import Batch, Clip, collate
 from dtc.errors import InputError
+from dtc.seeding import seed_of
+from dtc.text.lexicon import KeepsLetters
 from pipeline.batching import Batching, Clips, Order
 from pipeline.remote import open_features
 from pipeline.shard_reader import MEMBERS, FeatureFolder, ShardReader
@@ -70,7 +72,7 @@ class ShardLoader:
         self.entries = ClipEntries(self._features, split)
         if not self.entries:
             raise InputError(location, f"no clips in split {split}", "at least one", "change the split section")
-        self.workers = workers
+        self.workers, self._seed = workers, batching.seed
         self.order = Order(self.entries.ids, self.entries.frames, split, batching)
 
     @property
@@ -81,19 +83,19 @@ class ShardLoader:
     def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
         """Yield the batches first, first + 1, … of an epoch."""
         batches = self.order.batches(number)[first:]
-        return self._read_ahead(batches) if self.workers else self._read_inline(batches)
+        return (self._read_ahead if self.workers else self._read_inline)(number, batches)
 
     def read(self, entry: IndexEntry) -> Clip:
         """Read one clip by its entry in the index."""
         with ShardReader(self._features) as reader:
             return reader.read_clip(entry)
 
-    def _read_inline(self, batches: Sequence[Clips]) -> Generator[Batch, None, None]:
+    def _read_inline(self, epoch: int, batches: Sequence[Clips]) -> Generator[Batch, None, None]:
         with ShardReader(self._features) as reader:
             for batch in batches:
-                yield self._collate(reader, batch)
+                yield self._collate(reader, epoch, batch)
 
-    def _read_ahead(self, batches: Sequence[Clips]) -> Generator[Batch, None, None]:
+    def _read_ahead(self, epoch: int, batches: Sequence[Clips]) -> Generator[Batch, None, None]:
         """Yield the batches in order, whichever thread is first; an error is raised in its batch's place."""
         with ExitStack() as stack:
             free = SimpleQueue[ShardReader]()  # one for each thread
@@ -103,21 +105,28 @@ class ShardLoader:
             stack.callback(pool.shutdown, cancel_futures=True)  # called first: no file is closed while a thread reads
             ahead = deque[Future[Batch]]()
             for batch in batches:
-                ahead.append(pool.submit(self._collate_with, free, batch))
+                ahead.append(pool.submit(self._collate_with, free, epoch, batch))
                 if len(ahead) > BATCHES_AHEAD * self.workers:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
 
-    def _collate_with(self, free: SimpleQueue[ShardReader], batch: Clips) -> Batch:
+    def _collate_with(self, free: SimpleQueue[ShardReader], epoch: int, batch: Clips) -> Batch:
         reader = free.get()
         try:
-            return self._collate(reader, batch)
+            return self._collate(reader, epoch, batch)
         finally:
             free.put(reader)
 
-    def _collate(self, reader: ShardReader, batch: Clips) -> Batch:
-        return collate([reader.read_clip(self.entries[clip]) for clip in batch])
+    def _collate(self, reader: ShardReader, epoch: int, batch: Clips) -> Batch:
+        return collate([reader.read_clip(self.entries[clip], self._letters_of(epoch, clip)) for clip in batch])
+
+    def _letters_of(self, epoch: int, clip: int) -> KeepsLetters | None:
+        """Return which words of a clip stay letters in an epoch, by a hash: none where the clips are not shuffled."""
+        if self._seed is None:
+            return None
+        drawn, most = (self._seed, epoch, self.entries.ids[clip]), self._features.lexicon.letters_share * 2**63
+        return lambda place, phonemes: seed_of(repr(("letters", *drawn, place))) < most
 
 
 class ClipEntries:

@@ -59,18 +59,16 @@ class Unfinished:
 
     def summed_up(self, n_mel_channels: int) -> dict[str, Any]:
         """Return the fields of the index that describe all shards. The facts of one shard are in memory at a time."""
-        shards, alphabet, statistics = [], set[str](), MelStatistics.none(n_mel_channels)
+        shards, statistics = [], MelStatistics.none(n_mel_channels)
         clips_md5 = write_entries(self.shards, (read_facts(self.part, file) for file in self.files))
         for file in self.files:
             facts = read_facts(self.part, file)
             shards.append(facts.shard)
             if facts.shard.split == "train":
                 statistics.merge(facts.statistics())
-                alphabet.update(facts.alphabet)
         mean, deviation = statistics.mean_and_deviation()
         return {
             "clips_md5": clips_md5,
-            "alphabet": tuple(sorted(alphabet)),
             "mel_mean": tuple(mean.tolist()),
             "mel_deviation": tuple(deviation.tolist()),
             "shards": tuple(shards),

@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 from dtc.audio import from_int16
 from dtc.batch import Clip
 from dtc.errors import InputError
+from dtc.text.lexicon import KeepsLetters, Lexicon
 from dtc.text.symbols import text_to_ids
 from pipeline.features import Features, StoredText
 from pipeline.manifest import parse_strictly
@@ -41,6 +42,7 @@ class FeatureFolder:
     def __init__(self, folder: Path, index: ShardIndex) -> None:
         self.folder, self.index = folder, index
         self._shards = {shard.file: shard for shard in index.shards}
+        self.lexicon = Lexicon(index.lexicon)
 
     def entries(self, split: Split) -> Iterator[IndexEntry]:
         """Read the index entries of a split's clips. Raises InputError for one that cannot be."""
@@ -86,10 +88,13 @@ def stored_shards(features: FeatureFolder, files: Collection[str]) -> Iterator[t
                     yield shards[file], [reader.read(entry) for entry in entries]
 
 
-def to_clip(features: Features, where: str) -> Clip:
-    """Return a clip for training. Raises InputError, with `where`, for a text with a symbol that no model knows."""
+def to_clip(features: Features, where: str, lexicon: Lexicon, keeps_letters: KeepsLetters | None = None) -> Clip:
+    """Return a clip for training, its text as `lexicon` pronounces it.
+
+    Raises InputError, with `where`, for a text with a symbol that no model knows.
+    """
     text = features.text
-    symbol_ids = torch.tensor(text_to_ids(text.spoken_text, where))
+    symbol_ids = torch.tensor(text_to_ids(lexicon.pronounce(text.spoken_text, keeps_letters), where))
     mel, wave = torch.from_numpy(features.mel), from_int16(features.wave)
     return Clip(features.id, text.raw_text, text.spoken_text, symbol_ids, mel, wave)
 
@@ -116,9 +121,12 @@ class ShardReader:
         while self._files:
             self._files.popitem()[1][0].close()
 
-    def read_clip(self, entry: IndexEntry) -> Clip:
-        """Read one clip for training. Raises InputError as `read` does, and for a text that no model can read."""
-        return to_clip(self.read(entry), self._where(entry))
+    def read_clip(self, entry: IndexEntry, keeps_letters: KeepsLetters | None = None) -> Clip:
+        """Read one clip for training, in which the words stay letters where `keeps_letters` is true.
+
+        Raises InputError as `read` does, and for a text that no model can read.
+        """
+        return to_clip(self.read(entry), self._where(entry), self.features.lexicon, keeps_letters)
 
     def read(self, entry: IndexEntry) -> Features:
         """Read one clip. Raises InputError, with shard and clip, for anything that does not match the index."""

@@ -16,7 +16,6 @@ import numpy as np
 from dtc.config import Section
 from dtc.errors import InputError
 from dtc.provenance import md5_of
-from dtc.text.symbols import symbols_of
 from pipeline.features import Features, MelStatistics
 from pipeline.shards import CLIPS, IndexEntry, Shard, read_section
 from pipeline.split import Split
@@ -29,7 +28,6 @@ class ShardFacts(Section):
 
     shard: Shard
     entries: tuple[IndexEntry, ...]
-    alphabet: tuple[str, ...]
     mel_frames: int
     mel_sums: tuple[float, ...]
     mel_squares: tuple[float, ...]
@@ -68,19 +66,17 @@ def facts_path(folder: Path, file: str) -> Path:
 
 def build_shard(file: str, split: Split, clips: Iterable[Features], n_mel_channels: int) -> BuiltShard:
     """Build the shard `file` of these clips in memory."""
-    tar, entries, alphabet = _ShardTar(), list[IndexEntry](), set[str]()
+    tar, entries = _ShardTar(), list[IndexEntry]()
     statistics = MelStatistics.none(n_mel_channels)
     for features in clips:
         members = {name: tar.append(features.id, name, body) for name, body in _members(features)}
         entries.append(IndexEntry(features.id, split, file, features.mel.shape[1], members))
         statistics.add(features.mel)
-        alphabet.update(symbols_of(features.text.spoken_text))
     content = tar.close()
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     facts = ShardFacts(
         shard=Shard(file=file, split=split, md5=md5, clips=len(entries), frames=statistics.frames),
         entries=tuple(entries),
-        alphabet=tuple(sorted(alphabet)),
         mel_frames=statistics.frames,
         mel_sums=tuple(statistics.sums.tolist()),
         mel_squares=tuple(statistics.squares.tolist()),

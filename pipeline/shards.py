@@ -25,6 +25,7 @@ from dtc.config import AnySection, Section, parse_section
 from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, md5_of
+from dtc.text.lexicon import LexiconConfig
 from dtc.text.symbols import TextConfig
 from pipeline.config import Md5, RecordingConfig
 from pipeline.manifest import parse_strictly
@@ -79,7 +80,8 @@ class ShardIndex(Section):
     recording: RecordingConfig
     audio: AudioConfig
     text: TextConfig
-    alphabet: tuple[str, ...]  # symbols of the training texts
+    lexicon: LexiconConfig | None = None  # null: words are read as letters
+    alphabet: tuple[str, ...]  # symbols of the training texts, as they are read
     mel_mean: tuple[float, ...]  # of each band over the training frames
     mel_deviation: tuple[float, ...]
     predicted: PredictedBy | None = None  # null: each mel was computed from the clip's own samples
@@ -88,7 +90,8 @@ class ShardIndex(Section):
     @property
     def fingerprint(self) -> str:
         """Return the identity of these features: a hash of the whole index, the shards' checksums included."""
-        return fingerprint("features", self)
+        later = {"lexicon"} if self.lexicon is None else None  # which older indexes lack
+        return fingerprint("features", self.model_dump(mode="json", exclude=later))
 
     @property
     def remedy(self) -> str:

@@ -26,6 +26,7 @@ from dtc.files import locked, write_whole
 from dtc.model_card import ModelCard
 from dtc.provenance import fingerprint
 from dtc.seeding import seed_all
+from dtc.text.lexicon import Lexicon
 from pipeline.features import Features
 from pipeline.shard_folder import Unfinished, remove_features
 from pipeline.shard_reader import FeatureFolder, stored_shards, to_clip
@@ -72,7 +73,7 @@ def _predict_features(model: AcousticModel, card: ModelCard, index: ShardIndex, 
     predicted = PredictedBy(acoustic=card.fingerprint, features=index.fingerprint)
     made_from = fingerprint(predicted, fingerprint_code(code_of(model)))
     unfinished = Unfinished(paths.GTA, [shard.file for shard in index.shards], made_from)
-    _predict_shards(Predictor(model, card.steps), index, unfinished, console)
+    _predict_shards(Predictor(model, card), index, unfinished, console)
     aligned = index.model_copy(update={"predicted": predicted, **unfinished.summed_up(index.audio.n_mel_channels)})
     unfinished.put_in_place(aligned)
     write_whole(paths.GTA_AND_RECORDED, f"{aligned.fingerprint}\n")
@@ -101,16 +102,17 @@ def _predict_shards(predictor: Predictor, index: ShardIndex, unfinished: Unfinis
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained acoustic model, and the steps that it was trained for."""
+    """A trained acoustic model and its card."""
 
     model: AcousticModel
-    steps: int
+    card: ModelCard
 
     @torch.inference_mode()
     def predict(self, clips: Sequence[Features]) -> list[Tensor]:
         """Return the predicted natural-log mels (mels, frames), as long as the recordings'."""
-        batch = collate([to_clip(features, features.id) for features in clips]).to(self.model.mel_mean.device)
-        mel = self.model.predict_recorded(batch, self.steps)
+        lexicon = Lexicon(self.card.lexicon)
+        batch = collate([to_clip(features, features.id, lexicon) for features in clips]).to(self.model.mel_mean.device)
+        mel = self.model.predict_recorded(batch, self.card.steps)
         return [row[:, :frames].cpu().contiguous() for row, frames in zip(mel, batch.mel_lengths.tolist(), strict=True)]
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from dtc.config import parse_section
 from dtc.errors import InputError, plural
 from dtc.files import local_path
+from dtc.text.lexicon import Lexicon
 from pipeline.archive_members import FETCH_AGAIN
 from pipeline.archives import read_members, top_name
 from pipeline.corpora import CorpusConfig
@@ -32,6 +33,7 @@ PRESET = Path(__file__).parent / "presets/numbers.yaml"
 CLIPS_READ_FIRST = 100  # to learn their sampling rate, before all are read
 LONG_SILENCE_S = 0.3  # at both ends of the median clip together: more is worth trimming
 TRIM_DB = -40.0
+WORDS_SHOWN = 50  # that are in no lexicon
 # The setting that mends all faults of a kind at once.
 MENDED_BY = {"sampling_rate": "recording.resample: true", "channels": "recording.channels: left, right or mean"}
 LITTLE_S = 10 * 3600.0  # the least from which a new voice that reads any text has been reported
@@ -151,7 +153,19 @@ def _worth_knowing(found: CorpusFindings, params: Params) -> Iterator[str]:
         yield f"by these settings `dtc preprocess` will refuse them: {fault}"
     elif found.rows and (unknown := describe_unknown_ids([row.id for row in found.rows], params.split)):
         yield unknown
+    yield from _unknown_words(found, params)
     yield f"{_hours(found)} without faults." + f" {ENOUGH}" * _is_little(found)
+
+
+def _unknown_words(found: CorpusFindings, params: Params) -> Iterator[str]:
+    """Yield a line about the words of the texts that are in no lexicon, the most frequent first, where one is used."""
+    lexicon = Lexicon(params.text.read_lexicon())
+    unknown = Counter(word for row in found.rows for word in lexicon.unknown_words(row.spoken_text))
+    if unknown:
+        shown = ", ".join(word for word, _ in unknown.most_common(WORDS_SHOWN))
+        more = f" and {len(unknown) - WORDS_SHOWN:,} more" * (len(unknown) > WORDS_SHOWN)
+        words, them = plural(len(unknown), "word"), "it" if len(unknown) == 1 else "them"
+        yield f"{words} in no lexicon, learned by letters; add {them} to {params.text.lexicon}: {shown}{more}"
 
 
 def _fault_of_split(found: CorpusFindings, params: Params) -> InputError | None:

@@ -112,6 +112,6 @@ def _report_clip(number: int, trial: Trial, found: Evaluation, voice: Voice) -> 
         reference_log_mel=trial.clip.mel.numpy(),
         synthesised_log_mel=speech.mel.numpy(),
         alignment=speech.alignment.numpy(),
-        symbols=symbols_of(speech.spoken_text),
+        symbols=symbols_of(voice.pronounce(speech.spoken_text)),
         seconds_per_step=speech.seconds_per_step,
     )

@@ -14,11 +14,11 @@ from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EvaluateConfig
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
-from dtc.text.symbols import TextConfig
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.vocoder import VocoderConfig
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig, find_grammar
+from pipeline.lexicon_file import TextSection
 from pipeline.split import SplitConfig
 from stages import paths
 from stages.params_file import read_yaml
@@ -45,7 +45,7 @@ class Params(Section):
     recording: RecordingConfig
     verify: VerifyConfig
     audio: AudioConfig
-    text: TextConfig
+    text: TextSection
     features: FeaturesConfig
     distributed: DistributedConfig
     split: SplitConfig
@@ -72,6 +72,10 @@ def _grammar_is_there(params: Params) -> None:
         find_grammar(params.evaluate.grammar)
 
 
+def _lexicon_is_right(params: Params) -> None:
+    params.text.read_lexicon()
+
+
 # Keys of older versions → their names now.
 MOVED = {"audit": "verify"} | {
     f"training.{kind}.{key}": f"run.{kind}.{key}"
@@ -83,6 +87,7 @@ CHECKS: tuple[tuple[frozenset[str], Callable[[Params], None]], ...] = (
     (frozenset({"vocoder", "audio"}), _vocoder_fits_audio),
     (frozenset({"acoustic", "training.acoustic"}), _spikes_fit_schedule),
     (frozenset({"evaluate"}), _grammar_is_there),
+    (frozenset({"text"}), _lexicon_is_right),
 )
 
 

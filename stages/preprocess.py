@@ -15,6 +15,8 @@ from rich.table import Table
 from dtc.errors import InputError, plural
 from dtc.files import locked, write_whole
 from dtc.provenance import fingerprint, md5_of
+from dtc.text.lexicon import Lexicon, LexiconConfig
+from dtc.text.symbols import symbols_of
 from pipeline.config import DistributedConfig
 from pipeline.corpora import CorpusConfig, prepared_format
 from pipeline.engine import IN_PROCESS, run
@@ -46,8 +48,8 @@ def preprocess(params: Params, console: Console) -> None:
 
 
 def _make_features(params: Params, source: _Source, console: Console) -> None:
-    started = time.monotonic()
-    made_from = _made_from(params)
+    started, lexicon = time.monotonic(), params.text.read_lexicon()
+    made_from = _made_from(params, lexicon)
     if _is_complete(made_from, source):
         discard_part(part_of(paths.FEATURES))  # of a run that was killed after it had noted that it is complete
         write_whole(paths.RECORDED, f"{read_index(paths.FEATURES).fingerprint}\n")
@@ -62,7 +64,9 @@ def _make_features(params: Params, source: _Source, console: Console) -> None:
         corpus_md5=corpus_md5.result(),
         recording=params.recording,
         audio=params.audio,
-        text=params.text,
+        text=params.text.recorded(),
+        lexicon=lexicon,
+        alphabet=_alphabet_of_training(source.splits, lexicon),
         **unfinished.summed_up(params.audio.n_mel_channels),
     )
     unfinished.put_in_place(index)
@@ -72,12 +76,21 @@ def _make_features(params: Params, source: _Source, console: Console) -> None:
     _report(index, computed, time.monotonic() - started, console)
 
 
-def _made_from(params: Params) -> str:
+def _alphabet_of_training(splits: Sequence[Split], config: LexiconConfig | None) -> tuple[str, ...]:
+    """Return the symbols that a model is given of the training texts: phonemes, and the letters of what stays so."""
+    lexicon, symbols = Lexicon(config), set[str]()
+    for row, split in zip(read_manifest(paths.MANIFEST), splits, strict=True):
+        if split == "train":
+            symbols.update(*map(symbols_of, lexicon.readings(row.spoken_text)))
+    return tuple(sorted(symbols))
+
+
+def _made_from(params: Params, lexicon: LexiconConfig | None) -> str:
     """Return a fingerprint of everything that decides the bytes of the shards.
 
     The manifest has the checksum of every clip of an archive. Of a converted set, only its files have checksums.
     """
-    sections = (params.recording, params.audio, params.text, params.features, params.split)
+    sections = (params.recording, params.audio, params.text.recorded(), lexicon, params.features, params.split)
     code = fingerprint_code(modules_of(CODE))
     return fingerprint(params.corpus.name, params.corpus.checksums, *sections, md5_of(paths.MANIFEST), code)
 

@@ -28,6 +28,7 @@ NUMBERED = re.compile(r"(\d+)-.*\.(wav|json)$", re.ASCII)
 STANDARD_INPUT = Path("-")
 LONGEST_NAME = 40
 LONGEST_SHOWN = 80
+PHONEMES = "a word may be written in phonemes, as in {HH AH L OW}"
 REMEDY = "try another --seed, shorter sentences or other words; a voice that often fails so needs more training"
 
 
@@ -48,9 +49,17 @@ class Request:
     voice: Voice
     seed: int
 
-    def spoken_words(self) -> list[str]:
-        """Return the spoken words of each text. Raises InputError for a text that the voice cannot read."""
-        return [self.voice.read(text.raw_text, text.where) for text in self.texts]
+    def spoken_words(self, console: Console) -> list[str]:
+        """Return the spoken words of each text. Prints a hint where a lexicon lacks some.
+
+        Raises InputError for a text that the voice cannot read.
+        """
+        spoken = [self.voice.read(text.raw_text, text.where) for text in self.texts]
+        if unknown := list(dict.fromkeys(word for words in spoken for word in self.voice.words_in_letters(words))):
+            console.print(
+                f"say: no phonemes that the voice knows for {', '.join(unknown)}, which are read as letters; {PHONEMES}"
+            )
+        return spoken
 
 
 def save(request: Request, out: Path, console: Console) -> None:
@@ -58,7 +67,7 @@ def save(request: Request, out: Path, console: Console) -> None:
 
     Raises InputError, before anything is spoken or written, for a text that the voice cannot read.
     """
-    texts, spoken = request.texts, request.spoken_words()
+    texts, spoken = request.texts, request.spoken_words(console)
     started = time.monotonic()
     raw_texts = [text.raw_text for text in texts]
     speeches = request.voice.speak_words(raw_texts, spoken, request.seed, request.config)
@@ -87,7 +96,7 @@ def stream(request: Request, out: BinaryIO, console: Console) -> None:
     if out.isatty():
         remedy = f"try `dtc say --stream … | {player}`"
         raise InputError("--stream", "standard output is a terminal", "a pipe or a file: these are samples", remedy)
-    spoken = request.spoken_words()
+    spoken = request.spoken_words(console)
     started, first_s, samples = time.monotonic(), 0.0, 0
     try:
         for text, words in zip(request.texts, spoken, strict=True):

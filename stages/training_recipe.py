@@ -55,6 +55,7 @@ class Recipe:
             training=self.training.model_dump(mode="json"),
             audio=self.index.audio,
             text=self.index.text,
+            lexicon=self.index.lexicon,
             alphabet=self.index.alphabet,
             mel_mean=self.index.mel_mean,
             mel_deviation=self.index.mel_deviation,

@@ -14,9 +14,13 @@ from safetensors.torch import load_file
 import dtc
 from dtc import Voice
 from dtc.acoustic.base import InferenceOptions, load_acoustic
+from dtc.config import parse_section
 from dtc.errors import InputError
-from dtc.model_card import CARD, WEIGHTS
+from dtc.migrations import migrate_card
+from dtc.model_card import CARD, WEIGHTS, ModelCard
 from dtc.model_folder import read_model, save_model
+from dtc.provenance import fingerprint
+from dtc.text.lexicon import LexiconConfig
 from dtc.text.symbols import text_to_ids
 from dtc.vocoder.base import load_vocoder
 
@@ -53,6 +57,15 @@ def test_a_migrated_model_saved_again_is_of_todays_format(format: int, tmp_path:
     assert json.loads((tmp_path / "acoustic" / CARD).read_text())["format"] == 5
     assert load_acoustic(tmp_path / "acoustic", CPU)[1] == saved
     assert saved.fingerprint != card.fingerprint, "its card says more, so it is another"
+
+
+def test_a_card_without_a_lexicon_is_the_same_as_before_there_was_one() -> None:
+    tree = migrate_card(json.loads((MODELS / "format-4/acoustic" / CARD).read_text()), "card") | {"saved_as": ""}
+    card = parse_section(tree, ModelCard, "card")
+    assert "lexicon" not in tree
+    assert card.fingerprint == fingerprint("model", {"aligned": "", "aligned_by": ""} | tree)
+    lexicon = LexiconConfig(words={"zyx": "Z"}, letters_share=0.1)
+    assert card.model_copy(update={"lexicon": lexicon}).fingerprint != card.fingerprint
 
 
 @pytest.mark.parametrize("lost", ["kind", "config", "alphabet"])

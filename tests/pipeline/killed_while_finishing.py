@@ -30,7 +30,13 @@ def stage(root: Path) -> None:
     unfinished = Unfinished(folder, FILES, MADE_FROM)
     assert unfinished.finished() == {*FILES}, "a shard would be computed twice"
     index = ShardIndex(
-        corpus="voice", corpus_md5="0" * 32, recording=RECORDING, audio=AUDIO, text=TEXT, **unfinished.summed_up(2)
+        corpus="voice",
+        corpus_md5="0" * 32,
+        recording=RECORDING,
+        audio=AUDIO,
+        text=TEXT,
+        alphabet=("n",),
+        **unfinished.summed_up(2),
     )
     unfinished.put_in_place(index)
     write_whole(complete, index.fingerprint)

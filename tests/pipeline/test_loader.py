@@ -201,7 +201,9 @@ def test_threads_end_with_the_iterator(forty: Path) -> None:
 def test_workers_read_a_few_batches_ahead(forty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loader, read = ShardLoader(forty, "train", Batching(1), workers=2), list[str]()
     collate = loader._collate
-    monkeypatch.setattr(loader, "_collate", lambda reader, batch: read.append("") or collate(reader, batch))
+    monkeypatch.setattr(
+        loader, "_collate", lambda reader, epoch, batch: read.append("") or collate(reader, epoch, batch)
+    )
     batches = loader.epoch(0)
     for _ in range(5):
         next(batches)

@@ -6,10 +6,10 @@ from typing import Any
 
 from dtc.audio_config import AudioConfig
 from dtc.config import parse_section
-from dtc.text.symbols import TextConfig
 from pipeline.archives import pack_folder
 from pipeline.config import RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
+from pipeline.lexicon_file import TextSection
 from pipeline.limits import KINDS
 from pipeline.verify import CorpusFindings, CorpusSettings, verify_corpus
 from tests.conftest import REPOSITORY, default_params
@@ -40,7 +40,7 @@ def settings(audio: AudioConfig, **changes: Any) -> CorpusSettings:
         parse_section(tree["recording"], RecordingConfig, "recording"),
         parse_section(tree["verify"], VerifyConfig, "verify"),
         audio,
-        parse_section(tree["text"], TextConfig, "text"),
+        parse_section(tree["text"], TextSection, "text"),
     )
 
 

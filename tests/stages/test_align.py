@@ -79,7 +79,7 @@ def test_the_same_clips_and_waveforms_with_predicted_mels(trained: Project) -> N
 
 def test_a_prediction_is_the_models_teacher_forced_mel(trained: Project) -> None:
     model, card = load_acoustic(paths.ACOUSTIC, torch.device("cpu"))
-    predict = Predictor(model, card.steps).predict
+    predict = Predictor(model, card).predict
     clips = list(islice(stored_clips(open_features(paths.FEATURES), "train"), 3))
     torch.manual_seed(3)
     mels = predict(clips)
