@@ -138,7 +138,7 @@ def test_a_number_written_without_a_dot_is_a_number(project: Project) -> None:
         ),
         (
             {"acoustic.model": "tacotron"},
-            "params.yaml: acoustic.model: found 'tacotron', expected one of 'tacotron2', 'dtc'; did you mean tacotron2?",
+            "params.yaml: acoustic.model: found 'tacotron', expected one of 'tacotron2', 'dtc', 'parallel'; did you mean tacotron2?",
         ),
         (
             {"corpus.source": "http://[bad"},
