@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import jiwer
+
+from dtc.text import normalise
+from dtc.text.symbols import words_of
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,25 @@ class WordPair:
         return "added" if not self.expected else "missed" if not self.recognised else "wrong"
 
 
-def compare_words(expected: str, recognised: str) -> list[WordPair]:
-    """Pair the words of two texts with the fewest errors (Levenshtein distance over words).
+def comparable_words(text: str) -> list[str]:
+    """Return the words of a written or spoken text, in one spelling: numbers in words, no hyphens, no apostrophes.
 
-    >>> [(pair.expected, pair.recognised, pair.verdict) for pair in compare_words("call two", "call to you")]
+    >>> comparable_words("Don't call 58 twenty-four times!")
+    ['dont', 'call', 'fifty', 'eight', 'twenty', 'four', 'times']
+    """
+    return words_of(normalise(text).replace("’", "'")).replace("'", "").split()
+
+
+def compare_words(expected: str, recognised: str) -> list[WordPair]:
+    """Pair the words of two texts, as `comparable_words` gives them, with the fewest errors (Levenshtein distance).
+
+    A compound may be one word or two: "icecream" is right for "ice cream", and the reverse.
+
+    >>> [(pair.expected, pair.recognised, pair.verdict) for pair in compare_words("Call two.", "call to you")]
     [('call', 'call', 'right'), ('', 'to', 'added'), ('two', 'you', 'wrong')]
     """
-    ours, theirs = expected.split(), recognised.split()
+    ours = comparable_words(expected)
+    theirs = _compounds_as_in(ours, comparable_words(recognised))
     if not ours or not theirs:  # jiwer refuses an empty reference
         return [WordPair(word, "") for word in ours] + [WordPair("", word) for word in theirs]
     pairs = []
@@ -41,6 +57,21 @@ def compare_words(expected: str, recognised: str) -> list[WordPair]:
         blanks = [""] * max(len(left), len(right))  # one side of an added or missed chunk is empty
         pairs += [WordPair(*pair) for pair in zip(left or blanks, right or blanks, strict=True)]
     return pairs
+
+
+def _compounds_as_in(expected: Sequence[str], recognised: Sequence[str]) -> list[str]:
+    """Return the recognised words with each compound joined or parted as the expected words have it.
+
+    The expected words stay, so that their number does not depend on the recogniser.
+    """
+    known, written = set(expected), list[str]()
+    parted = {first + second: [first, second] for first, second in pairwise(expected)}
+    for word in recognised:
+        if written and written[-1] + word in known and not known.issuperset((written[-1], word)):
+            written[-1] += word
+        else:
+            written += parted[word] if word in parted and word not in known else [word]
+    return written
 
 
 @dataclass(frozen=True)

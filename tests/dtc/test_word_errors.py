@@ -17,6 +17,18 @@ from dtc.evaluation.word_errors import WordErrors, compare_words, word_errors
         ("six four two", "six two", [("six", "six"), ("four", ""), ("two", "two")]),
         ("six two", "six four two", [("six", "six"), ("", "four"), ("two", "two")]),
         ("twenty six", "forty six", [("twenty", "forty"), ("six", "six")]),
+        ("twenty-six", "26", [("twenty", "twenty"), ("six", "six")]),
+        ("at seven forty five", "At 7:45.", [("at", "at"), ("seven", "seven"), ("forty", "forty"), ("five", "five")]),
+        ("don't", "Don’t!", [("dont", "dont")]),
+        ("dont", "don't", [("dont", "dont")]),
+        ("ice cream now", "Icecream now.", [("ice", "ice"), ("cream", "cream"), ("now", "now")]),
+        ("a bookshop", "a book shop", [("a", "a"), ("bookshop", "bookshop")]),
+        (
+            "book shop bookshop",
+            "bookshop book shop",
+            [("", "bookshop"), ("book", "book"), ("shop", "shop"), ("bookshop", "")],
+        ),
+        ("Mister Day", "Mr. Day", [("mister", "mister"), ("day", "day")]),
     ],
 )
 def test_compare_words(spoken: str, heard: str, expected: list[tuple[str, str]]) -> None:
