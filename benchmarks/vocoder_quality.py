@@ -207,7 +207,7 @@ def word_error_rate(waves: list[Tensor], texts: list[str], params: Params) -> fl
     """Return the word error rate of all texts together."""
     assert params.evaluate.grammar is not None
     evaluate = params.evaluate.model_copy(update={"grammar": str(find_grammar(params.evaluate.grammar))})
-    heard = transcribe_all(evaluate, [wave.numpy() for wave in waves], params.audio.sampling_rate)
+    heard = transcribe_all([(evaluate, wave.numpy()) for wave in waves], params.audio.sampling_rate)
     return word_errors([words_of(text) for text in texts], heard).rate
 
 

@@ -21,7 +21,7 @@ Submit = Callable[..., Future[Any]]  # called with a function and its arguments
 
 @contextmanager
 def process_pool(
-    workers: int | None, context: BaseContext, initializer: Callable[..., None], arguments: tuple[Any, ...] = ()
+    workers: int | None, context: BaseContext, initializer: Callable[..., object], arguments: tuple[Any, ...] = ()
 ) -> Iterator[Submit]:
     """Yield the function that submits a call to the pool. The workers are killed at KeyboardInterrupt.
 

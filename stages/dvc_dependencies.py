@@ -56,7 +56,13 @@ STAGES = {
         ("stages.evaluate",),
         chosen=(ACOUSTIC_MODELS, ATTENTIONS, VOCODERS),
         any_of=(RECOGNISERS,),
-        files=("dtc/report/templates", "pipeline/corpora/numbers/numbers.jsgf"),
+        files=(
+            "dtc/report/templates",
+            "pipeline/corpora/numbers/bare-numbers.jsgf",
+            "pipeline/corpora/numbers/bare-numbers.txt",
+            "pipeline/corpora/numbers/numbers.jsgf",
+            "pipeline/corpora/sentences.txt",
+        ),
     ),
 }
 

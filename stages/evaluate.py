@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from pathlib import PurePosixPath
 
 import torch
-from jaxtyping import Float
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from dtc.audio_config import require_same_audio
@@ -25,63 +17,41 @@ from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EvaluateConfig
 from dtc.evaluation.metrics import attention_diagonality, attention_focus, mel_cepstral_distortion_db, real_time_factor
 from dtc.evaluation.quality import mean_quality, measure_quality, opinion_scores
-from dtc.evaluation.quality_inputs import not_measured
 from dtc.evaluation.recognisers import transcribe_all
-from dtc.evaluation.word_errors import word_errors
-from dtc.files import locked, remove_folder, write_whole
+from dtc.evaluation.word_errors import WordErrors, comparable_words, word_errors
+from dtc.files import locked
 from dtc.report.page import write_report
 from dtc.speech import Speech
 from dtc.synthesis_config import SynthesisConfig
-from dtc.text.symbols import words_of
 from dtc.vocoder.configs import GriffinLimConfig
 from dtc.vocoder.griffin_lim import GriffinLim
 from dtc.voice import Voice
 from pipeline.batching import Batching
-from pipeline.corpora import find_grammar
+from pipeline.corpora import find_grammar, find_texts
 from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index
 from stages import paths
-from stages.evaluation_report import make_report, readable
-from stages.say import write_speech
+from stages.evaluation_report import make_report
+from stages.evaluation_results import (
+    COPIES,
+    COPY,
+    FITTED_COPY,
+    GRIFFIN_LIM_COPY,
+    GRIFFIN_LIM_SYNTHESIS,
+    MEANINGS,
+    OTHER_TEXTS,
+    RECORDING,
+    SYNTHESIS,
+    Evaluation,
+    Trial,
+    print_summary,
+    rate_name,
+    write_results,
+)
+from stages.evaluation_verdict import not_judged, worse_on_other_texts
+from stages.say import read_texts
 
-# How the waveforms of a clip are made.
-RECORDING, COPY, FITTED_COPY, SYNTHESIS = "recording", "copy_synthesis", "fitted_copy", "synthesis"
-GRIFFIN_LIM_COPY, GRIFFIN_LIM_SYNTHESIS = "griffin_lim", "griffin_lim_synthesis"
-MEANINGS = {
-    RECORDING: "the recordings of the corpus, unchanged",
-    COPY: "the recording's mel, through the voice's vocoder",
-    FITTED_COPY: "the same, then corrected to fit that mel (evaluate.fit_iterations)",
-    GRIFFIN_LIM_COPY: "the recording's mel, through Griffin-Lim, which is not trained",
-    SYNTHESIS: "the text, through both models: the voice",
-    GRIFFIN_LIM_SYNTHESIS: "the text, through the acoustic model and Griffin-Lim",
-}
-COPIES = (RECORDING, COPY, FITTED_COPY, GRIFFIN_LIM_COPY)
-# Word error rate of the recordings above which the recogniser is too weak to judge the voice.
-MOST_ERRORS_IN_RECORDINGS = 0.02
-
-Wave = Float[Tensor, " samples"]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One held-out clip, the speech that the voice made of its text, and all waveforms by the names in `MEANINGS`."""
-
-    clip: Clip
-    speech: Speech
-    waves: dict[str, Wave]
-    copy_seconds: dict[str, float]  # seconds of computing that the copies took
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Everything that was measured of a voice."""
-
-    trials: list[Trial]
-    recognised: dict[str, list[str]]  # the recognised words of every trial, by the waveform's name; {}: no recogniser
-    word_error_rates: dict[str, float]  # of every waveform's name; {}: no recogniser
-    metrics: dict[str, float]  # of the voice, the word error rates among them
-    copies: dict[str, dict[str, float]]  # of the copies, by name
-    timing: dict[str, float]  # seconds of computing per second of audio, by name
+MOST_TRAINING_TEXTS = 1000  # that are read to name what they have in common
 
 
 def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch.device, console: Console) -> None:
@@ -91,10 +61,10 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
         voice = Voice.load(paths.ACOUSTIC.parent, device)
         _require_same_training_data(index, voice)
         found = _evaluate(voice, evaluate, synthesis, console)
-        _write_results(found)
+        write_results(found)
         settings = {"synthesis": synthesis, "evaluate": evaluate}
-        write_report(make_report(found, voice, index, settings, MEANINGS), paths.REPORT / "index.html")
-    _print_summary(found, console)
+        write_report(make_report(found, voice, index, settings), paths.REPORT / "index.html")
+    print_summary(found, console)
 
 
 def _evaluate(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig, console: Console) -> Evaluation:
@@ -106,18 +76,64 @@ def _evaluate(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig
     speeches = voice.speak_words(texts, [clip.spoken_text for clip in clips], evaluate.seed, synthesis)
     synthesis_seconds = time.monotonic() - started
     trials = _make_trials(voice, clips, speeches, evaluate)
-    recognised = _recognise(trials, voice, evaluate, console) if evaluate.ear != NO_RECOGNISER else {}
+    other_texts = _speak_other_texts(voice, evaluate, synthesis, console)
+    recognised = _recognise(trials, other_texts, voice, evaluate, console) if evaluate.ear != NO_RECOGNISER else {}
     console.print(f"evaluate: measuring {len(trials)} × {len(COPIES)} copies")
-    expected = [words_of(clip.spoken_text) for clip in clips]
-    rates = {name: word_errors(expected, words).rate for name, words in recognised.items()}
+    counted = _count_errors(clips, other_texts, recognised)
+    rates = {name: errors.rate for name, errors in counted.items()}
     return Evaluation(
         trials=trials,
+        other_texts=other_texts,
         recognised=recognised,
         word_error_rates=rates,
         metrics={rate_name(name): rate for name, rate in rates.items()} | _metrics(trials, voice),
         copies={name: _quality(name, trials, voice) for name in COPIES},
         timing=_timing(trials, voice, synthesis_seconds),
+        warnings=_warnings(counted, other_texts),
     )
+
+
+def _speak_other_texts(
+    voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig, console: Console
+) -> list[Speech]:
+    """Return the speech of `evaluate.texts`; [] where nothing would recognise its words.
+
+    Prints and leaves out the texts that the voice cannot read: a small corpus does not have every letter.
+    """
+    if evaluate.texts is None or evaluate.ear == NO_RECOGNISER:
+        return []
+    spoken = {}
+    for text in read_texts((), find_texts(evaluate.texts)):
+        try:
+            spoken[text.raw_text] = voice.read(text.raw_text, text.where)
+        except InputError as error:
+            console.print(f"evaluate: left out: {error}")
+    return voice.speak_words(list(spoken), list(spoken.values()), evaluate.seed, synthesis)
+
+
+def _count_errors(
+    clips: Sequence[Clip], other_texts: Sequence[Speech], recognised: Mapping[str, list[str]]
+) -> dict[str, WordErrors]:
+    """Return the word errors of every kind of waveform that a recogniser has transcribed."""
+    held_out = [clip.spoken_text for clip in clips]
+    expected = {OTHER_TEXTS: [speech.spoken_text for speech in other_texts]}
+    return {name: word_errors(expected.get(name, held_out), words) for name, words in recognised.items()}
+
+
+def _warnings(counted: Mapping[str, WordErrors], other_texts: Sequence[Speech]) -> list[str]:
+    if warning := not_judged(counted.get(RECORDING)):
+        return [warning]
+    if not other_texts:
+        return []
+    texts = [speech.spoken_text for speech in other_texts]
+    warning = worse_on_other_texts(counted[SYNTHESIS], counted[OTHER_TEXTS], texts, training_texts)
+    return [warning] if warning else []
+
+
+def training_texts() -> list[str]:
+    """Return the spoken texts of the training clips in data/features, at most the first 1,000."""
+    loader = ShardLoader(paths.FEATURES, "train", Batching(1))
+    return [loader.read(entry).spoken_text for entry in islice(loader.entries, MOST_TRAINING_TEXTS)]
 
 
 def _require_same_training_data(index: ShardIndex, voice: Voice) -> None:
@@ -158,14 +174,21 @@ def _make_trials(
 
 
 def _recognise(
-    trials: Sequence[Trial], voice: Voice, evaluate: EvaluateConfig, console: Console
+    trials: Sequence[Trial], other_texts: Sequence[Speech], voice: Voice, evaluate: EvaluateConfig, console: Console
 ) -> dict[str, list[str]]:
-    """Return the recognised words of every waveform of every trial."""
+    """Return the recognised words of every waveform of every trial, and of the other texts."""
     console.print(f"evaluate: recognising the words of {len(trials)} × {len(MEANINGS)} waveforms")
-    waves = [trial.waves[name].numpy() for name in MEANINGS for trial in trials]
-    grammar = str(find_grammar(evaluate.grammar)) if evaluate.grammar else None
-    words = transcribe_all(evaluate.model_copy(update={"grammar": grammar}), waves, voice.audio.sampling_rate)
-    return {name: words[n * len(trials) : (n + 1) * len(trials)] for n, name in enumerate(MEANINGS)}
+    waves = {name: [trial.waves[name].numpy() for trial in trials] for name in MEANINGS}
+    if other_texts:
+        waves[OTHER_TEXTS] = [speech.wave.numpy() for speech in other_texts]
+    grammars = dict.fromkeys(MEANINGS, evaluate.grammar) | {OTHER_TEXTS: evaluate.texts_grammar or evaluate.grammar}
+    configs = {
+        name: evaluate.model_copy(update={"grammar": grammar and str(find_grammar(grammar))})
+        for name, grammar in grammars.items()
+    }
+    requests = [(configs[name], wave) for name in waves for wave in waves[name]]
+    words = iter(transcribe_all(requests, voice.audio.sampling_rate))
+    return {name: list(islice(words, len(waves[name]))) for name in waves}
 
 
 def _quality(name: str, trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
@@ -203,66 +226,5 @@ def _metrics(trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
         "ended_share": statistics.fmean(trial.speech.status == "ended" for trial in trials),
         "attempts_per_phrase": statistics.fmean(phrase.attempts for phrase in phrases),
         "clips": len(trials),
-        "words": sum(len(words_of(trial.clip.spoken_text).split()) for trial in trials),
+        "words": sum(len(comparable_words(trial.clip.spoken_text)) for trial in trials),
     }
-
-
-def rate_name(name: str) -> str:
-    """Return the metric's name of the word error rate of the waveforms with this name."""
-    return "word_error_rate" if name == SYNTHESIS else f"{name}_word_error_rate"
-
-
-def _write_results(found: Evaluation) -> None:
-    """Write metrics, timings, one row for each utterance, and the synthesised WAVs with their sidecars."""
-    tree = _rounded(found.metrics) | {"copies": {name: _rounded(values) for name, values in found.copies.items()}}
-    write_whole(paths.EVALUATION, json.dumps(tree, indent=2) + "\n")
-    write_whole(paths.TIMING, json.dumps({"real_time_factor": _rounded(found.timing)}, indent=2) + "\n")
-    remove_folder(paths.WAVS, _is_speech, "move the other files away")
-    paths.WAVS.mkdir(parents=True)
-    for number, trial in enumerate(found.trials, start=1):
-        write_speech(trial.speech, paths.WAVS, number)
-    write_whole(paths.UTTERANCES, _utterance_table(found))
-
-
-def _is_speech(path: PurePosixPath) -> bool:
-    """Return whether a file of results/wavs is one that this stage wrote."""
-    return re.fullmatch(r"\d{3}-[a-z0-9-]*\.(wav|json)", path.as_posix()) is not None
-
-
-def _utterance_table(found: Evaluation) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    recognised = found.recognised
-    writer.writerow(["id", "text", "spoken_text", "status", "attempts", *(f"heard_in_{name}" for name in recognised)])
-    for number, trial in enumerate(found.trials):
-        clip, speech = trial.clip, trial.speech
-        row = [clip.id, clip.raw_text, clip.spoken_text, speech.status, speech.attempts]
-        writer.writerow([*row, *(words[number] for words in recognised.values())])
-    return table.getvalue()
-
-
-def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 5) for name, value in metrics.items()}
-
-
-def _print_summary(found: Evaluation, console: Console) -> None:
-    table = Table("metric", "value")
-    for name, value in found.metrics.items():
-        table.add_row(name, f"{value:.2%}" if name.endswith("_rate") else f"{value:.4g}")
-    table.add_row("real_time_factor", f"{found.timing[SYNTHESIS]:.4g}")
-    console.print(table)
-    table = Table("true mels through", *map(readable, found.copies))
-    names = dict.fromkeys(name for values in found.copies.values() for name in values)
-    rows = {name: [values.get(name) for values in found.copies.values()] for name in names}
-    rows["real_time_factor"] = [found.timing.get(name) for name in found.copies]
-    for name, values in rows.items():
-        table.add_row(name, *("–" if value is None else f"{value:.4g}" for value in values))
-    console.print(table)
-    if missing := not_measured():
-        console.print(f"evaluate: {missing}")
-    if found.word_error_rates.get(RECORDING, 0.0) > MOST_ERRORS_IN_RECORDINGS:
-        most = f"more than {MOST_ERRORS_IN_RECORDINGS:.0%} word errors in the recordings"
-        console.print(f"evaluate: {most}: the recogniser is too weak to judge the voice")
-    console.print(f"evaluate: report {paths.REPORT / 'index.html'}, WAVs {paths.WAVS}")
-    if not found.recognised:
-        console.print("evaluate: evaluate.ear is none: no figure tells whether the voice can be understood")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 import yaml
@@ -18,14 +17,10 @@ from dtc.text.symbols import symbols_of, words_of
 from dtc.voice import Voice
 from pipeline.shards import ShardIndex
 from stages import paths
-
-if TYPE_CHECKING:  # stages.evaluate imports this module
-    from stages.evaluate import Evaluation, Trial
+from stages.evaluation_results import NOTES, Evaluation, Trial, readable
 
 
-def make_report(
-    found: Evaluation, voice: Voice, index: ShardIndex, settings: Mapping[str, Section], meanings: Mapping[str, str]
-) -> Report:
+def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Mapping[str, Section]) -> Report:
     """Return the report of an evaluation.
 
     Args:
@@ -33,20 +28,20 @@ def make_report(
         voice: the voice that was evaluated.
         index: the index of the features that its test clips are from.
         settings: the params sections of synthesis and evaluation, by name.
-        meanings: name of each kind of waveform → its description.
     """
     audio = voice.audio
     return Report(
         title=f"The voice of {index.corpus}",
         summary=f"{len(found.trials)} texts of clips that were not used in training, compared with their recordings.",
+        warnings=found.warnings,
         sampling_rate=audio.sampling_rate,
         hop_length=audio.hop_length,
         metrics={name: value for name, value in found.metrics.items() if name not in ("clips", "words")},
         comparison=[
-            ComparisonRow(readable(name), {"word_error_rate": rate}, meanings[name])
+            ComparisonRow(readable(name), {"word_error_rate": rate}, NOTES[name])
             for name, rate in found.word_error_rates.items()
         ],
-        copies=[ComparisonRow(readable(name), values, meanings[name]) for name, values in found.copies.items()],
+        copies=[ComparisonRow(readable(name), values, NOTES[name]) for name, values in found.copies.items()],
         clips=[_report_clip(number, trial, found, voice) for number, trial in enumerate(found.trials)],
         curves={"acoustic model": paths.ACOUSTIC_CURVE, "vocoder": paths.VOCODER_CURVE},
         provenance={
@@ -75,11 +70,6 @@ def say_command(text: str) -> str:
     "dtc say -- '-5 degrees'"
     """
     return f"dtc say {'-- ' if text.startswith('-') else ''}{shlex.quote(text)}"
-
-
-def readable(name: str) -> str:
-    """Return the name of a kind of waveform as the page and the console show it."""
-    return name.replace("_", " ").replace("griffin lim", "Griffin-Lim")
 
 
 def _params_in_force(voice: Voice, settings: Mapping[str, Section]) -> str:

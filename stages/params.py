@@ -17,7 +17,7 @@ from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.vocoder import VocoderConfig
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
-from pipeline.corpora import CorpusConfig, find_grammar
+from pipeline.corpora import CorpusConfig, find_grammar, find_texts
 from pipeline.lexicon_file import TextSection
 from pipeline.split import SplitConfig
 from stages import paths
@@ -67,9 +67,15 @@ def _spikes_fit_schedule(params: Params) -> None:
         raise ValueError(f"{found}, expected null, as a schedule moves the loss")
 
 
-def _grammar_is_there(params: Params) -> None:
-    if params.evaluate.ear != NO_RECOGNISER and params.evaluate.grammar is not None:
-        find_grammar(params.evaluate.grammar)
+def _files_of_evaluation_are_there(params: Params) -> None:
+    evaluate = params.evaluate
+    if evaluate.ear == NO_RECOGNISER:
+        return
+    for key in ("grammar", "texts_grammar"):
+        if (grammar := getattr(evaluate, key)) is not None:
+            find_grammar(grammar, f"evaluate.{key}")
+    if evaluate.texts is not None:
+        find_texts(evaluate.texts)
 
 
 def _lexicon_is_right(params: Params) -> None:
@@ -86,8 +92,8 @@ MOVED = {"audit": "verify"} | {
 CHECKS: tuple[tuple[frozenset[str], Callable[[Params], None]], ...] = (
     (frozenset({"vocoder", "audio"}), _vocoder_fits_audio),
     (frozenset({"acoustic", "training.acoustic"}), _spikes_fit_schedule),
-    (frozenset({"evaluate"}), _grammar_is_there),
     (frozenset({"text"}), _lexicon_is_right),
+    (frozenset({"evaluate"}), _files_of_evaluation_are_there),
 )
 
 

@@ -18,7 +18,11 @@ NO_RECOGNISER = "none"
 
 # Each builds a recogniser from the section `evaluate`; raises InputError where its model or settings cannot be used.
 RECOGNISERS: Registry[Callable[[EvaluateConfig], Recogniser]] = Registry(
-    "evaluate.ear", {"grammar": Part("dtc.evaluation.recognisers.grammar:build_grammar_recogniser")}
+    "evaluate.ear",
+    {
+        "whisper": Part("dtc.evaluation.recognisers.whisper:build_whisper_recogniser"),
+        "grammar": Part("dtc.evaluation.recognisers.grammar:build_grammar_recogniser"),
+    },
 )
 
 
@@ -29,6 +33,9 @@ class EvaluateConfig(Section):
     max_clips: PositiveInt  # held-out clips, the first in the shards
     ear: Annotated[str, RECOGNISERS.name_or(NO_RECOGNISER)]  # the recogniser; none: no word errors
     grammar: str | None  # of the recogniser `grammar`: a JSGF file, or the name of one that ships with dtc
+    whisper_model: str  # of the recogniser `whisper`: a size, such as tiny.en, or a folder
+    texts: str | None  # that the corpus does not have: a file with one a line, or the name of one that ships with dtc
+    texts_grammar: str | None  # of the recogniser `grammar`, for `texts`
     fit_iterations: PositiveInt  # of the copies that are fitted to their mel
     griffin_lim_iterations: PositiveInt  # of the baseline
     griffin_lim_momentum: float = Field(ge=0.0, lt=1.0)

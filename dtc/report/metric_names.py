@@ -30,6 +30,7 @@ METRICS: Mapping[str, Metric] = {
     "fitted_copy_word_error_rate": Metric("Fitted copy", "%", "the same, then corrected to fit the mels", 1),
     "griffin_lim_word_error_rate": Metric("Griffin-Lim copy", "%", "recorded mels, by Griffin-Lim", 1),
     "griffin_lim_synthesis_word_error_rate": Metric("Griffin-Lim synthesis", "%", "predicted mels, by Griffin-Lim", 1),
+    "other_texts_word_error_rate": Metric("Other texts", "%", "texts that the corpus does not have, by the voice", 1),
     "mel_cepstral_distortion_db": Metric("Mel-cepstral distortion", "dB", "from the recording; lower is nearer"),
     "duration_ratio": Metric("Duration ratio", "×", "length of the synthesis by that of the recording"),
     "attention_focus": Metric("Attention focus", "%", "mean of the largest weight of a step", 1),

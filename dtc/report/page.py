@@ -96,6 +96,7 @@ class Report:
     metrics: Mapping[str, float]  # those in `METRICS` get a tile, others a line in the table of other figures
     comparison: Sequence[ComparisonRow] = ()  # word errors of each kind of waveform
     copies: Sequence[ComparisonRow] = ()  # measures of each vocoder's copies, and of the recordings themselves
+    warnings: Sequence[str] = ()  # clauses, without which the figures must not be read
     clips: Sequence[ReportClip] = ()  # all utterances, in any order; the page sorts failures first
     curves: Mapping[str, Path] = field(default_factory=dict)  # name of a model → CSV, which may be missing
     provenance: Mapping[str, str] = field(default_factory=dict)  # name → fingerprint, from the corpus to the voice

@@ -16,7 +16,7 @@ from pipeline.config import Md5, Sha256
 from pipeline.corpora.base import ListedFormat, PreparedFormat
 
 EMBEDDED = "embedded:"
-FOLDER = Path(__file__).parent / "numbers"
+FOLDER = Path(__file__).parent
 AUTO = "auto"
 
 # Each of these files holds a ListedFormat or a PreparedFormat, called FORMAT.
@@ -80,20 +80,28 @@ def embedded_archive(name: str) -> Path:
     return _shipped(name, ".tar", "corpus.source", EMBEDDED)
 
 
-def find_grammar(grammar: str) -> Path:
+def find_grammar(grammar: str, key: str = "evaluate.grammar") -> Path:
     """Return a JSGF grammar's path, given its path or the name of one that ships with the toolkit, such as numbers."""
-    path = Path(grammar) if Path(grammar).suffix else _shipped(grammar, ".jsgf", "evaluate.grammar", "")
+    remedy = "or set evaluate.ear to none, which gives no word errors"
+    return _file_or_shipped(grammar, ".jsgf", key, ("a JSGF grammar", remedy))
+
+
+def find_texts(texts: str) -> Path:
+    """Return the path of a file of texts, given its path or the name of one that ships with the toolkit."""
+    return _file_or_shipped(texts, ".txt", "evaluate.texts", ("a file with one text in each line", "or set it to null"))
+
+
+def _file_or_shipped(name: str, suffix: str, key: str, help: tuple[str, str]) -> Path:
+    """Return the path that `name` is, or that of the shipped file. `help`: the kind of file, and a remedy."""
+    path = Path(name) if Path(name).suffix else _shipped(name, suffix, key, "")
     if not path.is_file():
-        expected = "a JSGF grammar, or the name of one that ships with dtc"
-        remedy = "or set evaluate.ear to none, which gives no word errors"
-        raise InputError("evaluate.grammar", f"{path}: no such file", expected, remedy)
+        raise InputError(key, f"{path}: no such file", f"{help[0]}, or the name of one that ships with dtc", help[1])
     return path
 
 
 def _shipped(name: str, suffix: str, key: str, prefix: str) -> Path:
     """Return the shipped file of this name. `key` of params.yaml names it, behind a prefix."""
-    path = FOLDER / f"{name}{suffix}"
-    if not path.is_file():
-        known = ", ".join(f"{prefix}{other.stem}" for other in sorted(FOLDER.glob(f"*{suffix}")))
-        raise InputError(key, f"{prefix}{name} does not ship with dtc", known)
-    return path
+    known = {path.stem: path for path in sorted(FOLDER.rglob(f"*{suffix}"))}
+    if name not in known:
+        raise InputError(key, f"{prefix}{name} does not ship with dtc", ", ".join(prefix + each for each in known))
+    return known[name]

@@ -1,19 +1,14 @@
-import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from scipy.signal import resample_poly
 
 from dtc.errors import InputError
 from dtc.evaluation import RECOGNISERS, EvaluateConfig
 from dtc.evaluation.recognisers import transcribe_all
 from dtc.evaluation.recognisers.grammar import GrammarRecogniser
-
-CORPORA = Path(__file__).parents[2] / "pipeline/corpora/numbers"
-SAMPLING_RATE_HZ = 16_000
+from tests.dtc.recordings import NUMBERS, SAMPLING_RATE_HZ, recordings
 
 
 def config(grammar: Path) -> EvaluateConfig:
@@ -22,6 +17,9 @@ def config(grammar: Path) -> EvaluateConfig:
         max_clips=1,
         ear="grammar",
         grammar=str(grammar),
+        whisper_model="tiny.en",
+        texts=None,
+        texts_grammar=None,
         fit_iterations=1,
         griffin_lim_iterations=1,
         griffin_lim_momentum=0.9,
@@ -30,17 +28,13 @@ def config(grammar: Path) -> EvaluateConfig:
 
 @pytest.fixture(scope="module")
 def recogniser():
-    return GrammarRecogniser(CORPORA / "numbers.jsgf")
+    return GrammarRecogniser(NUMBERS / "numbers.jsgf")
 
 
 @pytest.fixture(scope="module")
 def clips():
     """Eight recordings spread over the corpus: (spoken text, wave)."""
-    with tarfile.open(CORPORA / "numbers-1.0.tar") as tar:
-        rows = tar.extractfile("numbers-1.0/metadata.csv").read().decode().splitlines()
-        chosen = [row.split("|") for row in rows[::45]]
-        read = {clip: tar.extractfile(f"numbers-1.0/wavs/{clip}.ogg").read() for clip, _, _ in chosen}
-    return [(spoken, soundfile.read(io.BytesIO(read[clip]))[0]) for clip, _, spoken in chosen]
+    return recordings()
 
 
 def test_recordings_are_heard_right(recogniser, clips):
@@ -65,7 +59,7 @@ def test_what_was_heard_before_does_not_matter(recogniser, clips):
     forwards = [recogniser.transcribe(wave, SAMPLING_RATE_HZ) for wave in noisy]
     recogniser.transcribe(generator.uniform(-1, 1, SAMPLING_RATE_HZ), SAMPLING_RATE_HZ)
     backwards = [recogniser.transcribe(wave * 1.0, SAMPLING_RATE_HZ) for wave in noisy[::-1]]
-    alone = GrammarRecogniser(CORPORA / "numbers.jsgf").transcribe(noisy[5], SAMPLING_RATE_HZ)
+    alone = GrammarRecogniser(NUMBERS / "numbers.jsgf").transcribe(noisy[5], SAMPLING_RATE_HZ)
     assert forwards == backwards[::-1]
     assert alone == forwards[5]
 
@@ -107,14 +101,20 @@ def test_broken_grammar(tmp_path, grammar, said):
         GrammarRecogniser(path)
 
 
-def test_several_processes_recognise_the_same_words_as_one(recogniser, clips):
+def test_several_processes_recognise_the_same_words_as_one(recogniser, clips, tmp_path):
     waves = [wave for _, wave in clips][:4]
     alone = [recogniser.transcribe(wave, SAMPLING_RATE_HZ) for wave in waves]
-    assert transcribe_all(config(CORPORA / "numbers.jsgf"), waves, SAMPLING_RATE_HZ, processes=2) == alone
+    other = tmp_path / "other.jsgf"
+    other.write_text("#JSGF V1.0;\ngrammar other;\npublic <number> = one | two;\n")
+    requests = [(config(NUMBERS / "numbers.jsgf"), wave) for wave in waves] + [(config(other), waves[0])]
+    *found, of_another_grammar = transcribe_all(requests, SAMPLING_RATE_HZ, processes=2)
+    assert found == alone
+    assert set(of_another_grammar.split()) <= {"one", "two"}
+    assert transcribe_all([], SAMPLING_RATE_HZ) == []
 
 
 def test_an_unknown_recogniser_is_refused() -> None:
-    assert RECOGNISERS.names() == ("grammar",)
-    for name, hint in (("wisper", ""), ("gramar", r"; did you mean grammar\?")):
-        with pytest.raises(ValueError, match=f"found '{name}', expected one of none, grammar{hint}"):
-            EvaluateConfig.model_validate(config(CORPORA / "numbers.jsgf").model_dump() | {"ear": name})
+    assert RECOGNISERS.names() == ("whisper", "grammar")
+    for name, hint in (("nobody", ""), ("gramar", r"; did you mean grammar\?")):
+        with pytest.raises(ValueError, match=f"found '{name}', expected one of none, whisper, grammar{hint}"):
+            EvaluateConfig.model_validate(config(NUMBERS / "numbers.jsgf").model_dump() | {"ear": name})

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from dtc.errors import InputError
 from dtc.provenance import md5_of
 from pipeline.archives import read_members
-from pipeline.corpora import CorpusConfig, embedded_archive, find_grammar
+from pipeline.corpora import CorpusConfig, embedded_archive, find_grammar, find_texts
 from pipeline.corpora.base import is_audio
 from pipeline.corpora.listing import is_listing, read_rows
 from tests.conftest import default_params
@@ -41,7 +41,8 @@ def default_corpus() -> CorpusConfig:
             "letters",
             "corpus.source: embedded:letters does not ship with dtc, expected embedded:numbers-1.0",
         ),
-        (find_grammar, "letters", "evaluate.grammar: letters does not ship with dtc, expected numbers"),
+        (find_grammar, "letters", "evaluate.grammar: letters does not ship with dtc, expected bare-numbers, numbers"),
+        (find_texts, "letters", "evaluate.texts: letters does not ship with dtc, expected bare-numbers, sentences"),
     ],
 )
 def test_the_name_of_a_corpus_that_does_not_ship_is_refused(find, name: str, line: str) -> None:

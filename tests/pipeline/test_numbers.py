@@ -14,6 +14,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dtc.evaluation.word_errors import comparable_words
 from dtc.text import normalise
 from pipeline.corpora.numbers import make_numbers, phrases
 
@@ -108,15 +109,34 @@ def test_words_and_positions_are_balanced(rows):
 # ── grammar ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def acceptor(grammar: str):
+    """Whether a grammar, compiled by PocketSphinx to a finite-state automaton, accepts a sentence."""
+    decoder = pocketsphinx.Decoder(jsgf=str(CORPORA / grammar), lm=None, loglevel="FATAL")
+    return decoder.get_fsg(decoder.current_search()).accept
+
+
 @pytest.fixture(scope="module")
 def accepts():
-    """Whether the grammar, compiled by PocketSphinx to a finite-state automaton, accepts a sentence."""
-    decoder = pocketsphinx.Decoder(jsgf=str(CORPORA / "numbers.jsgf"), lm=None, loglevel="FATAL")
-    return decoder.get_fsg(decoder.current_search()).accept
+    return acceptor("numbers.jsgf")
 
 
 def test_every_recorded_phrase_is_in_the_grammar(rows, accepts):
     assert [spoken for _, _, spoken in rows if not accepts(spoken)] == []
+
+
+def test_word_errors_compare_recorded_phrases_as_they_are(rows):
+    spoken = [spoken for _, _, spoken in rows]
+    assert [" ".join(comparable_words(text)) for text in spoken] == [text.replace("'", "") for text in spoken]
+
+
+def test_the_bare_numbers_are_in_their_grammar_and_not_in_that_of_the_corpus(accepts):
+    texts = (CORPORA / "bare-numbers.txt").read_text().splitlines()
+    spoken = [" ".join(comparable_words(text)) for text in texts]
+    accepts_bare = acceptor("bare-numbers.jsgf")
+    assert sum(len(text.split()) for text in spoken) == 30
+    assert [text for text in spoken if not accepts_bare(text) or accepts(text)] == []
+    assert accepts_bare("nine zero two one zero")
+    assert not accepts_bare("call nine zero two")
 
 
 # Raw numbers of each carrier, drawn without make_numbers.

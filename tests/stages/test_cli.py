@@ -130,7 +130,15 @@ def test_a_number_written_without_a_dot_is_a_number(project: Project) -> None:
         ),
         (
             {"evaluate.grammar": "letters"},
-            "params.yaml: evaluate.grammar: letters does not ship with dtc, expected numbers",
+            "params.yaml: evaluate.grammar: letters does not ship with dtc, expected bare-numbers, numbers",
+        ),
+        (
+            {"evaluate.texts_grammar": "letters"},
+            "params.yaml: evaluate.texts_grammar: letters does not ship with dtc, expected bare-numbers, numbers",
+        ),
+        (
+            {"evaluate.texts": "letters.txt"},
+            "params.yaml: evaluate.texts: letters.txt: no such file, expected a file with one text in each line, or the",
         ),
         (
             {"vocoder.model": "wavenet"},

@@ -25,6 +25,7 @@ from dtc.vocoder.base import load_vocoder
 from pipeline.shards import read_entries, read_index
 from stages import paths
 from stages.cli import app
+from stages.evaluate import training_texts
 from tests.conftest import REPOSITORY, Project, sound_bytes
 from tests.stages.conftest import prepare
 
@@ -511,7 +512,9 @@ def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
         shutil.copytree(voice / folder, folder)
     project.write_params({"evaluate.ear": "none", "evaluate.griffin_lim_iterations": 2})
     last_line = project.run("evaluate", "--device", "cpu").splitlines()[-1]
-    assert last_line == "evaluate: evaluate.ear is none: no figure tells whether the voice can be understood"
+    unknown = "the other figures do not tell a voice that can be understood from one that cannot"
+    assert last_line == f"evaluate: no recogniser listened (evaluate.ear is none): {unknown}"
+    assert f"No recogniser listened (evaluate.ear is none): {unknown}." in (paths.REPORT / "index.html").read_text()
     metrics = json.loads(paths.EVALUATION.read_text())
     assert 1 <= metrics["attempts_per_phrase"] <= 3
     rows = list(csv.DictReader(paths.UTTERANCES.open()))
@@ -534,6 +537,39 @@ def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     first = project.contents("results")
     project.run("evaluate", "--device", "cpu")
     assert project.contents("results") == first, "equal work gives equal bytes: no timing in what DVC tracks"
+
+
+def test_evaluate_speaks_texts_that_the_corpus_does_not_have(voice: Path, project: Project) -> None:
+    for folder in ("data", "models"):
+        shutil.copytree(voice / folder, folder)
+    Path("own.txt").write_text("call one\nquick jump\n\ncall two three\n")
+    project.write_params(
+        {
+            "evaluate.texts": "own.txt",
+            "evaluate.texts_grammar": None,
+            "evaluate.max_clips": 2,
+            "evaluate.griffin_lim_iterations": 2,
+        }
+    )
+    lines = project.run("evaluate", "--device", "cpu").splitlines()
+    assert [line for line in lines if line.startswith("evaluate: left out: own.txt:2: 'q' 'u' 'k' 'j' 'm' 'p'")], lines
+    judged = "the recogniser gets 100.0% of the words of the recordings wrong, more than 10%: it cannot judge the voice"
+    assert lines[-1] == f"evaluate: {judged}", "the recordings are tones"
+    assert json.loads(paths.EVALUATION.read_text())["other_texts_word_error_rate"] > 0
+    rows = list(csv.DictReader(paths.UTTERANCES.open()))
+    assert [(row["text"], row["heard_in_recording"]) for row in rows[2:]] == [("call one", ""), ("call two three", "")]
+    assert [path.name[4:] for path in sorted(paths.WAVS.glob("*.wav"))[2:]] == ["call-one.wav", "call-two-three.wav"]
+    page = (paths.REPORT / "index.html").read_text()
+    assert "texts that the corpus does not have" in page
+    assert "it cannot judge the voice" in page
+
+
+def test_the_training_texts_are_those_of_the_training_split(voice: Path, project: Project) -> None:
+    shutil.copytree(voice / "data", "data")
+    rows = map(json.loads, paths.MANIFEST.read_text().splitlines())
+    found = training_texts()
+    assert 4 <= len(found) < 12
+    assert set(found) < {row["spoken_text"] for row in rows}
 
 
 def test_evaluate_deletes_no_files_of_others(voice: Path, project: Project) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
 
 from dtc.evaluation import RECOGNISERS, EvaluateConfig
 from dtc.processes import process_pool
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float
+
+SHORTEST_S = 0.05  # no word is shorter, and PocketSphinx cannot compute its features
+QUIETEST = 0.5 / 32767  # what 16 bits round to zero
 
 
 @runtime_checkable
@@ -19,36 +24,49 @@ class Recogniser(Protocol):
     """A loaded recogniser, whose result depends on the waveform alone."""
 
     def transcribe(self, wave: Float[np.ndarray, " samples"], sampling_rate: int) -> str:
-        """Return the words in a waveform in [-1, 1]: lower case, single spaces, "" where there are none.
+        """Return the words in a waveform in [-1, 1], in any spelling, with single spaces; "" where there are none.
 
-        Silence, very short waveforms and samples that are not finite have no words.
+        What `is_silent` is true of has no words. `word_errors` compares the words in one spelling.
         """
 
 
+def is_silent(wave: Float[np.ndarray, " samples"], sampling_rate: int) -> bool:
+    """Return whether a waveform is shorter than 50 ms, is silent in 16 bits, or has samples that are not finite."""
+    if len(wave) < SHORTEST_S * sampling_rate:
+        return True
+    return not np.all(np.isfinite(wave)) or bool(np.max(np.abs(wave)) < QUIETEST)
+
+
 def transcribe_all(
-    config: EvaluateConfig, waves: Sequence[Float[np.ndarray, " _"]], sampling_rate: int, processes: int | None = None
+    requests: Sequence[tuple[EvaluateConfig, Float[np.ndarray, " _"]]], sampling_rate: int, processes: int | None = None
 ) -> list[str]:
-    """Return the words in each waveform, recognised in `processes` processes (None: one for each core).
+    """Return the words in each waveform, recognised as its config says in `processes` processes (None: one a core).
 
     The number of processes does not change the results. Raises InputError as the recogniser that `evaluate.ear` names
     does when it is loaded.
     """
-    recogniser = RECOGNISERS.get(config.ear)
-    recogniser(config)  # so that a fault is raised here, once
-    with process_pool(processes, get_context("spawn"), _load, (recogniser, config, sampling_rate)) as submit:
-        transcripts = [submit(_transcribe, wave) for wave in waves]
+    configs = list(dict.fromkeys(config for config, _ in requests))
+    if not configs:
+        return []
+    build = {config: RECOGNISERS.get(config.ear) for config in configs}  # here: a worker has the built-in parts only
+    for config in configs:
+        build[config](config)  # so that a fault is raised here, once
+    first = (build[configs[0]], configs[0])
+    with process_pool(processes, get_context("spawn"), _recogniser, first) as submit:
+        transcripts = [submit(_transcribe, build[config], config, wave, sampling_rate) for config, wave in requests]
         return [transcript.result() for transcript in transcripts]
 
 
-# The recogniser of a worker process: loading one takes as long as transcribing a clip.
-_loaded: tuple[Recogniser, int]
+@cache
+def _recogniser(build: Callable[[EvaluateConfig], Recogniser], config: EvaluateConfig) -> Recogniser:
+    """Return the recogniser of a worker process, which takes as long to load as it takes to transcribe a clip."""
+    return build(config)
 
 
-def _load(recogniser: Callable[[EvaluateConfig], Recogniser], config: EvaluateConfig, sampling_rate: int) -> None:
-    global _loaded
-    _loaded = recogniser(config), sampling_rate
-
-
-def _transcribe(wave: Float[np.ndarray, " samples"]) -> str:
-    recogniser, sampling_rate = _loaded
-    return recogniser.transcribe(wave, sampling_rate)
+def _transcribe(
+    build: Callable[[EvaluateConfig], Recogniser],
+    config: EvaluateConfig,
+    wave: Float[np.ndarray, " samples"],
+    sampling_rate: int,
+) -> str:
+    return _recogniser(build, config).transcribe(wave, sampling_rate)

@@ -15,9 +15,7 @@ from jaxtyping import Float
 from dtc.errors import InputError
 from dtc.evaluation import EvaluateConfig
 from dtc.evaluation.quality_inputs import MODEL_RATE_HZ, at_model_rate
-
-# Below 50 ms there is no word, and PocketSphinx cannot compute its features.
-SHORTEST_S = 0.05
+from dtc.evaluation.recognisers import is_silent
 
 # The model was trained on recordings with silence around the words; 0.1 s and 0.3 s give the same word errors.
 PADDING_S = 0.1
@@ -57,11 +55,8 @@ class GrammarRecogniser:
             raise InputError(grammar, "not a usable grammar", expected, "correct it") from None
 
     def transcribe(self, wave: Float[np.ndarray, " samples"], sampling_rate: int) -> str:
-        """Return the phrase of the grammar that a waveform in [-1, 1] holds, in lower case; "" where it holds none.
-
-        Silence, less than 50 ms and samples that are not finite hold none.
-        """
-        if len(wave) < SHORTEST_S * sampling_rate or not np.any(wave) or not np.all(np.isfinite(wave)):
+        """Return the phrase of the grammar that a waveform in [-1, 1] holds, in lower case; "" where it holds none."""
+        if is_silent(wave, sampling_rate):
             return ""
         # The state of the front end survives an utterance and changes the scores of the next one; this resets it, at no
         # measurable cost. `cmn="batch"` alone does not: 14 of 17 noisy clips had other scores in another order.

@@ -1,0 +1,137 @@
+"""The results of `dtc evaluate`: what they are, how they are written to files, and how they are printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from dtc.batch import Clip
+from dtc.evaluation.quality_inputs import not_measured
+from dtc.files import remove_folder, write_whole
+from dtc.speech import Speech
+from stages import paths
+from stages.say import write_speech
+
+# How the waveforms of a clip are made.
+RECORDING, COPY, FITTED_COPY, SYNTHESIS = "recording", "copy_synthesis", "fitted_copy", "synthesis"
+GRIFFIN_LIM_COPY, GRIFFIN_LIM_SYNTHESIS = "griffin_lim", "griffin_lim_synthesis"
+MEANINGS = {
+    RECORDING: "the recordings of the corpus, unchanged",
+    COPY: "the recording's mel, through the voice's vocoder",
+    FITTED_COPY: "the same, then corrected to fit that mel (evaluate.fit_iterations)",
+    GRIFFIN_LIM_COPY: "the recording's mel, through Griffin-Lim, which is not trained",
+    SYNTHESIS: "the text, through both models: the voice",
+    GRIFFIN_LIM_SYNTHESIS: "the text, through the acoustic model and Griffin-Lim",
+}
+COPIES = (RECORDING, COPY, FITTED_COPY, GRIFFIN_LIM_COPY)
+OTHER_TEXTS = "other_texts"
+NOTES = MEANINGS | {OTHER_TEXTS: "texts that the corpus does not have (evaluate.texts), through both models"}
+
+Wave = Float[Tensor, " samples"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One held-out clip, the speech that the voice made of its text, and all waveforms by the names in `MEANINGS`."""
+
+    clip: Clip
+    speech: Speech
+    waves: dict[str, Wave]
+    copy_seconds: dict[str, float]  # seconds of computing that the copies took
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was measured of a voice."""
+
+    trials: list[Trial]
+    other_texts: list[Speech]  # that the corpus does not have; []: none were given, or there is no recogniser
+    # The recognised words of every trial, by the waveform's name, and of `other_texts`; {}: no recogniser.
+    recognised: dict[str, list[str]]
+    word_error_rates: dict[str, float]  # by the same names
+    metrics: dict[str, float]  # of the voice, the word error rates among them
+    copies: dict[str, dict[str, float]]  # of the copies, by name
+    timing: dict[str, float]  # seconds of computing per second of audio, by name
+    warnings: list[str]  # sentences that the figures must not be read without
+
+
+def rate_name(name: str) -> str:
+    """Return the metric's name of the word error rate of the waveforms with this name."""
+    return "word_error_rate" if name == SYNTHESIS else f"{name}_word_error_rate"
+
+
+def readable(name: str) -> str:
+    """Return the name of a kind of waveform as the page and the console show it."""
+    return name.replace("_", " ").replace("griffin lim", "Griffin-Lim")
+
+
+def write_results(found: Evaluation) -> None:
+    """Write metrics, timings, one row for each utterance, and the synthesised WAVs with their sidecars."""
+    tree = _rounded(found.metrics) | {"copies": {name: _rounded(values) for name, values in found.copies.items()}}
+    write_whole(paths.EVALUATION, json.dumps(tree, indent=2) + "\n")
+    write_whole(paths.TIMING, json.dumps({"real_time_factor": _rounded(found.timing)}, indent=2) + "\n")
+    remove_folder(paths.WAVS, _is_speech, "move the other files away")
+    paths.WAVS.mkdir(parents=True)
+    for number, speech in enumerate([*(trial.speech for trial in found.trials), *found.other_texts], start=1):
+        write_speech(speech, paths.WAVS, number)
+    write_whole(paths.UTTERANCES, _utterance_table(found))
+
+
+def _is_speech(path: PurePosixPath) -> bool:
+    """Return whether a file of results/wavs is one that this stage wrote."""
+    return re.fullmatch(r"\d{3}-[a-z0-9-]*\.(wav|json)", path.as_posix()) is not None
+
+
+def _utterance_table(found: Evaluation) -> str:
+    table = io.StringIO()
+    names = [name for name in MEANINGS if name in found.recognised]
+    columns = ["id", "text", "spoken_text", "status", "attempts", *(f"heard_in_{name}" for name in names)]
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer.writeheader()
+    for number, trial in enumerate(found.trials):
+        heard = {f"heard_in_{name}": found.recognised[name][number] for name in names}
+        writer.writerow(_row(trial.clip.id, trial.clip.spoken_text, trial.speech) | heard)
+    for number, speech in enumerate(found.other_texts):
+        heard = {f"heard_in_{SYNTHESIS}": found.recognised[OTHER_TEXTS][number]}
+        writer.writerow(_row(f"text {number + 1}", speech.spoken_text, speech) | heard)
+    return table.getvalue()
+
+
+def _row(id: str, spoken_text: str, speech: Speech) -> dict[str, object]:
+    described = {"id": id, "text": speech.raw_text, "spoken_text": spoken_text}
+    return described | {"status": speech.status, "attempts": speech.attempts}
+
+
+def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in metrics.items()}
+
+
+def print_summary(found: Evaluation, console: Console) -> None:
+    """Print the metrics, the measures of the copies, where the files are, and at the end the warnings."""
+    table = Table("metric", "value")
+    for name, value in found.metrics.items():
+        table.add_row(name, f"{value:.2%}" if name.endswith("_rate") else f"{value:.4g}")
+    table.add_row("real_time_factor", f"{found.timing[SYNTHESIS]:.4g}")
+    console.print(table)
+    table = Table("true mels through", *map(readable, found.copies))
+    names = dict.fromkeys(name for values in found.copies.values() for name in values)
+    rows = {name: [values.get(name) for values in found.copies.values()] for name in names}
+    rows["real_time_factor"] = [found.timing.get(name) for name in found.copies]
+    for name, values in rows.items():
+        table.add_row(name, *("–" if value is None else f"{value:.4g}" for value in values))
+    console.print(table)
+    if missing := not_measured():
+        console.print(f"evaluate: {missing}")
+    console.print(f"evaluate: report {paths.REPORT / 'index.html'}, WAVs {paths.WAVS}")
+    for warning in found.warnings:
+        console.print(f"evaluate: {warning}")
