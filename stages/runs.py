@@ -78,7 +78,8 @@ def prune_runs(names: Sequence[str], read_params: ReadParams, confirm: Callable[
 
 def _table(found: Sequence[Run], current: _Current) -> Table:
     """Return a table that fits 80 columns, so that no name of a run is cut."""
-    columns = Column("run", no_wrap=True), "model", "step", "state", "MB", "last change", "current"
+    others = ("model", "step", "state", "MB", "last change", "current")
+    columns = [Column("run", no_wrap=True), *(Column(name, overflow="fold") for name in others)]
     table = Table(*columns, box=None, padding=(0, 1, 0, 0), header_style="bold")
     for run in found:
         size, changed = f"{run.size_bytes / 1e6:.1f}", f"{run.changed:%m-%d %H:%M}"

@@ -271,6 +271,6 @@ def test_a_table_is_as_wide_as_columns_says(project: Project) -> None:
     run_folder.mkdir(parents=True)
     for columns, width in (("50", 50), ("", 160)):
         done = run("runs", env=without(COLUMNS=columns))
-        table = [line for line in done.stdout.splitlines() if line[:1] in "┏┃┡│└"]
+        table = done.stdout.partition("runs: ")[0].splitlines()
         assert max(map(len, table)) <= width
-        assert "vocoder-0123456789abcdef" in "".join(line[1:].partition("│")[0].strip() for line in table)
+        assert any(line.startswith("vocoder-0123456789abcdef ") for line in table)
