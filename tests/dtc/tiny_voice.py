@@ -16,7 +16,7 @@ from dtc.model_folder import save_model, statistics_of
 from dtc.pauses import leading_silence_s
 from dtc.seeding import seed_all
 from dtc.speech import Speech
-from dtc.synthesis_config import SynthesisConfig
+from dtc.synthesis_config import DEFAULT_SYNTHESIS
 from dtc.text.symbols import SYMBOLS, TextConfig
 from dtc.vocoder import VOCODERS
 from dtc.vocoder.configs import VocosConfig
@@ -24,16 +24,7 @@ from dtc.voice import Voice
 
 SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml").read_text())
 ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
-ONCE = SynthesisConfig(
-    pace=1.0,
-    attempts=1,
-    fit_iterations=0,
-    decoder_weights="float32",
-    cuda_graphs=False,
-    longest_phrase=160,
-    sentence_pause_s=0.4,
-    clause_pause_s=0.2,
-)
+ONCE = DEFAULT_SYNTHESIS.model_copy(update={"attempts": 1})
 
 
 def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
