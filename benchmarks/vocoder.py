@@ -41,7 +41,7 @@ from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import GriffinLimConfig, VocosConfig, WaveGlowConfig
 
 ROOT = Path(__file__).parents[1]
-FULL_SIZE, SMALL = ROOT / "stages/presets/ljspeech.yaml", ROOT / "params.yaml"
+FULL_SIZE, SMALL = ROOT / "stages/presets/ljspeech-dtc.yaml", ROOT / "params.yaml"
 BATCHES = (1, 8)
 CHUNKS = (32, 128)  # frames of mel that arrive at once
 WARM_UP_FRAMES = 16

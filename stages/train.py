@@ -20,7 +20,7 @@ from dtc.training.config import RunConfig
 from dtc.training.curve import read_curve
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train as train_model
-from dtc.training.precision import has_bfloat16
+from dtc.training.precision import has_bfloat16, resolved
 from dtc.training.run_files import CURVE, RESUME
 from dtc.training.task import Task, shipped
 from stages.kinds import KINDS, Kind
@@ -58,7 +58,7 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
             _report_other_run(kind, identity, run, console)
             identity.write()
             how: RunConfig = getattr(params.run, name)
-            _save(recipe, identity, *_trained(recipe, identity, how, device, console))
+            _save(recipe, identity, device, *_trained(recipe, identity, how, device, console))
         card = _publish(kind, identity)
     _report(recipe, card, console)
 
@@ -84,9 +84,11 @@ def _trained(
     return train_model(task, training, how, identity.folder, logbook)
 
 
-def _save(recipe: Recipe, identity: Identity, weights: dict[str, Tensor], steps: int) -> None:
+def _save(recipe: Recipe, identity: Identity, device: torch.device, weights: dict[str, Tensor], steps: int) -> None:
     """Keep the trained model in the run's folder; then the state to resume from is not needed any more."""
-    save_model(identity.folder / MODEL, weights, recipe.card().model_copy(update={"steps": steps}))
+    card = recipe.card()
+    training = {**card.training, "precision": resolved(recipe.training.precision, device)}
+    save_model(identity.folder / MODEL, weights, card.model_copy(update={"steps": steps, "training": training}))
     (identity.folder / RESUME).unlink(missing_ok=True)
 
 

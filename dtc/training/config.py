@@ -10,7 +10,7 @@ from dtc.config import Section
 from dtc.training.optim import OPTIMIZERS, OptimizerConfig
 from dtc.training.schedule import SCHEDULES, ScheduleConfig
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the hardware multiplies in it
 
 
 class TrainingConfig(Section):
@@ -19,8 +19,9 @@ class TrainingConfig(Section):
     seed: NonNegativeInt
     batch_size: PositiveInt | None  # clips; or null, and
     batch_frames: PositiveInt | None  # at most (frames of the longest clip) × (clips)
-    epochs: PositiveInt
-    precision: Precision  # of matrix products; bfloat16 needs hardware that has it
+    epochs: PositiveInt | None  # the training ends after so many,
+    max_steps: PositiveInt | None  # or after so many steps, whichever is first; one of both may be null
+    precision: Precision  # of matrix products
     optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
     lr_scheduler: Annotated[ScheduleConfig, SCHEDULES]
     grad_max_norm: PositiveFloat
@@ -34,7 +35,14 @@ class TrainingConfig(Section):
         if (self.batch_size is None) == (self.batch_frames is None):
             shown = f"batch_size {self.batch_size} and batch_frames {self.batch_frames}".replace("None", "null")
             raise ValueError(f"{shown}, expected one of them, the other null")
+        if self.epochs is None and self.max_steps is None:
+            raise ValueError("epochs null and max_steps null, expected at least one of them")
         return self
+
+    def steps(self, batches_per_epoch: int) -> int:
+        """Return the number of steps of the whole training."""
+        of_epochs = self.epochs * batches_per_epoch if self.epochs else None
+        return min(steps for steps in (of_epochs, self.max_steps) if steps)
 
 
 class RunConfig(Section):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     short for all phases of the model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    total_steps = config.epochs * task.training.batches_per_epoch
+    total_steps = config.steps(task.training.batches_per_epoch)
     require_all_phases(task, total_steps)
     state = TrainingState(task.model, config, total_steps, folder)
     state.save_progress()
@@ -202,6 +203,6 @@ def batches_from(batches: Batches, step: int, total_steps: int) -> Iterator[Batc
     """Yield the batches of steps `step` to `total_steps` - 1."""
     while step < total_steps:
         epoch, first = divmod(step, batches.batches_per_epoch)
-        for batch in batches.epoch(epoch, first):
+        for batch in islice(batches.epoch(epoch, first), total_steps - step):
             yield batch
             step += 1

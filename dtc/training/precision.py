@@ -13,7 +13,14 @@ from dtc.training.config import Precision
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """Return the context of a forward pass; the backward pass uses the same number formats without it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=resolved(precision, device) == "bfloat16")
+
+
+def resolved(precision: Precision, device: torch.device) -> Precision:
+    """Return the number format that a device computes in: of auto, the faster one."""
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_bfloat16(device) else "float32"
 
 
 def has_bfloat16(device: torch.device) -> bool:

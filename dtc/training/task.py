@@ -98,7 +98,8 @@ def require_all_phases(task: Task, total_steps: int) -> None:
     last = _phase_starts(shipped(task.model))[-1]
     if total_steps <= last:
         found = f"{plural(total_steps, 'step')} in all"
-        raise InputError(f"{task.section}.epochs", found, f"more than {last:,}, where the model's last phase begins")
+        expected = f"more than {last:,}, where the model's last phase begins"
+        raise InputError(task.section, found, expected, "raise epochs, or max_steps")
 
 
 def _phase_starts(model: nn.Module) -> tuple[int, ...]:

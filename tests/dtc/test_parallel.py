@@ -299,6 +299,6 @@ def test_the_aligner_is_trained_first_and_then_left_as_it_is(tmp_path: Path) -> 
 
 
 def test_a_training_without_steps_for_the_second_phase_is_refused(tmp_path: Path) -> None:
-    line = "training.acoustic.epochs: 3 steps in all, expected more than 4, where the model's last phase begins"
+    line = "training.acoustic: 3 steps in all, expected more than 4, where the model's last phase begins; raise epochs, or max_steps"
     with pytest.raises(InputError, match=line):
         run(tmp_path, epochs=1)

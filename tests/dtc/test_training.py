@@ -13,6 +13,7 @@ from typing import Literal
 
 import pytest
 import torch
+from pydantic import ValidationError
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -26,6 +27,7 @@ from dtc.training.interrupts import Interrupted
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train, validation_losses
 from dtc.training.optim import OPTIMIZERS, OptimizerConfig, build_optimizer
+from dtc.training.precision import resolved
 from dtc.training.schedule import SCHEDULES, OneCycleConfig, ScheduleConfig, one_cycle_share
 from dtc.training.task import Task
 from tests.conftest import add_part
@@ -38,6 +40,7 @@ def config(**changes: object) -> TrainingConfig:
             "batch_size": 2,
             "batch_frames": None,
             "epochs": 3,
+            "max_steps": None,
             "precision": "float32",
             "optimizer": {
                 "type": "adamw",
@@ -219,6 +222,30 @@ def test_bfloat16_reaches_the_products_and_nothing_else(tmp_path: Path) -> None:
         run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), precision="bfloat16")
     again, _ = run(tmp_path / "stopped", precision="bfloat16")
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", again, weights)
+
+
+def test_auto_is_the_number_format_that_the_hardware_multiplies_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for capabilities, expected in (({"avx512_bf16": True}, "bfloat16"), ({"avx2": True}, "float32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)  # noqa: B023
+        assert resolved("auto", cpu) == expected
+        assert validation_losses(toy(), task(toy()), config(precision="auto"), 1) == validation_losses(
+            toy(), task(toy()), config(precision=expected), 1
+        )
+
+
+@pytest.mark.parametrize(
+    ("epochs", "max_steps", "steps"), [(3, None, 12), (None, 5, 5), (3, 5, 5), (1, 5, 4)]
+)  # an epoch has four batches
+def test_it_ends_after_the_epochs_or_the_steps(
+    tmp_path: Path, epochs: int | None, max_steps: int | None, steps: int
+) -> None:
+    assert run(tmp_path, epochs=epochs, max_steps=max_steps)[1] == steps
+
+
+def test_a_training_without_an_end_is_refused() -> None:
+    with pytest.raises(ValidationError, match="epochs null and max_steps null, expected at least one of them"):
+        config(epochs=None)
 
 
 def taught(**options: object) -> TaughtToy:
