@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -24,6 +24,18 @@ from dtc.synthesis_config import SynthesisConfig
 
 
 @dataclass(frozen=True)
+class Heard:
+    """What a speech recogniser heard in a phrase."""
+
+    words: str  # in the recogniser's spelling
+    word_errors: int
+
+
+# Recognises the speech of a phrase, given its spoken words; None where its word errors cannot be counted.
+Listener = Callable[[str, Float[Tensor, " samples"]], Heard | None]
+
+
+@dataclass(frozen=True)
 class SpokenPhrase:
     """The part of a text that was synthesised at once; its tensors are on the CPU."""
 
@@ -34,6 +46,8 @@ class SpokenPhrase:
     status: Status  # whether it ended by itself and has the whole text
     attempts: int  # of which the best was kept
     pause_steps: int  # steps of silence before it
+    pace: float  # factor of its durations
+    heard: Heard | None  # None: it was not checked
 
     @property
     def samples_per_step(self) -> int:
@@ -142,6 +156,8 @@ class Speech:
                 "start_s": round((end - len(phrase.wave)) / self.sampling_rate, 4),
                 "status": phrase.status,
                 "attempts": phrase.attempts,
+                "pace": phrase.pace,
+                **({"heard": phrase.heard.words, "word_errors": phrase.heard.word_errors} if phrase.heard else {}),
             }
             for phrase, end in zip(self.phrases, ends, strict=True)
         ]

@@ -2,7 +2,8 @@
 
     text ─► phrases ─► one utterance each ─► one waveform each ─► joined with pauses
 
-A phrase with a bad status is synthesised again with other dropout; a phrase with the best status is kept.
+A phrase with a bad status, or that a recogniser mishears, is synthesised again with other dropout or at another pace;
+the best attempt is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -25,7 +26,7 @@ from dtc.errors import InputError
 from dtc.model_card import CARD, ModelCard, ModelKind
 from dtc.pauses import Pauses
 from dtc.provenance import fingerprint
-from dtc.speech import Speech, SpokenPhrase
+from dtc.speech import Heard, Listener, Speech, SpokenPhrase
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.text import spoken_words
 from dtc.text.lexicon import Lexicon
@@ -35,15 +36,24 @@ from dtc.vocoder.base import Vocoder, load_vocoder
 from dtc.vocoder.mel_fitting import fit_mel
 
 PHRASES_PER_BATCH = 16
+# Factors of synthesis.pace at the attempts of a model without attention, which may compute the same with every seed.
+PACES = (1.0, 1.1, 0.95, 1.2, 0.9)
 LONGEST_SHOWN = 80  # characters of a text in an error message
 
 
 @dataclass(frozen=True)
 class Attempted:
-    """The best utterance of a phrase, and the number of attempts at it."""
+    """The best utterance of a phrase, its pace, what a recogniser heard in it, and the number of attempts at it."""
 
     utterance: Utterance
     attempts: int
+    pace: float
+    heard: Heard | None
+
+    @property
+    def faults(self) -> tuple[int, int]:
+        """Return the word errors and the badness of the status: (0, 0) if nothing went wrong."""
+        return self.heard.word_errors if self.heard else 0, badness(self.utterance.status)
 
 
 class Voice:
@@ -149,15 +159,21 @@ class Voice:
 
     @torch.inference_mode()
     def speak_words(
-        self, raw_texts: Sequence[str], spoken_texts: Sequence[str], seed: int, config: SynthesisConfig
+        self,
+        raw_texts: Sequence[str],
+        spoken_texts: Sequence[str],
+        seed: int,
+        config: SynthesisConfig,
+        listener: Listener | None = None,
     ) -> list[Speech]:
         """Return the synthesised speech of texts in spoken words, as `read` returns them.
 
+        With a listener, a phrase is also synthesised again where that hears word errors.
         A phrase's waveform depends on (seed, phrase); the other phrases change it by no more than rounding.
         Raises InputError, naming the model, where one computes NaN or infinity, and for a pace that it cannot have.
         """
         texts = [self._phrases(text, config.longest_phrase) for text in spoken_texts]
-        attempted = self._synthesise({phrase.words for text in texts for phrase in text}, seed, config)
+        attempted = self._synthesise({phrase.words for text in texts for phrase in text}, seed, config, listener)
         return [
             Speech(
                 raw_text=raw_text,
@@ -199,27 +215,30 @@ class Voice:
         sentences = sentences or [Phrase(spoken_text, "sentence")]
         return [phrase for sentence in sentences for phrase in cut_phrase(sentence, longest_phrase)]
 
-    def _synthesise(self, texts: Collection[str], seed: int, config: SynthesisConfig) -> dict[str, Attempted]:
-        """Return the best of each text's attempts; there is no further attempt after one with the best status."""
+    def _synthesise(
+        self, texts: Collection[str], seed: int, config: SynthesisConfig, listener: Listener | None = None
+    ) -> dict[str, Attempted]:
+        """Return the best of each text's attempts; there is no further attempt after one without faults."""
         if config.pace != 1.0 and self.acoustic.attends:
             expected = f"1 with the acoustic model {self.acoustic_card.config['model']}, which predicts no durations"
             raise InputError("synthesis.pace", f"{config.pace:g}", expected)
-        steps = self.acoustic_card.steps
-        options = InferenceOptions(steps, config.decoder_weights, config.cuda_graphs, config.pace)
         best: dict[str, Attempted] = {}
         # Texts of similar length share a batch, as a batch takes as long as its longest text.
         waiting = sorted(texts, key=lambda text: (len(text), text))
         for attempt in range(1, config.attempts + 1):
+            pace = config.pace if self.acoustic.attends else config.pace * PACES[(attempt - 1) % len(PACES)]
+            options = InferenceOptions(self.acoustic_card.steps, config.decoder_weights, config.cuda_graphs, pace)
             for first in range(0, len(waiting), PHRASES_PER_BATCH):
                 batch = waiting[first : first + PHRASES_PER_BATCH]
                 ids = [torch.tensor(text_to_ids(self.pronounce(text))) for text in batch]
                 utterances = self.acoustic.infer(ids, _seed_of(seed, attempt), options)
                 for text, utterance in zip(batch, utterances, strict=True):
                     _require_finite(utterance.mel, "acoustic model")
-                    earlier = best[text].utterance if text in best else utterance
-                    better = min(earlier, utterance, key=lambda each: badness(each.status))
-                    best[text] = Attempted(better, attempt)
-            waiting = [text for text in waiting if badness(best[text].utterance.status)]
+                    heard = listener(text, self._vocode(utterance.mel, config.fit_iterations)) if listener else None
+                    tried = Attempted(utterance, attempt, pace, heard)
+                    better = min(best.get(text, tried), tried, key=lambda each: each.faults)
+                    best[text] = replace(better, attempts=attempt)
+            waiting = [text for text in waiting if any(best[text].faults)]
         return best
 
     def _spoken(
@@ -240,6 +259,8 @@ class Voice:
                 status=utterance.status,
                 attempts=best.attempts,
                 pause_steps=pauses.missing_steps(*before, wave, frames_per_step) if before else 0,
+                pace=best.pace,
+                heard=best.heard,
             )
             before = phrase.pause, wave
 

@@ -29,6 +29,7 @@ SAY_EXAMPLES = examples(
     'dtc say "call 90210 at 7:45"',
     "dtc say --file texts.txt --out chapter1",
     'dtc say -- "-5 degrees"             a text that begins with "-"',
+    'dtc say --check "call 90210"        listens, and says again what is misheard',
     "dtc say --stream hello | aplay -t raw -f S16_LE -c 1 -r 16000",
 )
 
@@ -48,6 +49,9 @@ def say(
     stream: Annotated[
         bool, typer.Option("--stream", help="Write samples to standard output, phrase by phrase, for a player.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Listen to the speech with a recogniser, and say again what is misheard.")
+    ] = False,
     params_file: Annotated[
         Path | None, typer.Option("--params", help="Read the section synthesis of this file. [default: params.yaml]")
     ] = None,
@@ -56,16 +60,26 @@ def say(
     """Speak texts of any length; write a WAV file for each.
 
     Needs two model folders and nothing else. Writes a JSON file beside each WAV file, which records how it was made.
-    Earlier WAV files are kept. The settings are those of the section `synthesis` of params.yaml where there is one.
+    Earlier WAV files are kept. The settings are those of the section `synthesis` of params.yaml where there is one. The
+    recogniser of --check is evaluate.ear of params.yaml, or else whisper, which needs the extra `ear`.
     """
-    from stages.params import load_synthesis
+    from stages.params import load_ear, load_synthesis
     from stages.say import Request, load, read_texts, save
     from stages.say import stream as stream_samples
 
     if stream and out:
         raise InputError("--out", "given together with --stream, which writes no file", remedy="leave out one of them")
+    if stream and check:
+        found = "given together with --stream, which plays a phrase before it could be said again"
+        raise InputError("--check", found, remedy="leave out one of them")
     to_say, config, messages = read_texts(texts or [], file), load_synthesis(params_file), console(stderr=stream)
-    request = Request(to_say, config, load(models, device_of(device), messages), seed)
+    voice = load(models, device_of(device), messages)
+    listener = None
+    if check:
+        from stages.say_check import Check
+
+        listener = Check(load_ear(params_file), voice.audio.sampling_rate)
+    request = Request(to_say, config, voice, seed, listener)
     if stream:
         stream_samples(request, sys.stdout.buffer, messages)
     else:

@@ -12,7 +12,7 @@ from dtc.acoustic import AcousticConfig
 from dtc.audio_config import AudioConfig
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
-from dtc.evaluation import NO_RECOGNISER, EvaluateConfig
+from dtc.evaluation import NO_RECOGNISER, EarConfig, EvaluateConfig
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.vocoder import VocoderConfig
@@ -82,6 +82,9 @@ def _lexicon_is_right(params: Params) -> None:
     params.text.read_lexicon()
 
 
+# The recogniser where params.yaml names none.
+DEFAULT_EAR = EarConfig(ear="whisper", grammar=None, whisper_model="tiny.en", texts_grammar=None)
+
 # Keys of older versions → their names now.
 MOVED = {"audit": "verify"} | {
     f"training.{kind}.{key}": f"run.{kind}.{key}"
@@ -133,12 +136,27 @@ def load_synthesis(path: Path | None) -> SynthesisConfig:
     Without a path, return that of params.yaml in the working folder or, where there is none, the default. Raises
     InputError where the file that `path` names is missing, or the section is wrong.
     """
+    found = _section_alone(path, "synthesis", required=path is not None)
+    return cast(SynthesisConfig, found) if found else DEFAULT_SYNTHESIS
+
+
+def load_ear(path: Path | None) -> EarConfig:
+    """Return the recogniser of the section `evaluate` of a params file, whatever else the file holds.
+
+    It is Whisper where that section is missing, and where its `ear` is none. `path` is that of `load_synthesis`.
+    """
+    found = cast(EarConfig | None, _section_alone(path, "evaluate", required=False)) or DEFAULT_EAR
+    return found if found.ear != NO_RECOGNISER else found.model_copy(update={"ear": DEFAULT_EAR.ear})
+
+
+def _section_alone(path: Path | None, name: str, required: bool) -> Section | None:
+    """Return one section of a params file; None where it, or params.yaml, is missing and not required."""
     chosen = path or paths.PARAMS
     tree = read_yaml(chosen) if path or chosen.is_file() else {}
-    found = {"synthesis": tree["synthesis"]} if isinstance(tree, dict) and "synthesis" in tree else {}
-    if path is None and not found:
-        return DEFAULT_SYNTHESIS
-    return cast(Params, parse_section(found, _schema_of(Params, ["synthesis"]), str(chosen))).synthesis
+    found = {name: tree[name]} if isinstance(tree, dict) and name in tree else {}
+    if not found and not required:
+        return None
+    return cast(Section, getattr(parse_section(found, _schema_of(Params, [name]), str(chosen)), name))
 
 
 def _is_read(name: str, sections: Collection[str]) -> bool:

@@ -18,8 +18,8 @@ from rich.table import Table
 
 from dtc.acoustic.utterance_status import STATUS_MEANINGS, Status, badness
 from dtc.audio import to_int16
-from dtc.errors import InputError
-from dtc.speech import Speech, SpokenPhrase
+from dtc.errors import InputError, plural
+from dtc.speech import Listener, Speech, SpokenPhrase
 from dtc.synthesis_config import SynthesisConfig
 from dtc.voice import Voice
 
@@ -29,7 +29,7 @@ STANDARD_INPUT = Path("-")
 LONGEST_NAME = 40
 LONGEST_SHOWN = 80
 PHONEMES = "a word may be written in phonemes, as in {HH AH L OW}"
-REMEDY = "try another --seed, shorter sentences or other words; a voice that often fails so needs more training"
+REMEDY = "try another {}, shorter sentences or other words; a voice that often fails so needs more training"
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,13 @@ class Text:
 
 @dataclass(frozen=True)
 class Request:
-    """Texts to speak, the voice, and the settings."""
+    """Texts to speak, the voice, the settings, and what listens to the speech, if anything does."""
 
     texts: Sequence[Text]
     config: SynthesisConfig
     voice: Voice
     seed: int
+    listener: Listener | None = None
 
     def spoken_words(self, console: Console) -> list[str]:
         """Return the spoken words of each text. Prints a hint where a lexicon lacks some.
@@ -70,7 +71,7 @@ def save(request: Request, out: Path, console: Console) -> None:
     texts, spoken = request.texts, request.spoken_words(console)
     started = time.monotonic()
     raw_texts = [text.raw_text for text in texts]
-    speeches = request.voice.speak_words(raw_texts, spoken, request.seed, request.config)
+    speeches = request.voice.speak_words(raw_texts, spoken, request.seed, request.config, request.listener)
     seconds = time.monotonic() - started
     out.mkdir(parents=True, exist_ok=True)
     table = Table("file", "spoken", "seconds", "status", "attempts")
@@ -79,14 +80,18 @@ def save(request: Request, out: Path, console: Console) -> None:
         path = write_speech(speech, out, _next_number(out))
         status, attempts = readable(speech.status), str(speech.attempts)
         table.add_row(str(path), _shortened(speech.spoken_text), f"{speech.duration_s:.2f}", status, attempts)
-        doubtful += [f"{_doubt(text, phrase)} in {path}" for phrase in speech.phrases if badness(phrase.status)]
+        doubtful += [f"{line} in {path}" for phrase in speech.phrases for line in _doubts(text, phrase)]
     console.print(table)
     for line in doubtful:
         console.print(line)
     if doubtful:
-        console.print(f"say: listen to these first; {REMEDY}")
+        another = "--seed" if request.voice.acoustic.attends else "synthesis.pace"
+        console.print(f"say: listen to these first; {REMEDY.format(another)}")
+    if request.listener:
+        console.print(f"say: {_summary([phrase for speech in speeches for phrase in speech.phrases])}")
     total_s = sum(speech.duration_s for speech in speeches)
-    console.print(f"say: {total_s:.1f} s of speech in {seconds:.1f} s, voice {request.voice.fingerprint}")
+    of_check = " with the check" if request.listener else ""
+    console.print(f"say: {total_s:.1f} s of speech in {seconds:.1f} s{of_check}, voice {request.voice.fingerprint}")
 
 
 def stream(request: Request, out: BinaryIO, console: Console) -> None:
@@ -105,8 +110,8 @@ def stream(request: Request, out: BinaryIO, console: Console) -> None:
                 out.write(to_int16(wave).astype("<i2").tobytes())
                 out.flush()
                 first_s, samples = first_s or time.monotonic() - started, samples + len(wave)
-                if badness(phrase.status):
-                    console.print(_doubt(text, phrase))
+                for line in _doubts(text, phrase):
+                    console.print(line)
     except BrokenPipeError:  # the player was closed; what is still in the pipe's buffer goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
     seconds, spoken_s = time.monotonic() - started, samples / voice.audio.sampling_rate
@@ -126,10 +131,25 @@ def load(models: Path, device: torch.device, console: Console) -> Voice:
     return voice
 
 
-def _doubt(text: Text, phrase: SpokenPhrase) -> str:
-    """Return a line for a phrase that went wrong at every attempt."""
-    went_wrong = f"{readable(phrase.status)} after {phrase.attempts} attempts ({STATUS_MEANINGS[phrase.status]})"
-    return f"say: {text.where}: {went_wrong}: {_shortened(phrase.words)!r}"
+def _doubts(text: Text, phrase: SpokenPhrase) -> list[str]:
+    """Return a line for each way in which a phrase went wrong at every attempt."""
+    after, lines = f"after {plural(phrase.attempts, 'attempt')}", []
+    if badness(phrase.status):
+        went_wrong = f"{readable(phrase.status)} {after} ({STATUS_MEANINGS[phrase.status]})"
+        lines = [f"say: {text.where}: {went_wrong}: {_shortened(phrase.words)!r}"]
+    if phrase.heard and phrase.heard.word_errors:
+        heard = f"{_shortened(phrase.heard.words)!r}" if phrase.heard.words else "nothing"
+        lines += [f"say: {text.where}: heard {heard} {after}: {_shortened(phrase.words)!r}"]
+    return lines
+
+
+def _summary(phrases: Sequence[SpokenPhrase]) -> str:
+    """Return what was checked, and what came of it."""
+    heard = [phrase for phrase in phrases if phrase.heard]
+    again = sum(phrase.attempts > 1 for phrase in heard)
+    wrong = sum(bool(phrase.heard and phrase.heard.word_errors) for phrase in heard)
+    unchecked = f", {len(phrases) - len(heard)} with phonemes in braces not" if len(heard) < len(phrases) else ""
+    return f"checked {plural(len(heard), 'phrase')}{unchecked}: {again} said again, {wrong} still misheard"
 
 
 def readable(status: Status) -> str:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from dtc.acoustic.utterance_status import Status
+from dtc.speech import Heard
 from dtc.text.symbols import symbols_of
 from dtc.voice import Voice
-from tests.dtc.tiny_voice import save_voice, silence_s, speak, tell
+from tests.dtc.tiny_voice import ONCE, save_voice, silence_s, speak, tell
 
 
 @pytest.fixture
@@ -36,6 +37,32 @@ def test_what_went_wrong_is_spoken_again_and_the_best_is_kept(
     seeds = acoustic.seeds["two"]
     assert seeds[0] == 5
     assert len(set(seeds)) == len(seeds) == attempts
+
+
+@pytest.mark.parametrize(
+    ("errors", "told", "attempts", "kept"),
+    [
+        ([0], ["ended"], 1, 1),
+        ([1, 0], ["ended", "ended"], 2, 2),
+        ([3, 1, 2], ["ended", "ended", "ended"], 3, 2),
+        ([2, 2, 2], ["cut_off", "ended", "ended"], 3, 2),  # of equals the one with the better status
+        ([1, 0, 1], ["ended", "cut_off", "ended"], 3, 2),
+    ],
+)
+@pytest.mark.parametrize("attends", [True, False])
+def test_what_is_misheard_is_spoken_again_and_the_best_is_kept(
+    voice: Voice, errors: list[int], told: list[Status], attempts: int, kept: int, attends: bool
+) -> None:
+    voice, acoustic = tell(voice, {"two": told})
+    acoustic.attends = attends
+    heard = iter([Heard(f"attempt {number}", count) for number, count in enumerate(errors, start=1)])
+    config = ONCE.model_copy(update={"attempts": 3, "pace": 1.0 if attends else 2.0})
+    (speech,) = voice.speak_words(["2"], ["two"], 1, config, lambda words, wave: next(heard))
+    (phrase,) = speech.phrases
+    assert (speech.attempts, phrase.status, -speech.mel[0, 0]) == (attempts, told[kept - 1], kept)
+    assert phrase.heard == Heard(f"attempt {kept}", errors[kept - 1])
+    assert acoustic.paces == pytest.approx([1, 1, 1][:attempts] if attends else [2, 2.2, 1.9][:attempts])
+    assert phrase.pace == acoustic.paces[kept - 1]
 
 
 def test_what_went_well_is_not_touched_by_what_went_wrong_beside_it(voice: Voice) -> None:

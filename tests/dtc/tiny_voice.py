@@ -65,9 +65,11 @@ class Told(torch.nn.Module):
     def __init__(self, told: dict[str, list[Status]]) -> None:
         super().__init__()
         self.told, self.seeds = told, dict[str, list[int]]()
+        self.attends, self.paces = True, list[float]()
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def infer(self, texts: Sequence[torch.Tensor], seed: int, options: InferenceOptions) -> list[Utterance]:
+        self.paces.append(options.pace)
         return [self.utter("".join(SYMBOLS[number] for number in text.tolist()), seed) for text in texts]
 
     def utter(self, text: str, seed: int) -> Utterance:

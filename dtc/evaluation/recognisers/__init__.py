@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from dtc.evaluation import RECOGNISERS, EvaluateConfig
+from dtc.evaluation import RECOGNISERS, EarConfig
 from dtc.processes import process_pool
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def is_silent(wave: Float[np.ndarray, " samples"], sampling_rate: int) -> bool:
 
 
 def transcribe_all(
-    requests: Sequence[tuple[EvaluateConfig, Float[np.ndarray, " _"]]], sampling_rate: int, processes: int | None = None
+    requests: Sequence[tuple[EarConfig, Float[np.ndarray, " _"]]], sampling_rate: int, processes: int | None = None
 ) -> list[str]:
     """Return the words in each waveform, recognised as its config says in `processes` processes (None: one a core).
 
@@ -58,14 +58,14 @@ def transcribe_all(
 
 
 @cache
-def _recogniser(build: Callable[[EvaluateConfig], Recogniser], config: EvaluateConfig) -> Recogniser:
+def _recogniser(build: Callable[[EarConfig], Recogniser], config: EarConfig) -> Recogniser:
     """Return the recogniser of a worker process, which takes as long to load as it takes to transcribe a clip."""
     return build(config)
 
 
 def _transcribe(
-    build: Callable[[EvaluateConfig], Recogniser],
-    config: EvaluateConfig,
+    build: Callable[[EarConfig], Recogniser],
+    config: EarConfig,
     wave: Float[np.ndarray, " samples"],
     sampling_rate: int,
 ) -> str:

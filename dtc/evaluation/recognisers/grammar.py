@@ -13,7 +13,7 @@ import pocketsphinx
 from jaxtyping import Float
 
 from dtc.errors import InputError
-from dtc.evaluation import EvaluateConfig
+from dtc.evaluation import EarConfig
 from dtc.evaluation.quality_inputs import MODEL_RATE_HZ, at_model_rate
 from dtc.evaluation.recognisers import is_silent
 
@@ -68,7 +68,7 @@ class GrammarRecogniser:
         return hypothesis.hypstr if hypothesis else ""
 
 
-def build_grammar_recogniser(config: EvaluateConfig) -> GrammarRecogniser:
+def build_grammar_recogniser(config: EarConfig) -> GrammarRecogniser:
     """Return the recogniser of `config.grammar`, a path here. Raises InputError as GrammarRecogniser."""
     return GrammarRecogniser(Path(config.grammar or ""))
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from dtc.config import did_you_mean
 from dtc.errors import InputError, install_hint, reason_of
-from dtc.evaluation import EvaluateConfig
+from dtc.evaluation import EarConfig
 from dtc.evaluation.quality_inputs import at_model_rate
 from dtc.evaluation.recognisers import is_silent
 
@@ -60,7 +60,7 @@ class WhisperRecogniser:
         return " ".join("".join(segment.text for segment in segments).split())
 
 
-def build_whisper_recogniser(config: EvaluateConfig) -> WhisperRecogniser:
+def build_whisper_recogniser(config: EarConfig) -> WhisperRecogniser:
     """Return the recogniser of `config.whisper_model`. Raises InputError as WhisperRecogniser."""
     return WhisperRecogniser(config.whisper_model)
 
