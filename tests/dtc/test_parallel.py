@@ -175,7 +175,7 @@ def test_a_text_is_spoken_alone_as_in_a_batch_and_for_every_seed() -> None:
 
 def test_pace_is_a_factor_of_the_durations() -> None:
     ours, text = model().eval(), clip("a", 30, 1).symbol_ids
-    torch.nn.init.constant_(ours.log_duration.bias, 1.5)
+    torch.nn.init.constant_(ours.log_duration.bias, 3.0)
 
     def frames(pace: float) -> int:
         return ours.infer([text], seed=1, options=InferenceOptions(step=0, pace=pace))[0].mel.shape[1]

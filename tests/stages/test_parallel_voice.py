@@ -50,13 +50,13 @@ def test_from_features_to_a_report(parallel: Project) -> None:
 
 def test_it_speaks_at_a_pace(parallel: Project) -> None:
     parallel.run("train", "acoustic", "--device", "cpu")
-    for name, pace in (("usual", 1.0), ("slow", 2.0)):
+    for name, pace in (("usual", 1.0), ("slow", 4.0)):
         parallel.write_params(TRAINING | {"synthesis.pace": pace})
         parallel.run("say", "call one", "--device", "cpu", "--out", name)
     usual, slow = (json.loads(Path(name, "001-call-one.json").read_text()) for name in ("usual", "slow"))
     assert slow["duration_s"] > 1.5 * usual["duration_s"]
     assert usual["status"] == slow["status"] == "ended"
-    assert slow["synthesis"]["pace"] == 2
+    assert slow["synthesis"]["pace"] == 4
 
 
 def test_a_pace_is_refused_by_a_model_that_predicts_no_durations(voice: Path, project: Project) -> None:
