@@ -19,6 +19,13 @@ WEIGHTS, CARD = "model.safetensors", "config.json"
 ModelKind = Literal["acoustic", "vocoder"]
 
 
+class MarkPauses(Section):
+    """The median silences at the marks inside the clips of a corpus; None where too few clips have such marks."""
+
+    sentence_s: float | None
+    clause_s: float | None
+
+
 class ModelCard(Section):
     """The content of config.json: all that is needed to build the model again, and its origin.
 
@@ -39,6 +46,7 @@ class ModelCard(Section):
     aligned: str = ""  # fingerprint of the shards of predicted mels that a vocoder was trained on
     aligned_by: str = ""  # fingerprint of the acoustic model that predicted them
     lexicon: LexiconConfig | None = None  # None: words are read as letters
+    pauses: MarkPauses | None = None  # of the training clips of an acoustic model; None: not known
     steps: int  # of training
     weights: str = ""  # SHA-256 of model.safetensors, filled in when it is saved
     saved_as: str = ""  # fingerprint of a card that was saved in an older format
@@ -46,7 +54,7 @@ class ModelCard(Section):
     @property
     def fingerprint(self) -> str:
         """Return the identity of the model, weights included."""
-        later = {"lexicon"} if self.lexicon is None else None  # which older cards of this format lack
+        later = {name for name in ("lexicon", "pauses") if getattr(self, name) is None}  # which older cards lack
         return self.saved_as or fingerprint("model", self.model_dump(mode="json", exclude=later))
 
 

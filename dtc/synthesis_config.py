@@ -9,7 +9,7 @@ from dtc.config import Section
 
 
 class SynthesisConfig(Section):
-    """Settings of the synthesis of a text of any length."""
+    """Settings of the synthesis of a text of any length. Where a value may be null, null is what suits the voice."""
 
     # Factor of the durations of all sounds: above 1 is slower. An acoustic model with attention takes 1 only.
     pace: float = Field(ge=0.25, le=4.0)
@@ -17,10 +17,12 @@ class SynthesisConfig(Section):
     fit_iterations: NonNegativeInt  # of `fit_mel`, which corrects the vocoder's waveform by the mel
     decoder_weights: WeightFormat  # float16 and int8 take a half and a quarter of the memory of float32
     cuda_graphs: bool  # on a GPU, launch many decoder steps as one
-    longest_phrase: int = Field(ge=20)  # symbols; a longer sentence is cut at commas, or else between words
+    # Symbols; a longer sentence is cut at commas, or else between words. null: the model's own `longest_phrase`.
+    longest_phrase: int | None = Field(ge=20)
     # Silence between sentences, and between the parts of one at a punctuation mark, including what the model generates.
-    sentence_pause_s: float = Field(ge=0.0, le=10.0)
-    clause_pause_s: float = Field(ge=0.0, le=10.0)
+    # null: as the corpus has it, or else 0.4 and 0.2 s, see `dtc.pauses`.
+    sentence_pause_s: float | None = Field(ge=0.0, le=10.0)
+    clause_pause_s: float | None = Field(ge=0.0, le=10.0)
 
 
 DEFAULT_SYNTHESIS = SynthesisConfig(
@@ -29,7 +31,7 @@ DEFAULT_SYNTHESIS = SynthesisConfig(
     fit_iterations=0,
     decoder_weights="float32",
     cuda_graphs=False,
-    longest_phrase=160,
-    sentence_pause_s=0.4,
-    clause_pause_s=0.2,
+    longest_phrase=None,
+    sentence_pause_s=None,
+    clause_pause_s=None,
 )

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, load_acoustic
+from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, load_acoustic, require_finite
 from dtc.acoustic.utterance_status import badness
 from dtc.audio_config import AudioConfig, require_same_audio
 from dtc.errors import InputError
@@ -150,7 +150,12 @@ class Voice:
     def _require_alphabet(self, phrases: Sequence[Phrase], where: str) -> None:
         alphabet = self.acoustic_card.alphabet
         for phrase in phrases:
-            if unknown_symbols(self.pronounce(phrase.words), alphabet):
+            if unknown := unknown_symbols(self.pronounce(phrase.words), alphabet):
+                if phonemes := [symbol[1:] for symbol in unknown if len(symbol) > 1]:
+                    taught = " ".join(symbol[1:] for symbol in alphabet if len(symbol) > 1)
+                    expected = f"only {taught}" if taught else "no phonemes: the voice was trained on letters alone"
+                    found = f"{' '.join(map(repr, phonemes))} in braces"
+                    raise InputError(where, found, expected, "write the word in letters")
                 unknown = unknown_symbols(self.pronounce(" ".join(each.words for each in phrases)), alphabet)
                 shown = " ".join(map(repr, unknown))
                 known = "".join(symbol for symbol in alphabet if len(symbol) == 1).strip()  # without phonemes
@@ -172,7 +177,7 @@ class Voice:
         A phrase's waveform depends on (seed, phrase); the other phrases change it by no more than rounding.
         Raises InputError, naming the model, where one computes NaN or infinity, and for a pace that it cannot have.
         """
-        texts = [self._phrases(text, config.longest_phrase) for text in spoken_texts]
+        texts = [self._phrases(text, config) for text in spoken_texts]
         attempted = self._synthesise({phrase.words for text in texts for phrase in text}, seed, config, listener)
         return [
             Speech(
@@ -189,7 +194,7 @@ class Voice:
     @torch.inference_mode()
     def stream_words(self, spoken_text: str, seed: int, config: SynthesisConfig) -> Iterator[SpokenPhrase]:
         """Yield the phrases that `speak_words` returns, each as soon as it is computed."""
-        phrases = self._phrases(spoken_text, config.longest_phrase)
+        phrases = self._phrases(spoken_text, config)
         attempted = (self._synthesise([phrase.words], seed, config)[phrase.words] for phrase in phrases)
         yield from self._spoken(phrases, attempted, config)
 
@@ -209,11 +214,12 @@ class Voice:
             "corpus_md5": self.acoustic_card.corpus,
         }
 
-    def _phrases(self, spoken_text: str, longest_phrase: int) -> list[Phrase]:
+    def _phrases(self, spoken_text: str, config: SynthesisConfig) -> list[Phrase]:
+        longest = config.longest_phrase or self.acoustic.longest_phrase
         sentences = split_sentences(spoken_text, self.acoustic_card.alphabet)
         # The text of a held-out clip may consist of punctuation marks alone; `read` refuses such a text.
         sentences = sentences or [Phrase(spoken_text, "sentence")]
-        return [phrase for sentence in sentences for phrase in cut_phrase(sentence, longest_phrase)]
+        return [phrase for sentence in sentences for phrase in cut_phrase(sentence, longest)]
 
     def _synthesise(
         self, texts: Collection[str], seed: int, config: SynthesisConfig, listener: Listener | None = None
@@ -233,7 +239,7 @@ class Voice:
                 ids = [torch.tensor(text_to_ids(self.pronounce(text))) for text in batch]
                 utterances = self.acoustic.infer(ids, _seed_of(seed, attempt), options)
                 for text, utterance in zip(batch, utterances, strict=True):
-                    _require_finite(utterance.mel, "acoustic model")
+                    require_finite(utterance.mel, "acoustic model")
                     heard = listener(text, self._vocode(utterance.mel, config.fit_iterations)) if listener else None
                     tried = Attempted(utterance, attempt, pace, heard)
                     better = min(best.get(text, tried), tried, key=lambda each: each.faults)
@@ -245,7 +251,7 @@ class Voice:
         self, phrases: Sequence[Phrase], attempted: Iterable[Attempted], config: SynthesisConfig
     ) -> Iterator[SpokenPhrase]:
         """Yield each phrase with its waveform, and with the pause between the phrase before and itself."""
-        pauses = Pauses(self.audio, config)
+        pauses = Pauses(self.audio, config, self.acoustic_card.pauses)
         before: tuple[Pause, Tensor] | None = None
         for phrase, best in zip(phrases, attempted, strict=True):
             utterance = best.utterance
@@ -266,7 +272,7 @@ class Voice:
 
     def _vocode(self, mel: Float[Tensor, "mels frames"], fit_iterations: int) -> Float[Tensor, " samples"]:
         wave = fit_mel(self.vocoder(mel[None]), mel[None], self.audio, fit_iterations)[0].cpu()
-        _require_finite(wave, "vocoder")
+        require_finite(wave, "vocoder")
         return wave
 
 
@@ -282,11 +288,6 @@ def _require_both_models(folder: Path) -> None:
     if missing:
         found = "no acoustic/ or vocoder/ inside" if folder.is_dir() else "no such folder"
         raise InputError(folder, found, expected, "name another, or run `dtc train acoustic` and `dtc train vocoder`")
-
-
-def _require_finite(values: Tensor, model: str) -> None:
-    if not values.isfinite().all():
-        raise InputError(model, "computed NaN or infinity", "finite numbers", "its training diverged: train it again")
 
 
 def _seed_of(seed: int, attempt: int) -> int:

@@ -18,6 +18,7 @@ from dtc.acoustic.utterance_status import Status
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
+from dtc.errors import InputError
 from dtc.model_card import ModelCard
 from dtc.model_folder import load_model
 
@@ -54,6 +55,8 @@ class AcousticModel(nn.Module, ABC):
     # Whether it generates step by step with attention. If not, its alignment is the path of the durations that it has
     # predicted: it cannot skip or repeat text, so its utterances have always "ended".
     attends: ClassVar[bool] = False
+    # Symbols of a text that is spoken well at once, where synthesis.longest_phrase is null.
+    longest_phrase: ClassVar[int] = 160
 
     def __init__(self, config: AcousticSection, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__()
@@ -88,6 +91,12 @@ class AcousticModel(nn.Module, ABC):
     def denormalise(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch mels frames"]:
         """Return natural-log mels; the inverse of `normalise`."""
         return mel * self.mel_deviation[:, None] + self.mel_mean[:, None]
+
+
+def require_finite(values: Tensor, model: str) -> None:
+    """Raise InputError, naming the model, where it has computed NaN or infinity."""
+    if not values.isfinite().all():
+        raise InputError(model, "computed NaN or infinity", "finite numbers", "its training diverged: train it again")
 
 
 def load_acoustic(folder: Path, device: torch.device) -> tuple[AcousticModel, ModelCard]:

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from dtc.acoustic.aligner import Aligner
-from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance
+from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, require_finite
 from dtc.acoustic.configs import ConvNeXtConfig, ParallelConfig
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
@@ -37,7 +37,8 @@ FIRST_SCALE = 0.3  # of what each block adds to its input
 PLACE_FEATURES = 5
 # Of the first values of a phoneme's vector: the part that is random, and the part by each phonetic feature.
 OWN_DEVIATION, SHARED_DEVIATION = 0.3, 0.5
-LONGEST_SYMBOL = 500  # frames, so that a model that is not trained yet does not ask for endless memory
+# Frames: a text of n symbols that would last n times the first, and the second for its silences, is not spoken.
+LONGEST_SYMBOL, LONGEST_SILENCES = 100, 1000
 SHORTEST_WORD_S = 0.045  # "a" or "the" in fast speech
 SOUNDS = torch.tensor([any(map(str.isalpha, symbol)) for symbol in SYMBOLS])  # letters and phonemes, no marks
 
@@ -46,6 +47,7 @@ class Parallel(AcousticModel):
     """Encoder, duration predictor and decoder of ConvNeXt blocks, and an aligner. Its section is `ParallelConfig`."""
 
     config: ParallelConfig
+    longest_phrase = 500  # so that memory is bounded; longer texts would be spoken as well
 
     def __init__(self, config: ParallelConfig, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__(config, audio, statistics)
@@ -92,10 +94,14 @@ class Parallel(AcousticModel):
 
     @torch.inference_mode()
     def infer(self, texts: Sequence[Int[Tensor, " _"]], seed: int, options: InferenceOptions) -> list[Utterance]:
-        """Return an utterance for each text. Nothing is random, so `seed` has no effect."""
+        """Return an utterance for each text. Nothing is random, so `seed` has no effect.
+
+        Raises InputError where the predicted durations are not finite, or longer than any speech.
+        """
         symbol_ids, lengths = (each.to(self.mel_mean.device) for each in framed(*pad(texts)))
         encoded, mask = self.encode(symbol_ids, lengths)
-        predicted = self.log_durations(encoded, mask).clamp(max=math.log(LONGEST_SYMBOL)).exp()
+        predicted = self.log_durations(encoded, mask).exp()
+        _require_plausible(predicted * mask, lengths)
         shortest_word = math.ceil(SHORTEST_WORD_S * self.audio.frames_per_s)
         lasting = with_lasting_words((options.pace * predicted).clamp(min=1.0), symbol_ids, shortest_word)
         durations = whole_frames(lasting, mask)
@@ -176,6 +182,16 @@ def symbol_embedding(dim: int) -> nn.Embedding:
         alike = features[is_phoneme] @ torch.randn(features.shape[1], dim) * SHARED_DEVIATION
         embedding.weight[is_phoneme] = OWN_DEVIATION * embedding.weight[is_phoneme] + alike
     return embedding
+
+
+def _require_plausible(durations: Float[Tensor, "batch symbols"], lengths: Int[Tensor, " batch"]) -> None:
+    """Raise InputError where the durations of a text cannot be those of speech, and would exhaust the memory."""
+    require_finite(durations, "acoustic model")
+    frames, most = durations.sum(dim=1), LONGEST_SYMBOL * lengths + LONGEST_SILENCES
+    if (frames > most).any():
+        worst = int((frames / most).argmax())
+        found = f"predicted {frames[worst]:.3g} frames for {lengths[worst]} symbols"
+        raise InputError("acoustic model", found, f"at most {most[worst]}", "its training diverged: train it again")
 
 
 def duration_loss(

@@ -61,6 +61,15 @@ def split_sentences(spoken_text: str, alphabet: Collection[str]) -> list[Phrase]
     return phrases
 
 
+def inner_pauses(spoken_text: str) -> list[Pause]:
+    """Return the pauses that the marks inside a text ask for, in order; the mark at its end asks for none.
+
+    >>> inner_pauses("No. Well, yes. Or no.")
+    ['sentence', 'clause', 'sentence']
+    """
+    return [word.pause for word in _words_of(spoken_text)[:-1] if word.pause != "none"]
+
+
 def cut_phrase(phrase: Phrase, most_symbols: int) -> list[Phrase]:
     """Return a phrase as parts of at most `most_symbols` symbols.
 

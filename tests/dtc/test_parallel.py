@@ -1,6 +1,7 @@
 """The parallel model: its losses, its masks, its two phases of training, and what it infers."""
 
 import csv
+import math
 import os
 import signal
 from collections.abc import Iterator
@@ -185,10 +186,28 @@ def test_pace_is_a_factor_of_the_durations() -> None:
     assert frames(0.01) == 32, "no symbol is left out"
 
 
-def test_a_duration_is_limited() -> None:
+@pytest.mark.parametrize(
+    ("log_duration", "found"),
+    [
+        (math.nan, "computed NaN or infinity, expected finite numbers"),
+        (100.0, "computed NaN or infinity, expected finite numbers"),
+        (math.log(400.0), r"predicted 4\.4e\+03 frames for 11 symbols, expected at most 2100"),
+    ],
+)
+def test_durations_that_are_no_speech_are_refused(log_duration: float, found: str) -> None:
+    """They are those of a model whose training diverged, and would take endless memory."""
     ours = model().eval()
-    torch.nn.init.constant_(ours.log_duration.bias, 100.0)
-    assert ours.infer([torch.tensor([40])], seed=1, options=OPTIONS)[0].mel.shape[1] == 3 * 500
+    torch.nn.init.zeros_(ours.log_duration.weight)
+    torch.nn.init.constant_(ours.log_duration.bias, log_duration)
+    with pytest.raises(InputError, match=f"^acoustic model: {found}; its training diverged: train it again$"):
+        ours.infer([clip("a", 4, 1).symbol_ids, clip("b", 9, 1).symbol_ids], seed=1, options=OPTIONS)
+
+
+def test_a_long_silence_in_a_short_text_is_spoken() -> None:
+    ours = model().eval()
+    torch.nn.init.zeros_(ours.log_duration.weight)
+    torch.nn.init.constant_(ours.log_duration.bias, math.log(300.0))
+    assert ours.infer([torch.tensor([40])], seed=1, options=OPTIONS)[0].mel.shape[1] == 900
 
 
 def test_recordings_are_predicted_with_their_own_durations() -> None:

@@ -140,6 +140,11 @@ def test_silence_of_the_voice_itself_counts(voice: Voice) -> None:
         ("." * 5000, "text 1: nothing but " + "." * 79 + "\u2026, expected words to speak"),
         ("call \u4f60", "text 1: '\u4f60' not in the alphabet, in 'call \u4f60'; write it in words or leave it out"),
         ("_", "text 1: '_' not in the alphabet, in '_'; write it in words or leave it out"),
+        (
+            "two {HH AH0} jam",
+            "text 1: 'HH' 'AH0' in braces, expected no phonemes: the voice was trained on letters alone; write the word",
+        ),
+        ("two {HH QQ}", "text 1: 'QQ' in braces, expected ARPAbet phonemes, as in {HH AH0 L OW1}"),
         ("two {HH", "text 1: a brace without its other half, expected phonemes"),
         ("two. jam, mix" + " two" * 2000, "text 1: 'j' 'm' not in the voice's alphabet, expected only \"'abc"),
     ],

@@ -8,6 +8,7 @@ from dtc.acoustic.utterance_status import Status
 from dtc.speech import Heard
 from dtc.text.symbols import symbols_of
 from dtc.voice import Voice
+from tests.dtc import tiny_parallel
 from tests.dtc.tiny_voice import ONCE, save_voice, silence_s, speak, tell
 
 
@@ -88,6 +89,21 @@ def test_five_thousand_symbols(voice: Voice, text: str) -> None:
         len(speech.wave) == speech.mel.shape[1] * 256 == sum(len(phrase.wave_after_pause) for phrase in speech.phrases)
     )
     assert speech.alignment.shape == (speech.mel.shape[1] // 2, len(symbols_of(speech.spoken_text)))
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "two " * 1250, "the ninth, " * 454, "Two. " * 1000])
+def test_five_thousand_symbols_by_the_parallel_model(tmp_path: Path, text: str) -> None:
+    save_voice(tmp_path, tiny_parallel.config())
+    (speech,) = speak(Voice.load(tmp_path), [text])
+    assert len(speech.wave) == 256 * speech.mel.shape[1] > 5000
+    assert max(len(phrase.words) for phrase in speech.phrases) <= 500
+    assert "".join(speech.spoken_text.split()) == "".join(text.split()).replace(".", "").replace(",", "")
+
+
+def test_the_parallel_model_speaks_a_long_sentence_at_once(tmp_path: Path) -> None:
+    save_voice(tmp_path, tiny_parallel.config())
+    voice, text = Voice.load(tmp_path), "two " * 99 + "nine"
+    assert [len(speak(voice, [text], **cut)[0].phrases) for cut in ({}, {"longest_phrase": 160})] == [1, 4]
 
 
 def test_pauses_are_as_long_as_the_marks_ask(voice: Voice) -> None:

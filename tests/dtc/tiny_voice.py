@@ -8,7 +8,7 @@ import yaml
 
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.base import InferenceOptions, Utterance
-from dtc.acoustic.configs import Tacotron2Config
+from dtc.acoustic.configs import AcousticSection, Tacotron2Config
 from dtc.acoustic.utterance_status import Status
 from dtc.audio_config import AudioConfig
 from dtc.model_card import ModelCard
@@ -23,11 +23,12 @@ from dtc.vocoder.configs import VocosConfig
 from dtc.voice import Voice
 
 SMOKE = yaml.safe_load((Path(__file__).parents[2] / "stages/presets/smoke.yaml").read_text())
+TACOTRON2 = Tacotron2Config.model_validate(SMOKE["acoustic"])
 ALPHABET = " '" + "abcdefghilnoprstuvwxyz"  # no j, k, m, q
 ONCE = DEFAULT_SYNTHESIS.model_copy(update={"attempts": 1})
 
 
-def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
+def save_voice(folder: Path, acoustic_config: AcousticSection = TACOTRON2, **audio_of_vocoder: int) -> None:
     """Both models with random weights, as a training would leave them."""
     audio = AudioConfig.model_validate(SMOKE["audio"])
     mels = dict(mel_mean=(-5.0,) * 80, mel_deviation=(2.0,) * 80)
@@ -41,8 +42,8 @@ def save_voice(folder: Path, **audio_of_vocoder: int) -> None:
         **mels,
     )
     seed_all("voice")
-    acoustic = ModelCard(kind="acoustic", config=SMOKE["acoustic"], audio=audio, **facts)
-    model = ACOUSTIC_MODELS.build(Tacotron2Config.model_validate(SMOKE["acoustic"]), audio, statistics_of(acoustic))
+    acoustic = ModelCard(kind="acoustic", config=acoustic_config.model_dump(mode="json"), audio=audio, **facts)
+    model = ACOUSTIC_MODELS.build(acoustic_config, audio, statistics_of(acoustic))
     save_model(folder / "acoustic", model.state_dict(), acoustic)
     other = AudioConfig.model_validate(SMOKE["audio"] | audio_of_vocoder)
     vocoder = ModelCard(kind="vocoder", config=SMOKE["vocoder"], audio=other, **facts)
@@ -64,6 +65,7 @@ class Told(torch.nn.Module):
 
     def __init__(self, told: dict[str, list[Status]]) -> None:
         super().__init__()
+        self.longest_phrase = 160
         self.told, self.seeds = told, dict[str, list[int]]()
         self.attends, self.paces = True, list[float]()
         self.weight = torch.nn.Parameter(torch.zeros(1))

@@ -1,16 +1,20 @@
 """The parallel model in every command of a project, and what is asked of models with attention alone."""
 
 import csv
+import io
 import json
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from dtc.voice import Voice
 from pipeline.shards import read_index
 from stages import paths
-from tests.conftest import Project
+from tests.conftest import Project, default_params, sound_bytes
 from tests.dtc.tiny_parallel import config
 
 TRAINING = {
@@ -75,3 +79,30 @@ def test_a_text_that_does_not_fit_names_its_clip(parallel: Project) -> None:
         parallel.run(command)
     line = parallel.run("train", "acoustic", "--device", "cpu", code=2)
     assert re.match(r"clip-\d+: the text does not fit: 3\d symbols in [12]\d frames, expected [34]\d frames or", line)
+    # With the limit of the presets, which is less than the frames in a second, it is found before.
+    usual = default_params()["verify"]["max_characters_per_s"]
+    parallel.write_params(TRAINING | {"verify.max_characters_per_s": usual})
+    assert re.search(r"3\d characters in 0.\d\d s, .* a second, expected at most 35 ", parallel.run("verify", code=2))
+    assert usual < read_index(paths.FEATURES).audio.frames_per_s
+
+
+def test_the_voice_pauses_as_the_corpus_does(parallel: Project) -> None:
+    """Of its six training clips, each has three sentences and, between these, silences of 0.25 s."""
+    shutil.rmtree("data")
+    sound, silence = soundfile.read(io.BytesIO(sound_bytes(0.3)), dtype="int16")[0], np.zeros(4000, np.int16)
+    for number, path in enumerate(sorted((parallel.corpus / "wavs").iterdir())):
+        wave = np.concatenate([sound, silence, sound, silence, np.roll(sound, number)])
+        soundfile.write(path, wave, 16000)
+    metadata = parallel.corpus / "metadata.csv"
+    metadata.write_text("".join(f"clip-{number:03d}|One. Call! Two.\n" for number in range(12)))
+    for command in ("download", "verify", "preprocess"):
+        parallel.run(command)
+    null = {f"synthesis.{name}": None for name in ("longest_phrase", "sentence_pause_s", "clause_pause_s")}
+    parallel.write_params(TRAINING | null)
+    parallel.run("train", "acoustic", "--device", "cpu")
+    pauses = Voice.load("models").acoustic_card.pauses
+    assert pauses is not None
+    assert (pauses.sentence_s, pauses.clause_s) == (pytest.approx(0.25, abs=0.02), None)
+    parallel.run("say", "Call. Two.", "--device", "cpu")
+    first, second = json.loads(Path("spoken/001-call-two.json").read_text())["phrases"]
+    assert first["start_s"] == 0 < second["start_s"]

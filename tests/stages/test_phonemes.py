@@ -1,6 +1,7 @@
 """text.phonemes: lexicon, from the check of a corpus to a spoken word that is in no lexicon."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,11 @@ def test_from_the_texts_to_a_voice(words: Project) -> None:
     assert json.loads(Path("spoken/001-qwfp-call-plvr-call-tvo.json").read_text())["spoken_text"].startswith(
         "Qwfp call plvr"
     )
+    Path("texts.txt").write_text("call {T UW1}, {k ao0 l}\n")
+    assert "in no lexicon" not in words.run("say", "--file", "texts.txt", "--out", "file", "--device", "cpu")
+    assert json.loads(Path("file/001-call-t-uw1-k-ao0-l.json").read_text())["status"] == "ended"
+    line = words.run("say", "call {ZH UW1}", "--device", "cpu", code=2)
+    assert re.fullmatch("text 1: 'ZH' in braces, expected only [A-Z ]* K [A-Z ]*; write the word in letters", line)
     voice = Voice.load("models")
     assert voice.pronounce("Qwfp's two {K AO1 L} call") == "{K W AH F P S} {T UW} {K AO L} {K AO L}"
     # The training has no V, so that the word is spoken by its letters.

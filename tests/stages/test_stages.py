@@ -265,6 +265,18 @@ def test_too_few_clips_for_a_split(project: Project) -> None:
     project.run("preprocess")
 
 
+@pytest.mark.parametrize("method", ["hash", "ratio"])
+def test_one_clip_is_no_corpus(project: Project, method: str) -> None:
+    for clip in sorted((project.corpus / "wavs").iterdir())[1:]:
+        clip.unlink()
+    (project.corpus / "metadata.csv").write_text("clip-000|CALL ONE|call one\n")
+    project.write_params({"split.method": method})
+    project.run("download")
+    project.run("verify")
+    assert project.run("preprocess", code=2).startswith(f"split.method: {method} leaves")
+    assert not paths.FEATURES.exists()
+
+
 @pytest.mark.parametrize(
     ("command", "in_the_way", "line"),
     [
