@@ -35,7 +35,7 @@ class Code:
     Args:
         entries: the modules that it starts from.
         chosen: registries of which params.yaml chooses the part, by the name of its file.
-        any_of: registries of which any part may be built.
+        any_of: registries of which any part may be built, also because not every model has a part of that kind.
         files: files and folders beside the code that shape the result.
     """
 
@@ -49,13 +49,13 @@ STAGES = {
     "download": Code(("stages.download",)),
     "verify": Code(("stages.verify",), any_of=(FORMATS,)),
     "preprocess": Code(("stages.preprocess",), any_of=(FORMATS,)),
-    "train_acoustic": Code(ENTRIES, chosen=(ACOUSTIC_MODELS, ATTENTIONS), files=RUNNING),
-    "align": Code(("stages.align",), chosen=(ACOUSTIC_MODELS, ATTENTIONS)),
+    "train_acoustic": Code(ENTRIES, chosen=(ACOUSTIC_MODELS,), any_of=(ATTENTIONS,), files=RUNNING),
+    "align": Code(("stages.align",), chosen=(ACOUSTIC_MODELS,), any_of=(ATTENTIONS,)),
     "train_vocoder": Code(ENTRIES, chosen=(VOCODERS,), files=RUNNING),
     "evaluate": Code(
         ("stages.evaluate",),
-        chosen=(ACOUSTIC_MODELS, ATTENTIONS, VOCODERS),
-        any_of=(RECOGNISERS,),
+        chosen=(ACOUSTIC_MODELS, VOCODERS),
+        any_of=(ATTENTIONS, RECOGNISERS),
         files=(
             "dtc/report/templates",
             "pipeline/corpora/numbers/bare-numbers.jsgf",

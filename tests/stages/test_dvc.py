@@ -1,6 +1,9 @@
 """dvc.yaml: its code dependencies are those of the import graph, and its commands run the working folder's code."""
 
+import functools
+import operator
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,12 +53,13 @@ def test_a_stage_depends_on_what_it_imports_and_not_on_what_it_does_not() -> Non
     assert not [path for path in code_of("download") if path.startswith("dtc/acoustic")]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_declared_file_is_there(stage: str) -> None:
-    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    for path in code_of(stage):
+@pytest.mark.parametrize("preset", sorted((REPOSITORY / "stages/presets").iterdir()), ids=lambda path: path.stem)
+def test_every_preset_has_the_keys_and_files_that_the_stages_depend_on(preset: Path) -> None:
+    params = yaml.safe_load(preset.read_text())
+    for key in set(re.findall(r"\$\{([^}]*)\}", TEXT)):
+        assert isinstance(functools.reduce(operator.getitem, key.split("."), params), str), key
+    for path in {path for stage in STAGES for path in code_of(stage)}:
         path = path.replace("${acoustic.model}", params["acoustic"]["model"])
-        path = path.replace("${acoustic.attention.model}", params["acoustic"]["attention"]["model"])
         assert (REPOSITORY / path.replace("${vocoder.model}", params["vocoder"]["model"])).exists(), path
 
 
