@@ -68,9 +68,14 @@ def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Int[Tensor, " batch"]]:
     return padded, lengths
 
 
-def mask_of(lengths: Int[Tensor, " batch"], size: int) -> Bool[Tensor, "batch size"]:
+def mask_of(lengths: Int[Tensor, " batch"], size: int | Int[Tensor, ""]) -> Bool[Tensor, "batch size"]:
     """Return a mask that is true at the positions below each length."""
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
+    return positions(size, lengths.device) < lengths[:, None]
+
+
+def positions(size: int | Int[Tensor, ""], device: torch.device) -> Int[Tensor, " _"]:
+    """Return 0, 1, …, size - 1. In a network that is exported, the size is a tensor."""
+    return torch.arange(size, device=device)  # type: ignore[arg-type]
 
 
 def masked_mean(values: Tensor, mask: Bool[Tensor, "batch size"]) -> Float[Tensor, ""]:

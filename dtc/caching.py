@@ -23,7 +23,7 @@ class CachingModule(nn.Module):
 
     def cached(self, compute: Callable[[], Computed], *options: object) -> Computed:
         """Return `compute()`, from the cache if no gradient is needed; another of the `options` computes it anew."""
-        if torch.compiler.is_exporting() and self._cache:
+        if torch.onnx.is_in_onnx_export() and self._cache:
             return cast(Computed, self._cache[1])  # a constant, instead of an inverse, which ONNX does not have
         if self.training or torch.is_grad_enabled():
             return compute()

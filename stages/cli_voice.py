@@ -19,7 +19,8 @@ imports = group(
     "dtc import nvidia-waveglow waveglow_256channels.pt --out waveglow",
 )
 exports = group(
-    "Write a trained model for another project.",
+    "Write a trained model or voice for another project.",
+    "dtc export onnx voice.onnx --voice",
     "dtc export onnx vocoder.onnx",
     "dtc export nvidia-waveglow waveglow.pt",
     "dtc export nvidia-tacotron2 tacotron2.pt --model imported",
@@ -126,9 +127,36 @@ def _add_export(name: str, help: str, example: str, folder: Path) -> None:
         export_model(name, model, Target(file, overwrite), console())
 
 
+@exports.command(
+    "onnx", epilog=examples("dtc export onnx voice.onnx --voice", "dtc export onnx vocoder.onnx --model models/vocoder")
+)
+def export_onnx(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    voice: Annotated[
+        bool, typer.Option("--voice", help="Export the whole voice: symbol ids to waveform. Else only the vocoder.")
+    ] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"The model folder to read; of a voice, the folder that holds acoustic/ and vocoder/. "
+            f"[default: {paths.VOCODER}, or {paths.MODELS} with --voice]"
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Export a vocoder or a voice for onnxruntime.
+
+    A voice is exported if its models are parallel and vocos. The file's metadata has the symbols and their ids, the
+    sampling rate, and how texts must be written.
+    """
+    from stages.import_export import Target, export_model
+
+    folder = model or (paths.MODELS if voice else paths.VOCODER)
+    export_model("onnx-voice" if voice else "onnx", folder, Target(file, overwrite), console())
+
+
 NO_CODE = "No code in the file is run."
 _add_import("nvidia-tacotron2", f"Import a Tacotron 2 of NVIDIA's. {NO_CODE}", "tacotron2_statedict.pt", paths.ACOUSTIC)
 _add_import("nvidia-waveglow", f"Import a WaveGlow of NVIDIA's. {NO_CODE}", "waveglow_256channels.pt", paths.VOCODER)
-_add_export("onnx", "Export a vocoder for onnxruntime, without PyTorch.", "vocoder.onnx", paths.VOCODER)
 _add_export("nvidia-waveglow", "Export a WaveGlow as a state_dict of NVIDIA's.", "waveglow.pt", paths.VOCODER)
 _add_export("nvidia-tacotron2", "Export a Tacotron 2 as a state_dict of NVIDIA's.", "tacotron2.pt", paths.ACOUSTIC)

@@ -15,7 +15,7 @@ from dtc.compat.checkpoint_files import Checkpoint, read_checkpoint, read_hparam
 from dtc.compat.formats import Format, Imported
 from dtc.config import Section
 from dtc.errors import InputError
-from dtc.files import write_whole
+from dtc.files import locked, remove_folder, replace_folder, require_only_ours, settle_replacement, write_whole
 from dtc.model_card import ModelCard, ModelKind
 from dtc.model_folder import is_model_folder, require_replaceable, save_model
 from dtc.provenance import sha256_of
@@ -47,6 +47,7 @@ def import_model(name: str, file: Path, hparams_file: Path | None, target: Targe
     checkpoint = read_checkpoint(file)
     hparams = checkpoint.hparams | (read_hparams(hparams_file) if hparams_file else {})
     imported = format.read(checkpoint.state_dict, hparams, file)
+    assert format.kind
     card = save_model(target.path.absolute(), imported.weights, _card(name, format, file, checkpoint, imported))
     table = Table("model", "parameters", "steps", "folder", "fingerprint")
     steps = str(card.steps or "unknown")
@@ -59,27 +60,38 @@ def import_model(name: str, file: Path, hparams_file: Path | None, target: Targe
 
 
 def export_model(name: str, folder: Path, target: Target, console: Console) -> None:
-    """Write the model of a folder as one file in the format `name`.
+    """Write the model, or the voice, of a folder as a file or a folder in the format `name`.
 
-    Raises InputError if the folder holds no model that the format can express, and if something is in the way that may
+    Raises InputError if the folder holds nothing that the format can express, and if something is in the way that may
     not be replaced.
     """
-    format, file = FORMATS.get(name), target.path
+    format = FORMATS.get(name)
     _require_new(target, format, folder)
     exported = format.write(folder)
-    write_whole(file, exported.content)
     table = Table("model", "steps", *exported.facts, "file", "MB", "SHA-256")
-    table.add_row(
-        str(exported.card.config["model"]),
-        str(exported.card.steps),
-        *exported.facts.values(),
-        str(file),
-        f"{len(exported.content) / 1e6:.1f}",
-        sha256_of(file)[:16],
-    )
+    model, steps = str(exported.card.config["model"]), str(exported.card.steps)
+    for file in _written(target.path, exported.content, format):
+        size, sha256 = f"{file.stat().st_size / 1e6:.1f}", sha256_of(file)[:16]
+        table.add_row(model, steps, *exported.facts.values(), str(file), size, sha256)
     console.print(table)
     for note in exported.notes:
-        console.print(f"export: {note.replace('FILE', json.dumps(str(file)))}")
+        console.print(f"export: {note.replace('FILE', json.dumps(str(target.path)))}")
+
+
+def _written(path: Path, content: bytes | dict[str, bytes], format: Format) -> list[Path]:
+    """Write a file, or a folder in the place of one with the same kind of files. Return the paths of the files."""
+    if isinstance(content, bytes):
+        write_whole(path, content)
+        return [path]
+    with locked(path):
+        settle_replacement(path)
+        require_only_ours(path, lambda file: str(file) in format.files, "name another folder")
+        part = path.with_name(path.name + ".part")
+        remove_folder(part, lambda file: str(file).removesuffix(".part") in format.files, f"move {part} away")
+        for name, each in content.items():
+            write_whole(part / name, each)
+        replace_folder(part, path)
+    return [path / name for name in content]
 
 
 def _require_free(target: Target, source: Path) -> None:
@@ -96,20 +108,24 @@ def _require_free(target: Target, source: Path) -> None:
 
 
 def _require_new(target: Target, format: Format, folder: Path) -> None:
-    """Raise InputError if a file is there that may not be replaced, or its suffix is that of another format."""
-    file, suffix = target.path, target.path.suffix
+    """Raise InputError if something is there that may not be replaced, or the suffix is that of another format."""
+    path, suffix = target.path, target.path.suffix
+    kind = "file" if format.suffixes else "folder"
     if suffix in SUFFIXES - set(format.suffixes):
-        raise InputError(file, f"a name of another format, {suffix}", f"a name that ends in {format.suffixes[0]}")
-    if folder.resolve() in file.resolve().parents:
-        raise InputError(file, f"is in {folder}, which is read", "a file elsewhere", "name another")
-    if file.exists() and (file.is_dir() or not target.overwrite):
-        remedy = "name another" if file.is_dir() else "replace it with --overwrite, or name another"
-        raise InputError(file, "is there already", "a new file", remedy)
+        expected = f"a name that ends in {format.suffixes[0]}" if format.suffixes else "the name of a folder"
+        raise InputError(path, f"a name of another format, {suffix}", expected)
+    if folder.resolve() in (path.resolve(), *path.resolve().parents):
+        raise InputError(path, f"is in {folder}, which is read", f"a {kind} elsewhere", "name another")
+    is_other = path.exists() and path.is_dir() == bool(format.suffixes)  # a folder in the place of a file, or a file
+    if path.exists() and (is_other or not target.overwrite):
+        remedy = "name another" if is_other else "replace it with --overwrite, or name another"
+        raise InputError(path, "is there already", f"a new {kind}", remedy)
 
 
 def _card(name: str, format: Format, file: Path, checkpoint: Checkpoint, imported: Imported[Section]) -> ModelCard:
     sha256, bands = sha256_of(file), imported.audio.n_mel_channels
-    assert format.text is not None
+    assert format.kind
+    assert format.text
     return ModelCard(
         kind=format.kind,
         config=imported.config.model_dump(mode="json"),

@@ -27,7 +27,7 @@ from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, requir
 from dtc.acoustic.configs import ConvNeXtConfig, ParallelConfig
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
-from dtc.batch import Batch, Losses, mask_of, masked_mean, pad, with_total
+from dtc.batch import Batch, Losses, mask_of, masked_mean, pad, positions, with_total
 from dtc.convnext import ConvNeXtBlock
 from dtc.errors import InputError
 from dtc.text.phonetics import phonetic_features
@@ -94,25 +94,36 @@ class Parallel(AcousticModel):
 
     @torch.inference_mode()
     def infer(self, texts: Sequence[Int[Tensor, " _"]], seed: int, options: InferenceOptions) -> list[Utterance]:
-        """Return an utterance for each text. Nothing is random, so `seed` has no effect.
+        """Return an utterance for each text. Nothing is random, so `seed` has no effect. Raises as `synthesise`."""
+        symbol_ids, lengths = (each.to(self.mel_mean.device) for each in pad(texts))
+        mel, frame_lengths, path = self.synthesise(symbol_ids, lengths, options.pace)
+        return [
+            # The silence at either end belongs to no symbol of the text.
+            Utterance(mel[row, :, :frames], path[row, :frames, 1 : 1 + len(texts[row])], "ended")
+            for row, frames in enumerate(frame_lengths.tolist())
+        ]
+
+    def synthesise(
+        self, symbol_ids: Int[Tensor, "batch symbols"], lengths: Int[Tensor, " batch"], pace: float | Float[Tensor, ""]
+    ) -> tuple[Float[Tensor, "batch mels frames"], Int[Tensor, " batch"], Float[Tensor, "batch frames longer"]]:
+        """Return natural-log mels of padded texts, their lengths in frames, and the path of the symbols.
+
+        The path has a symbol of silence before and after each text. The result depends on no Python number, so that
+        the exporter to ONNX can follow it.
 
         Raises InputError where the predicted durations are not finite, or longer than any speech.
         """
-        symbol_ids, lengths = (each.to(self.mel_mean.device) for each in framed(*pad(texts)))
+        symbol_ids, lengths = framed(symbol_ids, lengths)
         encoded, mask = self.encode(symbol_ids, lengths)
         predicted = self.log_durations(encoded, mask).exp()
         _require_plausible(predicted * mask, lengths)
         shortest_word = math.ceil(SHORTEST_WORD_S * self.audio.frames_per_s)
-        lasting = with_lasting_words((options.pace * predicted).clamp(min=1.0), symbol_ids, shortest_word)
+        lasting = with_lasting_words((pace * predicted).clamp(min=1.0), symbol_ids, shortest_word)
         durations = whole_frames(lasting, mask)
         frame_lengths = durations.sum(dim=1)
-        spread_out = spread(durations, int(frame_lengths.max()))
+        spread_out = spread(durations, frame_lengths.max())
         mel = self.denormalise(self.decode(encoded, spread_out, frame_lengths))
-        return [
-            # The silence at either end belongs to no symbol of the text.
-            Utterance(mel[row, :, :frames], spread_out.path[row, :frames, 1 : 1 + len(texts[row])], "ended")
-            for row, frames in enumerate(frame_lengths.tolist())
-        ]
+        return mel, frame_lengths, spread_out.path
 
     def encode(
         self, symbol_ids: Int[Tensor, "batch symbols"], lengths: Int[Tensor, " batch"]
@@ -216,19 +227,19 @@ class Spread:
     place: Float[Tensor, "batch frames 5"]  # where the frame is inside its symbol
 
 
-def spread(durations: Int[Tensor, "batch symbols"], frames: int) -> Spread:
+def spread(durations: Int[Tensor, "batch symbols"], frames: int | Int[Tensor, ""]) -> Spread:
     """Return the spread of symbols over so many frames, the durations' sum or more.
 
     The five features of the place are: the share p of the symbol that has passed, closeness to its start and to its
     end, the logarithm of its duration, and sin πp.
     """
     ends = durations.cumsum(dim=1)
-    frame = torch.minimum(torch.arange(frames, device=durations.device), ends[:, -1:] - 1)  # (B, T)
+    frame = torch.minimum(positions(frames, durations.device), ends[:, -1:] - 1)  # (B, T)
     symbol = (ends[:, None] <= frame[:, :, None]).sum(dim=2)
     duration, end = durations.gather(1, symbol), ends.gather(1, symbol)
     into, left = frame - (end - duration), end - 1 - frame
     passed = (into + 0.5) / duration
-    place = [passed, torch.exp(-into / 2), torch.exp(-left / 2), duration.log(), torch.sin(math.pi * passed)]
+    place = [passed, torch.exp(-into / 2), torch.exp(-left / 2), duration.float().log(), torch.sin(math.pi * passed)]
     path = symbol[:, :, None] == torch.arange(durations.shape[1], device=durations.device)
     return Spread(path.to(passed.dtype), torch.stack(place, dim=2))
 
@@ -241,7 +252,7 @@ def with_lasting_words(
     Those of a shorter word are multiplied by one factor. Spaces and marks between words keep their durations.
     """
     sounds = SOUNDS.to(symbol_ids.device)[symbol_ids]
-    word = (symbol_ids == ID_OF[" "]).cumsum(dim=1)  # the number of the word that each symbol belongs to
+    word = (symbol_ids == ID_OF[" "]).long().cumsum(dim=1)  # the number of the word that each symbol belongs to
     of_same_word = (word[:, :, None] == word[:, None]) & sounds[:, None]
     lengths = (of_same_word * durations[:, None]).sum(dim=2)
     return torch.where(sounds, durations * (shortest / lengths).clamp(min=1.0), durations)
@@ -255,7 +266,7 @@ def whole_frames(
     Not each duration is rounded but the end of each symbol, so that the errors do not add up.
     """
     ends = (durations * mask).cumsum(dim=1).round().long()
-    return ends.diff(dim=1, prepend=torch.zeros_like(ends[:, :1]))
+    return ends - torch.nn.functional.pad(ends[:, :-1], (1, 0))  # the exporter to ONNX has no diff
 
 
 def framed(

@@ -18,5 +18,6 @@ FORMATS: Registry[Format] = Registry(
         "nvidia-tacotron2": Part("dtc.compat.nvidia_tacotron2:FORMAT"),
         "nvidia-waveglow": Part("dtc.compat.nvidia_waveglow:FORMAT"),
         "onnx": Part("dtc.compat.onnx:FORMAT"),
+        "onnx-voice": Part("dtc.compat.onnx_voice:FORMAT"),
     },
 )

@@ -34,9 +34,9 @@ class Imported(Generic[Config]):
 
 @dataclass(frozen=True)
 class Exported:
-    """The content of a file for another project, and facts about it for the user."""
+    """The content of a file or a folder for another project, and facts about it for the user."""
 
-    content: bytes
+    content: bytes | dict[str, bytes]  # of a folder: name of the file → content
     card: ModelCard  # of the model
     facts: dict[str, str]  # column → value, for the table that the command prints
     notes: tuple[str, ...]  # a line each
@@ -44,15 +44,16 @@ class Exported:
 
 @dataclass(frozen=True)
 class Format:
-    """A format of another project, for one kind of model."""
+    """A format of another project, for one kind of model, or for a voice."""
 
-    kind: ModelKind
-    suffixes: tuple[str, ...]  # of its files, the usual one first
+    kind: ModelKind | None  # of the model; None: it is a voice
+    suffixes: tuple[str, ...]  # of its files, the usual one first; none: it is a folder
     # (state_dict, hyper-parameters, name of the file for messages) → model; None: the format cannot be imported.
     read: Callable[[Mapping[str, Tensor], Mapping[str, Any], object], Imported[Section]] | None
-    write: Callable[[Path], Exported]  # model folder → file
+    write: Callable[[Path], Exported]  # model folder, or the folder of a voice → file or folder
     text: TextConfig | None = None  # of an imported model
     alphabet: tuple[str, ...] = ()  # symbols that an imported model was trained on
+    files: tuple[str, ...] = ()  # that a folder can hold
 
 
 # (section, card, weights, name of the folder for messages) → checkpoint with a `state_dict`, and a line on each part

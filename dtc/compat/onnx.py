@@ -1,11 +1,10 @@
-"""Export of a vocoder to ONNX, for programs without PyTorch: mel → waveform, for any number of clips and frames."""
+"""Export to ONNX, for programs without PyTorch: a vocoder, mel → waveform, for any number of clips and frames."""
 
 from __future__ import annotations
 
-import logging
+import io
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,62 +12,57 @@ import torch
 
 from dtc.compat.formats import Exported, Format
 from dtc.errors import InputError, install_hint
-from dtc.vocoder.base import Vocoder, load_vocoder
+from dtc.vocoder.base import load_vocoder
 from dtc.vocoder.onnx_graph import OnnxGraph
+
+OPSET = 17
 
 
 def write_onnx(folder: Path) -> Exported:
-    """Return the vocoder of a model folder as an ONNX file. Raises InputError as `load_vocoder` and `onnx_model`."""
-    vocoder, card = load_vocoder(folder, torch.device("cpu"))
-    content, axes = onnx_model(vocoder)
-    notes = tuple(f"{name} ({', '.join(names)}), float32" for name, names in axes.items())
-    return Exported(content, card, {}, notes)
-
-
-def onnx_model(vocoder: Vocoder) -> tuple[bytes, dict[str, tuple[str, ...]]]:
-    """Return a vocoder as an ONNX model, and the names and axes of its inputs and of its output.
+    """Return the vocoder of a model folder as an ONNX file. Raises InputError as `load_vocoder` and `onnx_model`.
 
     Vocos has the input `mel` and the output `wave`. WaveGlow has `mel` and `noise`: the caller draws the noise with
     standard deviation σ (zeros are σ = 0), and the denoiser is not included.
-    Raises InputError for a vocoder that has no such network, and if onnx or onnxscript is not installed.
     """
+    vocoder, card = load_vocoder(folder, torch.device("cpu"))
     graph = vocoder.onnx_graph()
-    for package in ("onnx", "onnxscript"):
-        if not find_spec(package):
-            raise InputError("dtc export onnx", f"{package} is not installed", remedy=install_hint("onnx"))
-    return _exported(graph), {**graph.inputs, "wave": ("batch", "samples")}
+    return Exported(onnx_model(graph, {}), card, {}, axes_of(graph))
 
 
-def _exported(graph: OnnxGraph) -> bytes:
-    module = graph.module.eval()
-    with torch.no_grad(), _without_warnings():
+def onnx_model(graph: OnnxGraph, metadata: Mapping[str, str]) -> bytes:
+    """Return a network as an ONNX model. Raises InputError if onnx is not installed."""
+    if not find_spec("onnx"):
+        raise InputError("dtc export", "onnx is not installed", remedy=install_hint("onnx"))
+    import onnx
+
+    module, stream = graph.module.eval(), io.BytesIO()
+    free = {
+        name: {place: axis for place, axis in enumerate(axes) if isinstance(axis, str)}
+        for name, axes in graph.axes.items()
+    }
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this exporter is the older one; the newer one fixes the sizes of voices
         module(*graph.examples)  # values that a model computes once from its weights become constants of the export
-        program = torch.onnx.export(
+        torch.onnx.export(
             module,
             graph.examples,
-            dynamo=True,
+            stream,  # type: ignore[arg-type]
+            dynamo=False,
+            opset_version=OPSET,
+            training=torch.onnx.TrainingMode.PRESERVE,  # setting the mode would drop the cached values
             input_names=tuple(graph.inputs),
-            output_names=("wave",),
-            dynamic_shapes=graph.dynamic_shapes,
-            verbose=False,
+            output_names=tuple(graph.outputs),
+            dynamic_axes=free,
         )
-    assert program is not None
-    content: bytes = program.model_proto.SerializeToString()
+    model = onnx.load_from_string(stream.getvalue())
+    onnx.helper.set_model_props(model, dict(metadata))
+    content: bytes = model.SerializeToString()
     return content
 
 
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Suppress the exporter's warnings about optional packages."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+def axes_of(graph: OnnxGraph) -> tuple[str, ...]:
+    """Return a line on each input and output, with its axes."""
+    return tuple(f"{name} ({', '.join(map(str, axes))})" for name, axes in graph.axes.items())
 
 
 FORMAT = Format(kind="vocoder", suffixes=(".onnx",), read=None, write=write_onnx)

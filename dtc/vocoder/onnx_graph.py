@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dtc.audio import hann_window
 from dtc.audio_config import AudioConfig
 
+Axes = tuple[str | int, ...]  # of each axis: its name, if its size is free, or its size
 EXAMPLE_FRAMES = 12  # length of the example mel; the exported axes are free
 
 
 @dataclass(frozen=True)
 class OnnxGraph:
-    """A network for `torch.onnx.export`, with float32 inputs and one waveform (batch, samples) as output."""
+    """A network for the exporter to ONNX."""
 
     module: nn.Module
-    inputs: dict[str, tuple[str, ...]]  # name → names of the axes, in the order of the module's arguments
+    inputs: Mapping[str, Axes]  # name → axes, in the order of the module's arguments
     examples: tuple[Tensor, ...]  # of each input
-    dynamic_shapes: tuple[dict[int, Any], ...]  # of each input: axis → torch.export.Dim, or a multiple of one
+    outputs: Mapping[str, Axes] = field(default_factory=lambda: {"wave": ("batch", "samples")})
+
+    @property
+    def axes(self) -> dict[str, Axes]:
+        """Return the axes of all inputs and outputs."""
+        return {**self.inputs, **self.outputs}
 
 
 def example_mel(audio: AudioConfig) -> Float[Tensor, "2 mels frames"]:
@@ -55,11 +61,20 @@ class InverseStft(nn.Module):
         self.register_buffer("squared_window", window.square()[None, None])
 
     def forward(
-        self, real: Float[Tensor, "batch bins frames"], imaginary: Float[Tensor, "batch bins frames"]
+        self,
+        real: Float[Tensor, "batch bins frames"],
+        imaginary: Float[Tensor, "batch bins frames"],
+        mask: Bool[Tensor, "batch frames"] | None = None,
     ) -> Float[Tensor, "batch samples"]:
-        """Return waveforms from the middle of the first frame on; samples = frames * hop_length."""
+        """Return waveforms from the middle of the first frame on; samples = frames * hop_length.
+
+        Frames where the mask is false are as if they were not there.
+        """
         frames, hop = real.shape[2], self.hop_length
-        waves = F.conv_transpose1d(torch.cat([real, imaginary], dim=1), self.basis, stride=hop)
-        weights = F.conv_transpose1d(torch.ones_like(real[:, :1]), self.squared_window, stride=hop)
+        spectrum, present = torch.cat([real, imaginary], dim=1), torch.ones_like(real[:, :1])
+        if mask is not None:
+            spectrum, present = spectrum * mask[:, None], present * mask[:, None]
+        waves = F.conv_transpose1d(spectrum, self.basis, stride=hop)
+        weights = F.conv_transpose1d(present, self.squared_window, stride=hop)
         first = self.basis.shape[2] // 2
         return (waves / weights.clamp(min=1e-11))[:, 0, first : first + frames * hop]

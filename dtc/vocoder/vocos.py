@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dtc.audio import MelStatistics, istft, require_mel
@@ -63,13 +63,17 @@ class Vocos(Vocoder):
         return istft(spectrum, self.audio, mel.shape[2] * self.audio.hop_length)
 
     def spectrum(
-        self, mel: Float[Tensor, "batch mels frames"]
+        self, mel: Float[Tensor, "batch mels frames"], mask: Bool[Tensor, "batch frames"] | None = None
     ) -> tuple[Float[Tensor, "batch bins frames"], Float[Tensor, "batch bins frames"]]:
-        """Return magnitudes and phases of the STFT whose inverse is the waveform."""
-        hidden = self.embed((mel - self.mel_mean[:, None]) / self.mel_deviation[:, None])  # (B, H, T)
+        """Return magnitudes and phases of the STFT whose inverse is the waveform.
+
+        Frames where the mask is false are padding, which does not reach the others.
+        """
+        normalised = (mel - self.mel_mean[:, None]) / self.mel_deviation[:, None]
+        hidden = self.embed(normalised if mask is None else normalised * mask[:, None])  # (B, H, T)
         hidden = self.norm(hidden.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
-            hidden = block(hidden)
+            hidden = block(hidden, mask)
         head = self.head(self.final_norm(hidden.transpose(1, 2))).transpose(1, 2).float()  # (B, 2 * bins, T)
         log_magnitude, phase = head.chunk(2, dim=1)
         return log_magnitude.clamp(max=LARGEST_LOG_MAGNITUDE).exp(), phase
@@ -132,17 +136,20 @@ class Vocos(Vocoder):
 
     def onnx_graph(self) -> OnnxGraph:
         """Return the network `mel` → `wave`, with the inverse STFT as convolutions."""
-        frames = torch.export.Dim("frames")
-        axes = {0: torch.export.Dim("batch"), 2: frames}
-        return OnnxGraph(_OnnxVocos(self), {"mel": ("batch", "mels", "frames")}, (example_mel(self.audio),), (axes,))
+        mel = example_mel(self.audio)
+        return OnnxGraph(OnnxVocos(self), {"mel": ("batch", mel.shape[1], "frames")}, (mel,))
 
 
-class _OnnxVocos(nn.Module):
+class OnnxVocos(nn.Module):
+    """Vocos with the inverse STFT as convolutions."""
+
     def __init__(self, vocoder: Vocos) -> None:
         super().__init__()
         self.vocoder, self.inverse_stft = vocoder, InverseStft(vocoder.audio)
 
-    def forward(self, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch samples"]:
-        """Return waveforms; samples = frames * hop_length."""
-        magnitude, phase = self.vocoder.spectrum(mel)
-        return self.inverse_stft(magnitude * phase.cos(), magnitude * phase.sin())
+    def forward(
+        self, mel: Float[Tensor, "batch mels frames"], mask: Bool[Tensor, "batch frames"] | None = None
+    ) -> Float[Tensor, "batch samples"]:
+        """Return waveforms; samples = frames * hop_length. Where the mask is false, there is silence."""
+        magnitude, phase = self.vocoder.spectrum(mel, mask)
+        return self.inverse_stft(magnitude * phase.cos(), magnitude * phase.sin(), mask)

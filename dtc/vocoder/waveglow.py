@@ -25,7 +25,7 @@ from dtc.caching import CachingModule
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import WaveGlowConfig
 from dtc.vocoder.flows import Flow
-from dtc.vocoder.onnx_graph import EXAMPLE_FRAMES, OnnxGraph, example_mel
+from dtc.vocoder.onnx_graph import OnnxGraph, example_mel
 from dtc.vocoder.training_segments import draw_segments
 from dtc.vocoder.wavenet import Condition, Conditioning, Values
 
@@ -80,8 +80,9 @@ class WaveGlow(CachingModule, Vocoder):
         """Return the waveforms of which `noise_of` is `z`; positions * group_size = frames * hop_length."""
         condition, values = self._condition(mel), z[:, :0]
         for flow, channels in reversed(self._steps()):
-            z, joining = z.tensor_split([z.shape[1] - (channels - values.shape[1])], dim=1)
-            values = flow.inverse(torch.cat((joining, values), dim=1), condition)
+            left = z.shape[1] - (channels - values.shape[1])
+            values = flow.inverse(torch.cat((z[:, left:], values), dim=1), condition)
+            z = z[:, :left]
         wave = values.transpose(1, 2).flatten(1)
         return deemphasised(wave, self.config.pre_emphasis)
 
@@ -149,15 +150,10 @@ class WaveGlow(CachingModule, Vocoder):
 
     def onnx_graph(self) -> OnnxGraph:
         """Return the network `mel`, `noise` → `wave`, without the denoiser."""
-        batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
-        group = self.config.group_size
-        positions = self.audio.hop_length // group
-        return OnnxGraph(
-            _OnnxWaveGlow(self),
-            {"mel": ("batch", "mels", "frames"), "noise": ("batch", "group", "positions")},
-            (example_mel(self.audio), torch.zeros(2, group, EXAMPLE_FRAMES * positions)),
-            ({0: batch, 2: frames}, {0: batch, 2: positions * frames}),
-        )
+        group, mel = self.config.group_size, example_mel(self.audio)
+        noise = torch.zeros(len(mel), group, mel.shape[2] * self.audio.hop_length // group)
+        inputs = {"mel": ("batch", mel.shape[1], "frames"), "noise": ("batch", group, "positions")}
+        return OnnxGraph(_OnnxWaveGlow(self), inputs, (mel, noise))
 
 
 class _OnnxWaveGlow(nn.Module):

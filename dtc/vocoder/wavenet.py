@@ -70,7 +70,7 @@ class WaveNet(CachingModule):
 
         It is used for kernels of 3 and without gradients, autocast and export.
         """
-        needs_forward = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting()
+        needs_forward = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.onnx.is_in_onnx_export()
         if needs_forward or half.device.type != "cpu" or self.kernel_size != TAPS:
             return self(half, condition)
         network = self.cached(self._on_cpu)

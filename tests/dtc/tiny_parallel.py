@@ -1,4 +1,8 @@
-"""A parallel model of tiny sizes."""
+"""A parallel model of tiny sizes, and a voice that has one."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 
@@ -6,8 +10,11 @@ from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.configs import ParallelConfig
 from dtc.acoustic.parallel import Parallel
 from dtc.audio import MelStatistics
+from dtc.model_folder import read_model, save_model, statistics_of
 from dtc.seeding import seed_all
+from dtc.text.lexicon import LexiconConfig
 from tests.dtc.tiny_acoustic import AUDIO, MELS
+from tests.dtc.tiny_voice import save_voice
 
 
 def blocks(num_layers: int, kernel_size: int, dim: int = 16, dropout_rate: float = 0.1) -> dict[str, float]:
@@ -41,3 +48,18 @@ def model(aligner_steps: int = 4, dropout_rate: float = 0.1) -> Parallel:
     )
     assert isinstance(built, Parallel)
     return built
+
+
+def save_parallel_voice(folder: Path, alphabet: Iterable[str], lexicon: LexiconConfig | None = None) -> None:
+    """The models of a voice with random weights, whose symbols last about three frames and sound unlike one another."""
+    save_voice(folder)
+    card, _ = read_model(folder / "acoustic", "acoustic")
+    sizes, facts = config(), {"alphabet": tuple(alphabet), "lexicon": lexicon}
+    seed_all("weights")
+    built = Parallel(sizes, card.audio, statistics_of(card))
+    with torch.no_grad():
+        built.log_duration.bias.fill_(math.log(3.0))
+        built.log_duration.weight.mul_(3.0)
+        built.output.weight.mul_(3.0)
+    card = card.model_copy(update={"config": sizes.model_dump(mode="json"), **facts})
+    save_model(folder / "acoustic", built.state_dict(), card)
