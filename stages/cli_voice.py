@@ -22,10 +22,13 @@ exports = group(
     "Write a trained model or voice for another project.",
     "dtc export onnx voice.onnx --voice",
     "dtc export onnx vocoder.onnx",
+    "dtc export sherpa voice-for-sherpa",
+    "dtc export piper voice-for-piper",
     "dtc export nvidia-waveglow waveglow.pt",
     "dtc export nvidia-tacotron2 tacotron2.pt --model imported",
 )
 
+Models = Annotated[Path, typer.Option("--models", help="The folder that holds acoustic/ and vocoder/.")]
 SAY_EXAMPLES = examples(
     'dtc say "call 90210 at 7:45"',
     "dtc say --file texts.txt --out chapter1",
@@ -40,9 +43,7 @@ def say(
     file: Annotated[
         Path | None, typer.Option("--file", help="A file with one text in each line; - is standard input.")
     ] = None,
-    models: Annotated[
-        Path, typer.Option("--models", help="The folder that holds acoustic/ and vocoder/.")
-    ] = paths.MODELS,
+    models: Models = paths.MODELS,
     out: Annotated[
         Path | None, typer.Option(help=f"The folder to write the WAV files to. [default: {paths.SPOKEN}]")
     ] = None,
@@ -155,8 +156,25 @@ def export_onnx(
     export_model("onnx-voice" if voice else "onnx", folder, Target(file, overwrite), console())
 
 
+def _add_voice_export(name: str, help: str, details: str) -> None:
+    @exports.command(name, help=f"{help}\n\n{details}", epilog=examples(f"dtc export {name} voice-for-{name}"))
+    def export_voice(
+        folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
+        models: Models = paths.MODELS,
+        overwrite: Overwrite = False,
+    ) -> None:
+        from stages.import_export import Target, export_model
+
+        export_model(name, models, Target(folder, overwrite), console())
+
+
 NO_CODE = "No code in the file is run."
 _add_import("nvidia-tacotron2", f"Import a Tacotron 2 of NVIDIA's. {NO_CODE}", "tacotron2_statedict.pt", paths.ACOUSTIC)
 _add_import("nvidia-waveglow", f"Import a WaveGlow of NVIDIA's. {NO_CODE}", "waveglow_256channels.pt", paths.VOCODER)
+WORDS = "reads no numbers or abbreviations: give it words."
+_add_voice_export(
+    "sherpa", "Export a voice for sherpa-onnx.", f"A voice with a lexicon takes it along. sherpa-onnx {WORDS}"
+)
+_add_voice_export("piper", "Export a voice for Piper.", f"The voice must be one without a lexicon. Piper {WORDS}")
 _add_export("nvidia-waveglow", "Export a WaveGlow as a state_dict of NVIDIA's.", "waveglow.pt", paths.VOCODER)
 _add_export("nvidia-tacotron2", "Export a Tacotron 2 as a state_dict of NVIDIA's.", "tacotron2.pt", paths.ACOUSTIC)

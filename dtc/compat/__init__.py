@@ -19,5 +19,7 @@ FORMATS: Registry[Format] = Registry(
         "nvidia-waveglow": Part("dtc.compat.nvidia_waveglow:FORMAT"),
         "onnx": Part("dtc.compat.onnx:FORMAT"),
         "onnx-voice": Part("dtc.compat.onnx_voice:FORMAT"),
+        "piper": Part("dtc.compat.piper:FORMAT"),
+        "sherpa": Part("dtc.compat.sherpa:FORMAT"),
     },
 )

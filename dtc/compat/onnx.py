@@ -55,6 +55,11 @@ def onnx_model(graph: OnnxGraph, metadata: Mapping[str, str]) -> bytes:
             dynamic_axes=free,
         )
     model = onnx.load_from_string(stream.getvalue())
+    declared = {each.name: each for each in model.graph.input}  # the exporter leaves out inputs that are not used
+    del model.graph.input[:]
+    for (name, axes), example in zip(graph.inputs.items(), graph.examples, strict=True):
+        element = onnx.helper.np_dtype_to_tensor_dtype(example.numpy().dtype)
+        model.graph.input.append(declared.get(name) or onnx.helper.make_tensor_value_info(name, element, axes))
     onnx.helper.set_model_props(model, dict(metadata))
     content: bytes = model.SerializeToString()
     return content

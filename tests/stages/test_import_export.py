@@ -1,6 +1,7 @@
 """`dtc import` and `dtc export`: NVIDIA's checkpoints become models that speak, and come back byte for byte."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from dtc.voice import Voice
 from stages.import_export import Target, import_model
 from tests.conftest import Project
 from tests.dtc.nvidia_tensors import SMALL, assert_same_bytes, random_state_dict
+from tests.dtc.tiny_parallel import save_parallel_voice
+from tests.dtc.tiny_voice import ALPHABET, save_voice
 
 CPU = torch.device("cpu")
 COMMAND = "nvidia-tacotron2"
@@ -300,3 +303,48 @@ def test_the_backward_decoder_of_dtc_is_left_out(project: Project, theirs: dict[
     printed = project.run("export", COMMAND, "ours.pt")
     assert f"export: left out: the backward decoder ({len(backward)} tensors)" in printed
     assert_same_bytes(torch.load("ours.pt", weights_only=True)["state_dict"], theirs)
+
+
+def test_a_voice_as_a_file(project: Project) -> None:
+    save_parallel_voice(Path("models"), ALPHABET)
+    printed = project.run("export", "onnx", "deep/voice.onnx", "--voice")
+    assert "export: symbol_ids (batch, symbols)" in printed
+    assert "numbers, dates and abbreviations in words" in printed
+    assert Path("deep/voice.onnx").read_bytes().startswith(b"\x08")
+    shutil.move("models", "others")
+    project.run("export", "onnx", "deep/again.onnx", "--voice", "--model", "others")
+    assert Path("deep/again.onnx").read_bytes() == Path("deep/voice.onnx").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "files"), [("sherpa", {"model.onnx", "tokens.txt"}), ("piper", {"voice.onnx", "voice.onnx.json"})]
+)
+def test_a_voice_as_a_folder(project: Project, name: str, files: set[str]) -> None:
+    save_parallel_voice(Path("models"), ALPHABET)
+    project.run("export", name, "deep/ours")
+    before = project.contents("deep")
+    assert {path.name for path in Path("deep/ours").iterdir()} == files
+    assert project.run("export", name, "deep/ours", code=2) == (
+        "deep/ours: is there already, expected a new folder; replace it with --overwrite, or name another"
+    )
+    Path("deep/ours", min(files)).write_text("older")
+    project.run("export", name, "deep/ours", "--overwrite")
+    assert project.contents("deep") == before
+    Path("deep/ours/note.txt").write_text("mine")
+    assert project.run("export", name, "deep/ours", "--overwrite", code=2) == (
+        "deep/ours: holds what dtc did not write (note.txt), expected nothing else; name another folder"
+    )
+    assert project.run("export", name, "voice.onnx", code=2) == (
+        "voice.onnx: a name of another format, .onnx, expected the name of a folder"
+    )
+    assert project.run("export", name, "models", "--overwrite", code=2) == (
+        "models: is in models, which is read, expected a folder elsewhere; name another"
+    )
+    assert project.contents("deep") == before | {"deep/ours/note.txt": b"mine"}
+
+
+@pytest.mark.parametrize("arguments", [["onnx", "ours.onnx", "--voice"], ["sherpa", "ours"], ["piper", "ours"]])
+def test_a_voice_with_attention_is_not_exported(project: Project, arguments: list[str]) -> None:
+    save_voice(Path("models"))
+    line = project.run("export", *arguments, code=2)
+    assert line.startswith("models: a voice of tacotron2 and vocos, expected one of parallel and vocos; `dtc export")
