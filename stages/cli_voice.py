@@ -55,7 +55,8 @@ def say(
         bool, typer.Option("--check", help="Listen to the speech with a recogniser, and say again what is misheard.")
     ] = False,
     params_file: Annotated[
-        Path | None, typer.Option("--params", help="Read the section synthesis of this file. [default: params.yaml]")
+        Path | None,
+        typer.Option("--params", help="Read synthesis, and for --check evaluate, of this file. [default: params.yaml]"),
     ] = None,
     device: Device = "auto",
 ) -> None:
