@@ -73,7 +73,7 @@ def test_a_registered_part_counts_where_it_is_chosen() -> None:
 def test_chosen_modules_are_those_of_the_params() -> None:
     from stages.params import load_params
 
-    params = load_params(REPOSITORY / "params.yaml")
+    params = load_params(REPOSITORY / "stages/presets/numbers-tacotron2.yaml")
     assert "dtc.acoustic.attention.location_sensitive" in chosen_modules(params.acoustic)
 
 
