@@ -4,7 +4,7 @@
     python benchmarks/comparison.py report               # of all that are trained: the tables, the plot and the JSON
 
 It wants `data/features` and a trained vocoder, as `dvc repro` leaves them. All models have the sizes, losses and
-training of params.yaml. Every 200 steps the held-out texts are spoken as a user would hear them, but once only, without
+training of the preset numbers-tacotron2. Every 200 steps the held-out texts are spoken as a user would hear them, but once only, without
 a second attempt; the recogniser listens. At the end each model reads texts more than five times as long as the longest
 of the training, in one go, which `dtc say` would never ask of it.
 """
@@ -58,7 +58,7 @@ from stages.params import Params, load_params
 ROOT = Path(__file__).parents[1]
 RUNS = paths.RUNS / "comparison"
 DUEL = {"backward_weight": 0.3, "mel_agreement_weight": 0.1, "attention_agreement_weight": 0.01, "fade_steps": 800}
-# What differs from params.yaml.
+# What differs from that preset.
 MODELS = {
     "tacotron2": {"model": "tacotron2"},
     "dtc": {"model": "dtc", "reverse_decoder": True, "duel": DUEL},
@@ -181,8 +181,8 @@ def rate(errors: Sequence[WordErrors]) -> float:
 
 
 def read_project(name: str, seed: int) -> Params:
-    """params.yaml with what a contestant changes."""
-    params = load_params(ROOT / "params.yaml")
+    """The preset with what a contestant changes."""
+    params = load_params(ROOT / "stages/presets/numbers-tacotron2.yaml")
     tree = merged(
         params.model_dump(mode="json"),
         {
