@@ -4,9 +4,9 @@
     python benchmarks/comparison.py report               # of all that are trained: the tables, the plot and the JSON
 
 It wants `data/features` and a trained vocoder, as `dvc repro` leaves them. All models have the sizes, losses and
-training of the preset numbers-tacotron2. Every 200 steps the held-out texts are spoken as a user would hear them, but once only, without
-a second attempt; the recogniser listens. At the end each model reads texts more than five times as long as the longest
-of the training, in one go, which `dtc say` would never ask of it.
+training of the preset numbers-tacotron2. Every 200 steps the held-out texts are spoken as a user would hear them, but
+once only, without a second attempt, and recognised. At the end each model reads texts more than five times as long as
+the longest of the training, in one go; `dtc say` would cut them.
 """
 
 from __future__ import annotations
