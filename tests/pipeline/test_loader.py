@@ -152,6 +152,7 @@ def test_the_training_section_wants_exactly_one_too(batch_size: int | None, batc
         "batch_size": batch_size,
         "batch_frames": batch_frames,
         "epochs": 1,
+        "max_steps": None,
         "precision": "float32",
         "optimizer": {"type": "adamw", "learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
         "lr_scheduler": {"type": "one_cycle", "warmup_share": 0.2, "final_share": 0.01},
