@@ -124,7 +124,7 @@ def write_features(folder: Path, clips: int) -> Path:
     for first in range(0, clips, CLIPS_PER_SHARD):
         numbers = range(first, min(first + CLIPS_PER_SHARD, clips))
         noise = (noise_clip(number, seconds[number], audio, generator) for number in numbers)
-        built = build_shard(f"train-{len(facts):05d}.tar", "train", noise, audio.n_mel_channels)
+        built = build_shard(f"train-{len(facts):05d}.tar", "train", noise, audio)
         (folder / built.facts.shard.file).write_bytes(built.content)
         facts.append(built.facts)
     index = ShardIndex(

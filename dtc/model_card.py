@@ -12,18 +12,12 @@ from dtc.errors import InputError
 from dtc.migrations import migrate_card
 from dtc.provenance import fingerprint
 from dtc.text.lexicon import LexiconConfig
+from dtc.text.mark_pauses import MarkPauses
 from dtc.text.symbols import TextConfig
 
 WEIGHTS, CARD = "model.safetensors", "config.json"
 
 ModelKind = Literal["acoustic", "vocoder"]
-
-
-class MarkPauses(Section):
-    """The median silences at the marks inside the clips of a corpus; None where too few clips have such marks."""
-
-    sentence_s: float | None
-    clause_s: float | None
 
 
 class ModelCard(Section):
@@ -46,7 +40,7 @@ class ModelCard(Section):
     aligned: str = ""  # fingerprint of the shards of predicted mels that a vocoder was trained on
     aligned_by: str = ""  # fingerprint of the acoustic model that predicted them
     lexicon: LexiconConfig | None = None  # None: words are read as letters
-    pauses: MarkPauses | None = None  # of the training clips of an acoustic model; None: not known
+    pauses: MarkPauses | None = None  # at the marks inside the training clips; None: not known
     steps: int  # of training
     weights: str = ""  # SHA-256 of model.safetensors, filled in when it is saved
     saved_as: str = ""  # fingerprint of a card that was saved in an older format

@@ -11,6 +11,8 @@ from jaxtyping import Float, Shaped
 
 from dtc.audio import INT16_SCALE
 
+PAUSE_DB = -40.0  # relative to the loudest frame: a frame below it is a pause between words
+
 
 def frame_powers(wave: Shaped[np.ndarray, " samples"], frame: int) -> Float[np.ndarray, " frames"]:
     """Return the mean squares, of full scale 1, of frames of `frame` samples, without the mean of the clip.

@@ -30,7 +30,8 @@ from dtc.speech import Heard, Listener, Speech, SpokenPhrase
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.text import spoken_words
 from dtc.text.lexicon import Lexicon
-from dtc.text.sentences import Pause, Phrase, cut_phrase, split_sentences
+from dtc.text.mark_pauses import Pause
+from dtc.text.sentences import Phrase, cut_phrase, split_sentences
 from dtc.text.symbols import text_to_ids, unknown_symbols
 from dtc.vocoder.base import Vocoder, load_vocoder
 from dtc.vocoder.mel_fitting import fit_mel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,8 @@ from typing import Any
 
 from dtc.errors import plural
 from dtc.files import remove_folder, replace_folder, require_only_ours, settle_replacement
+from dtc.text.mark_pauses import Pause
+from pipeline.corpus_pauses import median_pauses
 from pipeline.features import MelStatistics
 from pipeline.part_folder import MOVE_AWAY, discard_part, part_of, start_part
 from pipeline.shard_writer import BuiltShard, is_finished, read_facts, write_entries
@@ -59,18 +62,21 @@ class Unfinished:
 
     def summed_up(self, n_mel_channels: int) -> dict[str, Any]:
         """Return the fields of the index that describe all shards. The facts of one shard are in memory at a time."""
-        shards, statistics = [], MelStatistics.none(n_mel_channels)
+        shards, statistics, silences_s = [], MelStatistics.none(n_mel_channels), defaultdict[Pause, list[float]](list)
         clips_md5 = write_entries(self.shards, (read_facts(self.part, file) for file in self.files))
         for file in self.files:
             facts = read_facts(self.part, file)
             shards.append(facts.shard)
             if facts.shard.split == "train":
                 statistics.merge(facts.statistics())
+                for pause, found in facts.silences_s.items():
+                    silences_s[pause] += found
         mean, deviation = statistics.mean_and_deviation()
         return {
             "clips_md5": clips_md5,
             "mel_mean": tuple(mean.tolist()),
             "mel_deviation": tuple(deviation.tolist()),
+            "pauses": median_pauses(silences_s),
             "shards": tuple(shards),
         }
 

@@ -45,7 +45,7 @@ class ShardMaker:
 
     def build(self, job: ShardJob) -> BuiltShard:
         """Build the shard in memory."""
-        return build_shard(job.file, job.split, self._features(job), self.recipe.audio.n_mel_channels)
+        return build_shard(job.file, job.split, self._features(job), self.recipe.audio)
 
     def _features(self, job: ShardJob) -> Iterator[Features]:
         for row, content in job.clips:

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dtc.audio_config import AudioConfig
 from dtc.config import Section
 from dtc.errors import InputError
 from dtc.provenance import md5_of
+from dtc.text.mark_pauses import Pause
+from pipeline.corpus_pauses import silences_at_marks
 from pipeline.features import Features, MelStatistics
 from pipeline.shards import CLIPS, IndexEntry, Shard, read_section
 from pipeline.split import Split
@@ -31,6 +34,7 @@ class ShardFacts(Section):
     mel_frames: int
     mel_sums: tuple[float, ...]
     mel_squares: tuple[float, ...]
+    silences_s: dict[Pause, tuple[float, ...]]  # at the marks inside the clips
 
     def statistics(self) -> MelStatistics:
         """Return the sums over this shard's frames."""
@@ -64,14 +68,17 @@ def facts_path(folder: Path, file: str) -> Path:
     return folder / f"{file}.facts.json"
 
 
-def build_shard(file: str, split: Split, clips: Iterable[Features], n_mel_channels: int) -> BuiltShard:
+def build_shard(file: str, split: Split, clips: Iterable[Features], audio: AudioConfig) -> BuiltShard:
     """Build the shard `file` of these clips in memory."""
     tar, entries = _ShardTar(), list[IndexEntry]()
-    statistics = MelStatistics.none(n_mel_channels)
+    statistics, silences_s = MelStatistics.none(audio.n_mel_channels), dict[Pause, tuple[float, ...]]()
     for features in clips:
         members = {name: tar.append(features.id, name, body) for name, body in _members(features)}
         entries.append(IndexEntry(features.id, split, file, features.mel.shape[1], members))
         statistics.add(features.mel)
+        if found := silences_at_marks(features.text.spoken_text, features.wave, audio):
+            pause, at_marks_s = found
+            silences_s[pause] = (*silences_s.get(pause, ()), *at_marks_s)
     content = tar.close()
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     facts = ShardFacts(
@@ -80,6 +87,7 @@ def build_shard(file: str, split: Split, clips: Iterable[Features], n_mel_channe
         mel_frames=statistics.frames,
         mel_sums=tuple(statistics.sums.tolist()),
         mel_squares=tuple(statistics.squares.tolist()),
+        silences_s=silences_s,
     )
     return BuiltShard(content, facts)
 

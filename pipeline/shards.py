@@ -26,6 +26,7 @@ from dtc.errors import InputError
 from dtc.files import write_whole
 from dtc.provenance import fingerprint, md5_of
 from dtc.text.lexicon import LexiconConfig
+from dtc.text.mark_pauses import MarkPauses
 from dtc.text.symbols import TextConfig
 from pipeline.config import Md5, RecordingConfig
 from pipeline.manifest import parse_strictly
@@ -84,13 +85,14 @@ class ShardIndex(Section):
     alphabet: tuple[str, ...]  # symbols of the training texts, as they are read
     mel_mean: tuple[float, ...]  # of each band over the training frames
     mel_deviation: tuple[float, ...]
+    pauses: MarkPauses | None = None  # at the marks inside the training clips; null: not known
     predicted: PredictedBy | None = None  # null: each mel was computed from the clip's own samples
     shards: tuple[Shard, ...]
 
     @property
     def fingerprint(self) -> str:
         """Return the identity of these features: a hash of the whole index, the shards' checksums included."""
-        later = {"lexicon"} if self.lexicon is None else None  # which older indexes lack
+        later = {name for name in ("lexicon", "pauses") if getattr(self, name) is None}  # which older indexes lack
         return fingerprint("features", self.model_dump(mode="json", exclude=later))
 
     @property

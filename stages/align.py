@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.base import AcousticModel, load_acoustic
-from dtc.audio_config import require_same_audio
+from dtc.audio_config import AudioConfig, require_same_audio
 from dtc.batch import collate
 from dtc.errors import InputError
 from dtc.files import locked, write_whole
@@ -96,7 +96,7 @@ def _predict_shards(predictor: Predictor, index: ShardIndex, unfinished: Unfinis
     with unfinished.with_counted_interrupts("align"), computed_clips("align", clips, console) as advance:
         features = FeatureFolder(paths.FEATURES, index)
         for shard, recorded in stored_shards(features, {shard.file for shard in left}):
-            unfinished.store(predict_shard(predictor, shard, recorded))
+            unfinished.store(predict_shard(predictor, shard, recorded, index.audio))
             advance(shard.clips)
 
 
@@ -116,7 +116,7 @@ class Predictor:
         return [row[:, :frames].cpu().contiguous() for row, frames in zip(mel, batch.mel_lengths.tolist(), strict=True)]
 
 
-def predict_shard(predictor: Predictor, shard: Shard, clips: Sequence[Features]) -> BuiltShard:
+def predict_shard(predictor: Predictor, shard: Shard, clips: Sequence[Features], audio: AudioConfig) -> BuiltShard:
     """Build a shard of the same clips and waveforms, with predicted mels. It depends on model and clips alone."""
     mels: dict[str, Tensor] = {}
     by_length = sorted(clips, key=lambda clip: (clip.mel.shape[1], clip.id))
@@ -125,4 +125,4 @@ def predict_shard(predictor: Predictor, shard: Shard, clips: Sequence[Features])
         seed_all("align", shard.file, first)  # the pre-net's dropout is active here too
         mels |= zip([clip.id for clip in batch], predictor.predict(batch), strict=True)
     predicted = [replace(clip, mel=mels[clip.id].numpy()) for clip in clips]
-    return build_shard(shard.file, shard.split, predicted, len(predicted[0].mel))
+    return build_shard(shard.file, shard.split, predicted, audio)

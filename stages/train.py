@@ -5,7 +5,6 @@ An unfinished run is continued, and a finished one is restored, if nothing that 
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,9 +14,8 @@ from torch import Tensor
 
 from dtc.errors import InputError, named
 from dtc.files import locked, write_whole
-from dtc.model_card import MarkPauses, ModelCard, ModelKind
+from dtc.model_card import ModelCard, ModelKind
 from dtc.model_folder import read_model, require_replaceable, save_model
-from dtc.pauses import measure_pauses
 from dtc.training.config import RunConfig
 from dtc.training.curve import read_curve
 from dtc.training.logbook import Logbook
@@ -25,8 +23,6 @@ from dtc.training.loop import train as train_model
 from dtc.training.precision import has_bfloat16, resolved
 from dtc.training.run_files import CURVE, RESUME
 from dtc.training.task import Task, shipped
-from pipeline.shard_reader import FeatureFolder, stored_clips
-from stages import paths
 from stages.kinds import KINDS, Kind
 from stages.run_folders import MODEL, Identity, Run, differences, identity_of, read_run, runs
 from stages.training_recipe import Recipe, read_recipe
@@ -34,7 +30,6 @@ from stages.training_recipe import Recipe, read_recipe
 if TYPE_CHECKING:
     from stages.params import Params
 
-CLIPS_WITH_PAUSES = 2000  # of the training clips, in which the pauses at marks are measured
 EMPTY_CURVE = "step,split,loss\n"  # of a model with nothing to train
 
 
@@ -95,16 +90,9 @@ def _save(recipe: Recipe, identity: Identity, device: torch.device, weights: dic
     facts = {
         "steps": steps,
         "training": {**card.training, "precision": resolved(recipe.training.precision, device)},
-        "pauses": _pauses(recipe) if recipe.kind.name == "acoustic" else None,
     }
     save_model(identity.folder / MODEL, weights, card.model_copy(update=facts))
     (identity.folder / RESUME).unlink(missing_ok=True)
-
-
-def _pauses(recipe: Recipe) -> MarkPauses | None:
-    """Return the pauses at the marks inside the first training clips."""
-    clips = islice(stored_clips(FeatureFolder(paths.FEATURES, recipe.index), "train"), CLIPS_WITH_PAUSES)
-    return measure_pauses(((clip.text.spoken_text, clip.wave) for clip in clips), recipe.index.audio)
 
 
 def _publish(kind: Kind, identity: Identity) -> ModelCard:

@@ -59,6 +59,7 @@ class Recipe:
             alphabet=self.index.alphabet,
             mel_mean=self.index.mel_mean,
             mel_deviation=self.index.mel_deviation,
+            pauses=self.index.pauses,
             corpus=self.index.corpus_md5,
             features=self.index.fingerprint,
             aligned=self.aligned,

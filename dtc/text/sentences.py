@@ -10,13 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from dtc.text.abbreviations import TITLES, TITLES_OF_NAMES
+from dtc.text.mark_pauses import Pause
 from dtc.text.numbers_in_words import NUMBER_WORDS
 from dtc.text.symbols import symbols_of
-
-Pause = Literal["none", "clause", "sentence"]
 
 WORD = re.compile(r"(?:\{[^{}]*\}|[^\s{}])+")  # phonemes in braces are one word
 CLOSING, OPENING = "')", "'("

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from killed_while_finishing import FILES, MADE_FROM, stage
-from tiny_features import tiny_clip, write_features
+from tiny_features import AUDIO, tiny_clip, write_features
 
 from dtc.errors import InputError
 from pipeline.part_folder import NOTE, discard_part, start_part
@@ -22,7 +22,7 @@ def store_all(folder: Path, made_from: str = MADE_FROM) -> Unfinished:
     unfinished = Unfinished(folder, FILES, made_from)
     for first, file in enumerate(FILES):
         split = "validation" if file.startswith("validation") else "train"
-        unfinished.store(build_shard(file, split, map(tiny_clip, range(3 * first, 3 * first + 3)), 2))
+        unfinished.store(build_shard(file, split, map(tiny_clip, range(3 * first, 3 * first + 3)), AUDIO))
     return unfinished
 
 

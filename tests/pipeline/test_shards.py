@@ -49,7 +49,7 @@ def write(folder: Path, audio: AudioConfig, stft: bool = False, clips_per_shard:
     built = []
     for number, first in enumerate(range(0, CLIPS, clips_per_shard)):
         clips = [clip(n, stft) for n in range(first, min(first + clips_per_shard, CLIPS))]
-        built.append(build_shard(f"train-{number:05d}.tar", "train", clips, 80))
+        built.append(build_shard(f"train-{number:05d}.tar", "train", clips, audio))
     for shard in built:
         (folder / shard.facts.shard.file).write_bytes(shard.content)
     clips_md5 = write_entries(folder, (shard.facts for shard in built))
@@ -221,7 +221,7 @@ def read_all(folder: Path) -> None:
 def test_a_shard_has_the_bytes_that_it_always_had(audio: AudioConfig) -> None:
     """By tarfile, header by header: a shard that was written before WebDataset's writer is equal to a new one."""
     clips, stream = [clip(0, True), clip(1, False), clip(16, True)], io.BytesIO()
-    built = build_shard("train-00000.tar", "train", clips, 80)
+    built = build_shard("train-00000.tar", "train", clips, audio)
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for features in clips:
             text, arrays = features.text, {"wave": features.wave, "mel": features.mel, "stft": features.stft}
@@ -248,16 +248,16 @@ def npy(array: np.ndarray) -> bytes:
 
 def test_facts_say_what_the_clips_are(audio: AudioConfig) -> None:
     clips = [clip(number, False) for number in range(3)]
-    facts = build_shard("train-00000.tar", "train", clips, 80).facts
+    facts = build_shard("train-00000.tar", "train", clips, audio).facts
     mels = np.concatenate([features.mel for features in clips], axis=1).astype(np.float64)
     assert facts.mel_frames == mels.shape[1] == facts.shard.frames == 2 + 3 + 4
     np.testing.assert_allclose(facts.mel_sums, mels.sum(axis=1))
     np.testing.assert_allclose(facts.mel_squares, np.square(mels).sum(axis=1))
 
 
-def test_a_shard_is_finished_when_it_is_there_as_it_was_stored(tmp_path: Path) -> None:
+def test_a_shard_is_finished_when_it_is_there_as_it_was_stored(tmp_path: Path, audio: AudioConfig) -> None:
     file, shards, facts = "train-00001.tar", tmp_path / "new", tmp_path
-    shard = build_shard(file, "train", [clip(0, False)], 80)
+    shard = build_shard(file, "train", [clip(0, False)], audio)
     shards.mkdir()
     assert not is_finished(shards, facts, file)
     shard.store(shards, facts)

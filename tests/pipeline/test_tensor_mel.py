@@ -67,7 +67,7 @@ def write_shards(folder: Path, audio: AudioConfig) -> ShardIndex:
     for split, clips in CLIPS.items():
         for number, start in enumerate(range(first, first + clips, CLIPS_PER_SHARD)):
             chosen = [clip(n) for n in range(start, min(start + CLIPS_PER_SHARD, first + clips))]
-            built = build_shard(f"{split}-{number:05d}.tar", split, chosen, 80)
+            built = build_shard(f"{split}-{number:05d}.tar", split, chosen, audio)
             (folder / built.facts.shard.file).write_bytes(built.content)
             shards.append(built.facts)
         first += clips

@@ -34,7 +34,7 @@ def write_features(folder: Path, clips: int, validation: int = 0) -> ShardIndex:
     folder.mkdir(parents=True, exist_ok=True)
     numbers: dict[Split, range] = {"train": range(clips), "validation": range(clips, clips + validation)}
     built = [
-        build_shard(f"{split}-{shard:05d}.tar", split, map(tiny_clip, of_split[first : first + CLIPS_PER_SHARD]), 2)
+        build_shard(f"{split}-{shard:05d}.tar", split, map(tiny_clip, of_split[first : first + CLIPS_PER_SHARD]), AUDIO)
         for split, of_split in numbers.items()
         for shard, first in enumerate(range(0, len(of_split), CLIPS_PER_SHARD))
     ]
