@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -126,25 +126,36 @@ def _end_with_parent() -> None:
 
 def _run_on_ray(work: Callable[[Job], Result], jobs: Iterable[Job], config: DistributedConfig) -> Iterator[Result]:
     """Run the jobs as tasks of a Ray cluster; a task whose worker died is given to another worker."""
+    with _ray_cluster(config) as ray:
+        task = ray.remote(max_retries=RETRIES, num_cpus=1)(_compute)
+        shared = ray.put(work)
+        most_waiting = WAITING_PER_WORKER * (config.workers or int(ray.cluster_resources().get("CPU", 1)))
+        try:
+            yield from _in_order(jobs, lambda job: task.remote(shared, job), ray.get, most_waiting)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.WorkerCrashedError:
+            raise InputError("a Ray worker", f"died {RETRIES + 1} times at one shard", remedy=REMEDY) from None
+
+
+@contextmanager
+def _ray_cluster(config: DistributedConfig) -> Iterator[Any]:
+    """Return the module ray, connected to the cluster of the config or to a new one on this machine, until the end."""
     ray = _import_ray()
-    started_here = not ray.is_initialized()
-    if started_here:
-        if config.ray_address:
-            _require_cluster(config.ray_address)
-        local = {} if config.ray_address else {"num_cpus": config.workers or None, "include_dashboard": False}
-        ray.init(address=config.ray_address or "local", log_to_driver=False, logging_level="ERROR", **local)
-    task = ray.remote(max_retries=RETRIES, num_cpus=1)(_compute)
-    shared = ray.put(work)
-    most_waiting = WAITING_PER_WORKER * (config.workers or int(ray.cluster_resources().get("CPU", 1)))
+    if ray.is_initialized():
+        yield ray
+        return
+    if config.ray_address:
+        _require_cluster(config.ray_address)
+    local = {} if config.ray_address else {"num_cpus": config.workers or None, "include_dashboard": False}
     try:
-        yield from _in_order(jobs, lambda job: task.remote(shared, job), ray.get, most_waiting)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
-    except ray.exceptions.WorkerCrashedError:
-        raise InputError("a Ray worker", f"died {RETRIES + 1} times at one shard", remedy=REMEDY) from None
+        ray.init(address=config.ray_address or "local", log_to_driver=False, logging_level="ERROR", **local)
+        yield ray
+    except (KeyboardInterrupt, GeneratorExit):
+        sys.stderr.write("stopping Ray, which takes some seconds\n")
+        raise
     finally:
-        if started_here:
-            ray.shutdown()
+        ray.shutdown()
 
 
 def _require_cluster(address: str) -> None:
