@@ -144,8 +144,8 @@ class AlignerConfig(Section):
     embedding_dim: PositiveInt
     hidden_dim: PositiveInt
     kernel_size: Odd  # symbols of which the sound of a symbol depends
-    # Factor of the log-likelihood of a frame. The bands of a mel are correlated: taken as independent, they would make
-    # alignments certain from the first step.
+    # Factor of the log-likelihood of a frame. Features and successive frames are correlated: taken as independent, they
+    # would make alignments certain from the first step.
     temper: PositiveFloat
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 
+import numpy as np
 import pytest
+import scipy.fft
 import scipy.stats
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from dtc.batch import Batch, Clip, collate
 from dtc.seeding import seed_all
 from tests.dtc.tiny_acoustic import batch
 
+FLOAT32 = 1e-4  # the precision of torchaudio's cosines, summed over 80 bands
 EXACT = 1e-9  # float64, other orders of summation
 SIZES = [(1, 1), (1, 4), (3, 3), (3, 7), (5, 8), (2, 9)]  # (symbols, frames)
 
@@ -91,12 +94,27 @@ def test_log_likelihoods_are_those_of_normal_distributions() -> None:
     ours, example = aligner().double(), in_double(batch((4, 9), (7, 12)))
     torch.nn.init.normal_(ours.log_deviation, std=0.1)
     found = ours.log_likelihoods(example)
-    means = ours._means(example)
+    means, features = ours._means(example), ours.features(example)
     for row in range(2):
         for t in range(example.mel.shape[2]):
             normal = torch.distributions.Normal(means[row], (5.0 * ours.log_deviation).exp())
-            expected = (normal.log_prob(example.mel[row, :, t]) + 0.5 * torch.log(torch.tensor(2 * torch.pi))).sum(1)
+            expected = (normal.log_prob(features[row, t]) + 0.5 * torch.log(torch.tensor(2 * torch.pi))).sum(1)
             torch.testing.assert_close(found[row, t], expected, atol=1e-5, rtol=1e-7)
+
+
+def test_the_features_are_cepstra_and_their_changes_up_to_the_last_frame_of_each_clip() -> None:
+    ours, example = aligner(mels=80).double(), in_double(batch((4, 9), (7, 12)))
+    example = replace(example, mel=torch.randn(2, 80, 12, dtype=torch.float64))
+    features = ours.features(example).numpy()
+    for row, frames in enumerate((9, 12)):
+        own = scipy.fft.dct(example.mel[row, :, :frames].numpy(), axis=0, norm="ortho")[:20].T
+        speeds = changes(own)
+        np.testing.assert_allclose(features[row, :frames], np.hstack([own, speeds, changes(speeds)]), atol=FLOAT32)
+
+
+def changes(values: np.ndarray) -> np.ndarray:
+    padded = np.pad(values, ((1, 1), (0, 0)), mode="edge")
+    return padded[2:] - padded[:-2]
 
 
 def in_double(example: Batch) -> Batch:
@@ -114,7 +132,7 @@ def test_without_prior_and_temper_the_gradient_is_that_of_the_sum_over_all_paths
         torch.stack([sum(scores[row, t, n] for t, n in enumerate(path)) for path in all_paths(*size)]).logsumexp(0)
         for row, size in enumerate(((3, 7), (4, 6)))
     ]
-    (-sum(totals) / (13 * example.mel.shape[1])).backward()
+    (-sum(totals) / (13 * 3 * 20)).backward()
     for mine, parameter in zip(found, ours.parameters(), strict=True):
         torch.testing.assert_close(mine, parameter.grad, atol=EXACT, rtol=1e-7)
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dtc.acoustic.parallel import symbol_embedding
-from dtc.text.phonetics import phonetic_features
+from dtc.text.phonetics import phonetic_features, symbol_embedding
 from dtc.text.symbols import ARPABET, CHARACTERS, ID_OF
 
 
