@@ -116,7 +116,17 @@ def test_the_loss_of_durations_is_least_at_their_mean_and_not_at_their_geometric
     exact = duration_loss(torch.tensor([[2.0, 8.0, 9.0]]).log(), durations, mask)
     assert exact.item() == pytest.approx(0.0, abs=1e-6)
     near = duration_loss(torch.tensor([[2.1, 8.4, 9.0]]).log(), durations, mask)
-    assert near.item() == pytest.approx(torch.tensor(1.05).log().square().item(), rel=0.05)
+    relative_errors = torch.tensor(1.05).log().square() * torch.tensor([2.0, 8.0]).sqrt()
+    assert near.item() == pytest.approx(relative_errors.mean().item(), rel=0.05)
+
+
+def test_noise_of_the_predicted_durations_does_not_make_speech_slower() -> None:
+    """Dropout adds noise of the same size to either side of a log duration, in training but not when it is spoken."""
+    durations, mask = torch.tensor([[2, 8, 8, 2]]), torch.ones(1, 4, dtype=torch.bool)
+    noise = torch.tensor([[0.5, 0.5, -0.5, -0.5]])
+    predicted = torch.arange(2.0, 8.0, 0.1)
+    losses = torch.stack([duration_loss(value.log() + noise, durations, mask) for value in predicted])
+    assert predicted[losses.argmin()].item() == pytest.approx(5.0, abs=0.05)
 
 
 def test_lengths_of_1_and_400_in_one_batch_train_and_speak() -> None:
