@@ -21,7 +21,7 @@ def not_judged(recordings: WordErrors | None) -> str:
     """
     if recordings is None:
         others = "the other figures do not tell a voice that can be understood from one that cannot"
-        return f"no recogniser listened (evaluate.ear is none): {others}"
+        return f"no recogniser was used (evaluate.ear is none): {others}"
     if recordings.rate > MOST_ERRORS_IN_RECORDINGS:
         found = f"the recogniser gets {recordings.rate:.1%} of the words of the recordings wrong"
         return f"{found}, more than {MOST_ERRORS_IN_RECORDINGS:.0%}: it cannot judge the voice"

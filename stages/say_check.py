@@ -9,8 +9,6 @@ from dtc.evaluation.recognisers import Recogniser
 from dtc.speech import Heard
 from pipeline.corpora import find_grammar
 
-GRAMMAR = "grammar"  # the recogniser that knows the texts of one grammar only
-
 
 class Check:
     """A listener for `Voice.speak_words`: it counts the word errors of a recogniser in a phrase.
@@ -35,8 +33,6 @@ class Check:
 
 
 def _configs(ear: EarConfig) -> list[EarConfig]:
-    """Return the settings of each recogniser: one for each grammar, as nobody knows which one a text follows."""
-    if ear.ear != GRAMMAR:
-        return [ear]
-    grammars = dict.fromkeys(grammar for grammar in (ear.grammar, ear.texts_grammar) if grammar)
-    return [ear.model_copy(update={"grammar": str(find_grammar(grammar))}) for grammar in grammars] or [ear]
+    """Return the settings for texts as in the corpus and for others: nobody knows which of them a text is."""
+    grammars = dict.fromkeys((ear.grammar, ear.texts_grammar or ear.grammar))
+    return [ear.model_copy(update={"grammar": each and str(find_grammar(each))}) for each in grammars]

@@ -29,7 +29,7 @@ KeepsLetters = Callable[[int, str], bool]
 
 
 class LexiconConfig(Section):
-    """What a voice knows of words beside CMUdict. It travels in the index of the features and in the model's card."""
+    """The pronunciations of a voice beside CMUdict's. The index of the features and the model's card hold it."""
 
     words: dict[str, str]  # the user's own: word in small letters → phonemes without stress
     letters_share: Share  # of the words, which stay in letters in training, so that letters are learned too
