@@ -15,7 +15,7 @@ training clips are those that the model learns from.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from dtc.acoustic.aligner import Aligner
 from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, require_finite
 from dtc.acoustic.configs import ConvNeXtConfig, ParallelConfig
+from dtc.acoustic.symbol_embedding import symbol_embedding
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses, mask_of, masked_mean, pad, positions, with_total
 from dtc.convnext import ConvNeXtBlock
 from dtc.errors import InputError
-from dtc.text.phonetics import symbol_embedding
 from dtc.text.symbols import ID_OF, SYMBOLS
 
 FIRST_SCALE = 0.3  # of what each block adds to its input
@@ -82,6 +82,18 @@ class Parallel(AcousticModel):
         }
         ratio = (log_durations.exp() * mask).sum() / durations.sum()
         return with_total(losses, {"duration_ratio": ratio})
+
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Make the predicted durations as long as those of the recordings, in the sum over batches.
+
+        Without dropout, the layers compute other durations than in training: longer ones, by some percent.
+        """
+        predicted = recorded = 0.0
+        for batch in map(self._prepared, batches):
+            encoded, mask = self.encode(batch.symbol_ids, batch.symbol_lengths)
+            predicted += (self.log_durations(encoded, mask).exp() * mask).sum().item()
+            recorded += batch.mel_lengths.sum().item()
+        self.log_duration.bias.add_(math.log(recorded / predicted))
 
     def predict_recorded(self, batch: Batch, step: int) -> Float[Tensor, "batch mels frames"]:
         """Return the natural-log mels of the texts with the recordings' durations. Raises as `training_loss` does."""
@@ -196,9 +208,9 @@ def duration_loss(
 ) -> Float[Tensor, ""]:
     """Return the mean Tweedie deviance of power 1.5, 4 (√p - √d)² / √p of true durations d and predicted ones p.
 
-    It is about √d (ln d/p)². The usual loss (ln d/p)² is least at the geometric mean of the true durations, by which
-    speech gets too fast; this one is least at their mean. The noise that dropout adds to ln p does not change that, as
-    it pulls as much to either side; with a deviance of power 2 (gamma), speech gets too slow by it.
+    It is about √d (ln d/p)²: long symbols weigh more. The usual loss (ln d/p)² is least at the geometric mean of the
+    true durations, by which speech gets too fast; this one is least at their mean. Noise in ln p, as dropout makes it,
+    does not change that, as it pulls as much to either side; with a deviance of power 2 (gamma), speech gets too slow.
     """
     root = (log_durations / 2).exp()
     return 4.0 * masked_mean((root - durations.sqrt()).square() / root, mask)

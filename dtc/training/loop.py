@@ -25,7 +25,18 @@ from dtc.training.interrupts import Interrupted, StopRequest, stop_requests
 from dtc.training.learner import Learner, numbers_of
 from dtc.training.logbook import Logbook
 from dtc.training.precision import autocast
-from dtc.training.task import Batches, Task, device_of, losses_of, phase_of, require_all_phases, with_adversary
+from dtc.training.task import (
+    Batches,
+    Task,
+    WithCalibration,
+    device_of,
+    losses_of,
+    phase_of,
+    require_all_phases,
+    with_adversary,
+)
+
+MOST_BATCHES = 200  # that a trained model is calibrated with
 
 
 class Trained(NamedTuple):
@@ -59,7 +70,18 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     with logbook.opened(state.step, state.total_steps, state.unvalidated), stop_requests(logbook.print) as stop:
         Training(task, config, run, state, logbook, stop).run_to_the_end()
     state.require_finite()
+    calibrate(state.best_model, task.training, config)
     return Trained(state.best_model.state_dict(), state.step)
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, batches: Batches, config: TrainingConfig) -> None:
+    """Let a model that is `WithCalibration` correct its weights by the first training batches."""
+    if isinstance(model, WithCalibration):
+        model.eval()
+        device = device_of(model)
+        with autocast(config.precision, device):
+            model.calibrate(batch.to(device) for batch in islice(batches.epoch(0), MOST_BATCHES))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ The trainer knows no mel and no text: it passes batches to the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
@@ -53,6 +53,14 @@ class WithPhases(Protocol):
     @property
     def phase_starts(self) -> tuple[int, ...]:
         """Return these steps, rising and above 0."""
+
+
+@runtime_checkable
+class WithCalibration(Protocol):
+    """A model that corrects its weights once more when the training has ended."""
+
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Correct the weights by training batches, in evaluation mode and without gradients."""
 
 
 @dataclass(frozen=True)

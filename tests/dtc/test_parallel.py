@@ -129,6 +129,17 @@ def test_noise_of_the_predicted_durations_does_not_make_speech_slower() -> None:
     assert predicted[losses.argmin()].item() == pytest.approx(5.0, abs=0.05)
 
 
+@torch.no_grad()
+def test_calibration_makes_the_durations_as_long_as_the_recordings() -> None:
+    ours, batches = model().eval(), [batch((7, 40), (9, 50)), batch((5, 31))]
+    before = ours.log_duration.weight.clone()
+    ours.calibrate(batches)
+    ratios = [ours.training_loss(each, ALIGNER_STEPS)["duration_ratio"] for each in batches]
+    frames = torch.tensor([90.0, 31.0])
+    assert (torch.stack(ratios) * frames).sum().item() == pytest.approx(121, rel=1e-5)
+    assert torch.equal(ours.log_duration.weight, before)
+
+
 def test_lengths_of_1_and_400_in_one_batch_train_and_speak() -> None:
     ours = model().train()
     for step in (0, ALIGNER_STEPS):

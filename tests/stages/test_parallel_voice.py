@@ -10,8 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from dtc.acoustic.base import load_acoustic
 from dtc.voice import Voice
+from pipeline.batching import Batching
+from pipeline.loader import ShardLoader
 from pipeline.shards import read_index
 from stages import paths
 from tests.conftest import Project, default_params, sound_bytes
@@ -50,6 +54,17 @@ def test_from_features_to_a_report(parallel: Project) -> None:
     page = Path("results/report/index.html").read_text()
     assert "Alignment of the words of" in page
     assert "Attention focus" not in page
+
+
+def test_the_durations_of_the_trained_model_are_as_long_as_the_recordings(parallel: Project) -> None:
+    """Two epochs alone leave them at about a fifth."""
+    parallel.run("train", "acoustic", "--device", "cpu")
+    model, _ = load_acoustic(paths.ACOUSTIC, torch.device("cpu"))
+    batches = ShardLoader(paths.FEATURES, "train", Batching(4, None, seed=1)).epoch(0)
+    with torch.inference_mode():
+        losses = [(model.training_loss(batch, step=2)["duration_ratio"], batch.mel_lengths.sum()) for batch in batches]
+    predicted = sum(ratio * frames for ratio, frames in losses) / sum(frames for _, frames in losses)
+    assert predicted.item() == pytest.approx(1.0, abs=0.02)  # trained in bfloat16, where the hardware has it
 
 
 def test_it_speaks_at_a_pace(parallel: Project) -> None:
