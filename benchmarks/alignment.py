@@ -21,15 +21,17 @@ from machine import write_results
 
 from dtc.acoustic.base import load_acoustic
 from dtc.acoustic.parallel import Parallel, framed
+from dtc.audio import from_int16
 from dtc.batch import collate
-from dtc.evaluation.quality_inputs import MODEL_RATE_HZ, at_model_rate
+from dtc.evaluation.quality_inputs import at_model_rate
+from dtc.evaluation.recognisers.grammar import PADDING_S, padded_pcm
 from dtc.text.lexicon import Lexicon
 from dtc.text.symbols import SYMBOLS
 from pipeline.features import Features
 from pipeline.shard_reader import FeatureFolder, stored_clips, to_clip
 from pipeline.shards import read_index
 
-PADDING_S, FRAME_S = 0.1, 0.01  # silence around a clip, and the frames of PocketSphinx
+FRAME_S = 0.01  # of PocketSphinx
 
 Starts = list[tuple[str, float]]  # phonemes without stress, and the seconds at which they begin
 
@@ -40,9 +42,11 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("models/acoustic"))
     parser.add_argument("--features", type=Path, default=Path("data/features"))
     arguments = parser.parse_args()
-    differences = np.array(list(compare(arguments.model, arguments.features)))
+    clips = list(compare(arguments.model, arguments.features))
+    differences = np.concatenate(clips)
     errors = np.abs(differences - np.median(differences))  # a constant offset is one of definition
-    found = {"phonemes": len(errors), "median_offset_ms": 1e3 * float(np.median(differences))}
+    found = {"clips": len(clips), "clips_not_aligned": sum(not len(clip) for clip in clips)}
+    found |= {"phonemes": len(errors), "median_offset_ms": 1e3 * float(np.median(differences))}
     found |= {"mean_error_ms": 1e3 * float(errors.mean())}
     found |= {f"beyond_{limit_ms}_ms": float((errors > limit_ms / 1e3).mean()) for limit_ms in (30, 50, 100)}
     for name, value in found.items():
@@ -50,21 +54,24 @@ def main() -> None:
     write_results("alignment", found)
 
 
-def compare(model: Path, folder: Path) -> Iterator[float]:
-    """Yield by how many seconds each phoneme begins later by the model than by PocketSphinx."""
+def compare(model: Path, folder: Path) -> Iterator[list[float]]:
+    """Yield of each clip by how many seconds its phonemes begin later by the model than by PocketSphinx."""
     index = read_index(folder)
     acoustic, card = load_acoustic(model, torch.device("cpu"))
     if not isinstance(acoustic, Parallel) or card.lexicon is None:
         raise SystemExit(f"{model}: expected a parallel model that reads phonemes")
-    decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", bestpath=False)
+    decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", bestpath=False, cmn="batch")
     for clip in stored_clips(FeatureFolder(folder, index), "train"):
         ours = starts_by_model(acoustic, Lexicon(card.lexicon), clip)
         theirs = starts_by_pocketsphinx(decoder, clip, index.audio.sampling_rate)
         names = [[phoneme for phoneme, _ in starts] for starts in (ours, theirs)]
         # Words may be pronounced in several ways: one phoneme for another is compared, more or fewer are not.
-        for kind, i1, i2, j1, j2 in difflib.SequenceMatcher(None, *names, autojunk=False).get_opcodes():
-            if kind == "equal" or (kind == "replace" and i2 - i1 == j2 - j1):
-                yield from (a - b for (_, a), (_, b) in zip(ours[i1:i2], theirs[j1:j2], strict=True))
+        yield [
+            a - b
+            for kind, i1, i2, j1, j2 in difflib.SequenceMatcher(None, *names, autojunk=False).get_opcodes()
+            if kind == "equal" or (kind == "replace" and i2 - i1 == j2 - j1)
+            for (_, a), (_, b) in zip(ours[i1:i2], theirs[j1:j2], strict=True)
+        ]
 
 
 def starts_by_model(acoustic: Parallel, lexicon: Lexicon, clip: Features) -> Starts:
@@ -81,8 +88,7 @@ def starts_by_model(acoustic: Parallel, lexicon: Lexicon, clip: Features) -> Sta
 def starts_by_pocketsphinx(decoder: pocketsphinx.Decoder, clip: Features, sampling_rate: int) -> Starts:
     """Return the phonemes of a clip by a forced alignment of its words; nothing where it does not succeed."""
     words = "".join(c if c.isalpha() or c == "'" else " " for c in clip.text.spoken_text.lower())
-    padded = np.pad(at_model_rate(clip.wave / 32768, sampling_rate), round(PADDING_S * MODEL_RATE_HZ))
-    samples = np.round(np.clip(padded, -1, 1) * 32767).astype("<i2").tobytes()
+    samples = padded_pcm(at_model_rate(from_int16(clip.wave).numpy(), sampling_rate))
     try:
         decoder.set_align_text(" ".join(words.split()))
         _decode(decoder, samples)
@@ -95,6 +101,7 @@ def starts_by_pocketsphinx(decoder: pocketsphinx.Decoder, clip: Features, sampli
 
 
 def _decode(decoder: pocketsphinx.Decoder, samples: bytes) -> None:
+    decoder.reinit_feat()  # otherwise the result would depend on the clips before
     decoder.start_utt()
     decoder.process_raw(samples, full_utt=True)
     decoder.end_utt()

@@ -13,7 +13,7 @@ from dtc.errors import InputError
 from dtc.provenance import fingerprint
 
 Tree = dict[str, Any]
-FORMAT = 5  # of present cards
+FORMAT = 6  # of present cards
 
 
 def migrate_card(tree: Any, where: object) -> Any:
@@ -37,7 +37,8 @@ def migrate_card(tree: Any, where: object) -> Any:
     except (AttributeError, KeyError, TypeError) as error:
         remedy = "the file was changed: copy the model folder again"
         raise InputError(where, f"no card of format {tree['format']} ({error!r})", remedy=remedy) from None
-    return card | {"saved_as": fingerprint("model", tree)}
+    # As ModelCard.fingerprint has it: what a card of format 5 lacks is null in it, and no part of its fingerprint.
+    return card | {"saved_as": fingerprint("model", {key: value for key, value in tree.items() if value is not None})}
 
 
 def _with_text(card: Tree) -> Tree:
@@ -58,6 +59,14 @@ def _with_own_keys(card: Tree) -> Tree:
     if card["kind"] == "acoustic":
         config = _with_own_attention_keys(config)
     return card | {"config": config}
+
+
+def _with_aligner_features(card: Tree) -> Tree:
+    """Migrate 5 to 6: the aligner of a parallel model names its features, which were the bands of the mel."""
+    config = card["config"]
+    if config["model"] != "parallel":
+        return card
+    return card | {"config": config | {"aligner": {"features": "bands"} | config["aligner"]}}
 
 
 def _with_own_attention_keys(config: Tree) -> Tree:
@@ -92,4 +101,10 @@ LATER_KEYS_OF_MODEL: Mapping[str, Tree] = {
     "vocos": {"attenuation_db": 0.0, "mel_blur": 0.0, "adversarial": None},
     "waveglow": {"attenuation_db": 0.0, "conditioning": "upsampled", "pre_emphasis": 0.0},
 }
-STEPS: Mapping[int, Callable[[Tree], Tree]] = {1: _with_text, 2: _unchanged, 3: _unchanged, 4: _with_own_keys}
+STEPS: Mapping[int, Callable[[Tree], Tree]] = {
+    1: _with_text,
+    2: _unchanged,
+    3: _unchanged,
+    4: _with_own_keys,
+    5: _with_aligner_features,
+}

@@ -26,7 +26,7 @@ class ModelCard(Section):
     Cards of older formats are migrated when they are read, see `dtc.migrations`.
     """
 
-    format: Literal[5] = 5
+    format: Literal[6] = 6
     kind: ModelKind
     config: dict[str, Any]  # the params section that built the model
     training: dict[str, Any]  # the params section that trained it

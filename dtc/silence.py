@@ -7,11 +7,11 @@ frame is measured without the mean of the clip: a constant that is added to all 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 from dtc.audio import INT16_SCALE
 
-PAUSE_DB = -40.0  # relative to the loudest frame: a frame below it is a pause between words
+PAUSE_DB = -40.0  # relative to the loudest frame: a frame below it belongs to a pause between words
 
 
 def frame_powers(wave: Shaped[np.ndarray, " samples"], frame: int) -> Float[np.ndarray, " frames"]:
@@ -33,5 +33,10 @@ def sounding_frames(powers: Float[np.ndarray, " frames"], threshold_db: float) -
     A frame is silent if its power is below `threshold_db` relative to the loudest frame. So every clip has a frame
     that is not silent, and digital silence has no other frames.
     """
-    loud = np.flatnonzero(powers >= powers.max() * 10 ** (threshold_db / 10))
+    loud = np.flatnonzero(sounds(powers, threshold_db))
     return int(loud[0]), int(loud[-1]) + 1
+
+
+def sounds(powers: Float[np.ndarray, " frames"], threshold_db: float) -> Bool[np.ndarray, " frames"]:
+    """Return whether each frame is not silent, as `sounding_frames` defines it."""
+    return powers >= powers.max() * 10 ** (threshold_db / 10)

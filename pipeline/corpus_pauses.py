@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from dtc.audio_config import AudioConfig
-from dtc.silence import PAUSE_DB, frame_powers
+from dtc.silence import PAUSE_DB, frame_powers, sounds
 from dtc.text.mark_pauses import MarkPauses, Pause
 from dtc.text.sentences import inner_pauses
 
@@ -29,14 +29,16 @@ def silences_at_marks(
     marks = inner_pauses(spoken_text)
     if len(set(marks)) != 1:
         return None
-    powers = frame_powers(wave, audio.hop_length)
-    sounding = np.flatnonzero(powers >= powers.max() * 10 ** (PAUSE_DB / 10))
+    sounding = np.flatnonzero(sounds(frame_powers(wave, audio.hop_length), PAUSE_DB))
     longest = sorted((np.diff(sounding) - 1).tolist(), reverse=True)  # without the silence at either end of the clip
     return marks[0], [frames / audio.frames_per_s for frames in islice(chain(longest, repeat(0)), len(marks))]
 
 
 def median_pauses(silences_s: Mapping[Pause, Sequence[float]]) -> MarkPauses | None:
-    """Return the median of the silences of each kind of mark, or None where there are too few marks of either kind."""
+    """Return the median of the silences at each kind of mark, or None where neither kind has one.
+
+    A kind has none where there are fewer than FEWEST_MARKS such marks, or where half of them have no silence.
+    """
     medians = {pause: float(np.median(found)) for pause, found in silences_s.items() if len(found) >= FEWEST_MARKS}
     # A median of 0 is that of a noisy recording, where nothing is below PAUSE_DB.
     sentence_s, clause_s = (round(medians.get(pause, 0.0), 3) or None for pause in ("sentence", "clause"))

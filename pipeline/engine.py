@@ -151,7 +151,7 @@ def _ray_cluster(config: DistributedConfig) -> Iterator[Any]:
     try:
         ray.init(address=config.ray_address or "local", log_to_driver=False, logging_level="ERROR", **local)
         yield ray
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt:
         sys.stderr.write("stopping Ray, which takes some seconds\n")
         raise
     finally:

@@ -61,7 +61,10 @@ class Unfinished:
             raise KeyboardInterrupt(line) from None
 
     def summed_up(self, n_mel_channels: int) -> dict[str, Any]:
-        """Return the fields of the index that describe all shards. The facts of one shard are in memory at a time."""
+        """Return the fields of the index that describe all shards.
+
+        The facts of one shard and the pauses of all are in memory at a time.
+        """
         shards, statistics, silences_s = [], MelStatistics.none(n_mel_channels), defaultdict[Pause, list[float]](list)
         clips_md5 = write_entries(self.shards, (read_facts(self.part, file) for file in self.files))
         for file in self.files:

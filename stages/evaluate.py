@@ -27,10 +27,11 @@ from dtc.vocoder.configs import GriffinLimConfig
 from dtc.vocoder.griffin_lim import GriffinLim
 from dtc.voice import Voice
 from pipeline.batching import Batching
-from pipeline.corpora import find_grammar, find_texts
+from pipeline.corpora import find_texts
 from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index
 from stages import paths
+from stages.ears import ears_of
 from stages.evaluation_report import make_report
 from stages.evaluation_results import (
     COPIES,
@@ -181,11 +182,8 @@ def _recognise(
     waves = {name: [trial.waves[name].numpy() for trial in trials] for name in MEANINGS}
     if other_texts:
         waves[OTHER_TEXTS] = [speech.wave.numpy() for speech in other_texts]
-    grammars = dict.fromkeys(MEANINGS, evaluate.grammar) | {OTHER_TEXTS: evaluate.texts_grammar or evaluate.grammar}
-    configs = {
-        name: evaluate.model_copy(update={"grammar": grammar and str(find_grammar(grammar))})
-        for name, grammar in grammars.items()
-    }
+    own, other = ears_of(evaluate)
+    configs = dict.fromkeys(MEANINGS, own) | {OTHER_TEXTS: other}
     requests = [(configs[name], wave) for name in waves for wave in waves[name]]
     words = iter(transcribe_all(requests, voice.audio.sampling_rate))
     return {name: list(islice(words, len(waves[name]))) for name in waves}

@@ -7,7 +7,7 @@ from torch import Tensor
 from dtc.evaluation import RECOGNISERS, EarConfig
 from dtc.evaluation.recognisers import Recogniser
 from dtc.speech import Heard
-from pipeline.corpora import find_grammar
+from stages.ears import ears_of
 
 
 class Check:
@@ -18,7 +18,9 @@ class Check:
 
     def __init__(self, ear: EarConfig, sampling_rate: int) -> None:
         self._sampling_rate = sampling_rate
-        self._recognisers: list[Recogniser] = [RECOGNISERS.get(ear.ear)(config) for config in _configs(ear)]
+        build = RECOGNISERS.get(ear.ear)
+        # Nobody knows of a text whether it is as in the corpus or another one. Whisper is the same for both.
+        self._recognisers: list[Recogniser] = list(dict.fromkeys(map(build, ears_of(ear))))
 
     def __call__(self, words: str, wave: Tensor) -> Heard | None:
         """Return what was heard with the fewest word errors; None for a phrase with phonemes instead of words."""
@@ -30,9 +32,3 @@ class Check:
         return min(
             (Heard(each, word_errors([words], [each]).errors) for each in heard), key=lambda each: each.word_errors
         )
-
-
-def _configs(ear: EarConfig) -> list[EarConfig]:
-    """Return the settings for texts as in the corpus and for others: nobody knows which of them a text is."""
-    grammars = dict.fromkeys((ear.grammar, ear.texts_grammar or ear.grammar))
-    return [ear.model_copy(update={"grammar": each and str(find_grammar(each))}) for each in grammars]

@@ -22,16 +22,15 @@ from torch import Tensor, nn
 from torchaudio.functional import create_dct
 
 from dtc.acoustic.configs import AlignerConfig
+from dtc.acoustic.symbol_embedding import symbol_embedding
 from dtc.batch import Batch, mask_of, time_reversed
-from dtc.text.phonetics import symbol_embedding
 from dtc.text.symbols import SYMBOLS
 
 # Means and log deviations are so many times what the network computes. Adam moves a weight by about the learning rate,
 # whatever the size of its gradient, so they are learned at so many times the learning rate.
 GAIN = 5.0
 # The first cepstra of a mel have the resonances of the mouth without the pitch, and they are less correlated than its
-# bands. With them and their changes, 7 % of the phonemes in 13 minutes of speech begin 50 ms or more from where
-# PocketSphinx finds them; with the bands it was 20 % (benchmarks/alignment.py).
+# bands. benchmarks/alignment.py measures how well they find the boundaries of phonemes.
 CEPSTRA = 20
 PRIOR_SHARE = 0.4  # of the aligner's steps, in which the weight of the prior falls from 1 to 0
 
@@ -51,10 +50,11 @@ class Aligner(nn.Module):
         padding = config.kernel_size // 2
         self.context = nn.Conv1d(config.embedding_dim, config.hidden_dim, config.kernel_size, padding=padding)
         cepstra = min(CEPSTRA, n_mels)
-        self.context_mean = nn.Linear(config.hidden_dim, 3 * cepstra)
-        self.symbol_mean = nn.Embedding(len(SYMBOLS), 3 * cepstra)
+        features = n_mels if config.features == "bands" else 3 * cepstra
+        self.context_mean = nn.Linear(config.hidden_dim, features)
+        self.symbol_mean = nn.Embedding(len(SYMBOLS), features)
         nn.init.zeros_(self.symbol_mean.weight)
-        self.log_deviation = nn.Parameter(torch.zeros(3 * cepstra))
+        self.log_deviation = nn.Parameter(torch.zeros(features))
         self.register_buffer("cosines", create_dct(cepstra, n_mels, norm="ortho"), persistent=False)
 
     def loss(self, batch: Batch, step: int) -> Float[Tensor, ""]:
@@ -85,7 +85,9 @@ class Aligner(nn.Module):
             return torch.bmm(frames, means.transpose(1, 2)) - squares / 2 - log_deviation.sum()
 
     def features(self, batch: Batch) -> Float[Tensor, "batch frames features"]:
-        """Return the cepstra of each frame, how fast they change, and how fast that changes."""
+        """Return the cepstra of each frame, how fast they change, and how fast that changes; or the mel bands alone."""
+        if self.config.features == "bands":
+            return batch.mel.transpose(1, 2)
         cepstra = batch.mel.transpose(1, 2) @ self.cosines
         speeds = _changes(cepstra, batch.mel_lengths)
         return torch.cat([cepstra, speeds, _changes(speeds, batch.mel_lengths)], dim=2)

@@ -140,6 +140,7 @@ class DTCConfig(TacotronSection):
 class AlignerConfig(Section):
     """Sizes of the aligner, which is trained alone in the first steps and not changed afterwards."""
 
+    features: Literal["cepstra", "bands"]  # of a frame; bands, as in the first models, finds boundaries less exactly
     steps: PositiveInt  # of training
     embedding_dim: PositiveInt
     hidden_dim: PositiveInt

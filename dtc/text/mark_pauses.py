@@ -8,7 +8,7 @@ Pause = Literal["none", "clause", "sentence"]
 
 
 class MarkPauses(Section):
-    """The median silences at the marks inside the clips of a corpus; None where too few clips have such marks."""
+    """The median silences at the marks inside the clips of a corpus; None where they tell nothing."""
 
     sentence_s: float | None
     clause_s: float | None

@@ -24,7 +24,7 @@ SIZES = [(1, 1), (1, 4), (3, 3), (3, 7), (5, 8), (2, 9)]  # (symbols, frames)
 
 def aligner(steps: int = 60, temper: float = 0.2, mels: int = 20) -> Aligner:
     seed_all("aligner")
-    sizes = {"embedding_dim": 8, "hidden_dim": 12, "kernel_size": 3}
+    sizes = {"features": "cepstra", "embedding_dim": 8, "hidden_dim": 12, "kernel_size": 3}
     built = Aligner(mels, AlignerConfig.model_validate({"steps": steps, "temper": temper} | sizes))
     torch.nn.init.normal_(built.symbol_mean.weight, std=0.3)
     return built

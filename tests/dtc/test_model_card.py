@@ -32,6 +32,7 @@ FINGERPRINTS = {
     2: ("6fb5b3eb7d2b05df", "d9faaad21c5fc05a"),
     3: ("34c6f3997d23e867", "19754e5cd4fe003e"),
     4: ("ed8c28078b9a3098", "611d4d98cd6b72dd"),
+    5: ("0050d8d6e2c49970", "2d1cc2ecc1f126cf"),
 }
 ORDER_TOLERANCE = 2e-6  # float32 sums in another order
 
@@ -54,7 +55,7 @@ def test_a_model_of_every_earlier_format_speaks_as_it_did(format: int) -> None:
 def test_a_migrated_model_saved_again_is_of_todays_format(format: int, tmp_path: Path) -> None:
     card, weights = read_model(MODELS / f"format-{format}/acoustic", "acoustic")
     saved = save_model(tmp_path / "acoustic", weights, card)
-    assert json.loads((tmp_path / "acoustic" / CARD).read_text())["format"] == 5
+    assert json.loads((tmp_path / "acoustic" / CARD).read_text())["format"] == 6
     assert load_acoustic(tmp_path / "acoustic", CPU)[1] == saved
     assert saved.fingerprint != card.fingerprint, "its card says more, so it is another"
 
@@ -84,8 +85,8 @@ def test_a_card_of_an_earlier_format_without_a_key_is_one_line(lost: str, tmp_pa
 def test_a_card_of_a_newer_format_asks_for_an_update(tmp_path: Path) -> None:
     folder = tmp_path / "acoustic"
     shutil.copytree(MODELS / "format-4/acoustic", folder)
-    (folder / CARD).write_text(json.dumps(json.loads((folder / CARD).read_text()) | {"format": 6}))
-    with pytest.raises(InputError, match="format 6, expected 5 or older; a newer version of dtc saved the model"):
+    (folder / CARD).write_text(json.dumps(json.loads((folder / CARD).read_text()) | {"format": 7}))
+    with pytest.raises(InputError, match="format 7, expected 6 or older; a newer version of dtc saved the model"):
         read_model(folder, "acoustic")
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dtc.text.phonetics import phonetic_features, symbol_embedding
+from dtc.acoustic.symbol_embedding import symbol_embedding
+from dtc.text.phonetics import phonetic_features
 from dtc.text.symbols import ARPABET, CHARACTERS, ID_OF
 
 

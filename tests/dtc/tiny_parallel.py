@@ -27,6 +27,7 @@ def config(aligner_steps: int = 4, dropout_rate: float = 0.1) -> ParallelConfig:
         {
             "model": "parallel",
             "aligner": {
+                "features": "cepstra",
                 "steps": aligner_steps,
                 "embedding_dim": 8,
                 "hidden_dim": 12,

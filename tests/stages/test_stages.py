@@ -526,7 +526,7 @@ def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     last_line = project.run("evaluate", "--device", "cpu").splitlines()[-1]
     unknown = "the other figures do not tell a voice that can be understood from one that cannot"
     assert last_line == f"evaluate: no recogniser was used (evaluate.ear is none): {unknown}"
-    assert f"No recogniser listened (evaluate.ear is none): {unknown}." in (paths.REPORT / "index.html").read_text()
+    assert f"No recogniser was used (evaluate.ear is none): {unknown}." in (paths.REPORT / "index.html").read_text()
     metrics = json.loads(paths.EVALUATION.read_text())
     assert 1 <= metrics["attempts_per_phrase"] <= 3
     rows = list(csv.DictReader(paths.UTTERANCES.open()))

@@ -62,7 +62,7 @@ class GrammarRecogniser:
         # measurable cost. `cmn="batch"` alone does not: 14 of 17 noisy clips had other scores in another order.
         self._decoder.reinit_feat()
         self._decoder.start_utt()
-        self._decoder.process_raw(_pcm(at_model_rate(wave, sampling_rate)), full_utt=True)
+        self._decoder.process_raw(padded_pcm(at_model_rate(wave, sampling_rate)), full_utt=True)
         self._decoder.end_utt()
         hypothesis = self._decoder.hyp()
         return hypothesis.hypstr if hypothesis else ""
@@ -70,7 +70,9 @@ class GrammarRecogniser:
 
 def build_grammar_recogniser(config: EarConfig) -> GrammarRecogniser:
     """Return the recogniser of `config.grammar`, a path here. Raises InputError as GrammarRecogniser."""
-    return GrammarRecogniser(Path(config.grammar or ""))
+    if not config.grammar:
+        raise InputError("evaluate.grammar", "null", "a JSGF grammar, for the recogniser grammar")
+    return GrammarRecogniser(Path(config.grammar))
 
 
 def _check_rules(grammar: Path) -> None:
@@ -86,7 +88,7 @@ def _check_rules(grammar: Path) -> None:
         raise InputError(grammar, f"<{undefined[0]}> is used but not defined", remedy=f"add <{undefined[0]}> = …;")
 
 
-def _pcm(wave: Float[np.ndarray, " samples"]) -> bytes:
+def padded_pcm(wave: Float[np.ndarray, " samples"]) -> bytes:
     """Return 16-bit samples at 16 kHz with silence around them; values beyond [-1, 1] are clipped."""
     padded = np.pad(wave.astype(np.float64), int(PADDING_S * MODEL_RATE_HZ))
     return np.round(np.clip(padded, -1, 1) * 32767).astype("<i2").tobytes()

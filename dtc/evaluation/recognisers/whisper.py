@@ -6,6 +6,7 @@ installs; other sizes are downloaded once, unless HF_HUB_OFFLINE is set.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -61,8 +62,13 @@ class WhisperRecogniser:
 
 
 def build_whisper_recogniser(config: EarConfig) -> WhisperRecogniser:
-    """Return the recogniser of `config.whisper_model`. Raises InputError as WhisperRecogniser."""
-    return WhisperRecogniser(config.whisper_model)
+    """Return the recogniser of `config.whisper_model`, one in a process. Raises InputError as WhisperRecogniser."""
+    return _loaded(config.whisper_model)
+
+
+@cache
+def _loaded(model: str) -> WhisperRecogniser:
+    return WhisperRecogniser(model)
 
 
 def _folder_of(model: str) -> Path:
