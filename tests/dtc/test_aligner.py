@@ -102,9 +102,10 @@ def test_log_likelihoods_are_those_of_normal_distributions() -> None:
             torch.testing.assert_close(found[row, t], expected, atol=1e-5, rtol=1e-7)
 
 
-def test_the_features_are_cepstra_and_their_changes_up_to_the_last_frame_of_each_clip() -> None:
-    ours, example = aligner(mels=80).double(), in_double(batch((4, 9), (7, 12)))
-    example = replace(example, mel=torch.randn(2, 80, 12, dtype=torch.float64))
+@pytest.mark.parametrize("mels", [80, 12])  # of 12 bands there are 12 cepstra
+def test_the_features_are_cepstra_and_their_changes_up_to_the_last_frame_of_each_clip(mels: int) -> None:
+    ours, example = aligner(mels=mels).double(), in_double(batch((4, 9), (7, 12)))
+    example = replace(example, mel=torch.randn(2, mels, 12, dtype=torch.float64))
     features = ours.features(example).numpy()
     for row, frames in enumerate((9, 12)):
         own = scipy.fft.dct(example.mel[row, :, :frames].numpy(), axis=0, norm="ortho")[:20].T
