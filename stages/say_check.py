@@ -19,7 +19,7 @@ class Check:
     def __init__(self, ear: EarConfig, sampling_rate: int) -> None:
         self._sampling_rate = sampling_rate
         build = RECOGNISERS.get(ear.ear)
-        # Nobody knows of a text whether it is as in the corpus or another one. Whisper is the same for both.
+        # It is not known whether a text is as in the corpus or not, so both are tried. Whisper is the same for both.
         self._recognisers: list[Recogniser] = list(dict.fromkeys(map(build, ears_of(ear))))
 
     def __call__(self, words: str, wave: Tensor) -> Heard | None:

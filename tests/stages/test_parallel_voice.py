@@ -57,7 +57,7 @@ def test_from_features_to_a_report(parallel: Project) -> None:
 
 
 def test_the_durations_of_the_trained_model_are_as_long_as_the_recordings(parallel: Project) -> None:
-    """Two epochs alone leave them at about a fifth."""
+    """Two epochs without a calibration leave them at 0.83 of that."""
     parallel.run("train", "acoustic", "--device", "cpu")
     model, _ = load_acoustic(paths.ACOUSTIC, torch.device("cpu"))
     batches = ShardLoader(paths.FEATURES, "train", Batching(4, None, seed=1)).epoch(0)
