@@ -86,14 +86,17 @@ class Parallel(AcousticModel):
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Make the predicted durations as long as those of the recordings, in the sum over batches.
 
-        Without dropout, the layers compute other durations than in training: longer ones, by some percent.
+        Without dropout, the layers compute other durations than in training: longer ones, by some percent. Raises
+        InputError where no factor corrects them: they are infinite, 0 or no numbers.
         """
-        predicted = recorded = 0.0
+        predicted = recorded = torch.zeros((), device=self.mel_mean.device, dtype=torch.float64)
         for batch in map(self._prepared, batches):
             encoded, mask = self.encode(batch.symbol_ids, batch.symbol_lengths)
-            predicted += (self.log_durations(encoded, mask).exp() * mask).sum().item()
-            recorded += batch.mel_lengths.sum().item()
-        self.log_duration.bias.add_(math.log(recorded / predicted))
+            predicted = predicted + (self.log_durations(encoded, mask).exp() * mask).sum()
+            recorded = recorded + batch.mel_lengths.sum()
+        correction = (recorded / predicted).log()
+        require_finite(correction, "acoustic model")
+        self.log_duration.bias.add_(correction)
 
     def predict_recorded(self, batch: Batch, step: int) -> Float[Tensor, "batch mels frames"]:
         """Return the natural-log mels of the texts with the recordings' durations. Raises as `training_loss` does."""

@@ -140,6 +140,18 @@ def test_calibration_makes_the_durations_as_long_as_the_recordings() -> None:
     assert torch.equal(ours.log_duration.weight, before)
 
 
+@pytest.mark.parametrize("predicted", [1000.0, -1000.0, float("nan")])
+@torch.no_grad()
+def test_durations_that_no_factor_corrects_are_refused(predicted: float) -> None:
+    """The sum of exp(1000) is infinite, that of exp(-1000) is 0."""
+    ours = model().eval()
+    ours.log_duration.bias.fill_(predicted)
+    before = {name: value.clone() for name, value in ours.state_dict().items()}
+    with pytest.raises(InputError, match="^acoustic model: computed NaN or infinity"):
+        ours.calibrate([batch((7, 40))])
+    torch.testing.assert_close(dict(ours.state_dict()), before, rtol=0, atol=0, equal_nan=True)
+
+
 def test_lengths_of_1_and_400_in_one_batch_train_and_speak() -> None:
     ours = model().train()
     for step in (0, ALIGNER_STEPS):
