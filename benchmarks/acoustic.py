@@ -133,7 +133,7 @@ def training_steps(batch: Batch, device: torch.device) -> dict[str, Callable[[],
         "tacotron2": (tacotron2, lambda: tacotron2.training_loss(batch, 0)["loss"]),
         "dtc": (dtc, lambda: dtc.training_loss(batch, 0)["loss"]),
     }
-    precisions: list[Precision] = ["float32", "bfloat16"] if has_bfloat16(device) else ["float32"]
+    precisions: list[Precision] = ["fp32", "bf16"] if has_bfloat16(device) else ["fp32"]
     return {
         f"{name}, {precision}": step_of(model, loss_of, precision)
         for precision in precisions
@@ -166,7 +166,7 @@ def time_training(batch: Batch, rounds: int, device: torch.device, rates: dict[s
                 "name": name,
                 "seconds": seconds[name],
                 "times_torchaudio": seconds[f"torchaudio, {precision}"] / seconds[name],
-                "times_torchaudio_float32": seconds["torchaudio, float32"] / seconds[name],
+                "times_torchaudio_fp32": seconds["torchaudio, fp32"] / seconds[name],
                 "frames_per_s": int(batch.mel_lengths.sum()) / seconds[name],
                 "gflop": operations / 1e9,
                 "floor_s": operations / 1e9 / rate,

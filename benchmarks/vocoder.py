@@ -167,11 +167,9 @@ def time_speaking(vocoders: list[Contestant], rounds: int, device: torch.device)
     """Return wall and processor seconds for a second of audio, of all vocoders in turn."""
     rows, works = [], []
     for vocoder in vocoders:
-        precisions: list[Precision] = (
-            ["float32", "bfloat16"] if any(True for _ in vocoder.model.parameters()) else ["float32"]
-        )
+        precisions: list[Precision] = ["fp32", "bf16"] if any(True for _ in vocoder.model.parameters()) else ["fp32"]
         for precision in precisions:
-            if precision == "bfloat16" and not has_bfloat16(device):
+            if precision == "bf16" and not has_bfloat16(device):
                 rows.append({"name": vocoder.name, "precision": precision, "note": NO_BFLOAT16})
                 continue
             for clips in BATCHES:

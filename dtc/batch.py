@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,8 +40,14 @@ class Batch:
         """Return the batch on a device."""
         if self.mel.device == device:
             return self
-        moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if name != "ids"}
-        return Batch(ids=self.ids, **moved)
+        return self._with_each(lambda value: value.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """Return the batch in page-locked memory, from which a GPU copies while it computes."""
+        return self._with_each(Tensor.pin_memory)
+
+    def _with_each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(ids=self.ids, **{name: change(value) for name, value in vars(self).items() if name != "ids"})
 
 
 def with_total(terms: Losses, metrics: Losses | None = None) -> Losses:

@@ -42,13 +42,14 @@ class ModelCard(Section):
     lexicon: LexiconConfig | None = None  # None: words are read as letters
     pauses: MarkPauses | None = None  # at the marks inside the training clips; None: not known
     steps: int  # of training
+    kept: str = ""  # which of its weights these are, and why; "": not known
     weights: str = ""  # SHA-256 of model.safetensors, filled in when it is saved
     saved_as: str = ""  # fingerprint of a card that was saved in an older format
 
     @property
     def fingerprint(self) -> str:
         """Return the identity of the model, weights included."""
-        later = {name for name in ("lexicon", "pauses") if getattr(self, name) is None}  # which older cards lack
+        later = {name for name in ("lexicon", "pauses", "kept") if not getattr(self, name)}  # which older cards lack
         return self.saved_as or fingerprint("model", self.model_dump(mode="json", exclude=later))
 
 

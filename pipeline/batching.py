@@ -28,11 +28,15 @@ class Batching:
         batch_size: clips in a batch; or None, and
         batch_frames: at most so many frames in a padded batch, (frames of the longest clip) × (clips).
         seed: of the order; None: the clips are not shuffled.
+        shuffle: false: the clips are not shuffled, whatever the seed is.
+        drop_last: leave out the clips that do not fill a batch of `batch_size`.
     """
 
     batch_size: int | None
     batch_frames: int | None = None
     seed: int | None = None
+    shuffle: bool = True
+    drop_last: bool = False
 
     def __post_init__(self) -> None:
         size, frames = self.batch_size, self.batch_frames
@@ -49,14 +53,19 @@ class Order:
     """The order of the clips `ids` of a split, whose lengths are `frames`."""
 
     def __init__(self, ids: Sequence[str], frames: Sequence[int], split: str, batching: Batching) -> None:
-        self._ids, self._frames, self._split, self._seed = ids, frames, split, batching.seed
-        self._size = batching.batch_size or 0
+        self._ids, self._frames, self._split = ids, frames, split
+        self._seed = batching.seed if batching.shuffle else None
+        self._size, self._drop_last = batching.batch_size or 0, batching.drop_last
         self._buckets = self._fixed_buckets(batching.batch_frames) if batching.batch_frames else []
-        self.batches_per_epoch = -(-len(ids) // self._size) if self._size else sum(b.batches for b in self._buckets)
+        whole, rest = divmod(len(ids), self._size) if self._size else (sum(b.batches for b in self._buckets), 0)
+        self.batches_per_epoch = whole + (rest > 0 and not (self._drop_last and whole))
 
     def batches(self, epoch: int) -> list[Clips]:
         """Return the clips of each batch of an epoch."""
-        return self._by_count(epoch) if self._size else self._by_frames(epoch)
+        if not self._size:
+            return self._by_frames(epoch)
+        whole = [batch for batch in self._by_count(epoch) if len(batch) == self._size]
+        return whole if self._drop_last and whole else self._by_count(epoch)
 
     def _by_count(self, epoch: int) -> list[Clips]:
         """Return the batches of an epoch: cut from new random buckets with a seed, else in the order of the shards."""

@@ -10,8 +10,11 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
+
+import torch
 
 from dtc.batch import Batch, Clip, collate
 from dtc.errors import InputError
@@ -52,6 +55,19 @@ class InTurn:
                 yield next(epochs[batch % each])
 
 
+class FirstBatches:
+    """The first batches of the first epoch of a loader, again in every epoch."""
+
+    def __init__(self, batches: ShardLoader | InTurn, count: int) -> None:
+        self._batches = batches
+        self.batches_per_epoch = min(count, batches.batches_per_epoch)
+
+    def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
+        """Yield the batches first, first + 1, … of an epoch; all epochs are alike."""
+        with closing(self._batches.epoch(0, first)) as batches:
+            yield from islice(batches, self.batches_per_epoch - first)
+
+
 class ShardLoader:
     """Batches of one split of a folder of features.
 
@@ -63,9 +79,12 @@ class ShardLoader:
         split: which clips.
         batching: how the clips are put together to batches.
         workers: threads that read ahead; 0: none.
+        pinned: whether batches are in memory from which a GPU copies faster; without a GPU this has no effect.
     """
 
-    def __init__(self, location: str | Path, split: Split, batching: Batching, workers: int = 0) -> None:
+    def __init__(
+        self, location: str | Path, split: Split, batching: Batching, workers: int = 0, pinned: bool = False
+    ) -> None:
         if workers < 0:
             raise ValueError(f"{workers} workers, expected 0 or more")
         self._features = open_features(location)
@@ -73,6 +92,7 @@ class ShardLoader:
         if not self.entries:
             raise InputError(location, f"no clips in split {split}", "at least one", "change the split section")
         self.workers, self._seed = workers, batching.seed
+        self._pinned = pinned and torch.cuda.is_available()
         self.order = Order(self.entries.ids, self.entries.frames, split, batching)
 
     @property
@@ -119,7 +139,8 @@ class ShardLoader:
             free.put(reader)
 
     def _collate(self, reader: ShardReader, epoch: int, batch: Clips) -> Batch:
-        return collate([reader.read_clip(self.entries[clip], self._letters_of(epoch, clip)) for clip in batch])
+        read = collate([reader.read_clip(self.entries[clip], self._letters_of(epoch, clip)) for clip in batch])
+        return read.pinned() if self._pinned else read
 
     def _letters_of(self, epoch: int, clip: int) -> KeepsLetters | None:
         """Return which words of a clip stay letters in an epoch, by a hash: none where the clips are not shuffled."""

@@ -179,6 +179,18 @@ _add_training("acoustic", "acoustic model, text to mel")
 _add_training("vocoder", "vocoder, mel to waveform")
 
 
+@train.command("all", epilog=examples("dtc train all"))
+def train_all(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
+    """Train the models that strategy.order names, one after another.
+
+    Where the vocoder learns from predicted mels, `dtc align` runs between them.
+    """
+    from stages.params import load_params, load_strategy
+    from stages.train import train_in_turn
+
+    train_in_turn(load_strategy(file), load_params(file), device_of(device), console())
+
+
 @app.command(epilog=examples("dtc align"))
 def align(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     """Predict the mels of the recordings for the vocoder.
@@ -215,7 +227,7 @@ def runs(
     from stages.runs import list_runs, prune_runs
 
     def read_params(kind: Kind) -> Params:
-        return load_params(file, "audio", kind.name, f"training.{kind.name}")
+        return load_params(file, "audio", kind.name, f"training.{kind.name}", f"run.{kind.name}")
 
     if prune:
         prune_runs(names or [], read_params, (lambda question: True) if yes else confirm, console())

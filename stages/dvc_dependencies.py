@@ -3,7 +3,7 @@
     python -m stages.dvc_dependencies        rewrite the dependencies in dvc.yaml
 
 A stage depends on the modules that it starts from, on all that they import, and on the parts of the registries that it
-may build. Where params.yaml names the part by the name of its file, only that file is a dependency.
+may build: DVC cannot know which of them params.yaml chooses, as `use_model` may choose another.
 """
 
 from __future__ import annotations
@@ -34,13 +34,11 @@ class Code:
 
     Args:
         entries: the modules that it starts from.
-        chosen: registries of which params.yaml chooses the part, by the name of its file.
-        any_of: registries of which any part may be built, also because not every model has a part of that kind.
+        any_of: registries of which any part may be built.
         files: files and folders beside the code that shape the result.
     """
 
     entries: tuple[str, ...]
-    chosen: tuple[Registry[Any], ...] = ()
     any_of: tuple[Registry[Any], ...] = ()
     files: tuple[str, ...] = ()
 
@@ -49,13 +47,12 @@ STAGES = {
     "download": Code(("stages.download",)),
     "verify": Code(("stages.verify",), any_of=(FORMATS,)),
     "preprocess": Code(("stages.preprocess",), any_of=(FORMATS,)),
-    "train_acoustic": Code(ENTRIES, chosen=(ACOUSTIC_MODELS,), any_of=(ATTENTIONS,), files=RUNNING),
-    "align": Code(("stages.align",), chosen=(ACOUSTIC_MODELS,), any_of=(ATTENTIONS,)),
-    "train_vocoder": Code(ENTRIES, chosen=(VOCODERS,), files=RUNNING),
+    "train_acoustic": Code(ENTRIES, any_of=(ACOUSTIC_MODELS, ATTENTIONS), files=RUNNING),
+    "align": Code(("stages.align",), any_of=(ACOUSTIC_MODELS, ATTENTIONS)),
+    "train_vocoder": Code(ENTRIES, any_of=(VOCODERS,), files=RUNNING),
     "evaluate": Code(
         ("stages.evaluate",),
-        chosen=(ACOUSTIC_MODELS, VOCODERS),
-        any_of=(ATTENTIONS, RECOGNISERS),
+        any_of=(ACOUSTIC_MODELS, ATTENTIONS, VOCODERS, RECOGNISERS),
         files=(
             "dtc/report/templates",
             "pipeline/corpora/numbers/bare-numbers.jsgf",
@@ -71,23 +68,13 @@ def code_of(stage: str) -> list[str]:
     """Return the paths in dvc.yaml of a stage's code, sorted. A folder includes all files in it."""
     code = STAGES[stage]
     modules = modules_of([*code.entries, *_parts_of(code.any_of)])
-    templates = set(code.files)
-    for registry in code.chosen:
-        own = {module for name in registry.names() for module in registry.modules(name) if _stem(module) == name}
-        modules |= modules_of(_parts_of([registry])) - own
-        folder = {module.rpartition(".")[0].replace(".", "/") for module in own}.pop()
-        templates.add(f"{folder}/${{{registry.key}}}.py")
     files = {file.relative_to(ROOT) for file in files_of(modules)}
-    return sorted({path.as_posix() for path in _folded(files)} | templates)
+    return sorted({path.as_posix() for path in _folded(files)} | set(code.files))
 
 
 def _parts_of(registries: Iterable[Registry[Any]]) -> set[str]:
     """Return the modules that define the parts of registries."""
     return {module for each in registries for name in each.names() for module in each.modules(name)}
-
-
-def _stem(module: str) -> str:
-    return module.rpartition(".")[2]
 
 
 def _folded(files: set[Path]) -> set[Path]:

@@ -21,6 +21,7 @@ from pipeline.corpora import CorpusConfig, find_grammar, find_texts
 from pipeline.lexicon_file import TextSection
 from pipeline.split import SplitConfig
 from stages import paths
+from stages.named_parts import StrategyConfig, read_named_parts, resolved
 from stages.params_file import read_yaml
 
 
@@ -62,8 +63,8 @@ def _vocoder_fits_audio(params: Params) -> None:
 
 
 def _spikes_fit_schedule(params: Params) -> None:
-    if params.training.acoustic.loss_spike_deviations and (schedule := params.acoustic.loss_schedule):
-        found = f"training.acoustic.loss_spike_deviations with a schedule in {schedule}"
+    if params.training.acoustic.loss_spikes and (schedule := params.acoustic.loss_schedule):
+        found = f"training.acoustic.loss_spikes with a schedule in {schedule}"
         raise ValueError(f"{found}, expected null, as a schedule moves the loss")
 
 
@@ -85,11 +86,18 @@ def _lexicon_is_right(params: Params) -> None:
 # The recogniser where params.yaml names none.
 DEFAULT_EAR = EarConfig(ear="whisper", grammar=None, whisper_model="tiny.en", texts_grammar=None)
 
-# Keys of older versions → their names now.
+# Keys of older versions → their names now, in the sections of both models.
+CADENCES = {
+    "log_every": "tensorboard_update",
+    "checkpoint_every": "epochs_save, with save_per_iteration: true",
+    "validate_every": "epochs_test, with test_per_iteration: true",
+}
+RENAMED = {
+    "training.{}.weight_average_decay": "training.{}.weight_average",
+    "training.{}.loss_spike_deviations": "training.{}.loss_spikes",
+} | {f"{section}.{{}}.{old}": f"run.{{}}.{new}" for section in ("training", "run") for old, new in CADENCES.items()}
 MOVED = {"audit": "verify"} | {
-    f"training.{kind}.{key}": f"run.{kind}.{key}"
-    for kind in ("acoustic", "vocoder")
-    for key in ("log_every", "checkpoint_every", "validate_every")
+    old.format(kind): new.format(kind) for kind in ("acoustic", "vocoder") for old, new in RENAMED.items()
 }
 # Sections → a check of them together, which is made where all of these sections are read.
 CHECKS: tuple[tuple[frozenset[str], Callable[[Params], None]], ...] = (
@@ -108,7 +116,7 @@ def load_params(path: Path, *sections: str) -> Params:
     one another.
     """
     schema = _schema_of(Params, sections or Params.model_fields)
-    parsed = _parse(read_yaml(path), schema, path)
+    parsed = _parse(resolved(read_yaml(path), path), schema, path)
     read = {name.partition(".")[0] for name in sections or Params.model_fields}
     params = Params.model_construct(**{name: getattr(parsed, name) for name in Params.model_fields if name in read})
     for needed, check in CHECKS:
@@ -118,6 +126,11 @@ def load_params(path: Path, *sections: str) -> Params:
             except ValueError as error:  # or an InputError, which does not know the file
                 raise InputError(path, str(error)) from None
     return params
+
+
+def load_strategy(path: Path) -> StrategyConfig:
+    """Return the strategy of a params file, whatever else it holds. Raises InputError where it is wrong."""
+    return read_named_parts(read_yaml(path), path).strategy
 
 
 def _parse(tree: object, schema: type[Section], path: Path) -> Section:

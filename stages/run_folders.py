@@ -3,7 +3,7 @@
 A run's folder has
 
     run.json            kind, model and identity
-    resume.pt           the state to continue an unfinished training from; progress.json has its step
+    checkpoints/        the states to continue an unfinished training from; progress.json has the step of the last one
     model/              of a finished one: the model, so that the same identity restores it at once
     curve.csv, tensorboard/
 """
@@ -20,17 +20,20 @@ from typing import TYPE_CHECKING, Any
 
 from dtc.files import holder_of, write_whole
 from dtc.provenance import fingerprint
-from dtc.training.run_files import PROGRESS, RESUME
+from dtc.training.run_files import CHECKPOINTS, PROGRESS
+from dtc.training.stopping import decides_by_validation, validation_cadence
 from stages import paths
 from stages.code_identity import chosen_modules, code_digests, modules_of
 
 if TYPE_CHECKING:
+    from dtc.training.config import RunConfig
     from stages.training_recipe import Recipe
 
 IDENTITY, MODEL = "run.json", "model"
 NAME = re.compile(r"(acoustic|vocoder)-[0-9a-f]{16}")
 WRITTEN = re.compile(
-    r"(run\.json|resume\.pt|progress\.json|curve\.csv)(\.part)?"
+    r"(run\.json|checkpoints/\d{8}\.pt|progress\.json|curve\.csv)(\.part)?"
+    r"|resume\.pt(\.part)?"  # of older versions
     r"|\.model\.(lock|holder)|(model(\.part)?|\.model\.old)/(model\.safetensors|config\.json)(\.part)?"
     r"|tensorboard/events\.out\.tfevents\.[^/]*"
 )
@@ -57,11 +60,15 @@ class Identity:
         write_whole(self.folder / IDENTITY, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def identity_of(recipe: Recipe) -> Identity:
-    """Return the identity of the run that a recipe describes, by the code as it is."""
+def identity_of(recipe: Recipe, how: RunConfig) -> Identity:
+    """Return the identity of the run that a recipe describes, by the code as it is.
+
+    How often the model is validated belongs to it only where the metrics decide something.
+    """
     name = getattr(recipe.config, recipe.kind.parts.field)
     chosen = chosen_modules(recipe.config) | chosen_modules(recipe.training) | recipe.kind.parts.modules(name)
-    tree = {**recipe.described(), "code": code_digests(modules_of([*ENTRIES, *chosen]))}
+    cadence = validation_cadence(how) if decides_by_validation(recipe.training) else {}
+    tree = {**recipe.described(), **cadence, "code": code_digests(modules_of([*ENTRIES, *chosen]))}
     return Identity(recipe.kind.name, name, tree)
 
 
@@ -85,7 +92,7 @@ class Run:
     @property
     def unfinished(self) -> bool:
         """Return whether there is a state to continue from."""
-        return not self.finished and (self.folder / RESUME).is_file()
+        return not self.finished and any((self.folder / CHECKPOINTS).glob("*.pt"))
 
     @property
     def holder(self) -> str:

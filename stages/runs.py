@@ -104,7 +104,8 @@ def _current(found: Sequence[Run], read_params: ReadParams) -> _Current:
     for kind in KINDS.values():
         if any(run.kind == kind.name for run in found):
             try:
-                names.append(identity_of(read_recipe(kind, read_params(kind))).folder.name)
+                params = read_params(kind)
+                names.append(identity_of(read_recipe(kind, params), getattr(params.run, kind.name)).folder.name)
             except InputError as error:
                 unknown[kind.name] = error
     return _Current(names, unknown)

@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING, Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from dtc.errors import InputError, named
 from dtc.files import locked, write_whole
 from dtc.model_card import ModelCard, ModelKind
 from dtc.model_folder import read_model, require_replaceable, save_model
+from dtc.training.checkpoints import checkpoints_in
 from dtc.training.config import RunConfig
 from dtc.training.curve import read_curve
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train as train_model
 from dtc.training.precision import has_bfloat16, resolved
-from dtc.training.run_files import CURVE, RESUME
+from dtc.training.result import Trained
+from dtc.training.run_files import CURVE
 from dtc.training.task import Task, shipped
+from stages.align import align
 from stages.kinds import KINDS, Kind
 from stages.run_folders import MODEL, Identity, Run, differences, identity_of, read_run, runs
 from stages.training_recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
+    from stages.named_parts import StrategyConfig
     from stages.params import Params
 
 EMPTY_CURVE = "step,split,loss\n"  # of a model with nothing to train
@@ -46,7 +49,8 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
     """
     kind = KINDS[name]
     recipe = read_recipe(kind, params)
-    identity = identity_of(recipe)
+    how: RunConfig = getattr(params.run, name)
+    identity = identity_of(recipe, how)
     kind.model.parent.mkdir(parents=True, exist_ok=True)
     require_replaceable(kind.model)  # before hours of training, not after
     with locked(identity.folder):
@@ -57,26 +61,31 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
         else:
             _report_other_run(kind, identity, run, console)
             identity.write()
-            how: RunConfig = getattr(params.run, name)
-            _save(recipe, identity, device, *_trained(recipe, identity, how, device, console))
+            _save(recipe, identity, device, _trained(recipe, identity, how, device, console))
         card = _publish(kind, identity)
     _report(recipe, card, console)
 
 
-def _trained(
-    recipe: Recipe, identity: Identity, how: RunConfig, device: torch.device, console: Console
-) -> tuple[dict[str, Tensor], int]:
-    """Return the weights of the trained model and the number of steps; 0 for a model with nothing to train."""
+def train_in_turn(strategy: StrategyConfig, params: Params, device: torch.device, console: Console) -> None:
+    """Train the models of a strategy in its order, and predict the mels that the vocoder learns from before it."""
+    for name in strategy.order:
+        if name == "vocoder":
+            align(params.vocoder.train_on, device, console)
+        train(name, params, device, console)
+
+
+def _trained(recipe: Recipe, identity: Identity, how: RunConfig, device: torch.device, console: Console) -> Trained:
+    """Return the result of the training; 0 steps for a model with nothing to train."""
     kind, training = recipe.kind, recipe.training
     model = recipe.model()
     if not any(True for _ in model.parameters()):
-        return shipped(model).state_dict(), 0
-    if training.precision == "bfloat16" and not has_bfloat16(device):
-        _say(console, kind, f"this {device.type} has no arithmetic in bfloat16; float32 is faster here")
+        return Trained(shipped(model).state_dict(), 0, "")
+    if training.precision == "bf16" and not has_bfloat16(device):
+        _say(console, kind, f"this {device.type} has no arithmetic in bfloat16; precision: fp32 is faster here")
     task = Task(
         model.to(device),
-        recipe.batches("train"),
-        recipe.batches("validation"),
+        recipe.batches("train", how.dataloader.train_set),
+        recipe.batches("validation", how.dataloader.validation_set),
         kind.log_examples,
         f"training.{kind.name}",
     )
@@ -84,15 +93,17 @@ def _trained(
     return train_model(task, training, how, identity.folder, logbook)
 
 
-def _save(recipe: Recipe, identity: Identity, device: torch.device, weights: dict[str, Tensor], steps: int) -> None:
-    """Keep the trained model in the run's folder; then the state to resume from is not needed any more."""
+def _save(recipe: Recipe, identity: Identity, device: torch.device, trained: Trained) -> None:
+    """Keep the trained model in the run's folder; then the states to resume from are not needed any more."""
     card = recipe.card()
     facts = {
-        "steps": steps,
+        "steps": trained.steps,
+        "kept": trained.kept,
         "training": {**card.training, "precision": resolved(recipe.training.precision, device)},
     }
-    save_model(identity.folder / MODEL, weights, card.model_copy(update=facts))
-    (identity.folder / RESUME).unlink(missing_ok=True)
+    save_model(identity.folder / MODEL, trained.weights, card.model_copy(update=facts))
+    for checkpoint in checkpoints_in(identity.folder):
+        checkpoint.unlink()
 
 
 def _publish(kind: Kind, identity: Identity) -> ModelCard:

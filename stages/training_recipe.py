@@ -14,7 +14,7 @@ from dtc.audio_config import require_same_audio
 from dtc.config import Section
 from dtc.errors import InputError
 from dtc.model_card import ModelCard, read_card
-from dtc.training.config import TrainingConfig
+from dtc.training.config import LoaderConfig, TrainingConfig
 from pipeline.batching import Batching
 from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
 from stages import paths
@@ -76,20 +76,29 @@ class Recipe:
         model = self.kind.parts.build(self.config, self.index.audio, statistics_of(self.card()))
         return cast("nn.Module", model.for_training())
 
-    def batches(self, split: Literal["train", "validation"]) -> Batches:
+    def batches(self, split: Literal["train", "validation"], how: LoaderConfig) -> Batches:
         """Return the batches of a split: of one folder of shards, or of several in turn.
 
         The orders of several folders differ: with one order, each clip would be in two batches in succession.
         """
-        from pipeline.loader import InTurn, ShardLoader
+        from pipeline.loader import FirstBatches, InTurn, ShardLoader
 
-        size = (self.training.batch_size, self.training.batch_frames)
-        folders = self.kind.folders(self.config)
-        seeds = [self.training.seed + place if split == "train" else None for place in range(len(folders))]
+        training = self.training
+        order = training.dataloader.train_set if split == "train" else training.dataloader.validation_set
+        size, seed = (training.batch_size, training.batch_frames), training.seed if split == "train" else None
         loaders = [
-            ShardLoader(folder, split, Batching(*size, seed=seed)) for folder, seed in zip(folders, seeds, strict=True)
+            ShardLoader(
+                folder,
+                split,
+                Batching(*size, None if seed is None else seed + place, order.shuffle, order.drop_last),
+                how.num_workers,
+                how.pin_memory,
+            )
+            for place, folder in enumerate(self.kind.folders(self.config))
         ]
-        return loaders[0] if len(loaders) == 1 else InTurn(loaders)
+        batches = loaders[0] if len(loaders) == 1 else InTurn(loaders)
+        first = training.overfit_batches if split == "train" else None
+        return FirstBatches(batches, first) if first else batches
 
     def described(self) -> Mapping[str, Any]:
         """Return what decides the weights as a tree, with the names that params.yaml has for it."""

@@ -1,16 +1,62 @@
-"""The params sections of a training: what is trained, and how it is run. Reading them does not import torch."""
+"""The params sections of a training: what is trained, and how it is run. Reading them does not import torch.
+
+The names are those of the original system's config.yaml, where it has the setting.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from dtc.config import Section
 from dtc.training.optim import OPTIMIZERS, OptimizerConfig
 from dtc.training.schedule import SCHEDULES, ScheduleConfig
 
-Precision = Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the hardware multiplies in it
+Precision = Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 where the hardware multiplies in it, else fp32
+
+
+class AdversaryConfig(Section):
+    """The optimizer and schedule of the discriminators, where they are not those of the model."""
+
+    optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
+    lr_scheduler: Annotated[ScheduleConfig, SCHEDULES]
+
+
+class FreezeConfig(Section):
+    """Parameters that are not trained."""
+
+    params: str  # a glob of their names, as encoder.*
+    until_step: PositiveInt | None  # null: to the end
+
+
+class SpikesConfig(Section):
+    """Steps that are left out because their loss is far above those before."""
+
+    deviations: PositiveFloat  # above the median of the last losses
+    most_in_a_row: PositiveInt  # after so many, the training ends with an error
+
+
+class EarlyStoppingConfig(Section):
+    """When a training ends before its last step: a validation metric has stopped getting better."""
+
+    metric: str  # loss, or another value of the curve's validation rows
+    patience: PositiveInt  # validations without a gain
+    min_delta: NonNegativeFloat  # a smaller gain is none
+
+
+class OrderConfig(Section):
+    """Which clips are read in which order."""
+
+    shuffle: bool  # anew in each epoch
+    drop_last: bool  # leave out the clips that do not fill a batch
+
+
+class OrdersConfig(Section):
+    """The order of each set."""
+
+    train_set: OrderConfig
+    validation_set: OrderConfig
 
 
 class TrainingConfig(Section):
@@ -19,16 +65,24 @@ class TrainingConfig(Section):
     seed: NonNegativeInt
     batch_size: PositiveInt | None  # clips; or null, and
     batch_frames: PositiveInt | None  # at most (frames of the longest clip) × (clips)
+    accumulate: PositiveInt  # batches whose gradients are averaged for one step
+    overfit_batches: PositiveInt | None  # train on so many first batches alone, to see whether a model can learn
+    dataloader: OrdersConfig
     epochs: PositiveInt | None  # the training ends after so many,
     max_steps: PositiveInt | None  # or after so many steps, whichever is first; one of both may be null
     precision: Precision  # of matrix products
     optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
     lr_scheduler: Annotated[ScheduleConfig, SCHEDULES]
+    adversary: AdversaryConfig | None  # null: discriminators are trained as the model
+    rate_multipliers: dict[str, NonNegativeFloat]  # glob of parameters' names → factor of their learning rate
+    freeze: tuple[FreezeConfig, ...]
+    grad_clipping: bool
     grad_max_norm: PositiveFloat
-    # A step whose loss is so many deviations above the losses before it is left out; null: no step is.
-    loss_spike_deviations: PositiveFloat | None
+    loss_spikes: SpikesConfig | None  # null: no step is left out
     # Of the exponential moving average of the weights, which becomes the model; 0: no average.
-    weight_average_decay: float = Field(ge=0.0, lt=1.0)
+    weight_average: float = Field(ge=0.0, lt=1.0)
+    early_stopping: EarlyStoppingConfig | None
+    keep_best: str | None  # the metric by which the best validated model is kept; null: the last one is
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:
@@ -41,13 +95,45 @@ class TrainingConfig(Section):
 
     def steps(self, batches_per_epoch: int) -> int:
         """Return the number of steps of the whole training."""
-        of_epochs = self.epochs * batches_per_epoch if self.epochs else None
+        of_epochs = self.epochs * self.steps_per_epoch(batches_per_epoch) if self.epochs else None
         return min(steps for steps in (of_epochs, self.max_steps) if steps)
+
+    def steps_per_epoch(self, batches_per_epoch: int) -> int:
+        """Return the number of steps of an epoch; the last one may read the first batches of the next epoch."""
+        return -(-batches_per_epoch // self.accumulate)
+
+
+class LoaderConfig(Section):
+    """How the clips of a set are read."""
+
+    num_workers: NonNegativeInt  # threads that read ahead; 0: none
+    pin_memory: bool  # of batches for a GPU
+
+
+class LoadersConfig(Section):
+    """How each set is read."""
+
+    train_set: LoaderConfig
+    validation_set: LoaderConfig
 
 
 class RunConfig(Section):
-    """Settings of a training that change no weight: an unfinished run is resumed where they have changed."""
+    """Settings of a training that change no weight: an unfinished run is resumed where they have changed.
 
-    log_every: PositiveInt  # steps
-    checkpoint_every: PositiveInt  # steps
-    validate_every: PositiveInt  # steps; pictures and sounds are logged then too
+    Validation is an exception: where its metric decides something, how often it is done decides it too.
+    """
+
+    console_log_rate: PositiveInt | None  # steps between lines; null: a line at least every 30 seconds
+    tensorboard_update: PositiveInt  # steps between rows of the curve and points in TensorBoard
+    start_test: NonNegativeInt  # the epoch (or step) before which nothing is validated
+    epochs_test: PositiveInt  # epochs (or steps) between validations
+    test_per_iteration: bool  # true: both count steps
+    predict: PositiveInt  # epochs (or steps) between pictures and sounds
+    predict_per_iteration: bool
+    speak_every: PositiveInt | None  # steps after which validation texts are spoken and recognised; null: never
+    epochs_save: PositiveInt  # epochs (or steps) between checkpoints
+    save_per_iteration: bool
+    keep_last: PositiveInt  # checkpoints
+    load_model: bool  # false: start over, even where there is a checkpoint
+    load_epoch: PositiveInt | None  # continue from the checkpoint of this epoch; null: from the last one
+    dataloader: LoadersConfig

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dtc.batch import Batch
 from dtc.errors import InputError, named, plural
-from dtc.training.config import TrainingConfig
+from dtc.training.config import SpikesConfig, TrainingConfig
 
-LOSSES_BEFORE, MOST_SPIKES = 100, 20  # steps
+LOSSES_BEFORE = 100  # steps
 DEVIATION_OF_MEDIAN = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
 
 
@@ -27,12 +27,13 @@ class Diverged(RuntimeError):
     """The loss has stayed far above its earlier values. The training needs a lower learning rate from its start."""
 
 
-def require_finite(values: Mapping[str, float], names: tuple[str, ...], where: str, batch: Batch) -> None:
-    """Raise NonFiniteLoss, with all values and the batch's clips, unless the values of `names` are finite."""
+def require_finite(values: Mapping[str, float], names: Sequence[str], where: str, batches: Sequence[Batch]) -> None:
+    """Raise NonFiniteLoss, with all values and the batches' clips, unless the values of `names` are finite."""
     if all(math.isfinite(values[name]) for name in names):
         return
     shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
-    raise NonFiniteLoss(f"{where}: {shown}; clips {', '.join(batch.ids)}")
+    clips = ", ".join(clip for batch in batches for clip in batch.ids)
+    raise NonFiniteLoss(f"{where}: {shown}; clips {clips}")
 
 
 def require_finite_weights(model: nn.Module, where: str) -> None:
@@ -58,32 +59,30 @@ class Spikes:
     """Finds losses that are far above those before: one step on such a loss can undo days of training.
 
     Args:
-        deviations: a spike is so many deviations above the median of the last losses; None: no loss is a spike.
+        config: how far above the median of the last losses a spike is; None: no loss is a spike.
     """
 
-    def __init__(self, deviations: float | None) -> None:
-        self.deviations, self.in_a_row = deviations, 0
+    def __init__(self, config: SpikesConfig | None) -> None:
+        self.config, self.in_a_row = config, 0
         self._terms: list[str] = []  # of the loss
         self._losses: list[float] = []  # the last that were no spikes
 
-    def is_spike(self, losses: Mapping[str, Tensor], where: str) -> bool:
+    def is_spike(self, losses: Mapping[str, float], where: str) -> bool:
         """Return whether `loss` is a spike, and record it in the history, which starts anew where the terms change.
 
-        Raises Diverged where MOST_SPIKES steps in a row were spikes: then the fault is in the weights.
+        Raises Diverged where too many steps in a row were spikes: then the fault is in the weights.
         """
-        if self.deviations is None:
-            return False  # without waiting for the device
+        if self.config is None:
+            return False
         if self._terms != sorted(losses):
             self._terms, self._losses, self.in_a_row = sorted(losses), [], 0
-        loss = losses["loss"].item()
-        if not math.isfinite(loss):
-            return False  # which `require_finite` refuses
-        if len(self._losses) < LOSSES_BEFORE or loss <= self._limit(self.deviations):
+        loss, limit = losses["loss"], self._limit(self.config.deviations)
+        if len(self._losses) < LOSSES_BEFORE or loss <= limit:
             self._losses, self.in_a_row = [*self._losses, loss][-LOSSES_BEFORE:], 0
             return False
         self.in_a_row += 1
-        if self.in_a_row == MOST_SPIKES:
-            found = f"loss {loss:.3f}, above {self._limit(self.deviations):.3f} for {MOST_SPIKES} steps"
+        if self.in_a_row == self.config.most_in_a_row:
+            found = f"loss {loss:.3f}, above {limit:.3f} for {self.in_a_row} steps"
             raise Diverged(f"{where}: {found}: start anew with a lower optimizer.learning_rate or grad_max_norm")
         return True
 
@@ -97,6 +96,8 @@ class Spikes:
 
     def _limit(self, deviations: float) -> float:
         """Return the largest loss that is no spike, by median and median absolute deviation, which no spike moves."""
+        if not self._losses:
+            return math.inf
         middle = median(self._losses)
         return middle + deviations * DEVIATION_OF_MEDIAN * median(abs(loss - middle) for loss in self._losses)
 

@@ -34,16 +34,18 @@ class Logbook:
         self._last: dict[str, Mapping[str, float]] = {}
 
     @contextmanager
-    def opened(self, step: int, total_steps: int, unvalidated: bool = False) -> Iterator[None]:
+    def opened(self, step: int, total_steps: int, unvalidated: bool = False, last_phase: int = 0) -> Iterator[None]:
         """Open the record after `step`: rows of later steps, which a killed process has left, are removed first.
 
         Args:
             step: the number of steps that are done.
             total_steps: number of steps of the whole training.
             unvalidated: whether the validation of `step` is not done yet.
+            last_phase: the step at which the last phase begins; before it, the time left is not known, as the phases
+                have steps of different duration.
         """
-        self.total_steps, self._first_step = total_steps, step
-        self._started = self._last_line = time.monotonic()
+        self.total_steps, self._first_step, self._last_phase = total_steps, step, last_phase
+        self._started = self._phase_started = self._last_line = time.monotonic()
         last_of = {"train": step}
         before = step - 1 if unvalidated else step  # of all other splits
         self._curve = CurveWriter(
@@ -69,10 +71,16 @@ class Logbook:
         finally:
             self._tensorboard.close()
 
-    def advance(self, step: int, loss: float) -> None:
-        """Show a step that is done: in the progress bar on a terminal, and in a line from time to time elsewhere."""
-        if not self.console.is_terminal and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+    def advance(self, step: int, loss: float, steps_between_lines: int | None = None) -> None:
+        """Show a step that is done: in the progress bar on a terminal, and in a line from time to time elsewhere.
+
+        With `steps_between_lines`, there is a line after so many steps, on a terminal too.
+        """
+        waited = not self.console.is_terminal and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES
+        if waited if steps_between_lines is None else step % steps_between_lines == 0:
             self._print_progress(step, f"loss {loss:.3f}")
+        if step == self._last_phase:
+            self._phase_started = time.monotonic()
         pace = (step - self._first_step) / max(self._seconds(), 1e-9)
         self._progress.update(self._bar, completed=step, speed=f"{pace:.1f} steps/s", loss=f"{loss:.3f}")
 
@@ -98,9 +106,10 @@ class Logbook:
         self._print_progress(step, f"loss {training:.3f}, validation {validation:.3f}")
 
     def _print_progress(self, step: int, losses: str) -> None:
-        done, left, seconds = step - self._first_step, self.total_steps - step, self._seconds()
-        eta = f", {seconds / done * left:.0f} s left" if done and left else ""
-        self.print(f"step {step}/{self.total_steps}, {losses}, {seconds:.0f} s{eta}")
+        done, left = step - max(self._first_step, self._last_phase), self.total_steps - step
+        pace = (time.monotonic() - self._phase_started) / done if done > 0 else 0.0
+        eta = f", {pace * left:.0f} s left" if pace and left else ""
+        self.print(f"step {step}/{self.total_steps}, {losses}, {self._seconds():.0f} s{eta}")
 
     def print(self, message: str) -> None:
         """Print a message as a line that starts with the title."""

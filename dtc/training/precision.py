@@ -1,7 +1,8 @@
-"""The number formats in which a model is trained.
+"""The number formats in which a model is trained: float32 (fp32), bfloat16 (bf16) and float16 (fp16).
 
-bfloat16 has the range of float32 and three digits. Autocast computes the matrix products in it; weights, their updates,
-softmax, normalisation, sums over time and losses stay in float32.
+bfloat16 has the range of float32 and three digits, float16 more digits and a range so small that the loss is
+scaled. Autocast computes the matrix products in it; weights, their updates, softmax, normalisation, sums over time and
+losses stay in float32.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from dtc.training.config import Precision
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """Return the context of a forward pass; the backward pass uses the same number formats without it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=resolved(precision, device) == "bfloat16")
+    found = resolved(precision, device)
+    return torch.autocast(device.type, torch.float16 if found == "fp16" else torch.bfloat16, enabled=found != "fp32")
 
 
 def resolved(precision: Precision, device: torch.device) -> Precision:
     """Return the number format that a device computes in: of auto, the faster one."""
     if precision != "auto":
         return precision
-    return "bfloat16" if has_bfloat16(device) else "float32"
+    return "bf16" if has_bfloat16(device) else "fp32"
 
 
 def has_bfloat16(device: torch.device) -> bool:

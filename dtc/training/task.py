@@ -5,7 +5,7 @@ The trainer knows no mel and no text: it passes batches to the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
@@ -18,8 +18,11 @@ from dtc.training.config import Precision
 from dtc.training.logbook import Logbook
 from dtc.training.precision import autocast
 
+SPOKEN_METRICS = ("word_error_rate", "duration_ratio", "ended_share", "opinion_score")  # that `Listen` may return
 # (model, batch, logbook, step): logs pictures and sounds of the first clip
 LogExamples = Callable[[nn.Module, Batch, Logbook, int], None]
+# (model, logbook, step) -> metrics of the speech of a fixed handful of texts, which it also logs as sounds
+Listen = Callable[[nn.Module, Logbook, int], Mapping[str, float]]
 
 
 @runtime_checkable
@@ -71,8 +74,9 @@ class Task:
         model: has `training_loss(batch, step) -> Losses`, and may be `WithAdversary`.
         training: batches to train on.
         validation: batches to validate on; only their epoch 0 is read.
-        log_examples: called after each validation with the model that would be kept and the first validation batch.
+        log_examples: called from time to time with the model that would be kept and the first validation batch.
         section: the dotted key of params.yaml with the batch size, for messages.
+        listen: returns metrics of what the model that would be kept speaks; None: nothing is spoken.
     """
 
     model: nn.Module
@@ -80,6 +84,7 @@ class Task:
     validation: Batches
     log_examples: LogExamples
     section: str = "training"
+    listen: Listen | None = None
 
 
 def shipped(model: nn.Module) -> nn.Module:
@@ -103,11 +108,16 @@ def phase_of(model: nn.Module, step: int, total_steps: int) -> tuple[int, int]:
 
 def require_all_phases(task: Task, total_steps: int) -> None:
     """Raise InputError where a training would end before the last phase of its model begins."""
-    last = _phase_starts(shipped(task.model))[-1]
+    last = last_phase_of(task.model)
     if total_steps <= last:
         found = f"{plural(total_steps, 'step')} in all"
         expected = f"more than {last:,}, where the model's last phase begins"
         raise InputError(task.section, found, expected, "raise epochs, or max_steps")
+
+
+def last_phase_of(model: nn.Module) -> int:
+    """Return the step at which the last phase of a model begins; 0 where it has only one."""
+    return _phase_starts(shipped(model))[-1]
 
 
 def _phase_starts(model: nn.Module) -> tuple[int, ...]:
@@ -124,3 +134,12 @@ def losses_of(model: nn.Module, batch: Batch, step: int, precision: Precision) -
     device = device_of(model)
     with autocast(precision, device):
         return cast(Callable[[Batch, int], Losses], model.training_loss)(batch.to(device), step)
+
+
+def batches_from(batches: Batches, number: int) -> Iterator[Batch]:
+    """Yield the batches of a training from a number on, without end."""
+    while True:
+        epoch, first = divmod(number, batches.batches_per_epoch)
+        for batch in batches.epoch(epoch, first):
+            yield batch
+            number += 1

@@ -13,14 +13,13 @@ from dtc.acoustic.decoder import PreNet
 from dtc.acoustic.layers import MaskedBatchNorm
 from dtc.batch import Batch
 from dtc.seeding import seed_all
-from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.guards import NonFiniteLoss
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train
-from dtc.training.optim import AdamWConfig, build_optimizer
+from dtc.training.optim import AdamConfig, build_optimizer
 from dtc.training.task import Task
-from tests.conftest import default_params
 from tests.dtc.tiny_acoustic import OPTIONS, batch, clip, model, padded_further
+from tests.training_params import run_config, training_config
 
 
 @pytest.fixture
@@ -95,8 +94,8 @@ def test_dropped_frames_are_the_mean_and_come_in_training_only() -> None:
 def test_a_model_in_training_speaks_with_its_latest_weights() -> None:
     """The fused optimizer changes them without a trace: a decoder made ready earlier is another voice."""
     ours, text = model(), clip("a", 9, 1).symbol_ids
-    adam = AdamWConfig(type="adamw", learning_rate=0.1, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.0)
-    optimizer = build_optimizer(ours, adam)
+    adam = AdamConfig(type="adamw", learning_rate=0.1, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.0, decays="all")
+    optimizer = build_optimizer(ours.parameters(), adam)
     before = ours.eval().infer([text], seed=1, options=OPTIONS)[0]
     ours.train().training_loss(batch((7, 20), (9, 31)), 0)["loss"].backward()
     optimizer.step()
@@ -117,8 +116,8 @@ def test_a_mel_that_is_no_number_stops_the_training_and_names_the_clips(tmp_path
             example.mel[1, 3, 5] = float("nan")
             yield example
 
-    training = TrainingConfig.model_validate(default_params()["training"]["acoustic"])
-    how = RunConfig(log_every=1, checkpoint_every=1, validate_every=1)
+    training = training_config()
+    how = run_config(epochs_test=1)
     task = Task(model(), Data(), Data(), lambda *_: None)
     with pytest.raises(NonFiniteLoss, match=r"step 0: loss nan, .*; clips clip0, clip1"):
         train(task, training, how, tmp_path, Logbook(tmp_path, "acoustic", Console(quiet=True)))

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from dtc.batch import Batch
 from dtc.errors import InputError
-from dtc.training.checkpoints import TrainingState
+from dtc.training.checkpoints import TrainingState, checkpoints_in, step_of
 from dtc.training.guards import NonFiniteLoss
-from dtc.training.interrupts import StopRequest
+from dtc.training.interrupts import Interrupted, StopRequest
 from dtc.training.learner import average_of
 from dtc.training.logbook import Logbook
 from dtc.training.loop import Training
-from tests.dtc.test_training import Data, config, how, run, task, toy
+from dtc.training.review import Review
+from tests.dtc.test_training import Data, config, how, read_last_checkpoint, run, task, toy
+from tests.training_params import SPIKES
 
 
 class Normalised(nn.Module):
@@ -38,9 +40,9 @@ class Normalised(nn.Module):
 
 
 def training_of(model: Normalised, folder: Path) -> Training:
-    state = TrainingState(model, config(loss_spike_deviations=10.0), 100, folder)
+    state = TrainingState(task(model), config(loss_spikes=SPIKES, epochs=25), folder)
     logbook = Logbook(folder, "toy", Console(quiet=True))
-    return Training(task(model), config(), how(), state, logbook, StopRequest())
+    return Training(task(model), config(), state, Review(task(model), config(), how(), state, logbook, StopRequest()))
 
 
 def everything(training: Training) -> dict[str, object]:
@@ -66,11 +68,11 @@ def test_a_step_that_is_not_finite_leaves_everything_as_it_was(tmp_path: Path, c
     model = Normalised()
     training = training_of(model, tmp_path)
     batch = next(Data().epoch(0))
-    training.do_step(batch)
+    training.do_step([batch])
     before = everything(training)
     setattr(model, culprit, float("nan"))
     with pytest.raises(NonFiniteLoss, match=r"step 1: loss nan.*clips clip"):
-        training.do_step(batch)
+        training.do_step([batch])
     assert_equal(everything(training), before)
 
 
@@ -79,14 +81,14 @@ def test_a_step_that_is_left_out_leaves_everything_as_it_was(tmp_path: Path) -> 
     training = training_of(model, tmp_path)
     batch = next(Data().epoch(0))
     for _ in range(100):
-        training.do_step(batch)
+        training.do_step([batch])
     before = everything(training)
     model.factor = 1e6
-    training.do_step(batch)
+    training.do_step([batch])
     assert training.state.spikes.in_a_row == 1
     assert_equal(everything(training), before)
     model.factor = 1.0
-    training.do_step(batch)
+    training.do_step([batch])
     assert training.state.model.state_dict()["model.num_batches_tracked"] == 202, "two passes in each of 101 steps"
 
 
@@ -97,8 +99,8 @@ def test_a_validation_loss_that_is_not_finite_stops_the_training(tmp_path: Path)
         "half": torch.tensor(1.0 if model.training else float("nan")),
     }
     with pytest.raises(NonFiniteLoss, match=r"step 5, validation: loss [\d.]+, half nan; clips clip\d"):
-        run(tmp_path, model, weight_average_decay=0.0)
-    assert torch.load(tmp_path / "resume.pt", weights_only=True)["step"] == 4
+        run(tmp_path, model, weight_average=0.0)
+    assert read_last_checkpoint(tmp_path)["step"] == 4
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
@@ -107,13 +109,13 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     model.register_buffer("running", torch.zeros(2))
     model.forward = None  # type: ignore[assignment]
     run(tmp_path, model, epochs=1)
-    saved = (tmp_path / "resume.pt").read_bytes()
+    saved = checkpoints_in(tmp_path)[-1].read_bytes()
     broken = toy()
     broken.register_buffer("running", torch.tensor([0.0, float("inf")]))
     with pytest.raises(NonFiniteLoss, match="step 1: weights that are not finite: running"):
         run(tmp_path / "broken", broken, epochs=1)
-    assert not (tmp_path / "broken/resume.pt").exists()
-    assert (tmp_path / "resume.pt").read_bytes() == saved
+    assert checkpoints_in(tmp_path / "broken") == []
+    assert checkpoints_in(tmp_path)[-1].read_bytes() == saved
 
 
 def test_the_average_by_hand() -> None:
@@ -154,13 +156,33 @@ def test_a_gpu_without_memory_is_one_line_with_the_setting_to_lower(tmp_path: Pa
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"no state", b"PK\x03\x04"])
-def test_a_damaged_state_is_named_and_deleting_it_starts_over(tmp_path: Path, content: bytes) -> None:
+DAMAGED = pytest.mark.parametrize("content", [b"", b"no state", b"PK\x03\x04"])
+
+
+@DAMAGED
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     expected, _ = run(tmp_path / "whole", epochs=1)
-    run(tmp_path / "damaged", epochs=1)
-    state = tmp_path / "damaged/resume.pt"
+    with pytest.raises(Interrupted):
+        run(tmp_path / "damaged", toy(kill_at=3, poison="ctrl-c"), epochs=1)
+    before, last = checkpoints_in(tmp_path / "damaged")
+    last.write_bytes(content or last.read_bytes()[:-100])
+    weights, _ = run(tmp_path / "damaged", None, Console(width=300), epochs=1)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith(f"toy: {last}: damaged (")
+    assert told[0].endswith("it was passed over")
+    assert told[1] == f"toy: continuing from step {step_of(before)} of 4"
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+@DAMAGED
+def test_where_all_checkpoints_are_damaged_deleting_them_starts_over(tmp_path: Path, content: bytes) -> None:
+    expected, _ = run(tmp_path / "whole", epochs=1)
+    run(tmp_path / "damaged", epochs=1, keep_last=1)
+    (state,) = checkpoints_in(tmp_path / "damaged")
     state.write_bytes(content or state.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"resume.pt: damaged \(.*delete this file, and the same command starts"):
+    with pytest.raises(InputError, match=r"4.pt: damaged \(.*delete this file, and the same command starts"):
         run(tmp_path / "damaged", epochs=1)
     state.unlink()
     weights, _ = run(tmp_path / "damaged", epochs=1)

@@ -19,14 +19,16 @@ from dtc.acoustic.parallel import Parallel, duration_loss, framed, spread, whole
 from dtc.batch import Batch
 from dtc.errors import InputError
 from dtc.text.symbols import ID_OF, text_to_ids
-from dtc.training.config import RunConfig, TrainingConfig
+from dtc.training.config import TrainingConfig
 from dtc.training.interrupts import Interrupted
 from dtc.training.logbook import Logbook
-from dtc.training.loop import Trained, train
+from dtc.training.loop import train
+from dtc.training.result import Trained
 from dtc.training.task import Task
 from tests.conftest import default_params
 from tests.dtc.tiny_acoustic import AUDIO, MELS, OPTIONS, batch, clip, padded_further
 from tests.dtc.tiny_parallel import model
+from tests.training_params import run_config
 
 SPACE = ID_OF[" "]
 ALIGNER_STEPS = 4
@@ -147,7 +149,7 @@ def test_durations_that_no_factor_corrects_are_refused(predicted: float) -> None
     ours = model().eval()
     ours.log_duration.bias.fill_(predicted)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
-    with pytest.raises(InputError, match="^acoustic model: computed NaN or infinity"):
+    with pytest.raises(InputError, match=r"^acoustic model: computed NaN or infinity"):
         ours.calibrate([batch((7, 40))])
     torch.testing.assert_close(dict(ours.state_dict()), before, rtol=0, atol=0, equal_nan=True)
 
@@ -302,11 +304,11 @@ class Killed(Parallel):
 
 
 def run(folder: Path, kill_at: int | None = None, epochs: int = 3) -> Trained:
-    tree = default_params()["training"]["acoustic"] | {"epochs": epochs, "weight_average_decay": 0.9}
+    tree = default_params()["training"]["acoustic"] | {"epochs": epochs, "weight_average": 0.9}
     ours = model(ALIGNER_STEPS)
     if kill_at is not None:
         ours.__class__, ours.kill_at = Killed, kill_at
-    how = RunConfig(log_every=1, checkpoint_every=100, validate_every=5)
+    how = run_config(epochs_save=100)
     task = Task(ours, Data(), Data(), lambda *_: None, "training.acoustic")
     training = TrainingConfig.model_validate(tree)
     return train(task, training, how, folder, Logbook(folder, "acoustic", Console(quiet=True)))
@@ -336,7 +338,7 @@ def test_the_aligner_is_trained_first_and_then_left_as_it_is(tmp_path: Path) -> 
 
     ours.training_loss = remember  # type: ignore[method-assign]
     tree = default_params()["training"]["acoustic"] | {"epochs": 3}
-    how = RunConfig(log_every=1, checkpoint_every=100, validate_every=5)
+    how = run_config(epochs_save=100)
     task = Task(ours, Data(), Data(), lambda *_: None)
     logbook = Logbook(tmp_path, "acoustic", Console(quiet=True))
     train(task, TrainingConfig.model_validate(tree), how, tmp_path, logbook)

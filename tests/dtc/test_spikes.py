@@ -10,9 +10,10 @@ from rich.console import Console
 
 from dtc.training.guards import Diverged
 from dtc.training.interrupts import Interrupted
-from tests.dtc.test_training import TaughtToy, Toy, assert_same_run, read_resume_state, run, taught, toy
+from tests.dtc.test_training import TaughtToy, Toy, assert_same_run, read_last_checkpoint, run, taught, toy
+from tests.training_params import SPIKES
 
-GUARDED = {"epochs": 40, "loss_spike_deviations": 10.0}
+GUARDED = {"epochs": 40, "loss_spikes": SPIKES}
 
 
 def spiking(*calls: int, **options: object) -> Toy:
@@ -42,14 +43,14 @@ def test_stopped_among_spikes_it_is_as_if_never_stopped(tmp_path: Path) -> None:
         run(tmp_path / "stopped", spiking(131, 137, kill_at=133, poison="ctrl-c"), **GUARDED)
     weights, _ = run(tmp_path / "stopped", spiking(1, 4), **GUARDED)  # calls are counted from the start of a process
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
-    states = [read_resume_state(tmp_path / name / "resume.pt") for name in ("whole", "stopped")]
+    states = [read_last_checkpoint(tmp_path / name) for name in ("whole", "stopped")]
     assert states[0]["spikes"] == states[1]["spikes"]
 
 
 def test_a_loss_that_stays_up_stops_the_training(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"step 149: loss .*, above .* for 20 steps: start anew with a lower"):
         run(tmp_path, spiking(131, 1000), **GUARDED)
-    assert read_resume_state(tmp_path / "resume.pt")["step"] == 149
+    assert read_last_checkpoint(tmp_path)["step"] == 149
 
 
 def test_a_term_that_comes_in_is_no_spike(tmp_path: Path) -> None:

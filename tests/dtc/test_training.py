@@ -21,46 +21,50 @@ from dtc.batch import Batch, Clip, collate
 from dtc.registry import Part
 from dtc.seeding import seed_all
 from dtc.training import logbook
+from dtc.training.checkpoints import checkpoints_in
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.guards import NonFiniteLoss
 from dtc.training.interrupts import Interrupted
 from dtc.training.logbook import Logbook
-from dtc.training.loop import train, validation_losses
-from dtc.training.optim import OPTIMIZERS, OptimizerConfig, build_optimizer
+from dtc.training.loop import train
+from dtc.training.optim import OPTIMIZERS, OptimizerConfig
 from dtc.training.precision import resolved
-from dtc.training.schedule import SCHEDULES, OneCycleConfig, ScheduleConfig, one_cycle_share
+from dtc.training.schedule import SCHEDULES, OneCycleConfig, Place, ScheduleConfig, one_cycle_share
 from dtc.training.task import Task
+from dtc.training.validation import validation_losses
 from tests.conftest import add_part
+from tests.training_params import run_config, training_config
 
 
 def config(**changes: object) -> TrainingConfig:
-    return TrainingConfig.model_validate(
-        {
-            "seed": 7,
-            "batch_size": 2,
-            "batch_frames": None,
-            "epochs": 3,
-            "max_steps": None,
-            "precision": "float32",
-            "optimizer": {
-                "type": "adamw",
-                "learning_rate": 0.01,
-                "betas": [0.9, 0.99],
-                "eps": 1e-6,
-                "weight_decay": 0.01,
-            },
-            "lr_scheduler": {"type": "one_cycle", "warmup_share": 0.2, "final_share": 0.01},
-            "grad_max_norm": 1.0,
-            "loss_spike_deviations": None,
-            "weight_average_decay": 0.5,
-        }
-        | {name: value for name, value in changes.items() if name not in RunConfig.model_fields}
+    adam = {
+        "type": "adamw",
+        "learning_rate": 0.01,
+        "betas": [0.9, 0.99],
+        "eps": 1e-6,
+        "weight_decay": 0.01,
+        "decays": "all",
+    }
+    toy = {
+        "seed": 7,
+        "batch_size": 2,
+        "batch_frames": None,
+        "epochs": 3,
+        "max_steps": None,
+        "precision": "fp32",
+        "optimizer": adam,
+        "lr_scheduler": {"type": "one_cycle", "warmup_share": 0.2, "final_share": 0.01},
+        "grad_max_norm": 1.0,
+        "loss_spikes": None,
+        "weight_average": 0.5,
+    }
+    return training_config(
+        **toy | {name: value for name, value in changes.items() if name not in RunConfig.model_fields}
     )
 
 
 def how(**changes: object) -> RunConfig:
-    run = {"log_every": 1, "checkpoint_every": 1, "validate_every": 5}
-    return RunConfig.model_validate(run | {name: value for name, value in changes.items() if name in run})
+    return run_config(**{name: value for name, value in changes.items() if name in RunConfig.model_fields})
 
 
 class Toy(nn.Module):
@@ -128,15 +132,16 @@ def run(
         seed_all("toy")
         model = Toy()
     logbook = Logbook(folder, "toy", console or Console(quiet=True))
-    return train(task(model), config(**changes), how(**changes), folder, logbook)
+    return train(task(model), config(**changes), how(**changes), folder, logbook)[:2]
 
 
 def task(model: nn.Module) -> Task:
     return Task(model, Data(), Data(), lambda *_: None)
 
 
-def read_resume_state(path: Path) -> dict | None:
-    return torch.load(path, weights_only=True) if path.is_file() else None
+def read_last_checkpoint(folder: Path) -> dict | None:
+    found = checkpoints_in(folder)
+    return torch.load(found[-1], weights_only=True) if found else None
 
 
 def toy(**options: object) -> Toy:
@@ -168,7 +173,7 @@ def test_killed_and_run_again_is_as_if_never_killed(tmp_path: Path, kill_at: int
     script = KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path / "killed"), kill_at=kill_at)
     died = subprocess.run([sys.executable, "-c", script], check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert died.returncode == -signal.SIGKILL
-    saved = read_resume_state(tmp_path / "killed/resume.pt")
+    saved = read_last_checkpoint(tmp_path / "killed")
     assert (saved["step"] if saved else 0) == kill_at - 1
     weights, steps = run(tmp_path / "killed")
     assert steps == 12
@@ -177,10 +182,10 @@ def test_killed_and_run_again_is_as_if_never_killed(tmp_path: Path, kill_at: int
 
 def test_ctrl_c_saves_and_goes_on(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
-    expected, _ = run(tmp_path / "whole", log_every=3)  # stopped between two rows of the log
+    expected, _ = run(tmp_path / "whole", tensorboard_update=3)  # stopped between two rows of the log
     with pytest.raises(Interrupted, match="stopped at step 4 of 12, saved; run it again to continue"):
-        run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), checkpoint_every=100, log_every=3)
-    weights, _ = run(tmp_path / "stopped", checkpoint_every=100, log_every=3)
+        run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), epochs_save=100, tensorboard_update=3)
+    weights, _ = run(tmp_path / "stopped", epochs_save=100, tensorboard_update=3)
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
     assert signal.getsignal(signal.SIGINT) is before, "what was there is put back"
 
@@ -189,7 +194,7 @@ def test_how_it_is_run_changes_no_weight_also_in_the_middle(tmp_path: Path) -> N
     expected, _ = run(tmp_path / "whole")
     with pytest.raises(Interrupted):
         run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"))
-    weights, _ = run(tmp_path / "stopped", log_every=5, checkpoint_every=3, validate_every=2)
+    weights, _ = run(tmp_path / "stopped", tensorboard_update=5, epochs_save=3, epochs_test=2)
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
@@ -204,29 +209,29 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 def test_nan_stops_with_step_and_clips_and_keeps_the_last_state(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLoss, match=r"step 4: loss nan.*; clips clip\d"):
         run(tmp_path, toy(poison="nan"))
-    saved = read_resume_state(tmp_path / "resume.pt")
+    saved = read_last_checkpoint(tmp_path)
     assert saved["step"] == 4
     assert all(torch.isfinite(value).all() for value in saved["model"].values())
 
 
 def test_bfloat16_reaches_the_products_and_nothing_else(tmp_path: Path) -> None:
     exact, _ = run(tmp_path / "float32")
-    weights, _ = run(tmp_path / "whole", precision="bfloat16")
+    weights, _ = run(tmp_path / "whole", precision="bf16")
     assert {value.dtype for value in weights.values()} == {torch.float32}
     assert not torch.equal(weights["layer.weight"], exact["layer.weight"])
     torch.testing.assert_close(weights["layer.weight"], exact["layer.weight"], atol=0.02, rtol=0)  # 12 steps of 0.01
-    assert validation_losses(toy(), task(toy()), config(precision="bfloat16"), 1) != validation_losses(
+    assert validation_losses(toy(), task(toy()), config(precision="bf16"), 1) != validation_losses(
         toy(), task(toy()), config(), 1
     )
     with pytest.raises(Interrupted):
-        run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), precision="bfloat16")
-    again, _ = run(tmp_path / "stopped", precision="bfloat16")
+        run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), precision="bf16")
+    again, _ = run(tmp_path / "stopped", precision="bf16")
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", again, weights)
 
 
 def test_auto_is_the_number_format_that_the_hardware_multiplies_in(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    for capabilities, expected in (({"avx512_bf16": True}, "bfloat16"), ({"avx2": True}, "float32")):
+    for capabilities, expected in (({"avx512_bf16": True}, "bf16"), ({"avx2": True}, "fp32")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)  # noqa: B023
         assert resolved("auto", cpu) == expected
         assert validation_losses(toy(), task(toy()), config(precision="auto"), 1) == validation_losses(
@@ -269,7 +274,7 @@ def test_lines_tell_the_progress_where_there_is_no_bar(tmp_path: Path, monkeypat
     for terminal, lines in ((False, 12), (True, 0)):
         printed = io.StringIO()
         screen = Console(file=printed, force_terminal=terminal, width=120)
-        run(tmp_path / str(terminal), console=screen, validate_every=100)
+        run(tmp_path / str(terminal), console=screen, epochs_test=100)
         told = re.findall(r"^toy: step \d+/12, loss \d+\.\d{3}, \d+ s", printed.getvalue(), flags=re.MULTILINE)
         assert len(told) == lines
 
@@ -280,12 +285,12 @@ def test_stopped_in_the_middle_of_a_duel_it_is_as_if_never_stopped(tmp_path: Pat
         run(tmp_path / "stopped", taught(kill_at=6, poison="ctrl-c"))
     weights, _ = run(tmp_path / "stopped", taught())
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
-    states = [read_resume_state(tmp_path / name / "resume.pt") for name in ("whole", "stopped")]
+    states = [read_last_checkpoint(tmp_path / name) for name in ("whole", "stopped")]
     assert all(torch.equal(states[0]["model"][name], states[1]["model"][name]) for name in states[0]["model"])
 
 
 def test_a_row_of_the_curve_is_the_mean_over_the_steps_that_have_it(tmp_path: Path) -> None:
-    run(tmp_path, taught(), log_every=4)
+    run(tmp_path, taught(), tensorboard_update=4)
     row = next(csv.DictReader((tmp_path / "curve.csv").open()))
     assert float(row["adversary_loss"]) > 0  # of the fourth step alone
     assert float(row["half"]) > 0
@@ -295,11 +300,11 @@ def test_an_adversary_that_is_no_number_stops_the_training(tmp_path: Path) -> No
     model = taught()
     nn.init.constant_(model.adversary.weight, float("inf"))
     with pytest.raises(NonFiniteLoss, match="step 3: "):
-        run(tmp_path, model, checkpoint_every=100)
+        run(tmp_path, model, epochs_save=100)
 
 
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
-    plain, _ = run(tmp_path / "plain", weight_average_decay=0.0)
+    plain, _ = run(tmp_path / "plain", weight_average=0.0)
     averaged, _ = run(tmp_path / "averaged")
     assert plain.keys() == averaged.keys()
     assert not torch.equal(plain["layer.weight"], averaged["layer.weight"])
@@ -314,26 +319,12 @@ def test_validation_draws_the_same_every_time() -> None:
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_the_end() -> None:
     schedule = OneCycleConfig(type="one_cycle", warmup_share=0.25, final_share=0.1)
-    shares = [one_cycle_share(step, 101, schedule) for step in range(101)]
+    shares = [one_cycle_share(Place(step, 101), schedule) for step in range(101)]
     assert shares[0] == pytest.approx(1 / 25)
     assert shares[25] == pytest.approx(1.0)
     assert shares[100] == pytest.approx(0.1)
     assert shares[:26] == sorted(shares[:26])
     assert shares[25:] == sorted(shares[25:], reverse=True)
-
-
-def test_weight_decay_of_matrices_leaves_biases_as_they_are() -> None:
-    layer = nn.Linear(4, 4)
-    before = {name: value.detach().clone() for name, value in layer.named_parameters()}
-    section = config().optimizer.model_copy(
-        update={"type": "adamw_matrices", "learning_rate": 0.1, "weight_decay": 0.5}
-    )
-    optimizer = build_optimizer(layer, section)
-    for parameter in layer.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
-    torch.testing.assert_close(layer.weight, before["weight"] * (1 - 0.1 * 0.5))
-    assert torch.equal(layer.bias, before["bias"])
 
 
 class InPhases(Toy):
@@ -347,7 +338,7 @@ def test_the_average_starts_anew_in_each_phase(tmp_path: Path) -> None:
         seed_all("toy")
         model = InPhases()
         model.phase_starts = (11,)
-        kept.append(run(tmp_path / str(decay), model, weight_average_decay=decay)[0])
+        kept.append(run(tmp_path / str(decay), model, weight_average=decay)[0])
     assert all(torch.equal(kept[0][name], value) for name, value in kept[1].items())
 
 
@@ -356,7 +347,7 @@ def test_the_schedule_starts_anew_in_each_phase(tmp_path: Path) -> None:
     run(tmp_path, InPhases())
     rates = [float(row["lr"]) for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
     section = OneCycleConfig(type="one_cycle", warmup_share=0.2, final_share=0.01)
-    expected = [one_cycle_share(step, steps, section) for steps in (3, 2, 7) for step in range(steps)]
+    expected = [one_cycle_share(Place(step, steps), section) for steps in (3, 2, 7) for step in range(steps)]
     assert rates == pytest.approx([0.01 * share for share in expected], rel=1e-5)
 
 
@@ -364,19 +355,19 @@ def test_an_optimizer_and_a_schedule_from_outside_need_one_line_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class SGDConfig(OptimizerConfig):
-        type: Literal["sgd"]
+        type: Literal["plain"]
 
-    class ConstantConfig(ScheduleConfig):
-        type: Literal["constant"]
+    class SameConfig(ScheduleConfig):
+        type: Literal["same"]
 
-    sgd = Part(lambda parameters, config: torch.optim.SGD(parameters, config.learning_rate), SGDConfig)
-    add_part(monkeypatch, OPTIMIZERS, "sgd", sgd)
-    add_part(monkeypatch, SCHEDULES, "constant", Part(lambda step, total_steps, config: 1.0, ConstantConfig))
+    plain = Part(lambda parameters, config: torch.optim.SGD(parameters, config.learning_rate), SGDConfig)
+    add_part(monkeypatch, OPTIMIZERS, "plain", plain)
+    add_part(monkeypatch, SCHEDULES, "same", Part(lambda place, config: 1.0, SameConfig))
     section = {
-        "optimizer": SGDConfig(type="sgd", learning_rate=0.5),
-        "lr_scheduler": ConstantConfig(type="constant"),
+        "optimizer": SGDConfig(type="plain", learning_rate=0.5, weight_decay=0.0, decays="all"),
+        "lr_scheduler": SameConfig(type="same"),
     }
-    chosen = config(weight_average_decay=0.0).model_copy(update=section)
+    chosen = config(weight_average=0.0).model_copy(update=section)
     model = toy()
     train(task(model), chosen, how(), tmp_path, Logbook(tmp_path, "toy", Console(quiet=True)))
     rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]

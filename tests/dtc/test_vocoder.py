@@ -116,7 +116,7 @@ def test_vocos_trains_in_bfloat16() -> None:
     """Only the products: the inverse STFT has no half precision, and losses are float32."""
     model, losses = vocos(), []
     batch = collate([clip("a", 64 * 40), clip("b", 64 * 30)])
-    for precision in ("float32", "bfloat16"):
+    for precision in ("fp32", "bf16"):
         seed_all("segments")
         losses.append(losses_of(model, batch, 0, precision))
     losses[1]["loss"].backward()
@@ -292,7 +292,7 @@ def test_discriminators_take_any_length(samples: int) -> None:
 
 def test_adversarial_training_in_bfloat16() -> None:
     model, batch = adversarial()
-    losses = losses_of(model, batch, 2, "bfloat16")
+    losses = losses_of(model, batch, 2, "bf16")
     losses["loss"].backward()
     assert all(torch.isfinite(value.grad).all() for value in model.model.parameters())
     assert losses["feature_matching"] > 0.0

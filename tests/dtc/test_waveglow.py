@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dtc.audio import MelStatistics, stft_magnitude
 from dtc.config import parse_section
 from dtc.seeding import seed_all
-from dtc.training.optim import AdamWConfig, build_optimizer
+from dtc.training.optim import AdamConfig, build_optimizer
 from dtc.vocoder import VOCODERS
 from dtc.vocoder.configs import WaveGlowConfig
 from dtc.vocoder.waveglow import BIAS_FRAMES, WaveGlow, deemphasised, emphasised
@@ -233,7 +233,8 @@ def test_cached_values_follow_new_weights() -> None:
     """Also if an optimizer does not count the versions of the weights."""
     model, mel = waveglow(denoiser_strength=0.1), mel_of(10)
     optimizer = build_optimizer(
-        model, AdamWConfig(type="adamw", learning_rate=0.01, betas=(0.9, 0.99), eps=1e-8, weight_decay=0)
+        model.parameters(),
+        AdamConfig(type="adamw", learning_rate=0.01, betas=(0.9, 0.99), eps=1e-8, weight_decay=0, decays="all"),
     )
     before = model(mel)
     model.train().training_loss(batch_of(noise(400)), 0)["loss"].backward()

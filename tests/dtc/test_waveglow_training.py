@@ -44,7 +44,7 @@ def test_silence_trains() -> None:
 
 def test_it_trains_in_bfloat16_with_its_determinants_in_float32() -> None:
     model, batch, losses = waveglow().train(), batch_of(noise(700), noise(400)), []
-    for precision in ("float32", "bfloat16"):
+    for precision in ("fp32", "bf16"):
         seed_all("segments")
         losses.append(losses_of(model, batch, 0, precision))
     losses[1]["loss"].backward()

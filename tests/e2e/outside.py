@@ -20,7 +20,7 @@ from dtc.batch import Batch
 from dtc.errors import InputError
 from dtc.text.symbols import SYMBOLS
 from dtc.training.optim import OptimizerConfig
-from dtc.training.schedule import ScheduleConfig
+from dtc.training.schedule import Place, ScheduleConfig
 from dtc.vocoder.base import Vocoder
 from dtc.vocoder.configs import VocoderSection
 from pipeline.corpora.base import Finder, ListedFormat, ListedRow
@@ -142,8 +142,8 @@ class HalvedConfig(ScheduleConfig):
     every_steps: int
 
 
-def halved_share(step: int, total_steps: int, config: HalvedConfig) -> float:
-    return 0.5 ** (step // config.every_steps)
+def halved_share(place: Place, config: HalvedConfig) -> float:
+    return 0.5 ** (place.step // config.every_steps)
 
 
 def parse_labels(lines: Mapping[str, str]) -> Iterator[ListedRow]:

@@ -19,7 +19,6 @@ from dtc.audio import MelStatistics
 from dtc.batch import Batch
 from dtc.evaluation import RECOGNISERS
 from dtc.registry import Part
-from dtc.training.config import RunConfig
 from dtc.training.curve import read_curve
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train
@@ -34,6 +33,7 @@ from stages.params import load_params
 from tests.conftest import WORDS, Project, add_part
 from tests.dtc.tiny_acoustic import AUDIO, MELS, batch, clip
 from tests.e2e import outside
+from tests.training_params import run_config
 
 
 @pytest.fixture
@@ -90,7 +90,10 @@ def test_parts_from_outside_from_corpus_to_report(project: Project, parts_from_o
 
 def test_an_attention_an_optimizer_and_a_schedule_from_outside(project: Project, parts_from_outside: None) -> None:
     stride = {"model": "stride", "rnn_dim": 8, "attention_dim": 8, "steps_per_symbol": 2}
-    descent, halved = {"type": "descent", "learning_rate": 0.01}, {"type": "halved", "every_steps": 2}
+    descent, halved = (
+        {"type": "descent", "learning_rate": 0.01, "weight_decay": 0.0, "decays": "all"},
+        {"type": "halved", "every_steps": 2},
+    )
     project.write_params(
         {
             "acoustic.attention": stride,
@@ -114,7 +117,7 @@ def test_an_attention_an_optimizer_and_a_schedule_from_outside(project: Project,
 
     params = load_params(paths.PARAMS)
     model = ACOUSTIC_MODELS.build(params.acoustic, AUDIO, MelStatistics.neutral(MELS))
-    how = RunConfig(log_every=1, checkpoint_every=3, validate_every=3)
+    how = run_config(epochs_save=3, epochs_test=3)
     logbook = Logbook(project.root, "acoustic", Console(quiet=True))
     train(Task(model, Data(), Data(), lambda *_: None), params.training.acoustic, how, project.root, logbook)
     rates = [float(row["lr"]) for row in read_curve(project.root / CURVE) if row["split"] == "train"]

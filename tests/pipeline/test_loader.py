@@ -17,10 +17,10 @@ from tiny_features import tiny_clip, write_features
 
 from dtc.batch import Batch
 from dtc.errors import InputError
-from dtc.training.config import TrainingConfig
 from dtc.training.task import Batches
 from pipeline.batching import Batching
 from pipeline.loader import BATCHES_AHEAD, ShardLoader
+from tests.training_params import training_config
 
 
 def ids(batches: Iterable[Batch]) -> list[tuple[str, ...]]:
@@ -147,26 +147,14 @@ def test_exactly_one_batch_setting(forty: Path, batch_size: int | None, batch_fr
 
 @pytest.mark.parametrize(("batch_size", "batch_frames"), [(None, None), (8, 100), (8, None), (None, 100)])
 def test_the_training_section_wants_exactly_one_too(batch_size: int | None, batch_frames: int | None) -> None:
-    section = {
-        "seed": 1,
-        "batch_size": batch_size,
-        "batch_frames": batch_frames,
-        "epochs": 1,
-        "max_steps": None,
-        "precision": "float32",
-        "optimizer": {"type": "adamw", "learning_rate": 0.01, "betas": [0.9, 0.99], "eps": 1e-6, "weight_decay": 0.01},
-        "lr_scheduler": {"type": "one_cycle", "warmup_share": 0.2, "final_share": 0.01},
-        "grad_max_norm": 1.0,
-        "loss_spike_deviations": None,
-        "weight_average_decay": 0.5,
-    }
+    section = {"batch_size": batch_size, "batch_frames": batch_frames}
     if (batch_size is None) != (batch_frames is None):
-        assert TrainingConfig.model_validate(section).batch_frames == batch_frames
+        assert training_config(**section).batch_frames == batch_frames
         return
     shown = "null" if batch_size is None else batch_size, "null" if batch_frames is None else batch_frames
     fault = f"batch_size {shown[0]} and batch_frames {shown[1]}, expected one of them, the other null"
     with pytest.raises(ValidationError, match=fault):
-        TrainingConfig.model_validate(section)
+        training_config(**section)
 
 
 def test_it_is_what_training_takes(forty: Path) -> None:

@@ -17,7 +17,7 @@ from tests.conftest import Project, write_corpus
 from tests.stages.conftest import prepare
 from tests.stages.test_cli import imported_by
 
-EPOCHS = {"training.vocoder.epochs": 4, "run.vocoder.checkpoint_every": 1}
+EPOCHS = {"training.vocoder.epochs": 4, "run.vocoder.epochs_save": 1}
 TRAIN = ("train", "vocoder", "--device", "cpu")
 
 
@@ -88,7 +88,7 @@ def test_logging_comments_and_a_moved_folder_lose_nothing(
     ready.root.rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path / "moved")
     moved = Project(tmp_path / "moved", ready.corpus)
-    how = {"run.vocoder.log_every": 3, "run.vocoder.checkpoint_every": 7, "run.vocoder.validate_every": 5}
+    how = {"run.vocoder.tensorboard_update": 3, "run.vocoder.epochs_save": 7, "run.vocoder.epochs_test": 5}
     moved.write_params(EPOCHS | how)
     comment = f"# A comment.\n    {SPEAK}"
     edit_code(monkeypatch, tmp_path, "dtc.vocoder.vocos", SPEAK, comment)

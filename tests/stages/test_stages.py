@@ -371,16 +371,16 @@ def test_features_for_another_mel_than_params_say_are_not_trained_on(project: Pr
 @pytest.mark.parametrize("kind", ["acoustic", "vocoder"])
 def test_training_killed_by_sigkill_ends_with_the_same_bytes(project: Project, kind: str) -> None:
     """A real process trains the real model; it is killed as soon as its first checkpoint is on the disk."""
-    project.write_params({f"training.{kind}.epochs": 40, f"run.{kind}.checkpoint_every": 1})
+    project.write_params({f"training.{kind}.epochs": 40, f"run.{kind}.epochs_save": 1})
     prepare(project)
     command = [sys.executable, "-c", "from stages.cli import app; app()", "train", kind, "--device", "cpu"]
     environment = os.environ | {"PYTHONPATH": str(KILLED.parents[2])}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    while not (saved := list(Path("runs").glob(f"{kind}-*/resume.pt"))):
+    while not (saved := list(Path("runs").glob(f"{kind}-*/checkpoints/*.pt"))):
         assert process.poll() is None, "it ended before it could be killed"
     process.kill()
     process.wait()
-    assert saved[0].is_file(), "it ended before it could be killed"
+    assert list(saved[0].parent.iterdir()), "it ended before it could be killed"
     assert not Path(f"models/{kind}").exists()
     assert "continuing from step" in project.run("train", kind, "--device", "cpu")
     killed = project.contents("models", "results/curves")

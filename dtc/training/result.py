@@ -1,0 +1,50 @@
+"""The result of a training: the weights to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dtc.training.checkpoints import TrainingState
+from dtc.training.config import TrainingConfig
+from dtc.training.precision import autocast
+from dtc.training.task import Batches, Task, WithCalibration, device_of
+
+MOST_BATCHES = 200  # that a trained model is calibrated with
+
+
+class Trained(NamedTuple):
+    """The result of a training."""
+
+    weights: dict[str, Tensor]
+    steps: int
+    kept: str  # which weights these are, and why
+
+
+def result_of(state: TrainingState, task: Task, config: TrainingConfig, print_line: Callable[[str], None]) -> Trained:
+    """Return the last weights of a training, or the best where the config asks for them, calibrated.
+
+    Raises NonFiniteLoss where a weight is not finite.
+    """
+    state.require_finite()
+    kept = f"the last, of step {state.step}"
+    if state.best:
+        state.kept_model.load_state_dict(state.best)
+        kept = f"the best by {config.keep_best}, {state.best_value:.4g}, of step {state.best_step}"
+        print_line(f"keeps {kept}")
+    calibrate(state.kept_model, task.training, config)
+    return Trained(state.kept_model.state_dict(), state.step, kept)
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, batches: Batches, config: TrainingConfig) -> None:
+    """Let a model that is `WithCalibration` correct its weights by the first training batches."""
+    if isinstance(model, WithCalibration):
+        model.eval()
+        device = device_of(model)
+        with autocast(config.precision, device):
+            model.calibrate(batch.to(device) for batch in islice(batches.epoch(0), MOST_BATCHES))

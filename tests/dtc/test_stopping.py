@@ -1,0 +1,155 @@
+"""Decisions by validation: the best model, early stopping and plateaus, exact also when the training was stopped."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from dtc.batch import Batch
+from dtc.errors import InputError
+from dtc.seeding import seed_all
+from dtc.training.interrupts import Interrupted
+from dtc.training.logbook import Logbook
+from dtc.training.loop import train
+from dtc.training.result import Trained
+from dtc.training.stopping import Gains, badness
+from dtc.training.task import Task
+from tests.dtc.test_training import Data, Toy, assert_same_run, config, how, task
+
+PLATEAU = {
+    "type": "reduce_lr_on_plateau",
+    "metric": "loss",
+    "factor": 0.5,
+    "patience": 1,
+    "min_delta": 0.0,
+    "min_share": 0.0,
+}
+
+
+class Scripted(Toy):
+    """A toy whose validation losses are given, one for each validation; 4 batches are validated each time."""
+
+    def __init__(self, losses: list[float], **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self.losses = losses
+
+    def training_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        found = super().training_loss(batch, step)
+        return found if self.training else {"loss": torch.tensor(self.losses[step - 1])}
+
+
+def run(
+    folder: Path, losses: list[float], console: Console | None = None, kill_at: int | None = None, **changes: object
+) -> Trained:
+    seed_all("toy")
+    model = Scripted(losses, kill_at=kill_at, poison="ctrl-c")
+    options = {"weight_average": 0.0, "epochs_test": 1, "predict": 100} | changes
+    logbook = Logbook(folder, "toy", console or Console(quiet=True))
+    return train(task(model), config(**options), how(**options), folder, logbook)
+
+
+def rows(folder: Path, split: str) -> list[dict[str, str]]:
+    return [row for row in csv.DictReader((folder / "curve.csv").open()) if row["split"] == split]
+
+
+BEST_AT_4 = [5.0, 4.0, 3.0, 1.0, 2.0, 2.5, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0]
+FALLING = [float(12 - step) for step in range(12)]
+
+
+def test_the_best_validated_model_is_kept_and_it_is_told_why(tmp_path: Path) -> None:
+    printed = io.StringIO()
+    best = run(tmp_path / "best", BEST_AT_4, Console(file=printed, width=200), keep_best="loss")
+    until_4 = run(tmp_path / "short", BEST_AT_4, lr_scheduler={"type": "constant"}, max_steps=4, epochs=None)
+    constant = run(tmp_path / "same", BEST_AT_4, lr_scheduler={"type": "constant"}, keep_best="loss")
+    assert best.steps == 12
+    assert best.kept == "the best by loss, 1, of step 4"
+    assert "toy: keeps the best by loss, 1, of step 4" in printed.getvalue().splitlines()
+    assert all(torch.equal(constant.weights[name], value) for name, value in until_4.weights.items())
+    assert run(tmp_path / "last", BEST_AT_4).kept == "the last, of step 12"
+
+
+def test_it_ends_when_patience_is_used_up(tmp_path: Path) -> None:
+    early = {"metric": "loss", "patience": 3, "min_delta": 0.0}
+    assert run(tmp_path / "3", BEST_AT_4, early_stopping=early).steps == 7
+    assert run(tmp_path / "1", BEST_AT_4, early_stopping=early | {"patience": 1}).steps == 5
+    assert run(tmp_path / "delta", BEST_AT_4, early_stopping=early | {"patience": 2, "min_delta": 1.5}).steps == 6
+    assert run(tmp_path / "never", FALLING, early_stopping=early).steps == 12
+
+
+def test_the_rate_falls_on_each_plateau(tmp_path: Path) -> None:
+    """Validated after each step: patience 1 is used up by the second one in a row without a gain."""
+    run(tmp_path, BEST_AT_4, lr_scheduler=PLATEAU)
+    rates = [float(row["lr"]) / 0.01 for row in rows(tmp_path, "train")]
+    assert rates == pytest.approx([1.0] * 6 + [0.5] * 2 + [0.25] * 2 + [0.125] * 2)
+
+
+@pytest.mark.parametrize("kill_at", [3, 5, 6])
+def test_stopped_and_continued_it_decides_the_same(tmp_path: Path, kill_at: int) -> None:
+    options = {
+        "keep_best": "loss",
+        "early_stopping": {"metric": "loss", "patience": 5, "min_delta": 0.0},
+        "lr_scheduler": PLATEAU,
+        "weight_average": 0.5,
+    }
+    expected = run(tmp_path / "whole", BEST_AT_4, **options)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", BEST_AT_4, kill_at=kill_at, **options)
+    found = run(tmp_path / "stopped", BEST_AT_4, **options)
+    assert (found.steps, found.kept) == (expected.steps, expected.kept) == (9, "the best by loss, 1, of step 4")
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole", found.weights, expected.weights)
+
+
+def test_killed_after_the_decision_to_end_it_does_not_go_on(tmp_path: Path) -> None:
+    early = {"metric": "loss", "patience": 1, "min_delta": 0.0}
+    assert run(tmp_path, BEST_AT_4, early_stopping=early).steps == 5
+    assert run(tmp_path, BEST_AT_4, early_stopping=early).steps == 5, "continued from its last checkpoint"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"keep_best": "mel"}, "keep_best"),
+        ({"early_stopping": {"metric": "mel", "patience": 1, "min_delta": 0.0}}, "early_stopping"),
+        ({"lr_scheduler": PLATEAU | {"metric": "mel"}}, "lr_scheduler"),
+    ],
+)
+def test_an_unknown_metric_is_refused(tmp_path: Path, changes: dict[str, object], key: str) -> None:
+    with pytest.raises(InputError) as raised:
+        run(tmp_path, BEST_AT_4, **changes)
+    assert str(raised.value) == f"training.{key}: no metric mel in the validation, expected one of loss"
+
+
+def test_metrics_of_speech_decide_too(tmp_path: Path) -> None:
+    """Spoken after each second step; the other validations do not count for a metric that they do not have."""
+    errors = {2: 0.5, 4: 0.2, 6: 0.3, 8: 0.3, 10: 0.3, 12: 0.3}
+
+    def listen(model: nn.Module, logbook: Logbook, step: int) -> dict[str, float]:
+        return {"word_error_rate": errors[step]}
+
+    seed_all("toy")
+    model = Scripted(BEST_AT_4)
+    options = {
+        "keep_best": "word_error_rate",
+        "early_stopping": {"metric": "word_error_rate", "patience": 3, "min_delta": 0.0},
+        "speak_every": 2,
+    }
+    heard = Task(model, Data(), Data(), lambda *_: None, listen=listen)
+    found = train(heard, config(**options), how(**options), tmp_path, Logbook(tmp_path, "toy", Console(quiet=True)))
+    assert (found.steps, found.kept) == (10, "the best by word_error_rate, 0.2, of step 4")
+    assert [row["word_error_rate"] for row in rows(tmp_path, "spoken")] == ["0.5", "0.2", "0.3", "0.3", "0.3"]
+
+
+def test_what_is_better_depends_on_the_metric() -> None:
+    assert badness("loss", 1.0) < badness("loss", 2.0)
+    assert badness("opinion_score", 3.0) < badness("opinion_score", 2.0)
+    assert badness("ended_share", 1.0) < badness("ended_share", 0.9)
+    assert badness("duration_ratio", 1.0) < badness("duration_ratio", 0.9)
+    assert badness("duration_ratio", 0.5) == pytest.approx(badness("duration_ratio", 2.0))
+    gains = Gains("opinion_score", min_delta=0.1)
+    assert [gains.see({"opinion_score": value}) for value in (2.0, 2.05, 2.2, 1.0)] == [True, False, True, False]
+    assert not gains.see({"loss": 0.0})
+    assert gains.without == 1
