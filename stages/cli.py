@@ -249,6 +249,7 @@ def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
 
 
 app.command("say", epilog=cli_voice.SAY_EXAMPLES)(cli_voice.say)
+app.command("migrate", epilog=cli_voice.MIGRATE_EXAMPLES)(cli_voice.migrate)
 app.add_typer(corpus, name="corpus")
 app.add_typer(train, name="train")
 app.add_typer(cli_voice.imports, name="import")

@@ -1,4 +1,4 @@
-"""The commands that use a trained voice: `dtc say`, `dtc import …` and `dtc export …`."""
+"""The commands that use a trained voice, `dtc say`, `dtc import …` and `dtc export …`; and `dtc migrate`."""
 
 from __future__ import annotations
 
@@ -87,6 +87,23 @@ def say(
         stream_samples(request, sys.stdout.buffer, messages)
     else:
         save(request, out or paths.SPOKEN, messages)
+
+
+MIGRATE_EXAMPLES = examples("dtc migrate config.yaml", "dtc migrate config.yaml --output migrated.yaml")
+
+
+def migrate(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A config.yaml of the original system.")],
+    output: Annotated[Path, typer.Option(help="The params file to write.")] = paths.PARAMS,
+) -> None:
+    """Write a params.yaml from a config.yaml of the original system.
+
+    Prints each key that has no counterpart, with the reason. What CONFIG does not say is from the preset
+    ljspeech-tacotron2 or ljspeech-dtc. A file that is there already is never replaced.
+    """
+    from stages.migrate import migrate
+
+    migrate(config, output, console())
 
 
 TheirCheckpoint = Annotated[
