@@ -17,7 +17,7 @@ from dtc.training.interrupts import Interrupted
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train
 from dtc.training.task import Task
-from tests.dtc.test_training import Data, Toy, assert_same_run, config, how, run, toy
+from tests.dtc.test_training import Data, Toy, assert_same_run, config, how, run, taught, toy
 
 SGD = {"type": "sgd", "learning_rate": 0.1, "weight_decay": 0.0, "decays": "all", "momentum": 0.0, "nesterov": False}
 
@@ -153,3 +153,24 @@ def test_a_line_each_so_many_steps(tmp_path: Path) -> None:
     run(tmp_path, console=Console(file=printed, width=120), console_log_rate=3, epochs_test=100)
     told = [line.split(",")[0] for line in printed.getvalue().splitlines()]
     assert told == [f"toy: step {step}/12" for step in (3, 6, 9, 12, 12)], "and a summary at the end"
+
+
+def test_an_adversary_has_an_optimizer_of_its_own(tmp_path: Path) -> None:
+    """With a rate so small that its weights stay, up to rounding, and another schedule."""
+    own = {"optimizer": SGD | {"learning_rate": 1e-12}, "lr_scheduler": {"type": "constant"}}
+    changed = {}
+    for name, adversary in (("own", own), ("same", None)):
+        model = taught()
+        before = model.adversary.weight.detach().clone()
+        run(tmp_path / name, model, adversary=adversary)
+        changed[name] = (model.adversary.weight.detach() - before).abs().max().item()
+    assert changed["own"] < 1e-9 < 1e-3 < changed["same"]
+    rows = [row for row in csv.DictReader((tmp_path / "own/curve.csv").open()) if row["adversary_lr"]]
+    assert {row["adversary_lr"] for row in rows} == {"1e-12"}
+    assert len({row["lr"] for row in rows}) > 3
+
+
+def test_the_seed_decides_what_is_drawn(tmp_path: Path) -> None:
+    weights = [run(tmp_path / str(number), seed=seed)[0]["layer.weight"] for number, seed in enumerate((1, 1, 2))]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])

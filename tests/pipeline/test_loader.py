@@ -19,7 +19,7 @@ from dtc.batch import Batch
 from dtc.errors import InputError
 from dtc.training.task import Batches
 from pipeline.batching import Batching
-from pipeline.loader import BATCHES_AHEAD, ShardLoader
+from pipeline.loader import BATCHES_AHEAD, FirstBatches, ShardLoader
 from tests.training_params import training_config
 
 
@@ -122,6 +122,45 @@ def test_without_a_seed_the_order_is_the_shards(forty: Path) -> None:
     for epoch in (0, 5):
         batches = ids(loader.epoch(epoch))
         assert [clip for batch in batches for clip in batch] == [f"clip-{n:03d}" for n in range(40)]
+
+
+def test_without_shuffling_the_order_is_the_shards_and_letters_are_drawn_as_before(forty: Path) -> None:
+    shards = Batching(16, seed=1, shuffle=False)
+    assert ids(ShardLoader(forty, "train", shards).epoch(3)) == ids(ShardLoader(forty, "train", Batching(16)).epoch(0))
+
+
+@pytest.mark.parametrize(("size", "batches"), [(16, 2), (8, 5), (64, 1)])
+def test_clips_that_do_not_fill_a_batch_can_be_left_out(forty: Path, size: int, batches: int) -> None:
+    """Of 40 clips; but not where they are all that there is."""
+    loader = ShardLoader(forty, "train", Batching(size, seed=1, drop_last=True))
+    for epoch in range(3):
+        found = ids(loader.epoch(epoch))
+        assert len(found) == loader.batches_per_epoch == batches
+        assert {len(batch) for batch in found} == {min(size, 40)}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_first_batches_again_in_every_epoch(forty: Path, first: int) -> None:
+    whole = ShardLoader(forty, "train", Batching(8, seed=1))
+    few = FirstBatches(whole, 2)
+    assert few.batches_per_epoch == 2
+    for epoch in (0, 3):
+        assert ids(few.epoch(epoch, first)) == ids(whole.epoch(0))[first:2]
+    assert FirstBatches(whole, 9).batches_per_epoch == 5
+
+
+def test_without_a_gpu_pinning_has_no_effect(forty: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    batch = next(ShardLoader(forty, "train", Batching(8), pinned=True).epoch(0))
+    assert not batch.mel.is_pinned()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_for_a_gpu_are_in_pinned_memory(forty: Path) -> None:
+    for workers in (0, 2):
+        batch = next(ShardLoader(forty, "train", Batching(8), workers, pinned=True).epoch(0))
+        assert all(value.is_pinned() for name, value in vars(batch).items() if name != "ids")
 
 
 def test_this_order_is_for_ever(tmp_path: Path) -> None:
