@@ -13,11 +13,12 @@ from dtc import __version__
 from dtc.acoustic.utterance_status import STATUS_MEANINGS
 from dtc.config import Section
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip
+from dtc.speech import Speech
 from dtc.text.symbols import symbols_of, words_of
 from dtc.voice import Voice
 from pipeline.shards import ShardIndex
 from stages import paths
-from stages.evaluation_results import NOTES, Evaluation, Trial, readable
+from stages.evaluation_results import NOTES, OTHER_TEXTS, Evaluation, Trial, readable
 
 
 def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Mapping[str, Section]) -> Report:
@@ -43,6 +44,7 @@ def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Ma
         ],
         copies=[ComparisonRow(readable(name), values, NOTES[name]) for name, values in found.copies.items()],
         clips=[_report_clip(number, trial, found, voice) for number, trial in enumerate(found.trials)],
+        other_texts=[_other_text(number, speech, found) for number, speech in enumerate(found.other_texts)],
         curves={"acoustic model": paths.ACOUSTIC_CURVE, "vocoder": paths.VOCODER_CURVE},
         provenance={
             "corpus (MD5 of the archive)": index.corpus_md5,
@@ -58,6 +60,17 @@ def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Ma
             "Train it again": "dvc repro",
             "Speak a text": say_command(found.trials[0].clip.raw_text),
         },
+    )
+
+
+def _other_text(number: int, speech: Speech, found: Evaluation) -> ReportClip:
+    return ReportClip(
+        id=f"text {number + 1}",
+        raw_text=speech.raw_text,
+        spoken_text=words_of(speech.spoken_text),
+        synthesis=Rendition(speech.wave, found.recognised[OTHER_TEXTS][number]),
+        status=STATUS_MEANINGS[speech.status],
+        ended=speech.status == "ended",
     )
 
 

@@ -30,6 +30,7 @@ from dtc.report.metric_names import METRICS, Metric
 MAX_CARDS = 12
 MAX_FAILURE_CARDS = 8
 MAX_AUDIO_BYTES = 6_000_000
+OTHER_TEXTS = "Texts that the corpus does not have"  # a heading
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Report:
     copies: Sequence[ComparisonRow] = ()  # measures of each vocoder's copies, and of the recordings themselves
     warnings: Sequence[str] = ()  # clauses, without which the figures must not be read
     clips: Sequence[ReportClip] = ()  # all utterances, in any order; the page sorts failures first
+    other_texts: Sequence[ReportClip] = ()  # texts that the corpus does not have, without recordings
     curves: Mapping[str, Path] = field(default_factory=dict)  # name of a model → CSV, which may be missing
     provenance: Mapping[str, str] = field(default_factory=dict)  # name → fingerprint, from the corpus to the voice
     made_with: Mapping[str, str] = field(default_factory=dict)  # software → version
@@ -141,6 +143,7 @@ def render_report(report: Report) -> str:
         lstrip_blocks=True,
     )
     failures, ordinary = choose_cards(report.clips)
+    unknown, known = choose_cards(report.other_texts)
     return environment.get_template("report.html.j2").render(
         report=report,
         word_error_rates=_known(report.metrics, word_errors=True),
@@ -148,7 +151,7 @@ def render_report(report: Report) -> str:
         other_metrics={key: value for key, value in report.metrics.items() if key not in METRICS},
         columns_of=_columns,
         bar_percent=lambda rate: _bar_percent(rate, _word_error_rates(report.comparison)),
-        card_sections={"Failures": failures, "Other utterances": ordinary},
+        card_sections={"Failures": failures, "Other utterances": ordinary, OTHER_TEXTS: unknown + known},
         ranked=worst_first(report.clips),
         n_failed=sum(clip.failed for clip in report.clips),
         n_not_transcribed=sum(clip.synthesis.recognised is None for clip in report.clips),

@@ -239,3 +239,14 @@ def test_the_page_is_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatc
     with pytest.raises(OSError, match="disk full"):
         page.write_report(report(title="another"), path)
     assert path.read_bytes() == first
+
+
+def test_other_texts_have_players_and_no_part_in_the_table() -> None:
+    wrong = ReportClip(id="text 1", raw_text="Two?", spoken_text="two", synthesis=Rendition(TONE, "too"))
+    right = ReportClip(id="text 2", raw_text="Three.", spoken_text="three", synthesis=Rendition(TONE, "three"))
+    plain, more = (Elements(page.render_report(report(clip(1), other_texts=texts))) for texts in ((), (right, wrong)))
+    assert len(more.all("audio")) == len(plain.all("audio")) + 2
+    assert "Texts that the corpus does not have 2 shown" in more.text
+    assert "Texts that the corpus does not have" not in plain.text
+    assert more.text.index("Two?") < more.text.index("Three.")
+    assert len(more.all("tr")) == len(plain.all("tr"))
