@@ -28,7 +28,8 @@ from stages.migrate_parts import (
     strategy_values,
     vocoder_of,
 )
-from stages.params import Params, RunSections, load_params
+from stages.named_parts import NamedParts
+from stages.params import RunSections, load_params
 from stages.params_file import read_yaml
 
 CONVERTERS = (corpus_values, model_values, named_values, setting_values, strategy_values, search_values)
@@ -77,7 +78,7 @@ def migrated_from(config: Path) -> Migrated:
 
 def _leave_out_what_is_not_read(values: Values) -> None:
     """Remove the search and the devices while params.yaml has no such sections."""
-    if "tune" not in Params.model_fields:
+    if "tune" not in NamedParts.model_fields:
         values.pop("tune", None)
     if "devices" not in RunSections.model_fields:
         for setting in values["settings"].values():

@@ -106,9 +106,14 @@ SETTINGS = (
 # The keys of run.devices, by their names in the settings.
 DEVICES = (
     Key(f"{SETTING}.distributed", "run.devices.processes", "True: auto; False: 1"),
-    *_same(SETTING, "run.devices", "backend", "url", "master_address", "master_port"),
+    *_same(SETTING, "run.devices", "backend", "master_address", "master_port"),
+    Key(f"{SETTING}.url", "run.devices.url", "left out where master_address and master_port are there"),
     *_same(SETTING, "run.devices", "cudnn_enabled", "cudnn_benchmark"),
-    Key(f"{SETTING}.workers", "run.devices.num_nodes", "the master and these; without distributed, 1"),
+    Key(
+        f"{SETTING}.workers",
+        "run.devices.num_nodes",
+        "the master and these, each with its own node_rank; not distributed: 1",
+    ),
 )
 OPTIMIZERS = (
     Key(f"{OPTIMIZER}.name", "optimizers.name"),
@@ -158,7 +163,8 @@ MODELS = (
     *_without("audio.n_mel_channels is its size", f"{VOCODER}.input_size"),
 )
 SEARCH = (
-    *_same(RAY, "tune", "batch_size", "lr_min", "lr_max", "num_samples", "checkpoint_freq"),
+    *_same(RAY, "tune", "batch_size", "lr_min", "lr_max", "num_samples"),
+    *_without("run.*.epochs_save says how often a trial is saved", f"{RAY}.checkpoint_freq"),
     *_same(RAY, "tune", "resources.cpu", "resources.gpu", "attention_location_filters", "attention_kernel_size"),
     *_same(RAY, "tune", "grad_clip.min", "grad_clip.max"),
 )

@@ -120,12 +120,20 @@ def _setting(original: Original, name: str) -> Values:
     setting: Values = {}
     for leaf in original.under("settings", name):
         put(setting, leaf.key.ours.rpartition(".*.")[2], converted(original, leaf))
-    if not original.get("settings", name, "distributed") and original.get("settings", name, "workers"):
-        setting["run"]["devices"]["num_nodes"] = 1
+    _check_devices(original, name, setting.get("run", {}).get("devices", {}))
     for key, switch in COUNTED_BY.items():
         if key in setting:
             setting.setdefault(switch, False)
     return setting
+
+
+def _check_devices(original: Original, name: str, devices: Values) -> None:
+    """Remove from the devices of a setting what params.yaml takes for a contradiction."""
+    if devices.get("num_nodes", 1) > 1 and devices.get("processes", 1) == 1:
+        devices["num_nodes"] = 1
+        original.left_out[f"settings.{name}.workers"] = "distributed is not True, so num_nodes is 1"
+    if "master_address" in devices and devices.pop("url", None) is not None:
+        original.left_out[f"settings.{name}.url"] = "master_address and master_port are used"
 
 
 def converted(original: Original, leaf: Leaf) -> Any:
