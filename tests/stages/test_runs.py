@@ -53,7 +53,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, project: Project, step: int) -> s
 
     def interrupted(training: loop.Training, batch: object) -> dict[str, float]:
         values = do_step(training, batch)  # type: ignore[arg-type]
-        training.stop.requested = training.state.step == step
+        training.review.stop.requested = training.state.step == step
         return values
 
     with monkeypatch.context() as patch:
