@@ -46,6 +46,7 @@ def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Ma
         clips=[_report_clip(number, trial, found, voice) for number, trial in enumerate(found.trials)],
         other_texts=[_other_text(number, speech, found) for number, speech in enumerate(found.other_texts)],
         curves={"acoustic model": paths.ACOUSTIC_CURVE, "vocoder": paths.VOCODER_CURVE},
+        kept={"acoustic model": voice.acoustic_card.kept, "vocoder": voice.vocoder_card.kept},
         provenance={
             "corpus (MD5 of the archive)": index.corpus_md5,
             "definition of the mel": audio.fingerprint,

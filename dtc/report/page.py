@@ -101,6 +101,7 @@ class Report:
     clips: Sequence[ReportClip] = ()  # all utterances, in any order; the page sorts failures first
     other_texts: Sequence[ReportClip] = ()  # texts that the corpus does not have, without recordings
     curves: Mapping[str, Path] = field(default_factory=dict)  # name of a model → CSV, which may be missing
+    kept: Mapping[str, str] = field(default_factory=dict)  # name of a model → which of its weights these are, and why
     provenance: Mapping[str, str] = field(default_factory=dict)  # name → fingerprint, from the corpus to the voice
     made_with: Mapping[str, str] = field(default_factory=dict)  # software → version
     params_yaml: str = ""
