@@ -168,11 +168,10 @@ def _add_training(name: ModelKind, model: str) -> None:
         epilog=examples(f"dtc train {name}", f"dtc train {name} --device cuda:1"),
     )
     def train_model(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
-        from stages.params import load_params
+        from stages.params import load_training
         from stages.train import train
 
-        sections = load_params(file, "audio", name, f"training.{name}", f"run.{name}")
-        train(name, sections, device_of(device), console())
+        train(name, load_training(file, name), device_of(device), console())
 
 
 _add_training("acoustic", "acoustic model, text to mel")
@@ -223,11 +222,11 @@ def runs(
     A run is a folder in runs/. `dtc train` continues an unfinished run and restores the model of a finished one, if
     nothing that decides its weights has changed. Such a run is current.
     """
-    from stages.params import load_params
+    from stages.params import load_training
     from stages.runs import list_runs, prune_runs
 
     def read_params(kind: Kind) -> Params:
-        return load_params(file, "audio", kind.name, f"training.{kind.name}", f"run.{kind.name}")
+        return load_training(file, kind.name)
 
     if prune:
         prune_runs(names or [], read_params, (lambda question: True) if yes else confirm, console())

@@ -21,7 +21,7 @@ from dtc.registry import Registry
 from dtc.vocoder import VOCODERS
 from pipeline.corpora import FORMATS
 from stages.code_identity import PACKAGES, files_of, modules_of
-from stages.run_folders import ENTRIES
+from stages.run_folders import ENTRIES, LISTENING
 
 ROOT = Path(__file__).parent.parent
 # Run a training without deciding its result, and import both kinds of models: these files count, their imports do not.
@@ -47,9 +47,9 @@ STAGES = {
     "download": Code(("stages.download",)),
     "verify": Code(("stages.verify",), any_of=(FORMATS,)),
     "preprocess": Code(("stages.preprocess",), any_of=(FORMATS,)),
-    "train_acoustic": Code(ENTRIES, any_of=(ACOUSTIC_MODELS, ATTENTIONS), files=RUNNING),
+    "train_acoustic": Code((*ENTRIES, LISTENING), any_of=(ACOUSTIC_MODELS, ATTENTIONS, RECOGNISERS), files=RUNNING),
     "align": Code(("stages.align",), any_of=(ACOUSTIC_MODELS, ATTENTIONS)),
-    "train_vocoder": Code(ENTRIES, any_of=(VOCODERS,), files=RUNNING),
+    "train_vocoder": Code((*ENTRIES, LISTENING), any_of=(VOCODERS, RECOGNISERS), files=RUNNING),
     "evaluate": Code(
         ("stages.evaluate",),
         any_of=(ACOUSTIC_MODELS, ATTENTIONS, VOCODERS, RECOGNISERS),

@@ -13,6 +13,7 @@ from dtc.audio_config import AudioConfig
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EarConfig, EvaluateConfig
+from dtc.model_card import ModelKind
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.vocoder import VocoderConfig
@@ -126,6 +127,13 @@ def load_params(path: Path, *sections: str) -> Params:
             except ValueError as error:  # or an InputError, which does not know the file
                 raise InputError(path, str(error)) from None
     return params
+
+
+def load_training(path: Path, kind: ModelKind) -> Params:
+    """Return the sections of a params file that the training of one model needs; `evaluate` only where it speaks."""
+    sections = ("audio", kind, f"training.{kind}", f"run.{kind}")
+    params = load_params(path, *sections)
+    return load_params(path, *sections, "evaluate") if getattr(params.run, kind).speak_every else params
 
 
 def load_strategy(path: Path) -> StrategyConfig:

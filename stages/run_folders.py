@@ -18,12 +18,14 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from dtc.evaluation import RECOGNISERS, EarConfig
 from dtc.files import holder_of, write_whole
-from dtc.provenance import fingerprint
+from dtc.provenance import fingerprint, sha256_of
 from dtc.training.run_files import CHECKPOINTS, PROGRESS
-from dtc.training.stopping import decides_by_validation, validation_cadence
+from dtc.training.stopping import deciding_cadence
 from stages import paths
 from stages.code_identity import chosen_modules, code_digests, modules_of
+from stages.ears import own_ear_of
 
 if TYPE_CHECKING:
     from dtc.training.config import RunConfig
@@ -39,6 +41,7 @@ WRITTEN = re.compile(
 )
 # Which code decides the weights, beside that of the chosen parts.
 ENTRIES = ("dtc.training.loop", "stages.training_recipe")
+LISTENING = "stages.listening"  # and this, where metrics of the model's speech decide something
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,17 @@ def identity_of(recipe: Recipe, how: RunConfig) -> Identity:
     """
     name = getattr(recipe.config, recipe.kind.parts.field)
     chosen = chosen_modules(recipe.config) | chosen_modules(recipe.training) | recipe.kind.parts.modules(name)
-    cadence = validation_cadence(how) if decides_by_validation(recipe.training) else {}
-    tree = {**recipe.described(), **cadence, "code": code_digests(modules_of([*ENTRIES, *chosen]))}
-    return Identity(recipe.kind.name, name, tree)
+    ear = recipe.ear
+    entries = [*ENTRIES, *chosen, *([LISTENING, *RECOGNISERS.modules(ear.ear)] if ear else [])]
+    described = {**recipe.described(), **deciding_cadence(recipe.training, how), **(_described(ear) if ear else {})}
+    return Identity(recipe.kind.name, name, {**described, "code": code_digests(modules_of(entries))})
+
+
+def _described(ear: EarConfig) -> Mapping[str, Any]:
+    """Return what decides the words that a recogniser finds in a sound, with the grammar by its content."""
+    grammar = own_ear_of(ear).grammar
+    content = grammar and sha256_of(Path(grammar))
+    return {"evaluate": {"ear": ear.ear, "grammar": content, "whisper_model": ear.whisper_model}}
 
 
 @dataclass(frozen=True)

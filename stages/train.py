@@ -26,6 +26,7 @@ from dtc.training.run_files import CURVE
 from dtc.training.task import Task, shipped
 from stages.align import align
 from stages.kinds import KINDS, Kind
+from stages.listening import Listening, listening_of
 from stages.run_folders import MODEL, Identity, Run, differences, identity_of, read_run, runs
 from stages.training_recipe import Recipe, read_recipe
 
@@ -61,7 +62,9 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
         else:
             _report_other_run(kind, identity, run, console)
             identity.write()
-            _save(recipe, identity, device, _trained(recipe, identity, how, device, console))
+            logbook = Logbook(identity.folder, kind.name, console)
+            listening = listening_of(recipe, how, getattr(params, "evaluate", None), logbook)
+            _save(recipe, identity, device, _trained(recipe, how, device, logbook, listening))
         card = _publish(kind, identity)
     _report(recipe, card, console)
 
@@ -74,23 +77,25 @@ def train_in_turn(strategy: StrategyConfig, params: Params, device: torch.device
         train(name, params, device, console)
 
 
-def _trained(recipe: Recipe, identity: Identity, how: RunConfig, device: torch.device, console: Console) -> Trained:
+def _trained(
+    recipe: Recipe, how: RunConfig, device: torch.device, logbook: Logbook, listening: Listening | None
+) -> Trained:
     """Return the result of the training; 0 steps for a model with nothing to train."""
     kind, training = recipe.kind, recipe.training
     model = recipe.model()
     if not any(True for _ in model.parameters()):
         return Trained(shipped(model).state_dict(), 0, "")
     if training.precision == "bf16" and not has_bfloat16(device):
-        _say(console, kind, f"this {device.type} has no arithmetic in bfloat16; precision: fp32 is faster here")
+        logbook.print(f"this {device.type} has no arithmetic in bfloat16; precision: fp32 is faster here")
     task = Task(
         model.to(device),
         recipe.batches("train", how.dataloader.train_set),
         recipe.batches("validation", how.dataloader.validation_set),
         kind.log_examples,
         f"training.{kind.name}",
+        listening,
     )
-    logbook = Logbook(identity.folder, kind.name, console)
-    return train_model(task, training, how, identity.folder, logbook)
+    return train_model(task, training, how, logbook.folder, logbook)
 
 
 def _save(recipe: Recipe, identity: Identity, device: torch.device, trained: Trained) -> None:

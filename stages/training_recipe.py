@@ -15,6 +15,7 @@ from dtc.config import Section
 from dtc.errors import InputError
 from dtc.model_card import ModelCard, read_card
 from dtc.training.config import LoaderConfig, TrainingConfig
+from dtc.training.stopping import decides_by_speech
 from pipeline.batching import Batching
 from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
 from stages import paths
@@ -22,6 +23,7 @@ from stages import paths
 if TYPE_CHECKING:
     from torch import nn
 
+    from dtc.evaluation import EarConfig
     from dtc.training.task import Batches
     from stages.kinds import Kind  # which names the models of both kinds
     from stages.params import Params
@@ -38,6 +40,7 @@ class Recipe:
         index: that of the recordings' features.
         aligned: fingerprint of the predicted mels, where a vocoder is trained on them.
         aligned_by: fingerprint of the acoustic model that predicted them.
+        ear: the recogniser, where metrics of the model's speech decide something.
     """
 
     kind: Kind
@@ -46,6 +49,7 @@ class Recipe:
     index: ShardIndex
     aligned: str = ""
     aligned_by: str = ""
+    ear: EarConfig | None = None
 
     def card(self) -> ModelCard:
         """Return the model's card, as before the first step."""
@@ -124,7 +128,8 @@ def read_recipe(kind: Kind, params: Params) -> Recipe:
     require_same_audio(index.audio, str(paths.FEATURES), params.audio, "params.yaml", "run `dtc preprocess` again")
     config, training = getattr(params, kind.name), getattr(params.training, kind.name)
     aligned = _read_aligned(index) if paths.GTA in kind.folders(config) else ("", "")
-    return Recipe(kind, config, training, index, *aligned)
+    ear = params.evaluate if decides_by_speech(training, getattr(params.run, kind.name)) else None
+    return Recipe(kind, config, training, index, *aligned, ear)
 
 
 def _read_aligned(features: ShardIndex) -> tuple[str, str]:

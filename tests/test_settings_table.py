@@ -45,7 +45,7 @@ TESTS: dict[type[Section], dict[str, str]] = {
         "test_per_iteration": CADENCE,
         "predict": CADENCE,
         "predict_per_iteration": CADENCE,
-        "speak_every": f"{STOP}::test_metrics_of_speech_decide_too",
+        "speak_every": "tests/stages/test_choose_by_ear.py::test_speaking_changes_no_weight_and_no_loss",
         "epochs_save": CADENCE,
         "save_per_iteration": CADENCE,
         "keep_last": f"{RUN}::test_the_last_checkpoints_are_kept",

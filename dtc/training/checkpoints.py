@@ -43,7 +43,7 @@ class TrainingState:
         self.scaler = GradScaler(device_of(self.model).type, enabled=config.precision == "fp16")
         self.step = 0  # number of steps done
         self.window: list[dict[str, float]] = []  # values of each step since the last logged row
-        self.unvalidated = False  # whether the validation of this very step was interrupted
+        self.due: list[str] = []  # the reviews of this very step that are not done yet
         self.best: dict[str, Tensor] = {}  # the weights that are best by the chosen metric
         self.best_step, self.best_value = 0, 0.0  # the number of steps after which, and the metric
 
@@ -133,7 +133,7 @@ class TrainingState:
         return {
             "step": self.step,
             "window": self.window,
-            "unvalidated": self.unvalidated,
+            "due": self.due,
             "model": self.model.state_dict(),
             "average": self.average.state_dict() if self.average else {},
             "optimizers": {name: learner.optimizer.state_dict() for name, learner in self.learners.items()},
@@ -156,7 +156,7 @@ class TrainingState:
             self.stopping.load_state_dict(saved["stopping"])
             self.scaler.load_state_dict(saved["scaler"])
             self.best, self.best_step, self.best_value = saved["best"]
-            self.step, self.window, self.unvalidated = (saved[name] for name in ("step", "window", "unvalidated"))
+            self.step, self.window, self.due = (saved[name] for name in ("step", "window", "due"))
         except Exception as error:  # a damaged file raises errors of many classes
             remedy = "delete this file, and the same command starts the training over"
             raise InputError(path, f"damaged ({reason_of(error)})", "the state of a training", remedy) from None

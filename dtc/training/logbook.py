@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,23 +34,20 @@ class Logbook:
         self._last: dict[str, Mapping[str, float]] = {}
 
     @contextmanager
-    def opened(self, step: int, total_steps: int, unvalidated: bool = False, last_phase: int = 0) -> Iterator[None]:
+    def opened(self, step: int, total_steps: int, due: Collection[str] = (), last_phase: int = 0) -> Iterator[None]:
         """Open the record after `step`: rows of later steps, which a killed process has left, are removed first.
 
         Args:
             step: the number of steps that are done.
             total_steps: number of steps of the whole training.
-            unvalidated: whether the validation of `step` is not done yet.
+            due: splits of which `step` has no row yet, as their review was interrupted.
             last_phase: the step at which the last phase begins; before it, the time left is not known, as the phases
                 have steps of different duration.
         """
         self.total_steps, self._first_step, self._last_phase = total_steps, step, last_phase
         self._started = self._phase_started = self._last_line = time.monotonic()
-        last_of = {"train": step}
-        before = step - 1 if unvalidated else step  # of all other splits
-        self._curve = CurveWriter(
-            self.folder / CURVE, lambda row: int(row["step"]) <= last_of.get(row["split"], before)
-        )
+        last_of = dict.fromkeys(due, step - 1)
+        self._curve = CurveWriter(self.folder / CURVE, lambda row: int(row["step"]) <= last_of.get(row["split"], step))
         self._tensorboard = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=step + 1)
         self._progress = Progress(
             TextColumn("{task.description}"),

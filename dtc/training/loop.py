@@ -57,7 +57,7 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     state.save_progress()
     if state.step:
         logbook.print(f"continuing from step {state.step} of {state.total_steps}")
-    opened = logbook.opened(state.step, state.total_steps, state.unvalidated, last_phase_of(task.model))
+    opened = logbook.opened(state.step, state.total_steps, state.due, last_phase_of(task.model))
     with opened, stop_requests(logbook.print) as stop:
         Training(task, config, state, Review(task, config, run, state, logbook, stop)).run_to_the_end()
     return result_of(state, task, config, logbook.print)

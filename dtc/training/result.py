@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from dtc.training.precision import autocast
 from dtc.training.task import Batches, Task, WithCalibration, device_of
 
 MOST_BATCHES = 200  # that a trained model is calibrated with
+FEW_BATCHES = 4  # that a model in training is calibrated with, each time it is to speak
 
 
 class Trained(NamedTuple):
@@ -36,15 +38,25 @@ def result_of(state: TrainingState, task: Task, config: TrainingConfig, print_li
         state.kept_model.load_state_dict(state.best)
         kept = f"the best by {config.keep_best}, {state.best_value:.4g}, of step {state.best_step}"
         print_line(f"keeps {kept}")
-    calibrate(state.kept_model, task.training, config)
+    calibrate(state.kept_model, task.training, config, MOST_BATCHES)
     return Trained(state.kept_model.state_dict(), state.step, kept)
 
 
+def calibrated_copy(model: nn.Module, batches: Batches, config: TrainingConfig) -> nn.Module:
+    """Return a copy of a model in training, calibrated by few batches; the model itself where it needs no calibration.
+
+    Either is in evaluation mode.
+    """
+    copied = copy.deepcopy(model) if isinstance(model, WithCalibration) else model
+    calibrate(copied, batches, config, FEW_BATCHES)
+    return copied.eval()
+
+
 @torch.no_grad()
-def calibrate(model: nn.Module, batches: Batches, config: TrainingConfig) -> None:
+def calibrate(model: nn.Module, batches: Batches, config: TrainingConfig, most_batches: int) -> None:
     """Let a model that is `WithCalibration` correct its weights by the first training batches."""
     if isinstance(model, WithCalibration):
         model.eval()
         device = device_of(model)
         with autocast(config.precision, device):
-            model.calibrate(batch.to(device) for batch in islice(batches.epoch(0), MOST_BATCHES))
+            model.calibrate(batch.to(device) for batch in islice(batches.epoch(0), most_batches))

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dtc.seeding import seed_all
 from dtc.training.checkpoints import TrainingState
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.interrupts import Interrupted, StopRequest
 from dtc.training.logbook import Logbook
-from dtc.training.task import SPOKEN_METRICS, Task, device_of
+from dtc.training.result import calibrated_copy
+from dtc.training.stopping import SPOKEN_METRICS
+from dtc.training.task import Task, device_of, last_phase_of
 from dtc.training.validation import means, validation_losses
+
+# The reviews of a step, in their order; the first and the last are splits of the curve too.
+VALIDATION, EXAMPLES, SPOKEN = "validation", "examples", "spoken"
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,9 @@ class Review:
     stop: StopRequest
 
     def finish(self) -> None:
-        """Do the validation of the last step where it was interrupted."""
-        if self.state.unvalidated:
-            self.validate()
+        """Do the reviews of the last step that an interrupted training has left."""
+        if self.state.due:
+            self.do_reviews()
             self.save()
 
     def do_what_is_due(self, loss: float) -> None:
@@ -39,12 +45,8 @@ class Review:
         self.logbook.advance(state.step, loss, run.console_log_rate)
         if self.is_due(run.tensorboard_update, per_iteration=True):
             self.log()
-        if self.is_due(run.epochs_test, run.test_per_iteration, run.start_test):
-            self.validate()
-        if self.is_due(run.predict, run.predict_per_iteration):
-            self.show_examples()
-        if run.speak_every and self.is_due(run.speak_every, per_iteration=True):
-            self.speak()
+        state.due = self.reviews_due()
+        self.do_reviews()
         if self.is_due(run.epochs_save, run.save_per_iteration) or self.stop.requested or state.stopping.ends:
             self.save()
         if self.stop.requested and state.step < state.total_steps:
@@ -56,38 +58,75 @@ class Review:
         step = self.state.step
         return (step % (every * unit) == 0 and step >= start * unit) or step == self.state.total_steps
 
+    def reviews_due(self) -> list[str]:
+        """Return the reviews that are due after this step."""
+        run = self.run
+        due = {
+            VALIDATION: self.is_due(run.epochs_test, run.test_per_iteration, run.start_test),
+            EXAMPLES: self.is_due(run.predict, run.predict_per_iteration),
+            SPOKEN: run.speak_every is not None and self.is_due(run.speak_every, per_iteration=True),
+        }
+        return [name for name, is_due in due.items() if is_due]
+
+    def do_reviews(self) -> None:
+        """Do the reviews that are due. Raises Interrupted, after a checkpoint, where a stop is requested meanwhile."""
+        reviews = {VALIDATION: self.validate, EXAMPLES: self.show_examples, SPOKEN: self.speak}
+        while self.state.due:
+            if not reviews[self.state.due[0]]():
+                self.save()
+                raise self.interrupted()
+            del self.state.due[0]
+
     def log(self) -> None:
         """Write the means since the last row."""
         self.logbook.scalars(self.state.step, "train", means(self.state.window))
         self.state.window.clear()
 
-    def validate(self) -> None:
-        """Log validation losses and what they decide. Raises Interrupted where a stop is requested meanwhile."""
+    def validate(self) -> bool:
+        """Log validation losses and what they decide; return False where a stop is requested meanwhile."""
         state = self.state
-        state.unvalidated = True
         values = validation_losses(state.kept_model, self.task, self.config, state.step, self.stop)
         if values is None:
-            self.save()
-            raise self.interrupted()
-        state.unvalidated = False
+            return False
         state.stopping.require_known([*values, *(SPOKEN_METRICS if self.task.listen else ())])
-        self.decide("validation", values)
+        self.decide(VALIDATION, values)
         self.logbook.summarise(state.step)
+        return True
 
-    def show_examples(self) -> None:
-        """Log pictures and sounds of the first validation clip."""
+    def show_examples(self) -> bool:
+        """Log pictures and sounds of the first validation clip; return True."""
         batch = next(self.task.validation.epoch(0)).to(device_of(self.task.model))
         self.task.log_examples(self.state.kept_model, batch, self.logbook, self.state.step)
+        return True
 
-    def speak(self) -> None:
-        """Log the metrics of what the model speaks, and what they decide."""
-        if self.task.listen:
-            self.decide("spoken", self.task.listen(self.state.kept_model, self.logbook, self.state.step))
+    def speak(self) -> bool:
+        """Log the metrics of what the model speaks, and what they decide; return False as `validate` does.
+
+        Before the last phase of its training begins, a model cannot speak, and nothing is logged.
+        """
+        state, task = self.state, self.task
+        if task.listen is None or state.step <= last_phase_of(task.model):
+            return True
+        seed_all(self.config.seed, SPOKEN)
+        model = calibrated_copy(state.kept_model, task.training, self.config)
+        values = task.listen(model, self.logbook, state.step, self.stop)
+        if values is None:
+            return False
+        self.decide(SPOKEN, values)
+        return True
 
     def decide(self, split: str, values: Mapping[str, float]) -> None:
-        """Log the metrics of a validation; remember the weights where they are the best so far."""
+        """Log the metrics of a validation; remember the weights where they are the best so far.
+
+        In the phases of a training before the last, nothing is decided: they have other losses, and no whole model.
+        Where a model speaks, a loss's metric with the name of one of speech, as `duration_ratio`, decides nothing.
+        """
         state, metric = self.state, self.config.keep_best
         self.logbook.scalars(state.step, split, values)
+        if state.step <= last_phase_of(self.task.model):
+            return
+        if self.task.listen and split == VALIDATION:
+            values = {name: value for name, value in values.items() if name not in SPOKEN_METRICS}
         if state.stopping.see(values) and metric:
             state.remember_best(values[metric])
 

@@ -10,6 +10,7 @@ from dtc.errors import InputError, named
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.schedule import ChainedConfig, PlateauConfig, ScheduleConfig
 
+SPOKEN_METRICS = ("word_error_rate", "duration_ratio", "ended_share", "opinion_score")  # of a model's speech
 HIGHER_IS_BETTER = frozenset({"ended_share", "opinion_score"})
 BEST_AT_1 = frozenset({"duration_ratio"})
 
@@ -28,19 +29,22 @@ class Gains:
         metric: the name of a value that is validated.
         min_delta: a smaller gain is none.
         patience: the number of validations without a gain after which it has stopped getting better.
+        equal_is_better: whether a value that is equal to the best one is a gain too.
     """
 
-    def __init__(self, metric: str, min_delta: float = 0.0, patience: int = 0) -> None:
+    def __init__(self, metric: str, min_delta: float = 0.0, patience: int = 0, equal_is_better: bool = False) -> None:
         self.metric, self.min_delta, self.patience = metric, min_delta, patience
+        self.equal_is_better = equal_is_better
         self.best: float | None = None  # its badness
         self.without, self.plateaus = 0, 0  # validations since the last gain; how often patience was used up
 
     def see(self, values: Mapping[str, float]) -> bool:
-        """Return whether the metric is better than ever before; values without the metric are passed over."""
+        """Return whether the metric has a gain over all values before; values without the metric are passed over."""
         if self.metric not in values:
             return False
         found = badness(self.metric, values[self.metric])
-        if self.best is None or found < self.best - self.min_delta:
+        is_equal = self.equal_is_better and found == self.best
+        if self.best is None or found < self.best - self.min_delta or is_equal:
             self.best, self.without = found, 0
             return True
         self.without += 1
@@ -72,7 +76,8 @@ class Stopping:
         self.section, self._seen = section, set[str]()
         self.early = Gains(early.metric, early.min_delta, early.patience - 1) if early else None
         self.plateau = Gains(plateau.metric, plateau.min_delta, plateau.patience) if plateau else None
-        self.best = Gains(config.keep_best) if config.keep_best else None
+        # The later of equal models: few words are spoken, so that their error rates are often equal.
+        self.best = Gains(config.keep_best, equal_is_better=True) if config.keep_best else None
 
     def see(self, values: Mapping[str, float]) -> bool:
         """Record the values of a validation; return whether the model is the best so far by the chosen metric."""
@@ -113,15 +118,27 @@ class Stopping:
         return {name: gains for name, gains in each.items() if gains}
 
 
-def decides_by_validation(config: TrainingConfig) -> bool:
-    """Return whether validation metrics have an effect on the weights."""
-    return bool(config.early_stopping or config.keep_best or plateau_of(config))
+def deciding_metrics(config: TrainingConfig) -> dict[str, str]:
+    """Return the metrics that have an effect on the weights, by the key of the training's section that names them."""
+    early, plateau = config.early_stopping, plateau_of(config)
+    found = {
+        "early_stopping": early and early.metric,
+        "lr_scheduler": plateau and plateau.metric,
+        "keep_best": config.keep_best,
+    }
+    return {key: metric for key, metric in found.items() if metric}
 
 
-def validation_cadence(run: RunConfig) -> dict[str, Any]:
-    """Return the settings that say when a training is validated."""
-    names = ("start_test", "epochs_test", "test_per_iteration", "speak_every")
-    return {"run": {name: getattr(run, name) for name in names}}
+def decides_by_speech(config: TrainingConfig, run: RunConfig) -> bool:
+    """Return whether metrics of the model's speech have an effect on the weights."""
+    return run.speak_every is not None and not set(SPOKEN_METRICS).isdisjoint(deciding_metrics(config).values())
+
+
+def deciding_cadence(config: TrainingConfig, run: RunConfig) -> dict[str, Any]:
+    """Return the settings of `run` that have an effect on the weights: when a deciding metric is computed."""
+    names = ["start_test", "epochs_test", "test_per_iteration"] if deciding_metrics(config) else []
+    names += ["speak_every"] if decides_by_speech(config, run) else []
+    return {"run": {name: getattr(run, name) for name in names}} if names else {}
 
 
 def plateau_of(config: TrainingConfig) -> PlateauConfig | None:

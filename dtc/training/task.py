@@ -15,14 +15,15 @@ from torch import nn
 from dtc.batch import Batch, Losses
 from dtc.errors import InputError, plural
 from dtc.training.config import Precision
+from dtc.training.interrupts import StopRequest
 from dtc.training.logbook import Logbook
 from dtc.training.precision import autocast
 
-SPOKEN_METRICS = ("word_error_rate", "duration_ratio", "ended_share", "opinion_score")  # that `Listen` may return
 # (model, batch, logbook, step): logs pictures and sounds of the first clip
 LogExamples = Callable[[nn.Module, Batch, Logbook, int], None]
-# (model, logbook, step) -> metrics of the speech of a fixed handful of texts, which it also logs as sounds
-Listen = Callable[[nn.Module, Logbook, int], Mapping[str, float]]
+# (model, logbook, step, stop) -> metrics of the speech of a fixed handful of texts, of `stopping.SPOKEN_METRICS`, of
+# which some are logged as sounds too; None where a stop is requested meanwhile
+Listen = Callable[[nn.Module, Logbook, int, StopRequest], Mapping[str, float] | None]
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dtc.batch import Batch
 from dtc.errors import InputError
 from dtc.seeding import seed_all
-from dtc.training.interrupts import Interrupted
+from dtc.training.interrupts import Interrupted, StopRequest
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train
 from dtc.training.result import Trained
@@ -127,7 +127,7 @@ def test_metrics_of_speech_decide_too(tmp_path: Path) -> None:
     """Spoken after each second step; the other validations do not count for a metric that they do not have."""
     errors = {2: 0.5, 4: 0.2, 6: 0.3, 8: 0.3, 10: 0.3, 12: 0.3}
 
-    def listen(model: nn.Module, logbook: Logbook, step: int) -> dict[str, float]:
+    def listen(model: nn.Module, logbook: Logbook, step: int, stop: StopRequest) -> dict[str, float]:
         return {"word_error_rate": errors[step]}
 
     seed_all("toy")
@@ -153,3 +153,41 @@ def test_what_is_better_depends_on_the_metric() -> None:
     assert [gains.see({"opinion_score": value}) for value in (2.0, 2.05, 2.2, 1.0)] == [True, False, True, False]
     assert not gains.see({"loss": 0.0})
     assert gains.without == 1
+
+
+def test_of_equal_models_the_one_that_was_trained_longest_is_kept(tmp_path: Path) -> None:
+    losses = [5.0, 1.0, 2.0, 1.0, 3.0, 1.0] + [4.0] * 6
+    early = {"metric": "loss", "patience": 6, "min_delta": 0.0}
+    found = run(tmp_path, losses, keep_best="loss", early_stopping=early)
+    assert (found.kept, found.steps) == ("the best by loss, 1, of step 6", 8), "an equal value is no gain"
+
+
+def test_a_metric_of_the_loss_with_the_name_of_one_of_speech_decides_nothing(tmp_path: Path) -> None:
+    """Both are rows of the curve. Where nothing is spoken, that of the loss decides."""
+
+    class Ratio(Scripted):
+        def training_loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+            return super().training_loss(batch, step) | {"duration_ratio": torch.tensor(1.0 if step == 1 else 2.0)}
+
+    def listen(model: nn.Module, logbook: Logbook, step: int, stop: StopRequest) -> dict[str, float]:
+        return {"duration_ratio": 1.0 if step == 3 else 0.5}
+
+    for name, hears, best in (("spoken", listen, 3), ("silent", None, 1)):
+        seed_all("toy")
+        logbook = Logbook(tmp_path / name, "toy", Console(quiet=True))
+        options = {"keep_best": "duration_ratio", "speak_every": 1, "epochs_test": 1, "weight_average": 0.0}
+        heard = Task(Ratio(FALLING), Data(), Data(), lambda *_: None, listen=hears)
+        found = train(heard, config(**options), how(**options), tmp_path / name, logbook)
+        assert found.kept == f"the best by duration_ratio, 1, of step {best}"
+
+
+def test_nothing_is_decided_before_the_last_phase(tmp_path: Path) -> None:
+    """The losses of an earlier phase are others, here the lowest."""
+    seed_all("toy")
+    model = Scripted([0.1, 0.1, 0.1, 0.1, 5.0, 4.0, 5.0] + [6.0] * 5)
+    model.phase_starts = (4,)  # type: ignore[assignment]
+    options = {"keep_best": "loss", "early_stopping": {"metric": "loss", "patience": 3, "min_delta": 0.0}}
+    options |= {"weight_average": 0.0, "epochs_test": 1, "predict": 100}
+    logbook = Logbook(tmp_path, "toy", Console(quiet=True))
+    found = train(task(model), config(**options), how(**options), tmp_path, logbook)
+    assert (found.kept, found.steps) == ("the best by loss, 4, of step 6", 9)
