@@ -42,6 +42,17 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
+class ModelSection(Section):
+    """Base of the sections of models, acoustic models and vocoders."""
+
+    model: str  # its name in the registry; a subclass narrows it to a Literal
+
+    @property
+    def family(self) -> str:
+        """Return a name that models share whose weights have the same names and meanings: by default, the model's."""
+        return self.model
+
+
 @runtime_checkable
 class Choice(Protocol):
     """A choice among several sections by a name, such as `dtc.registry.Registry`."""

@@ -57,6 +57,9 @@ class AcousticModel(nn.Module, ABC):
     attends: ClassVar[bool] = False
     # Symbols of a text that is spoken well at once, where synthesis.longest_phrase is null.
     longest_phrase: ClassVar[int] = 160
+    # Globs of the tensors whose values depend on how mels are normalised. A model that takes one of them from another
+    # model (`start_from`) takes the statistics of the mels too.
+    mel_layers: ClassVar[tuple[str, ...]] = ("*",)
 
     def __init__(self, config: AcousticSection, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__()

@@ -7,16 +7,14 @@ from typing import Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from dtc.acoustic.attention import AttentionConfig
-from dtc.config import Odd, Section, Share
+from dtc.config import ModelSection, Odd, Section, Share
 
 WeightFormat = Literal["float32", "float16", "int8"]  # of a decoder's recurrent weights at inference
 Schedule = tuple[tuple[NonNegativeInt, PositiveInt], ...]  # (from this training step, frames per decoder step)
 
 
-class AcousticSection(Section):
-    """Base of the params section of every acoustic model; `model` is its name in the registry."""
-
-    model: str
+class AcousticSection(ModelSection):
+    """Base of the params section of every acoustic model."""
 
     @property
     def loss_schedule(self) -> str | None:
@@ -80,6 +78,11 @@ class TacotronSection(AcousticSection):
     decoder: DecoderConfig
     post_net: PostNetConfig
     loss: AcousticLossConfig
+
+    @property
+    def family(self) -> str:
+        """Return the family of Tacotron 2 and DTC, which differ in the backward decoder alone."""
+        return "tacotron2"
 
     @field_validator("frames_per_step")
     @classmethod

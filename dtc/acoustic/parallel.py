@@ -45,6 +45,7 @@ class Parallel(AcousticModel):
     """Encoder, duration predictor and decoder of ConvNeXt blocks, and an aligner. Its section is `ParallelConfig`."""
 
     config: ParallelConfig
+    mel_layers = ("aligner.*", "output.*")
     longest_phrase = 500  # so that memory is bounded; longer texts would be spoken as well
 
     def __init__(self, config: ParallelConfig, audio: AudioConfig, statistics: MelStatistics) -> None:

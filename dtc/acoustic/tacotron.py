@@ -39,6 +39,7 @@ class Tacotron(CachingModule, AcousticModel):
 
     config: TacotronSection
     attends = True
+    mel_layers = ("*decoder.prenet.*", "*decoder.projection.*", "post_net.*")
 
     def __init__(self, config: TacotronSection, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__(config, audio, statistics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -30,6 +31,8 @@ class Vocoder(nn.Module):
     """
 
     config: VocoderSection
+    # Globs of the tensors whose values depend on how mels are normalised, as `AcousticModel.mel_layers`.
+    mel_layers: ClassVar[tuple[str, ...]] = ("*",)
 
     def __init__(self, config: VocoderSection, audio: AudioConfig, statistics: MelStatistics | None = None) -> None:
         super().__init__()

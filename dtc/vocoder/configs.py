@@ -7,17 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from dtc.audio_config import AudioConfig
-from dtc.config import Odd, Section
+from dtc.config import ModelSection, Odd, Section
 from dtc.errors import InputError
 
 TrainOn = Literal["recorded", "gta", "both"]
 Even = Annotated[int, Field(ge=2, multiple_of=2)]
 
 
-class VocoderSection(Section):
+class VocoderSection(ModelSection):
     """Base of the section of every vocoder."""
 
-    model: str  # the name in dtc.vocoder.VOCODERS; a subclass narrows it to a Literal
     # Mels to train on: of the recordings, predicted for them by the acoustic model (`dtc align`), or both in turn.
     train_on: TrainOn
 

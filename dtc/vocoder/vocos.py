@@ -32,6 +32,7 @@ class Vocos(Vocoder):
     config: VocosConfig
     mel_mean: Tensor
     mel_deviation: Tensor
+    mel_layers = ("embed.*",)
 
     def __init__(self, config: VocosConfig, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__(config, audio, statistics)

@@ -44,6 +44,7 @@ class WaveGlow(CachingModule, Vocoder):
     """
 
     config: WaveGlowConfig
+    mel_layers = ("upsample.*", "flows.*.conditioning.*")
 
     def __init__(self, config: WaveGlowConfig, audio: AudioConfig, statistics: MelStatistics) -> None:
         super().__init__(config, audio, statistics)
