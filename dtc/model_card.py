@@ -43,13 +43,15 @@ class ModelCard(Section):
     pauses: MarkPauses | None = None  # at the marks inside the training clips; None: not known
     steps: int  # of training
     kept: str = ""  # which of its weights these are, and why; "": not known
+    started_from: str = ""  # fingerprint of the model whose weights the training began with
     weights: str = ""  # SHA-256 of model.safetensors, filled in when it is saved
     saved_as: str = ""  # fingerprint of a card that was saved in an older format
 
     @property
     def fingerprint(self) -> str:
         """Return the identity of the model, weights included."""
-        later = {name for name in ("lexicon", "pauses", "kept") if not getattr(self, name)}  # which older cards lack
+        # What older cards lack does not count where it is empty.
+        later = {name for name in ("lexicon", "pauses", "kept", "started_from") if not getattr(self, name)}
         return self.saved_as or fingerprint("model", self.model_dump(mode="json", exclude=later))
 
 

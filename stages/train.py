@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
-from dtc.errors import InputError, named
+from dtc.errors import InputError, named, plural
 from dtc.files import locked, write_whole
 from dtc.model_card import ModelCard, ModelKind
 from dtc.model_folder import read_model, require_replaceable, save_model
@@ -23,7 +24,8 @@ from dtc.training.loop import train as train_model
 from dtc.training.precision import has_bfloat16, resolved
 from dtc.training.result import Trained
 from dtc.training.run_files import CURVE
-from dtc.training.task import Task, shipped
+from dtc.training.start_from import Start
+from dtc.training.task import Task, device_of, shipped
 from stages.align import align
 from stages.kinds import KINDS, Kind
 from stages.listening import Listening, listening_of
@@ -62,9 +64,14 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
         else:
             _report_other_run(kind, identity, run, console)
             identity.write()
+            model = recipe.model()
+            start = recipe.start(model)
+            if start and not (run.unfinished and how.load_model):
+                _report_start(kind, start, console)
             logbook = Logbook(identity.folder, kind.name, console)
             listening = listening_of(recipe, how, getattr(params, "evaluate", None), logbook)
-            _save(recipe, identity, device, _trained(recipe, how, device, logbook, listening))
+            trained = _trained(recipe, model.to(device), how, logbook, listening)
+            _save(recipe.card(start), identity, device, trained)
         card = _publish(kind, identity)
     _report(recipe, card, console)
 
@@ -78,17 +85,17 @@ def train_in_turn(strategy: StrategyConfig, params: Params, device: torch.device
 
 
 def _trained(
-    recipe: Recipe, how: RunConfig, device: torch.device, logbook: Logbook, listening: Listening | None
+    recipe: Recipe, model: nn.Module, how: RunConfig, logbook: Logbook, listening: Listening | None
 ) -> Trained:
     """Return the result of the training; 0 steps for a model with nothing to train."""
     kind, training = recipe.kind, recipe.training
-    model = recipe.model()
     if not any(True for _ in model.parameters()):
         return Trained(shipped(model).state_dict(), 0, "")
+    device = device_of(model)
     if training.precision == "bf16" and not has_bfloat16(device):
         logbook.print(f"this {device.type} has no arithmetic in bfloat16; precision: fp32 is faster here")
     task = Task(
-        model.to(device),
+        model,
         recipe.batches("train", how.dataloader.train_set),
         recipe.batches("validation", how.dataloader.validation_set),
         kind.log_examples,
@@ -98,13 +105,12 @@ def _trained(
     return train_model(task, training, how, logbook.folder, logbook)
 
 
-def _save(recipe: Recipe, identity: Identity, device: torch.device, trained: Trained) -> None:
+def _save(card: ModelCard, identity: Identity, device: torch.device, trained: Trained) -> None:
     """Keep the trained model in the run's folder; then the states to resume from are not needed any more."""
-    card = recipe.card()
     facts = {
         "steps": trained.steps,
         "kept": trained.kept,
-        "training": {**card.training, "precision": resolved(recipe.training.precision, device)},
+        "training": {**card.training, "precision": resolved(card.training["precision"], device)},
     }
     save_model(identity.folder / MODEL, trained.weights, card.model_copy(update=facts))
     for checkpoint in checkpoints_in(identity.folder):
@@ -134,6 +140,19 @@ def _report_other_run(kind: Kind, identity: Identity, run: Run, console: Console
     _say(console, kind, f"starts over, as this changed: {named(changed) or 'nothing that it notes'}")
     back = f"stop this, change it back and run `dtc train {kind.name}` again"
     _say(console, kind, f"{other.folder} stays at step {other.progress}; to continue it, {back}")
+
+
+def _report_start(kind: Kind, start: Start, console: Console) -> None:
+    """Print what a model has taken from the one that its training starts from."""
+    source, card = start.folder, start.source
+    name = f"{card.config[kind.parts.field]}, {plural(card.steps, 'step')}"
+    _say(console, kind, f"starts from {source} ({name}, fingerprint {card.fingerprint})")
+    table = Table("part", "", "tensors", "names", box=None, padding=(0, 2, 0, 0))
+    for row in start.rows():
+        table.add_row(*row)
+    console.print(table)
+    for remark in start.remarks():
+        _say(console, kind, remark)
 
 
 def _report(recipe: Recipe, card: ModelCard, console: Console) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from dtc.audio_config import require_same_audio
+from dtc.audio_config import AudioConfig, require_same_audio
 from dtc.config import Section
 from dtc.errors import InputError
 from dtc.model_card import ModelCard, read_card
 from dtc.training.config import LoaderConfig, TrainingConfig
+from dtc.training.start_config import StartConfig, read_source
 from dtc.training.stopping import decides_by_speech
 from pipeline.batching import Batching
 from pipeline.shards import INDEX, PredictedBy, ShardIndex, read_index
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dtc.evaluation import EarConfig
+    from dtc.training.start_from import Start
     from dtc.training.task import Batches
     from stages.kinds import Kind  # which names the models of both kinds
     from stages.params import Params
@@ -41,6 +43,7 @@ class Recipe:
         aligned: fingerprint of the predicted mels, where a vocoder is trained on them.
         aligned_by: fingerprint of the acoustic model that predicted them.
         ear: the recogniser, where metrics of the model's speech decide something.
+        source: the card of the model that the training starts from, where it names one.
     """
 
     kind: Kind
@@ -50,9 +53,11 @@ class Recipe:
     aligned: str = ""
     aligned_by: str = ""
     ear: EarConfig | None = None
+    source: ModelCard | None = None
 
-    def card(self) -> ModelCard:
-        """Return the model's card, as before the first step."""
+    def card(self, start: Start | None = None) -> ModelCard:
+        """Return the model's card, as before the first step. It has the statistics that `start` keeps."""
+        statistics = start.source if start and start.keeps_statistics else self.index
         return ModelCard(
             kind=self.kind.name,
             config=self.config.model_dump(mode="json"),
@@ -61,13 +66,14 @@ class Recipe:
             text=self.index.text,
             lexicon=self.index.lexicon,
             alphabet=self.index.alphabet,
-            mel_mean=self.index.mel_mean,
-            mel_deviation=self.index.mel_deviation,
+            mel_mean=statistics.mel_mean,
+            mel_deviation=statistics.mel_deviation,
             pauses=self.index.pauses,
             corpus=self.index.corpus_md5,
             features=self.index.fingerprint,
             aligned=self.aligned,
             aligned_by=self.aligned_by,
+            started_from=self.source.fingerprint if self.source else "",
             steps=0,
         )
 
@@ -79,6 +85,18 @@ class Recipe:
         seed_all(self.training.seed, "weights")
         model = self.kind.parts.build(self.config, self.index.audio, statistics_of(self.card()))
         return cast("nn.Module", model.for_training())
+
+    def start(self, model: nn.Module) -> Start | None:
+        """Copy weights of the model to start from into the module to train; return what was copied, None for no start.
+
+        Raises InputError as `start_from`.
+        """
+        from dtc.training.start_from import start_from
+        from dtc.training.task import shipped
+
+        if self.training.start_from is None or self.source is None:
+            return None
+        return start_from(shipped(model), self.training.start_from, self.source, self.index.alphabet)
 
     def batches(self, split: Literal["train", "validation"], how: LoaderConfig) -> Batches:
         """Return the batches of a split: of one folder of shards, or of several in turn.
@@ -116,6 +134,7 @@ class Recipe:
             "features": self.index.fingerprint,
             "aligned mels": self.aligned,
             "acoustic model of the aligned mels": self.aligned_by,
+            "model to start from": self.source.fingerprint if self.source else "",
         }
 
 
@@ -128,8 +147,19 @@ def read_recipe(kind: Kind, params: Params) -> Recipe:
     require_same_audio(index.audio, str(paths.FEATURES), params.audio, "params.yaml", "run `dtc preprocess` again")
     config, training = getattr(params, kind.name), getattr(params.training, kind.name)
     aligned = _read_aligned(index) if paths.GTA in kind.folders(config) else ("", "")
+    source = _read_source(kind, config, training.start_from, index.audio)
     ear = params.evaluate if decides_by_speech(training, getattr(params.run, kind.name)) else None
-    return Recipe(kind, config, training, index, *aligned, ear)
+    return Recipe(kind, config, training, index, *aligned, ear, source)
+
+
+def _read_source(kind: Kind, config: Section, start: StartConfig | None, audio: AudioConfig) -> ModelCard | None:
+    """Return the card of the model that a training starts from. Raises InputError where it cannot start from it."""
+    if start is None:
+        return None
+    if start.path.resolve() == kind.model.resolve():
+        key, remedy = f"training.{kind.name}.start_from.folder", "copy it, and name the copy"
+        raise InputError(key, f"{start.folder} is where this training writes its model", "another folder", remedy)
+    return read_source(start, kind.name, kind.parts, config, audio)
 
 
 def _read_aligned(features: ShardIndex) -> tuple[str, str]:

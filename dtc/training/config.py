@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from dtc.config import Section
 from dtc.training.optim import OPTIMIZERS, OptimizerConfig
 from dtc.training.schedule import SCHEDULES, ScheduleConfig
+from dtc.training.start_config import StartConfig
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 where the hardware multiplies in it, else fp32
 
@@ -83,6 +84,7 @@ class TrainingConfig(Section):
     weight_average: float = Field(ge=0.0, lt=1.0)
     early_stopping: EarlyStoppingConfig | None
     keep_best: str | None  # the metric by which the best validated model is kept; null: the last one is
+    start_from: StartConfig | None  # null: the training begins with random weights
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:
