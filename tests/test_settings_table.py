@@ -8,12 +8,14 @@ from dtc.config import Section
 from dtc.training.config import LoaderConfig, OrderConfig, RunConfig, TrainingConfig
 from dtc.training.optim import OPTIMIZERS
 from dtc.training.schedule import SCHEDULES
+from dtc.training.start_config import StartConfig
 from stages.named_parts import NamedParts
 from tests.conftest import REPOSITORY
 
 RUN, STOP, OPTIM = "tests/dtc/test_run_settings.py", "tests/dtc/test_stopping.py", "tests/dtc/test_optim.py"
 LOOP, LOADER, NAMED = "tests/dtc/test_training.py", "tests/pipeline/test_loader.py", "tests/stages/test_named_parts.py"
 SCHEDULE, CADENCE = "tests/dtc/test_schedule.py", f"{RUN}::test_how_often_it_logs_validates_shows_and_saves"
+START = "tests/dtc/test_start_from.py"
 TESTS: dict[type[Section], dict[str, str]] = {
     TrainingConfig: {
         "seed": f"{RUN}::test_the_seed_decides_what_is_drawn",
@@ -36,6 +38,11 @@ TESTS: dict[type[Section], dict[str, str]] = {
         "weight_average": f"{LOOP}::test_the_average_is_what_is_kept",
         "early_stopping": f"{STOP}::test_it_ends_when_patience_is_used_up",
         "keep_best": f"{STOP}::test_the_best_validated_model_is_kept_and_it_is_told_why",
+        "start_from": "tests/stages/test_start_from_a_voice.py::test_a_voice_started_from_another_one",
+    },
+    StartConfig: {
+        "folder": "tests/stages/test_start_from_a_voice.py::test_a_voice_started_from_another_one",
+        "take": f"{START}::test_the_text_side_alone_leaves_the_statistics_of_the_new_corpus",
     },
     RunConfig: {
         "console_log_rate": f"{RUN}::test_a_line_each_so_many_steps",
