@@ -46,6 +46,20 @@ class Batch:
         """Return the batch in page-locked memory, from which a GPU copies while it computes."""
         return self._with_each(Tensor.pin_memory)
 
+    def part(self, rows: slice) -> Batch:
+        """Return some clips of the batch, padded to the longest of them."""
+        lengths = self.symbol_lengths[rows], self.mel_lengths[rows], self.wave_lengths[rows]
+        symbols, frames, samples = (int(each.max()) for each in lengths)
+        return Batch(
+            self.ids[rows],
+            self.symbol_ids[rows, :symbols],
+            lengths[0],
+            self.mel[rows, :, :frames],
+            lengths[1],
+            self.wave[rows, :samples],
+            lengths[2],
+        )
+
     def _with_each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(ids=self.ids, **{name: change(value) for name, value in vars(self).items() if name != "ids"})
 

@@ -34,12 +34,14 @@ class Kind:
         parts: the registry of its models.
         model: the folder of the trained model.
         curve: its curve, as CSV.
+        metrics: its final figures, as JSON.
     """
 
     name: ModelKind
     parts: Registry[Any]
     model: Path
     curve: Path
+    metrics: Path
 
     def folders(self, section: Section) -> tuple[Path, ...]:
         """Return the folders of shards to train on: an acoustic model's section has no `train_on`."""
@@ -52,6 +54,6 @@ class Kind:
 
 
 KINDS: Mapping[ModelKind, Kind] = {
-    "acoustic": Kind("acoustic", ACOUSTIC_MODELS, paths.ACOUSTIC, paths.ACOUSTIC_CURVE),
-    "vocoder": Kind("vocoder", VOCODERS, paths.VOCODER, paths.VOCODER_CURVE),
+    "acoustic": Kind("acoustic", ACOUSTIC_MODELS, paths.ACOUSTIC, paths.ACOUSTIC_CURVE, paths.ACOUSTIC_METRICS),
+    "vocoder": Kind("vocoder", VOCODERS, paths.VOCODER, paths.VOCODER_CURVE, paths.VOCODER_METRICS),
 }

@@ -36,6 +36,8 @@ WAVS = RESULTS / "wavs"
 REPORT = RESULTS / "report"
 ACOUSTIC_CURVE = RESULTS / "curves/acoustic.csv"
 VOCODER_CURVE = RESULTS / "curves/vocoder.csv"
+ACOUSTIC_METRICS = RESULTS / "metrics/acoustic.json"
+VOCODER_METRICS = RESULTS / "metrics/vocoder.json"
 
 
 def corpus_archive() -> Path:

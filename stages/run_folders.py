@@ -5,7 +5,12 @@ A run's folder has
     run.json            kind, model and identity
     checkpoints/        the states to continue an unfinished training from; progress.json has the step of the last one
     model/              of a finished one: the model, so that the same identity restores it at once
-    curve.csv, tensorboard/
+    history.csv         the curve: losses, metrics, norms of gradients and learning rates
+    progress.jsonl      one event a line, with its time and the speed, the waiting and the memory
+    metrics.json        the final figures
+    tensorboard/
+    offending-batch.pt  of a training that went wrong, for `dtc debug-batch`
+    profile.json.gz     of `dtc train --profile`
 """
 
 from __future__ import annotations
@@ -34,10 +39,10 @@ if TYPE_CHECKING:
 IDENTITY, MODEL = "run.json", "model"
 NAME = re.compile(r"(acoustic|vocoder)-[0-9a-f]{16}")
 WRITTEN = re.compile(
-    r"(run\.json|checkpoints/\d{8}\.pt|progress\.json|curve\.csv)(\.part)?"
-    r"|resume\.pt(\.part)?"  # of older versions
+    r"(run\.json|checkpoints/\d{8}\.pt|progress\.jsonl?|history\.csv|metrics\.json|offending-batch\.pt)(\.part)?"
+    r"|(resume\.pt|curve\.csv)(\.part)?"  # of older versions
     r"|\.model\.(lock|holder)|(model(\.part)?|\.model\.old)/(model\.safetensors|config\.json)(\.part)?"
-    r"|tensorboard/events\.out\.tfevents\.[^/]*"
+    r"|profile\.json\.gz|tensorboard/events\.out\.tfevents\.[^/]*"
 )
 # Which code decides the weights, beside that of the chosen parts.
 ENTRIES = ("dtc.training.loop", "stages.training_recipe")
@@ -160,18 +165,18 @@ def is_of_a_run(path: PurePosixPath) -> bool:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return what differs between two identities, as "training.acoustic.seed 1 → 2" and "code of dtc.acoustic.loss"."""
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = dict(leaves(old)), dict(leaves(new))
     changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     keys, modules = ([key for key in changed if key.startswith("code.") == of_code] for of_code in (False, True))
     values = [f"{key} {_shown(before.get(key))} → {_shown(after.get(key))}" for key in keys]
     return values + [f"code of {module.removeprefix('code.')}" for module in modules]
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (dotted key, value) of all that is no mapping."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
 

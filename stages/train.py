@@ -23,23 +23,25 @@ from dtc.training.logbook import Logbook
 from dtc.training.loop import train as train_model
 from dtc.training.precision import has_bfloat16, resolved
 from dtc.training.result import Trained
-from dtc.training.run_files import CURVE
+from dtc.training.run_files import CURVE, METRICS
 from dtc.training.start_from import Start
 from dtc.training.task import Task, device_of, shipped
 from stages.align import align
 from stages.kinds import KINDS, Kind
 from stages.listening import Listening, listening_of
-from stages.run_folders import MODEL, Identity, Run, differences, identity_of, read_run, runs
+from stages.run_folders import MODEL, Identity, Run, differences, identity_of, leaves, read_run, runs
 from stages.training_recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
     from stages.named_parts import StrategyConfig
     from stages.params import Params
 
-EMPTY_CURVE = "step,split,loss\n"  # of a model with nothing to train
+# Of a model with nothing to train.
+EMPTY_CURVE = "step,split,loss\n"
+EMPTY_METRICS = '{"steps": 0, "kept_step": 0}\n'
 
 
-def train(name: ModelKind, params: Params, device: torch.device, console: Console) -> None:
+def train(name: ModelKind, params: Params, device: torch.device, console: Console, profiles: bool = False) -> None:
     """Train the model that params.yaml names on data/features, or restore it from its finished run.
 
     Args:
@@ -47,6 +49,7 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
         params: with the sections `audio`, of the model, of its training, and of how that is run.
         device: where to train.
         console: where lines and a table are printed.
+        profiles: whether some steps are profiled.
 
     Raises InputError, where the input is not usable; what `dtc.training.loop.train` raises.
     """
@@ -61,6 +64,8 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
         if run.finished:
             again = f"`dtc runs --prune {run.name}` or another seed trains it anew"
             _say(console, kind, f"is complete already, restored from {run.folder}; {again}")
+            if profiles:
+                _say(console, kind, "no step is done, so none is profiled")
         else:
             _report_other_run(kind, identity, run, console)
             identity.write()
@@ -68,7 +73,7 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
             start = recipe.start(model)
             if start and not (run.unfinished and how.load_model):
                 _report_start(kind, start, console)
-            logbook = Logbook(identity.folder, kind.name, console)
+            logbook = Logbook(identity.folder, name, console, dict(leaves(recipe.settings())), profiles)
             listening = listening_of(recipe, how, getattr(params, "evaluate", None), logbook)
             trained = _trained(recipe, model.to(device), how, logbook, listening)
             _save(recipe.card(start), identity, device, trained)
@@ -118,15 +123,16 @@ def _save(card: ModelCard, identity: Identity, device: torch.device, trained: Tr
 
 
 def _publish(kind: Kind, identity: Identity) -> ModelCard:
-    """Copy model and curve of a finished run to where the other stages read them; return the model's card."""
+    """Copy model, curve and figures of a finished run to where others read them; return the model's card."""
     try:
         card, weights = read_model(identity.folder / MODEL, kind.name)
     except InputError as error:
         remedy = f"run `dtc runs --prune {identity.folder.name}`, then train again"
         raise InputError(error.where, error.found, error.expected, remedy) from None
     card = save_model(kind.model, weights, card)
-    curve = identity.folder / CURVE
-    write_whole(kind.curve, curve.read_bytes() if curve.is_file() else EMPTY_CURVE)
+    for name, target, empty in ((CURVE, kind.curve, EMPTY_CURVE), (METRICS, kind.metrics, EMPTY_METRICS)):
+        source = identity.folder / name
+        write_whole(target, source.read_bytes() if source.is_file() else empty)
     return card
 
 

@@ -122,12 +122,18 @@ class Recipe:
         first = training.overfit_batches if split == "train" else None
         return FirstBatches(batches, first) if first else batches
 
-    def described(self) -> Mapping[str, Any]:
-        """Return what decides the weights as a tree, with the names that params.yaml has for it."""
+    def settings(self) -> Mapping[str, Any]:
+        """Return the sections of the model and of its training as a tree, with the names that params.yaml has."""
         kind = self.kind.name
         return {
             kind: self.config.model_dump(mode="json"),
             "training": {kind: self.training.model_dump(mode="json")},
+        }
+
+    def described(self) -> Mapping[str, Any]:
+        """Return what decides the weights as a tree, with the names that params.yaml has for it."""
+        return {
+            **self.settings(),
             "audio": self.index.audio.model_dump(mode="json"),
             "text": self.index.text.model_dump(mode="json"),
             "corpus": {"md5": self.index.corpus_md5},

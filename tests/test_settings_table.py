@@ -58,6 +58,7 @@ TESTS: dict[type[Section], dict[str, str]] = {
         "keep_last": f"{RUN}::test_the_last_checkpoints_are_kept",
         "load_model": f"{RUN}::test_it_starts_over_where_it_shall_not_load",
         "load_epoch": f"{RUN}::test_an_earlier_epoch_can_be_continued_and_ends_the_same",
+        "halve_on_oom": "tests/dtc/test_halving.py::test_a_batch_that_is_too_large_is_computed_in_parts_with_the_same_result",
         "dataloader": f"{LOADER}::test_workers_read_a_few_batches_ahead",
     },
     OrderConfig: {

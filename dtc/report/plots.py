@@ -109,7 +109,7 @@ def alignment_figure(
 
 @dataclass(frozen=True)
 class Curve:
-    """One column of a training's curve.csv, for one split: values over steps, without the empty cells."""
+    """One column of a training's history.csv, for one split: values over steps, without the empty cells."""
 
     name: str
     split: str
@@ -123,7 +123,7 @@ class Curve:
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """Return the curves of a training's curve.csv in the order of its columns; none where it is missing or has no rows.
+    """Return the curves of a history.csv in the order of its columns; none where it is missing or has no rows.
 
     The header is `step,split,<names …>`, the total loss before all others. A cell that is empty or not a
     finite number is left out.

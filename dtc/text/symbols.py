@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Literal
 
 from dtc.config import Section
@@ -46,6 +47,18 @@ def symbols_of(text: str) -> list[str]:
         for number, part in enumerate(parts)
         for symbol in (("@" + phoneme.upper() for phoneme in part.split()) if number % 2 else part.lower())
     ]
+
+
+def text_of_ids(ids: Iterable[int]) -> str:
+    """Return the text that symbol ids stand for, phonemes in braces.
+
+    >>> text_of_ids(text_to_ids("Say {HH AY1}!"))
+    'say {HH AY1}!'
+    """
+    symbols = groupby((SYMBOLS[number] for number in ids), lambda symbol: len(symbol) > 1)
+    return "".join(
+        f"{{{' '.join(each)[1:].replace(' @', ' ')}}}" if of_sound else "".join(each) for of_sound, each in symbols
+    )
 
 
 def unknown_symbols(text: str, alphabet: Iterable[str]) -> list[str]:

@@ -138,4 +138,5 @@ class RunConfig(Section):
     keep_last: PositiveInt  # checkpoints
     load_model: bool  # false: start over, even where there is a checkpoint
     load_epoch: PositiveInt | None  # continue from the checkpoint of this epoch; null: from the last one
+    halve_on_oom: bool  # compute a batch in parts where a GPU's memory is too small, see `dtc.training.halving`
     dataloader: LoadersConfig

@@ -12,6 +12,7 @@ from dtc.files import write_whole
 
 Row = Mapping[str, str]
 EMPTY = ("step", "split", "loss")  # the header of a curve without rows
+HOW = ("lr", "grad_norm")  # ends of the names of columns that say how it is trained, not how well
 
 
 def read_curve(path: Path) -> list[dict[str, str]]:
@@ -23,6 +24,24 @@ def read_curve(path: Path) -> list[dict[str, str]]:
         return []
     whole_lines = path.read_bytes().rpartition(b"\n")[0].decode("utf-8")
     return list(csv.DictReader(io.StringIO(whole_lines)))
+
+
+def final_figures(rows: Sequence[Row], kept_step: int) -> dict[str, dict[str, float]]:
+    """Return split → losses and metrics: of `train` in its last row, of others in their last one up to a step.
+
+    Args:
+        rows: those of a curve.
+        kept_step: the number of steps after which the kept weights were those of the model.
+    """
+    last = {row["split"]: row for row in rows if row["split"] == "train" or int(row["step"]) <= kept_step}
+    return {
+        split: {name: float(cell) for name, cell in row.items() if cell and _tells_how_well(name)}
+        for split, row in last.items()
+    }
+
+
+def _tells_how_well(column: str) -> bool:
+    return column not in ("step", "split") and not column.endswith(HOW)
 
 
 class CurveWriter:

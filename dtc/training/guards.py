@@ -19,21 +19,51 @@ LOSSES_BEFORE = 100  # steps
 DEVIATION_OF_MEDIAN = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
 
 
-class NonFiniteLoss(RuntimeError):
-    """A loss, a gradient or a weight is NaN or infinite. The last checkpoint is intact."""
+class WentWrong(RuntimeError):
+    """A training cannot go on as it is. The last checkpoint is intact.
+
+    Args:
+        message: what is wrong.
+        batches: those of the step at fault, where they are known.
+        values: the losses of that step.
+        validation: the number of the validation batch at fault; None: they are batches of the training.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        batches: Sequence[Batch] = (),
+        values: Mapping[str, float] | None = None,
+        validation: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.batches, self.values, self.validation = batches, dict(values or {}), validation
 
 
-class Diverged(RuntimeError):
+class NonFiniteLoss(WentWrong):
+    """A loss, a gradient or a weight is NaN or infinite."""
+
+
+class Diverged(WentWrong):
     """The loss has stayed far above its earlier values. The training needs a lower learning rate from its start."""
 
 
-def require_finite(values: Mapping[str, float], names: Sequence[str], where: str, batches: Sequence[Batch]) -> None:
-    """Raise NonFiniteLoss, with all values and the batches' clips, unless the values of `names` are finite."""
+def require_finite(
+    values: Mapping[str, float],
+    names: Sequence[str],
+    where: str,
+    batches: Sequence[Batch],
+    validation: int | None = None,
+) -> None:
+    """Raise NonFiniteLoss, with all values and the batches' clips, unless the values of `names` are finite.
+
+    `validation` is the number of the batch, if it is one of the validation.
+    """
     if all(math.isfinite(values[name]) for name in names):
         return
     shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
     clips = ", ".join(clip for batch in batches for clip in batch.ids)
-    raise NonFiniteLoss(f"{where}: {shown}; clips {clips}")
+    raise NonFiniteLoss(f"{where}: {shown}; clips {clips}", batches, values, validation)
 
 
 def require_finite_weights(model: nn.Module, where: str) -> None:
@@ -41,6 +71,10 @@ def require_finite_weights(model: nn.Module, where: str) -> None:
     tensors = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
     if bad := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
         raise NonFiniteLoss(f"{where}: weights that are not finite: {named(bad)}; the last checkpoint is intact")
+
+
+class OutOfMemory(InputError):
+    """A GPU's memory is too small for a batch."""
 
 
 class Buffers:
@@ -67,10 +101,10 @@ class Spikes:
         self._terms: list[str] = []  # of the loss
         self._losses: list[float] = []  # the last that were no spikes
 
-    def is_spike(self, losses: Mapping[str, float], where: str) -> bool:
+    def is_spike(self, losses: Mapping[str, float], where: str, batches: Sequence[Batch] = ()) -> bool:
         """Return whether `loss` is a spike, and record it in the history, which starts anew where the terms change.
 
-        Raises Diverged where too many steps in a row were spikes: then the fault is in the weights.
+        Raises Diverged, with the batches, where too many steps in a row were spikes: then the fault is in the weights.
         """
         if self.config is None:
             return False
@@ -83,7 +117,8 @@ class Spikes:
         self.in_a_row += 1
         if self.in_a_row == self.config.most_in_a_row:
             found = f"loss {loss:.3f}, above {limit:.3f} for {self.in_a_row} steps"
-            raise Diverged(f"{where}: {found}: start anew with a lower optimizer.learning_rate or grad_max_norm")
+            remedy = "start anew with a lower optimizer.learning_rate or grad_max_norm"
+            raise Diverged(f"{where}: {found}: {remedy}", batches, losses)
         return True
 
     def state_dict(self) -> dict[str, Any]:
@@ -104,11 +139,11 @@ class Spikes:
 
 @contextmanager
 def out_of_memory_explained(batch: Batch, config: TrainingConfig, section: str) -> Iterator[None]:
-    """Turn a GPU's lack of memory into an InputError with the size of the batch and the setting to lower."""
+    """Turn a GPU's lack of memory into OutOfMemory with the size of the batch and the setting to lower."""
     try:
         yield
     except torch.OutOfMemoryError:
         size = f"{plural(len(batch.ids), 'clip')} × {batch.mel.shape[-1]:,} frames"
         name = "batch_size" if config.batch_size else "batch_frames"
         remedy = f"lower {section}.{name}, which is {config.batch_size or config.batch_frames}"
-        raise InputError("GPU", f"out of memory with a batch of {size}", remedy=remedy) from None
+        raise OutOfMemory("GPU", f"out of memory with a batch of {size}", remedy=remedy) from None

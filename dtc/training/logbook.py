@@ -1,7 +1,8 @@
-"""The record of a training: a progress bar, plain lines, the curve as CSV, and TensorBoard."""
+"""The record of a training: a progress bar, plain lines, the curve as CSV, the events as JSON, and TensorBoard."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from dtc.training.curve import CurveWriter
-from dtc.training.run_files import CURVE, TENSORBOARD
+from dtc.files import write_whole
+from dtc.training.curve import CurveWriter, final_figures, read_curve
+from dtc.training.event_log import Event, EventLog
+from dtc.training.run_files import CURVE, EVENTS, METRICS, TENSORBOARD
 
 SECONDS_BETWEEN_LINES = 30.0  # of progress, where the output is not a terminal
 
@@ -23,13 +26,23 @@ class Logbook:
     """Writes the record of one run; use it inside `opened`.
 
     Args:
-        folder: where curve.csv and tensorboard/ are written.
+        folder: where history.csv, progress.jsonl, metrics.json and tensorboard/ are written.
         title: the first word of each line, as "acoustic".
         console: where lines and the progress bar are printed.
+        settings: dotted key → value, what TensorBoard shows beside the final figures.
+        profiles: whether some steps are profiled.
     """
 
-    def __init__(self, folder: Path, title: str, console: Console) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        title: str,
+        console: Console,
+        settings: Mapping[str, object] | None = None,
+        profiles: bool = False,
+    ) -> None:
         self.folder, self.title, self.console = folder, title, console
+        self.settings, self.profiles = settings or {}, profiles
         self.total_steps = 0
         self._last: dict[str, Mapping[str, float]] = {}
 
@@ -48,6 +61,11 @@ class Logbook:
         self._started = self._phase_started = self._last_line = time.monotonic()
         last_of = dict.fromkeys(due, step - 1)
         self._curve = CurveWriter(self.folder / CURVE, lambda row: int(row["step"]) <= last_of.get(row["split"], step))
+        last_of["end"] = -1
+        self._events = EventLog(
+            self.folder / EVENTS, lambda event: step > 0 and event["step"] <= last_of.get(event["event"], step)
+        )
+        self.event("resume" if step else "start", step, {"total_steps": total_steps})
         self._tensorboard = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=step + 1)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -81,21 +99,50 @@ class Logbook:
         pace = (step - self._first_step) / max(self._seconds(), 1e-9)
         self._progress.update(self._bar, completed=step, speed=f"{pace:.1f} steps/s", loss=f"{loss:.3f}")
 
-    def scalars(self, step: int, split: str, values: Mapping[str, float]) -> None:
-        """Write a row of the curve, and the same values to TensorBoard."""
-        self._last[split] = values
+    def scalars(
+        self, step: int, split: str, values: Mapping[str, float], figures: Mapping[str, float] | None = None
+    ) -> None:
+        """Write a row of the curve, and the same values as an event and to TensorBoard.
+
+        `figures` depend on the machine and its load, so they are not written to the curve.
+        """
+        self._last[split], figures = values, figures or {}
         cells = {name: f"{value:.6g}" for name, value in values.items()}
         self._curve.append({"step": str(step), "split": split} | cells)
+        self.event(split, step, {**values, **figures})
         for name, value in values.items():
             self._tensorboard.add_scalar(f"{name}/{split}", value, step)
+        for name, value in figures.items():
+            self._tensorboard.add_scalar(f"run/{name}", value, step)
+
+    def event(self, name: str, step: int, values: Event) -> None:
+        """Write an event to progress.jsonl."""
+        self._events.append(name, step, values)
 
     def last(self, split: str) -> Mapping[str, float]:
         """Return the values of the last row that this process wrote for a split; nothing where there is none."""
         return self._last.get(split, {})
 
     def sync(self) -> None:
-        """Force the curve to disk; called before a checkpoint is written."""
+        """Force curve and events to disk; called before a checkpoint is written."""
         self._curve.sync()
+        self._events.sync()
+
+    def end(self, step: int, kept_step: int) -> None:
+        """Write the final figures: metrics.json, an event, and a row of TensorBoard's table of settings.
+
+        Args:
+            step: the number of steps done.
+            kept_step: the number of steps after which the kept weights were those of the model.
+        """
+        figures = final_figures(read_curve(self.folder / CURVE), kept_step)
+        self.event("end", step, {"kept_step": kept_step, **figures})
+        content = {"steps": step, "kept_step": kept_step, **figures}
+        write_whole(self.folder / METRICS, json.dumps(content, indent=2) + "\n")
+        metrics = {
+            f"final/{split} {name}": value for split, values in figures.items() for name, value in values.items()
+        }
+        self._tensorboard.add_hparams(_as_shown(self.settings), metrics, run_name=".", global_step=step)
 
     def summarise(self, step: int) -> None:
         """Print a line with the last training and validation losses and the time."""
@@ -124,3 +171,8 @@ class Logbook:
     def _seconds(self) -> float:
         """Return the seconds since this process began to train."""
         return time.monotonic() - self._started
+
+
+def _as_shown(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return settings as TensorBoard takes them: numbers, booleans and texts."""
+    return {name: value if isinstance(value, bool | int | float) else str(value) for name, value in settings.items()}

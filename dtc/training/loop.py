@@ -8,6 +8,7 @@ stream seeded with (seed, k). So the state is the weights, the optimizers and k.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,10 +17,12 @@ from dtc.batch import Batch
 from dtc.seeding import seed_all
 from dtc.training.checkpoints import TrainingState
 from dtc.training.config import RunConfig, TrainingConfig
-from dtc.training.guards import Buffers, Diverged, NonFiniteLoss, out_of_memory_explained, require_finite
+from dtc.training.guards import Buffers, OutOfMemory, WentWrong, out_of_memory_explained, require_finite
+from dtc.training.halving import weighted_sum
 from dtc.training.interrupts import stop_requests
 from dtc.training.learner import Learner, numbers_of
 from dtc.training.logbook import Logbook
+from dtc.training.offending import offending_batch_saved
 from dtc.training.precision import autocast
 from dtc.training.result import Trained, result_of
 from dtc.training.review import Review
@@ -58,7 +61,7 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     if state.step:
         logbook.print(f"continuing from step {state.step} of {state.total_steps}")
     opened = logbook.opened(state.step, state.total_steps, state.due, last_phase_of(task.model))
-    with opened, stop_requests(logbook.print) as stop:
+    with opened, stop_requests(logbook.print) as stop, offending_batch_saved(state, config, logbook):
         Training(task, config, state, Review(task, config, run, state, logbook, stop)).run_to_the_end()
     return result_of(state, task, config, logbook.print)
 
@@ -76,12 +79,14 @@ class Training:
         """Do all remaining steps; log, validate and save after those where it is due."""
         state = self.state
         self.review.finish()
-        for batches in self.batches():
-            if state.stopping.ends:
-                break
-            values = self.do_step(batches)
-            state.window.append(values)
-            self.review.do_what_is_due(values["loss"])
+        with closing(self.review.watched(self.batches())) as steps:
+            for batches in steps:
+                if state.stopping.ends:
+                    break
+                values = self.review.halving.tried(self.do_step, batches)
+                state.window.append(values)
+                self.review.do_what_is_due(values["loss"])
+        self.review.end()
 
     def batches(self) -> Iterator[Sequence[Batch]]:
         """Yield the batches of each remaining step."""
@@ -101,13 +106,13 @@ class Training:
         try:
             each = [self.add_gradients(batch, number) for number, batch in enumerate(batches)]
             values = {name: means([losses[name] for losses in each if name in losses]) for name in each[0]}
-            is_spike = state.spikes.is_spike(values[""], f"step {state.step}")
+            is_spike = state.spikes.is_spike(values[""], f"step {state.step}", batches)
             learners = {} if is_spike else {name: state.learners[name] for name in values}
             for name, learner in learners.items():
                 values[name] |= learner.clip(state.step, state.scaler)
                 checked = ("loss",) if state.scaler.is_enabled() else ("loss", "grad_norm")  # it handles the gradients
                 require_finite(values[name], checked, f"step {state.step}", batches)
-        except (NonFiniteLoss, Diverged):
+        except (WentWrong, OutOfMemory):
             buffers.restore()
             raise
         if is_spike:
@@ -118,17 +123,22 @@ class Training:
 
     def add_gradients(self, batch: Batch, number: int) -> dict[str, dict[str, float]]:
         """Add the gradients of a batch, the `number`th of this step; return the losses of each learner with some."""
+        seed_all(self.config.seed, "step", self.state.step * self.config.accumulate + number)
+        parts = self.review.halving.parts_of(batch)
+        return weighted_sum([(self.add_part(part, weight), weight) for part, weight in parts])
+
+    def add_part(self, batch: Batch, weight: float) -> dict[str, dict[str, float]]:
+        """Add the weighted gradients of a batch, or of a part of it; return the losses of each learner with some."""
         state, config, model = self.state, self.config, self.task.model
-        seed_all(config.seed, "step", state.step * config.accumulate + number)
         with out_of_memory_explained(batch, config, self.task.section):
             losses = {"": losses_of(model, batch, state.step, config.precision)}
-            state.scaler.scale(losses[""]["loss"] / config.accumulate).backward()
+            state.scaler.scale(losses[""]["loss"] * weight / config.accumulate).backward()
             if (adversarial := with_adversary(model)) is not None:
                 with autocast(config.precision, device_of(model)):
                     found = adversarial.adversary_loss()
                 if found:
                     losses["adversary_"] = found
-                    state.scaler.scale(found["loss"] / config.accumulate).backward()
+                    state.scaler.scale(found["loss"] * weight / config.accumulate).backward()
         return {name: numbers_of(each) for name, each in losses.items()}
 
     def update(self, learners: Mapping[str, Learner]) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
+from dtc.batch import Batch
 from dtc.seeding import seed_all
 from dtc.training.checkpoints import TrainingState
 from dtc.training.config import RunConfig, TrainingConfig
+from dtc.training.halving import Halving
 from dtc.training.interrupts import Interrupted, StopRequest
 from dtc.training.logbook import Logbook
+from dtc.training.pace import Pace
 from dtc.training.result import calibrated_copy
+from dtc.training.run_files import PROFILE
 from dtc.training.stopping import SPOKEN_METRICS
-from dtc.training.task import Task, device_of, last_phase_of
+from dtc.training.task import Task, device_of, last_phase_of, phase_starts, shipped
 from dtc.training.validation import means, validation_losses
 
 # The reviews of a step, in their order; the first and the last are splits of the curve too.
@@ -29,6 +34,22 @@ class Review:
     state: TrainingState
     logbook: Logbook
     stop: StopRequest
+    pace: Pace = field(default_factory=Pace)
+
+    @cached_property
+    def halving(self) -> Halving:
+        """Return what computes batches in parts where they do not fit into a GPU's memory."""
+        return Halving(self.run.halve_on_oom, self.logbook.print)
+
+    def watched(self, steps: Iterable[Sequence[Batch]]) -> Generator[Sequence[Batch], None, None]:
+        """Yield the batches of each step; measure the steps, and profile some where the logbook asks for it."""
+        watched = self.pace.watched(steps)
+        if not self.logbook.profiles:
+            return watched
+        from dtc.training.profile import Profiler  # which takes a while to import
+
+        device, trace = device_of(self.task.model), self.logbook.folder / PROFILE
+        return Profiler(device, self.config.precision, trace, self.logbook.console).watched(watched)
 
     def finish(self) -> None:
         """Do the reviews of the last step that an interrupted training has left."""
@@ -42,6 +63,8 @@ class Review:
         Raises Interrupted, after a checkpoint, where a stop is requested.
         """
         run, state = self.run, self.state
+        self.pace.step_done()
+        self.announce_phase()
         self.logbook.advance(state.step, loss, run.console_log_rate)
         if self.is_due(run.tensorboard_update, per_iteration=True):
             self.log()
@@ -57,6 +80,14 @@ class Review:
         unit = 1 if per_iteration else self.state.steps_per_epoch
         step = self.state.step
         return (step % (every * unit) == 0 and step >= start * unit) or step == self.state.total_steps
+
+    def announce_phase(self) -> None:
+        """Print a line where a phase of the model begins after this step."""
+        step, starts = self.state.step, phase_starts(shipped(self.task.model))
+        if step in starts and step < self.state.total_steps:
+            number = f"{starts.index(step) + 1} of {len(starts)}"
+            self.logbook.print(f"step {step}: phase {number} begins; the schedule of the learning rate starts anew")
+            self.logbook.event("phase", step, {"phase": starts.index(step) + 1, "phases": len(starts)})
 
     def reviews_due(self) -> list[str]:
         """Return the reviews that are due after this step."""
@@ -79,7 +110,7 @@ class Review:
 
     def log(self) -> None:
         """Write the means since the last row."""
-        self.logbook.scalars(self.state.step, "train", means(self.state.window))
+        self.logbook.scalars(self.state.step, "train", means(self.state.window), self.pace.figures())
         self.state.window.clear()
 
     def validate(self) -> bool:
@@ -132,10 +163,16 @@ class Review:
 
     def save(self) -> None:
         """Write a checkpoint, and before it the curve up to it."""
+        self.logbook.event("checkpoint", self.state.step, {})
         self.logbook.sync()
         self.state.save(self.run.keep_last)
 
+    def end(self) -> None:
+        """Write the final figures."""
+        self.logbook.end(self.state.step, self.state.best_step or self.state.step)
+
     def interrupted(self) -> Interrupted:
         """Return the error to raise where a stop was requested."""
+        self.logbook.event("interrupted", self.state.step, {})
         where = f"step {self.state.step} of {self.state.total_steps}"
         return Interrupted(f"{self.logbook.title}: stopped at {where}, saved; run it again to continue")

@@ -101,7 +101,7 @@ def with_adversary(model: nn.Module) -> WithAdversary | None:
 
 def phase_of(model: nn.Module, step: int, total_steps: int) -> tuple[int, int]:
     """Return the number of steps done in the phase that `step` is in, and the number of all steps of that phase."""
-    starts = _phase_starts(model)
+    starts = phase_starts(model)
     start = max(each for each in starts if each <= step)
     end = min((each for each in starts if each > step), default=total_steps)
     return step - start, end - start
@@ -118,10 +118,11 @@ def require_all_phases(task: Task, total_steps: int) -> None:
 
 def last_phase_of(model: nn.Module) -> int:
     """Return the step at which the last phase of a model begins; 0 where it has only one."""
-    return _phase_starts(shipped(model))[-1]
+    return phase_starts(shipped(model))[-1]
 
 
-def _phase_starts(model: nn.Module) -> tuple[int, ...]:
+def phase_starts(model: nn.Module) -> tuple[int, ...]:
+    """Return the steps at which the phases of a model begin; only 0 for a model without phases."""
     return (0, *model.phase_starts) if isinstance(model, WithPhases) else (0,)
 
 

@@ -33,7 +33,7 @@ def validation_losses(
         seed_all(config.seed, "validation", number)
         with out_of_memory_explained(batch, config, task.section):
             values = numbers_of(losses_of(model, batch, step, config.precision))
-        require_finite(values, tuple(values), f"step {step}, validation", [batch])
+        require_finite(values, tuple(values), f"step {step}, validation", [batch], number)
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value * len(batch.ids)
         clips += len(batch.ids)

@@ -109,7 +109,7 @@ def test_stopped_in_a_validation_it_is_as_if_never_stopped(tmp_path: Path) -> No
     interrupting = Task(toy(), Data(), Interrupting(), lambda *_: None)
     with pytest.raises(Interrupted, match="stopped at step 5 of 12, saved"):
         train(interrupting, config(), how(), folder, Logbook(folder, "toy", Console(quiet=True)))
-    rows = (folder / "curve.csv").read_text()
+    rows = (folder / "history.csv").read_text()
     assert "validation" not in rows
     weights, _ = run(folder)
     assert_same_run(folder, tmp_path / "whole", weights, expected)

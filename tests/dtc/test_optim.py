@@ -130,7 +130,7 @@ def test_without_clipping_the_gradient_is_as_it_is(tmp_path: Path) -> None:
         options = {"grad_clipping": clipping, "grad_max_norm": 1e-3, "max_steps": 1, "weight_average": 0.0}
         weights, _ = run(tmp_path / str(clipping), optimizer=sgd, **options)
         changes[clipping] = (weights["layer.weight"] - first).norm().item()
-        row = next(csv.DictReader((tmp_path / str(clipping) / "curve.csv").open()))
+        row = next(csv.DictReader((tmp_path / str(clipping) / "history.csv").open()))
     assert changes[True] <= 1e-3 * 0.01 * 1.001
     assert changes[False] > 100 * changes[True]
     assert float(row["grad_norm"]) > 0.1

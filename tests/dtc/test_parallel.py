@@ -322,7 +322,7 @@ def test_a_training_that_is_stopped_in_either_phase_goes_on_exactly(tmp_path: Pa
     found = run(tmp_path / "stopped")
     assert found.steps == expected.steps == 9
     assert all(torch.equal(found.weights[name], value) for name, value in expected.weights.items())
-    rows = [(tmp_path / name / "curve.csv").read_text() for name in ("whole", "stopped")]
+    rows = [(tmp_path / name / "history.csv").read_text() for name in ("whole", "stopped")]
     assert rows[0] == rows[1]
 
 
@@ -345,7 +345,7 @@ def test_the_aligner_is_trained_first_and_then_left_as_it_is(tmp_path: Path) -> 
     for step, (before, after) in enumerate(pairwise(seen)):
         changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
         assert (changed == {"aligner"}) if step < ALIGNER_STEPS else ("aligner" not in changed)
-    rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    rows = [row for row in csv.DictReader((tmp_path / "history.csv").open()) if row["split"] == "train"]
     rates = [float(row["lr"]) for row in rows]
     assert rates[0] == rates[ALIGNER_STEPS] == min(rates[:3]) == pytest.approx(2e-3 / 25), "both phases warm up"
     assert rates[ALIGNER_STEPS - 1] == rates[-1] == pytest.approx(2e-5), "and end at the final share"

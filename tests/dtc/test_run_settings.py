@@ -90,7 +90,7 @@ def test_half_precision_scales_the_loss_and_leaves_weights_in_float32(tmp_path: 
 
 
 def rows_of(folder: Path) -> list[tuple[int, str]]:
-    return [(int(row["step"]), row["split"]) for row in csv.DictReader((folder / "curve.csv").open())]
+    return [(int(row["step"]), row["split"]) for row in csv.DictReader((folder / "history.csv").open())]
 
 
 def steps_of(folder: Path, split: str) -> list[int]:
@@ -165,7 +165,7 @@ def test_an_adversary_has_an_optimizer_of_its_own(tmp_path: Path) -> None:
         run(tmp_path / name, model, adversary=adversary)
         changed[name] = (model.adversary.weight.detach() - before).abs().max().item()
     assert changed["own"] < 1e-9 < 1e-3 < changed["same"]
-    rows = [row for row in csv.DictReader((tmp_path / "own/curve.csv").open()) if row["adversary_lr"]]
+    rows = [row for row in csv.DictReader((tmp_path / "own/history.csv").open()) if row["adversary_lr"]]
     assert {row["adversary_lr"] for row in rows} == {"1e-12"}
     assert len({row["lr"] for row in rows}) > 3
 

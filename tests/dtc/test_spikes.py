@@ -30,7 +30,7 @@ def test_a_loss_that_spikes_changes_no_weights(tmp_path: Path, capsys: pytest.Ca
     lines = [line for line in capsys.readouterr().out.splitlines() if "a spike: left out" in line]
     assert len(lines) == 2
     assert lines[0].startswith("toy: step 131, loss ")
-    rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    rows = [row for row in csv.DictReader((tmp_path / "history.csv").open()) if row["split"] == "train"]
     assert float(rows[130]["loss"]) > 100 * float(rows[129]["loss"]), "the curve hides nothing"
     unguarded = spiking(131, 133)
     run(tmp_path / "unguarded", unguarded, epochs=40)
@@ -58,7 +58,7 @@ def test_a_term_that_comes_in_is_no_spike(tmp_path: Path) -> None:
     model = taught(enters_at=130)
     _, steps = run(tmp_path, model, **GUARDED)
     assert steps == 160
-    rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    rows = [row for row in csv.DictReader((tmp_path / "history.csv").open()) if row["split"] == "train"]
     assert float(rows[130]["loss"]) > 100 + float(rows[129]["loss"])
     assert all(row["adversary_loss"] for row in rows[130:]), "both go on learning"
 

@@ -53,7 +53,7 @@ def run(
 
 
 def rows(folder: Path, split: str) -> list[dict[str, str]]:
-    return [row for row in csv.DictReader((folder / "curve.csv").open()) if row["split"] == split]
+    return [row for row in csv.DictReader((folder / "history.csv").open()) if row["split"] == split]
 
 
 BEST_AT_4 = [5.0, 4.0, 3.0, 1.0, 2.0, 2.5, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0]

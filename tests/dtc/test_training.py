@@ -151,7 +151,7 @@ def toy(**options: object) -> Toy:
 
 def assert_same_run(first: Path, second: Path, weights: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
-    rows = [list(csv.DictReader((folder / "curve.csv").open())) for folder in (first, second)]
+    rows = [list(csv.DictReader((folder / "history.csv").open())) for folder in (first, second)]
     assert rows[0] == rows[1]
 
 
@@ -264,7 +264,7 @@ def test_an_adversary_learns_in_turn_and_does_not_ship(tmp_path: Path) -> None:
     weights, _ = run(tmp_path, model)
     assert weights.keys() == Toy().state_dict().keys()
     assert not any(torch.equal(value, old) for value, old in zip(model.adversary.parameters(), before, strict=True))
-    rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    rows = [row for row in csv.DictReader((tmp_path / "history.csv").open()) if row["split"] == "train"]
     assert [row["adversary_loss"] != "" for row in rows] == [False] * 3 + [True] * 9
     assert all(row["adversary_grad_norm"] for row in rows[3:])
 
@@ -291,7 +291,7 @@ def test_stopped_in_the_middle_of_a_duel_it_is_as_if_never_stopped(tmp_path: Pat
 
 def test_a_row_of_the_curve_is_the_mean_over_the_steps_that_have_it(tmp_path: Path) -> None:
     run(tmp_path, taught(), tensorboard_update=4)
-    row = next(csv.DictReader((tmp_path / "curve.csv").open()))
+    row = next(csv.DictReader((tmp_path / "history.csv").open()))
     assert float(row["adversary_loss"]) > 0  # of the fourth step alone
     assert float(row["half"]) > 0
 
@@ -345,7 +345,7 @@ def test_the_average_starts_anew_in_each_phase(tmp_path: Path) -> None:
 def test_the_schedule_starts_anew_in_each_phase(tmp_path: Path) -> None:
     seed_all("toy")
     run(tmp_path, InPhases())
-    rates = [float(row["lr"]) for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    rates = [float(row["lr"]) for row in csv.DictReader((tmp_path / "history.csv").open()) if row["split"] == "train"]
     section = OneCycleConfig(type="one_cycle", warmup_share=0.2, final_share=0.01)
     expected = [one_cycle_share(Place(step, steps), section) for steps in (3, 2, 7) for step in range(steps)]
     assert rates == pytest.approx([0.01 * share for share in expected], rel=1e-5)
@@ -370,7 +370,7 @@ def test_an_optimizer_and_a_schedule_from_outside_need_one_line_each(
     chosen = config(weight_average=0.0).model_copy(update=section)
     model = toy()
     train(task(model), chosen, how(), tmp_path, Logbook(tmp_path, "toy", Console(quiet=True)))
-    rows = [row for row in csv.DictReader((tmp_path / "curve.csv").open()) if row["split"] == "train"]
+    rows = [row for row in csv.DictReader((tmp_path / "history.csv").open()) if row["split"] == "train"]
     assert {row["lr"] for row in rows} == {"0.5"}
     for before, after, row in zip(model.seen, model.seen[1:], rows, strict=False):
         assert (before - after).norm() <= 0.5 * min(1.0, float(row["grad_norm"])) + 1e-6, (
