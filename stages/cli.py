@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dtc import __version__
-from stages import cli_voice, paths
+from stages import cli_voice, cli_watch, paths
 from stages.cli_base import (
     Commands,
     Device,
@@ -167,11 +167,17 @@ def _add_training(name: ModelKind, model: str) -> None:
         help=f"Train the {model}.\n\nCtrl-C saves the state, and the same command continues from it.",
         epilog=examples(f"dtc train {name}", f"dtc train {name} --device cuda:1"),
     )
-    def train_model(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
+    def train_model(
+        file: ParamsFile = paths.PARAMS,
+        device: Device = "auto",
+        profile: Annotated[
+            bool, typer.Option("--profile", help="Profile 20 steps: where does the time go? It changes no weight.")
+        ] = False,
+    ) -> None:
         from stages.params import load_training
         from stages.train import train
 
-        train(name, load_training(file, name), device_of(device), console())
+        train(name, load_training(file, name), device_of(device), console(), profile)
 
 
 _add_training("acoustic", "acoustic model, text to mel")
@@ -247,6 +253,10 @@ def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     evaluate(sections.evaluate, sections.synthesis, device_of(device), console())
 
 
+app.command("board", epilog=examples("dtc board", "dtc board --port 7007"))(cli_watch.board)
+app.command("debug-batch", epilog=examples("dtc debug-batch runs/acoustic-0123456789abcdef/offending-batch.pt"))(
+    cli_watch.debug_batch
+)
 app.command("say", epilog=cli_voice.SAY_EXAMPLES)(cli_voice.say)
 app.command("migrate", epilog=cli_voice.MIGRATE_EXAMPLES)(cli_voice.migrate)
 app.add_typer(corpus, name="corpus")
