@@ -51,6 +51,7 @@ CLIPS_AT_ONCE = 4  # made between two looks at whether a stop is requested
 SOUNDS = 3  # in TensorBoard, each time
 LONGEST = 3.0  # times the recording; what is spoken after that is not recognised
 SEED = 1
+DEVIATIONS = 2.0  # standard deviations of the word errors that are taken for noise
 # `dtc evaluate` has 60 iterations; the demo's voice has as many word errors with these, which take a third of the time.
 GRIFFIN_LIM = GriffinLimConfig(model="griffin_lim", train_on="recorded", iterations=16, momentum=0.99)
 SYNTHESIS = DEFAULT_SYNTHESIS.model_copy(update={"attempts": 1})
@@ -174,18 +175,21 @@ class Listening:
     def _values(self, spoken: Sequence[Spoken], heard: Sequence[str], scores: Sequence[float]) -> dict[str, float]:
         seconds = [sum(map(len, waves)) for waves in ([each.wave for each in spoken], [c.wave for c in self.clips])]
         defined = [score for score in scores if not math.isnan(score)]
+        errors = self._errors(heard)
         values = {
-            "word_error_rate": self._errors(heard).rate,
+            "word_error_rate": errors.rate,
             "duration_ratio": seconds[0] / seconds[1],
             "ended_share": statistics.fmean(each.ended for each in spoken),
         } | ({"opinion_score": statistics.fmean(defined)} if defined else {})
-        return {name: value for name, value in values.items() if name in self.metrics}
+        # Errors are counted, and a count of n has a standard deviation of about √n.
+        noise = {"word_error_rate_noise": DEVIATIONS * math.sqrt(max(errors.errors, 1)) / errors.words}
+        return {name: value for name, value in values.items() if name in self.metrics} | noise
 
     def _log(self, logbook: Logbook, step: int, spoken: Sequence[Spoken], values: Mapping[str, float]) -> None:
         for number, each in enumerate(spoken[:SOUNDS], 1):
             if len(each.wave):
                 logbook.audio(step, f"spoken/{number}", np.clip(each.wave, -1.0, 1.0), self.sampling_rate)
-        shown = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in values.items())
+        shown = ", ".join(f"{name.replace('_', ' ')} {values[name]:.3g}" for name in self.metrics if name in values)
         logbook.print(f"step {step}, spoken: {shown}")
 
 

@@ -37,6 +37,8 @@ def result_of(state: TrainingState, task: Task, config: TrainingConfig, print_li
     if state.best:
         state.kept_model.load_state_dict(state.best)
         kept = f"the best by {config.keep_best}, {state.best_value:.4g}, of step {state.best_step}"
+        if state.stopping.choice and state.stopping.choice.best != state.best_value:
+            kept += f"; {state.stopping.choice.best:.4g}, of an earlier step, is as good but for noise"
         print_line(f"keeps {kept}")
     calibrate(state.kept_model, task.training, config, MOST_BATCHES)
     return Trained(state.kept_model.state_dict(), state.step, kept)

@@ -16,7 +16,7 @@ from dtc.training.interrupts import Interrupted, StopRequest
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train
 from dtc.training.result import Trained
-from dtc.training.stopping import Gains, badness
+from dtc.training.stopping import Choice, Gains, badness
 from dtc.training.task import Task
 from tests.dtc.test_training import Data, Toy, assert_same_run, config, how, task
 
@@ -191,3 +191,29 @@ def test_nothing_is_decided_before_the_last_phase(tmp_path: Path) -> None:
     logbook = Logbook(tmp_path, "toy", Console(quiet=True))
     found = train(task(model), config(**options), how(**options), tmp_path, logbook)
     assert (found.kept, found.steps) == ("the best by loss, 4, of step 6", 9)
+
+
+def test_the_latest_of_the_models_that_differ_from_the_best_by_noise_is_chosen(tmp_path: Path) -> None:
+    errors = {
+        1: (0.5, 0.2),
+        2: (0.2, 0.1),
+        3: (0.3, 0.2),
+        4: (0.1, 0.05),
+        5: (0.14, 0.9),
+        6: (0.16, 0.9),
+        7: (0.15, 0.0),
+    }
+
+    def listen(model: nn.Module, logbook: Logbook, step: int, stop: StopRequest) -> dict[str, float]:
+        return dict(zip(("word_error_rate", "word_error_rate_noise"), errors.get(step, (0.5, 0.1)), strict=True))
+
+    choice = Choice("word_error_rate")
+    seen = [listen(nn.Identity(), None, step, StopRequest()) for step in errors]  # type: ignore[arg-type]
+    assert [choice.see(values) for values in seen] == [True, True, True, True, True, False, True], "noise is the best's"
+    assert not choice.see({"loss": 0.0})
+    seed_all("toy")
+    heard = Task(Scripted(FALLING), Data(), Data(), lambda *_: None, listen=listen)
+    options = {"keep_best": "word_error_rate", "speak_every": 1}
+    found = train(heard, config(**options), how(**options), tmp_path, Logbook(tmp_path, "toy", Console(quiet=True)))
+    best = "the best by word_error_rate, 0.15, of step 7"
+    assert found.kept == f"{best}; 0.1, of an earlier step, is as good but for noise"

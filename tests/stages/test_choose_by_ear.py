@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import shutil
 import signal
@@ -38,7 +39,7 @@ SPEAKING = {"run.acoustic.speak_every": 1, "training.acoustic.epochs": 3, "run.a
 CHOOSING = SPEAKING | {"training.acoustic.keep_best": "word_error_rate"}
 PARALLEL = {"acoustic": parallel_config(aligner_steps=2).model_dump(mode="json"), "training.acoustic.epochs": 5}
 TRAIN = ("train", "acoustic", "--device", "cpu")
-METRICS = ["word_error_rate", "duration_ratio", "ended_share"]
+METRICS = ["word_error_rate", "duration_ratio", "ended_share", "word_error_rate_noise"]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,11 @@ def test_the_handful_is_of_the_validation_clips_and_always_the_same(ready: Proje
 def test_the_best_by_ear_is_kept_and_the_card_and_the_report_say_so(ready: Project, monkeypatch) -> None:
     heard = iter([0.5, 0.25, 0.75])
     say = listening.Listening._values
-    monkeypatch.setattr(listening.Listening, "_values", lambda *given: say(*given) | {"word_error_rate": next(heard)})
+    monkeypatch.setattr(
+        listening.Listening,
+        "_values",
+        lambda *given: say(*given) | {"word_error_rate": next(heard), "word_error_rate_noise": 0.1},
+    )
     trained(ready, CHOOSING)
     kept = "the best by word_error_rate, 0.25, of step 2"
     assert json.loads((paths.ACOUSTIC / "config.json").read_text())["kept"] == kept
@@ -198,7 +203,9 @@ def test_a_vocoder_copies_the_recorded_mels(ready: Project) -> None:
     speaking = {"run.vocoder.speak_every": 1, "training.vocoder.epochs": 2}
     silent, _, _ = trained(ready, speaking | {"run.vocoder.speak_every": None}, "vocoder")
     chosen, curve, _ = trained(ready, speaking | {"training.vocoder.keep_best": "word_error_rate"}, "vocoder")
-    assert [set(row) & set(METRICS) for row in rows(curve, "spoken")] == [{"word_error_rate"}] * 2
+    assert [set(row) & set(METRICS) for row in rows(curve, "spoken")] == [
+        {"word_error_rate", "word_error_rate_noise"}
+    ] * 2
     kept = json.loads((paths.VOCODER / "config.json").read_text())["kept"]
     assert kept.startswith("the best by word_error_rate, ")
     assert kept.endswith(" of step 2") <= (chosen == silent)
@@ -218,6 +225,8 @@ def test_a_model_that_cannot_speak_yet_has_all_words_wrong(ready: Project) -> No
     torch.nn.init.constant_(model.log_duration.bias, 90.0)  # infinite durations
     with logbook.opened(0, 1):
         values = listen(model, logbook, 3, StopRequest())
+    assert values is not None
+    assert values.pop("word_error_rate_noise") == pytest.approx(2.0 / math.sqrt(6)), "three words in each of two clips"
     assert values == {"word_error_rate": 1.0, "duration_ratio": 0.0, "ended_share": 0.0}
 
 
