@@ -29,6 +29,7 @@ EXPECTED = {
     "string_type": "a text",
     "tuple_type": "a list",
     "too_long": "at most {max_length} values",
+    "too_short": "at least {min_length} values",
     "dict_type": "keys and values",
     "model_type": "keys and values",
     "model_attributes_type": "keys and values",

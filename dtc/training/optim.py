@@ -50,7 +50,7 @@ class AnyOptimizerConfig(OptimizerConfig):
     """A class of torch.optim by its name, with its arguments."""
 
     type: Literal["torch"]
-    name: str  # NAdam, RAdam, Adagrad, ...
+    class_name: str  # NAdam, RAdam, Adagrad, ...
     arguments: Mapping[str, Any]  # as this class has them, without those that the other keys give
 
 
@@ -81,7 +81,7 @@ def build_rmsprop(groups: Iterable[Any], config: RMSpropConfig) -> Any:
 
 
 def build_any(groups: Iterable[Any], config: AnyOptimizerConfig) -> Any:
-    """Return an optimizer of the class torch.optim.`name`. Raises InputError where there is none, or it refuses."""
+    """Return an optimizer of the class torch.optim.`class_name`. Raises InputError where it is none or refuses."""
     import torch
 
     kinds: dict[str, Any] = {
@@ -89,13 +89,15 @@ def build_any(groups: Iterable[Any], config: AnyOptimizerConfig) -> Any:
         for name, kind in vars(torch.optim).items()
         if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
     }
-    if config.name not in kinds:
+    if config.class_name not in kinds:
         expected = f"one of {', '.join(sorted(kinds))}"
-        raise InputError("optimizer.name", f"found {config.name!r}", expected, did_you_mean(config.name, kinds))
+        raise InputError(
+            "optimizer.class_name", f"found {config.class_name!r}", expected, did_you_mean(config.class_name, kinds)
+        )
     try:
-        return kinds[config.name](groups, lr=config.learning_rate, **config.arguments)
+        return kinds[config.class_name](groups, lr=config.learning_rate, **config.arguments)
     except (TypeError, ValueError) as error:
-        raise InputError("optimizer.arguments", f"refused by torch.optim.{config.name}: {error}") from None
+        raise InputError("optimizer.arguments", f"refused by torch.optim.{config.class_name}: {error}") from None
 
 
 OPTIMIZERS: Registry[Callable[[Iterable[Any], Any], Any]] = Registry(

@@ -30,7 +30,7 @@ SECTIONS = {
         {"alpha": 0.7, "eps": 1e-6, "momentum": 0.5},
     ),
     "torch": (
-        {"type": "torch", "name": "NAdam", "arguments": {"betas": [0.8, 0.9]}, **RATE},
+        {"type": "torch", "class_name": "NAdam", "arguments": {"betas": [0.8, 0.9]}, **RATE},
         torch.optim.NAdam,
         {"betas": (0.8, 0.9)},
     ),
@@ -66,8 +66,8 @@ def test_each_is_the_one_of_torch_with_its_settings(name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"name": "NAdan"}, "optimizer.name: found 'NAdan', expected one of .*; did you mean NAdam?"),
-        ({"name": "Optimizer"}, "optimizer.name: found 'Optimizer', expected one of "),
+        ({"class_name": "NAdan"}, "optimizer.class_name: found 'NAdan', expected one of .*; did you mean NAdam?"),
+        ({"class_name": "Optimizer"}, "optimizer.class_name: found 'Optimizer', expected one of "),
         ({"arguments": {"betta": 1}}, "optimizer.arguments: refused by torch.optim.NAdam: .*unexpected keyword"),
         ({"arguments": {"betas": [2.0, 0.9]}}, "optimizer.arguments: refused by torch.optim.NAdam: Invalid beta"),
     ],

@@ -53,6 +53,19 @@ def test_names_stand_for_optimizers_and_schedules(tmp_path: Path) -> None:
     assert params.training.vocoder.optimizer.type == "adamw"
 
 
+def test_a_class_of_torch_can_be_named(tmp_path: Path) -> None:
+    nadam = {
+        "type": "torch",
+        "class_name": "NAdam",
+        "arguments": {},
+        "learning_rate": 0.1,
+        "weight_decay": 0.0,
+        "decays": "all",
+    }
+    params = read(tmp_path, optimizers=[nadam | {"name": "mine"}], training=training(acoustic={"optimizer": "mine"}))
+    assert params.training.acoustic.optimizer.model_dump() == nadam
+
+
 def test_a_setting_is_laid_over_both_models(tmp_path: Path) -> None:
     debug = {
         "epochs": 2,
@@ -129,6 +142,7 @@ def test_a_file_without_named_parts_is_as_it_is() -> None:
             {"strategy": {"type": "sequential", "order": ["wav2vec"]}},
             "strategy.order.0: found 'wav2vec', expected 'acoustic' or",
         ),
+        ({"strategy": {"type": "sequential", "order": []}}, "strategy.order: found a list, expected at least 1 value"),
         ({"settings": [1]}, "settings: found a list, expected keys and values"),
     ],
 )
