@@ -111,8 +111,9 @@ def _matching(module: nn.Module, glob: str) -> list[tuple[str, nn.Parameter]]:
 
 
 def numbers_of(losses: Losses) -> dict[str, float]:
-    """Return losses as numbers."""
-    return {name: value.item() for name, value in losses.items()}
+    """Return losses as numbers. They are copied from a GPU at once: it has to finish its work for each copy."""
+    values = torch.stack([value.detach().to(losses["loss"].device) for value in losses.values()])
+    return dict(zip(losses, values.tolist(), strict=True))
 
 
 def average_of(model: nn.Module, decay: float) -> AveragedModel:
