@@ -53,6 +53,7 @@ corpus = group("Check recordings before you make a project of them.", "dtc corpu
 train = group(
     "Train one of the two models on data/features.", "dtc train acoustic", "dtc train vocoder --device cuda:1"
 )
+tune = group("Search for good settings by many trainings.", "dtc tune acoustic", "dtc tune vocoder --apply")
 
 
 def _print_version(asked: bool) -> None:
@@ -196,6 +197,26 @@ def train_all(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     train_in_turn(load_strategy(file), load_params(file), device_of(device), console())
 
 
+def _add_search(name: ModelKind) -> None:
+    @tune.command(
+        name,
+        help="Search for good values of params.yaml, as its section `tune` says.\n\n"
+        "Writes results/tune. Ctrl-C saves the trials, and the same command continues them.",
+        epilog=examples(f"dtc tune {name}", f"dtc tune {name} --apply"),
+    )
+    def tune_model(
+        file: ParamsFile = paths.PARAMS,
+        apply: Annotated[bool, typer.Option("--apply", help="Write the best values into the params file.")] = False,
+    ) -> None:
+        from stages.tune import tune
+
+        tune(name, file, apply, console())
+
+
+_add_search("acoustic")
+_add_search("vocoder")
+
+
 @app.command(epilog=examples("dtc align"))
 def align(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     """Predict the mels of the recordings for the vocoder.
@@ -261,5 +282,6 @@ app.command("say", epilog=cli_voice.SAY_EXAMPLES)(cli_voice.say)
 app.command("migrate", epilog=cli_voice.MIGRATE_EXAMPLES)(cli_voice.migrate)
 app.add_typer(corpus, name="corpus")
 app.add_typer(train, name="train")
+app.add_typer(tune, name="tune")
 app.add_typer(cli_voice.imports, name="import")
 app.add_typer(cli_voice.exports, name="export")

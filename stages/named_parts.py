@@ -3,6 +3,8 @@
 active_setting   lays the keys of one of `settings` over `training` and `run` of both models
 use_model        lays the layers of one of `models` over `acoustic` and `vocoder`
 a name           in place of an optimizer or a schedule stands for an element of `optimizers` or `lr_schedulers`
+
+`strategy` and `tune` change nothing in them: they are for `dtc train all` and `dtc tune`.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class NamedParts(Section):
     settings: dict[str, dict[str, Any]] = Field(default={})
     active_setting: str | None = None
     strategy: StrategyConfig = StrategyConfig(type="sequential", order=KINDS)
+    tune: Any = None  # of a search, which `dtc tune` alone reads
 
 
 def read_named_parts(tree: object, where: Path) -> NamedParts:

@@ -116,8 +116,13 @@ def load_params(path: Path, *sections: str) -> Params:
     Raises InputError for a section that is wrong or missing, for an unknown section, and for sections that do not fit
     one another.
     """
+    return params_of(read_yaml(path), path, *sections)
+
+
+def params_of(tree: object, path: Path, *sections: str) -> Params:
+    """Return some sections of the content of a params file, as `load_params` does; errors name the file."""
     schema = _schema_of(Params, sections or Params.model_fields)
-    parsed = _parse(resolved(read_yaml(path), path), schema, path)
+    parsed = _parse(resolved(tree, path), schema, path)
     read = {name.partition(".")[0] for name in sections or Params.model_fields}
     params = Params.model_construct(**{name: getattr(parsed, name) for name in Params.model_fields if name in read})
     for needed, check in CHECKS:
@@ -131,9 +136,14 @@ def load_params(path: Path, *sections: str) -> Params:
 
 def load_training(path: Path, kind: ModelKind) -> Params:
     """Return the sections of a params file that the training of one model needs; `evaluate` only where it speaks."""
+    return training_of(read_yaml(path), path, kind)
+
+
+def training_of(tree: object, path: Path, kind: ModelKind) -> Params:
+    """Return the sections that `load_training` returns, of the content of a params file; errors name the file."""
     sections = ("audio", kind, f"training.{kind}", f"run.{kind}")
-    params = load_params(path, *sections)
-    return load_params(path, *sections, "evaluate") if getattr(params.run, kind).speak_every else params
+    params = params_of(tree, path, *sections)
+    return params_of(tree, path, *sections, "evaluate") if getattr(params.run, kind).speak_every else params
 
 
 def load_strategy(path: Path) -> StrategyConfig:

@@ -1,8 +1,12 @@
-"""Read a params file, which is YAML, into mappings, lists and values; a fault is named with its line and column."""
+"""Read a params file, which is YAML, into mappings, lists and values; a fault is named with its line and column.
+
+`edited` changes values of a params file and keeps all else as it is.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import yaml
 from dtc.errors import InputError
 
 KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
+NAMED_ELEMENTS = {"optimizer": "optimizers", "lr_scheduler": "lr_schedulers"}  # key → the list that a name refers to
 LARGEST_FILE = 10_000  # values in a params file, each use of an alias counted: dtc's own files have 150
 # Part of PyYAML's message → the fault in plain words, and whether it begins where PyYAML says that the context does.
 FAULTS = (
@@ -109,3 +114,48 @@ def _require_small(tree: object, path: Path) -> None:
         waiting += list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
         if values + len(waiting) > LARGEST_FILE:
             raise InputError(path, f"more than {LARGEST_FILE:,} values", "fewer", "write out what its aliases repeat")
+
+
+def edited(path: Path, values: Mapping[str, Any]) -> str:
+    """Return the text of a params file with other values at dotted keys; comments and all else stay as they are.
+
+    Keys that the file does not have are passed over. One inside an optimizer or a schedule that is given by its name is
+    changed in the list that defines it.
+    """
+    text = path.read_text(encoding="utf-8")
+    root = yaml.compose(text, Loader=_Loader)
+    places = {node: value for key, value in values.items() if (node := _node_at(root, key)) is not None}
+    for node in sorted(places, key=lambda node: node.start_mark.index, reverse=True):
+        shown = yaml.safe_dump(places[node], default_flow_style=True, sort_keys=False, width=10**6)
+        new = shown.removesuffix("\n").removesuffix("\n...")
+        text = text[: node.start_mark.index] + new + text[_end_of(node) :]
+    return text
+
+
+def _node_at(root: yaml.Node | None, key: str) -> yaml.Node | None:
+    """Return the node of a dotted key's value; None where there is none."""
+    node = root
+    for name in key.split("."):
+        node = _value_of(node, name)
+        if isinstance(node, yaml.ScalarNode) and name in NAMED_ELEMENTS and not key.endswith(f".{name}"):
+            elements = getattr(_value_of(root, NAMED_ELEMENTS[name]), "value", [])
+            node = next((each for each in elements if _is_named(each, node.value)), None)
+    return node
+
+
+def _value_of(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    """Return the value of a key of a mapping; None where there is none."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value for key, value in pairs if key.value == name), None)
+
+
+def _is_named(element: yaml.Node, name: str) -> bool:
+    return getattr(_value_of(element, "name"), "value", None) == name
+
+
+def _end_of(node: yaml.Node) -> int:
+    """Return where the text of a node ends. A block's end mark lies behind the comments and blank lines after it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end_of(last[1] if isinstance(last, tuple) else last)
+    return node.end_mark.index

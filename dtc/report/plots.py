@@ -8,7 +8,7 @@ phone, and have a dark ground of their own, so they look the same on a light and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import cycle, groupby
@@ -160,6 +160,24 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
     figure.legend(
         loc="outside lower center", ncols=2, columnspacing=1.2, frameon=False, labelcolor=INK, fontsize=TEXT_PT - 1
     )
+    return figure
+
+
+def objective_figure(lines: Mapping[int, Sequence[tuple[int, float]]], name: str, best: int | None) -> Figure:
+    """Draw the objective of a search's trials over training steps.
+
+    Args:
+        lines: number of a trial → its (step, value) pairs.
+        name: of the objective, for the axis.
+        best: the number of the best trial, whose line is thick.
+    """
+    figure, (axes,) = _figure(height_in=2.9, n_rows=1)
+    for (number, pairs), colour in zip(lines.items(), cycle(PART_COLOURS), strict=False):
+        style = (AMBER, 2.0, 3) if number == best else (colour, 0.9, 2)
+        axes.plot(*zip(*pairs, strict=True), color=style[0], lw=style[1], zorder=style[2], marker=".", ms=3)
+    axes.set_xlabel("training step")
+    axes.set_ylabel(name.replace("_", " "))
+    axes.grid(color=FAINT, lw=0.5)
     return figure
 
 

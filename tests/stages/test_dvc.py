@@ -1,5 +1,6 @@
 """dvc.yaml: its code dependencies are those of the import graph, and its commands run the working folder's code."""
 
+import csv
 import functools
 import operator
 import os
@@ -97,12 +98,29 @@ def run_in(clone: Path, *command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-def test_a_queued_experiment_runs_the_code_that_was_queued(clone: Path) -> None:
+def commit_all(clone: Path) -> None:
     for key, value in (("user.name", "a"), ("user.email", "a@b.c"), ("commit.gpgsign", "false")):
         run_in(clone, "git", "config", key, value)
     run_in(clone, "git", "add", "--all")
     run_in(clone, "git", "commit", "--quiet", "--message", "first")
+
+
+@pytest.mark.slow
+def test_values_by_hand_are_queued_run_and_shown(clone: Path) -> None:
+    with (clone / "params.yaml").open("a") as file:  # with which DVC has to cope
+        file.write("tune:\n  num_samples: 2\n  training.acoustic.grad_max_norm: {uniform: [0.5, 1.0]}\n")
+    commit_all(clone)
+    run_in(clone, "dvc", "exp", "run", "--queue", "-S", "verify.max_duration_s=18,19", "verify")
+    run_in(clone, "dvc", "exp", "run", "--run-all")
+    rows = list(csv.DictReader(run_in(clone, "dvc", "exp", "show", "--csv").splitlines()))
+    shown = ("verify.max_duration_s", "State", "results/metrics/corpus.json:clips")
+    ran = {tuple(row[column] for column in shown) for row in rows if row["typ"].startswith("branch")}
+    assert ran == {("18", "Success", "12"), ("19", "Success", "12")}, rows
+
+
+@pytest.mark.slow
+def test_a_queued_experiment_runs_the_code_that_was_queued(clone: Path) -> None:
+    commit_all(clone)
     edit_verify(clone)
     run_in(clone, "dvc", "exp", "run", "--queue", "--name", "edited", "verify")
     run_in(clone, "git", "checkout", "stages/verify.py")
