@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from dtc import whole_batch
 
 Losses = dict[str, Float[Tensor, ""]]  # of a batch: "loss", which training minimises, and its named parts
 
@@ -63,6 +66,22 @@ class Batch:
     def _with_each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(ids=self.ids, **{name: change(value) for name, value in vars(self).items() if name != "ids"})
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Return to how many symbols, frames and samples the clips are padded."""
+        return self.symbol_ids.shape[-1], self.mel.shape[-1], self.wave.shape[-1]
+
+    def padded(self, symbols: int, frames: int, samples: int) -> Batch:
+        """Return the batch, padded to these larger sizes."""
+        if (symbols, frames, samples) == self.sizes:
+            return self
+        return replace(
+            self,
+            symbol_ids=F.pad(self.symbol_ids, (0, symbols - self.symbol_ids.shape[-1])),
+            mel=F.pad(self.mel, (0, frames - self.mel.shape[-1])),
+            wave=F.pad(self.wave, (0, samples - self.wave.shape[-1])),
+        )
+
 
 def with_total(terms: Losses, metrics: Losses | None = None) -> Losses:
     """Return `loss`, the sum of the terms; the terms; and the metrics, without gradient, which are not in the sum."""
@@ -99,11 +118,14 @@ def positions(size: int | Int[Tensor, ""], device: torch.device) -> Int[Tensor, 
 
 
 def masked_mean(values: Tensor, mask: Bool[Tensor, "batch size"]) -> Float[Tensor, ""]:
-    """Return the mean of `values` (batch, …, size) over the unmasked positions of all other axes."""
+    """Return the mean of `values` (batch, …, size) over the unmasked positions of all other axes.
+
+    Where several processes share a batch, it is a portion: the mean of theirs is that of the whole batch.
+    """
     while mask.dim() < values.dim():
         mask = mask.unsqueeze(1)
     weight = mask.to(values.dtype).expand_as(values)
-    return (values * weight).sum() / weight.sum()
+    return whole_batch.portion((values * weight).sum()) / whole_batch.total(weight.sum())
 
 
 def time_reversed(values: Tensor, lengths: Int[Tensor, " batch"], dim: int) -> Tensor:

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from dtc import whole_batch
+
 
 class ConvNeXtBlock(nn.Module):
     """A depthwise convolution over time, and a two-layer perceptron of each position; residual with a learned scale.
@@ -38,5 +40,5 @@ class ConvNeXtBlock(nn.Module):
         hidden = self.norm(self.depthwise(visible).transpose(1, 2))
         hidden = self.contract(F.gelu(self.expand(hidden)))
         if self.dropout_rate:
-            hidden = F.dropout(hidden, self.dropout_rate, self.training)
+            hidden = whole_batch.dropout(hidden, self.dropout_rate, self.training)
         return inputs + (self.scale * hidden).transpose(1, 2)

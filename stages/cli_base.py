@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from dtc.errors import InputError, Notice
-from stages.cli_errors import DONE, NO_READER, close_output, outcome, usage_line
+from stages.cli_errors import DONE, close_output, outcome, usage_line
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ def _failed(error: BaseException, arguments: Sequence[str], debug: bool) -> int:
     except OSError:  # standard output is what failed
         with contextlib.suppress(OSError, ValueError):
             close_output()
-    if code != NO_READER:
+    if line:
         _print_error(line)
     return code
 

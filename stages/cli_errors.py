@@ -10,16 +10,20 @@ from collections.abc import Sequence
 
 from dtc.errors import InputError, install_hint
 
-DONE, BROKE, REFUSED, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
+DONE, BROKE, REFUSED, LOST, INTERRUPTED, NO_READER = 0, 1, 2, 3, 130, 141
 EXIT_CODES = f"""\
 \b
 Exit codes:
   {DONE}    done
   {BROKE}    a training diverged, or dtc itself has a fault
   {REFUSED}    an input cannot be used; the line names it and the remedy
+  {LOST}    another process of the same training has ended, or cannot be reached
   {INTERRUPTED}  interrupted; the same command continues
   {NO_READER}  the program that read the output has ended"""
 DIVERGED = ("NonFiniteLoss", "Diverged")  # by name: importing the classes would import torch
+RANK_LOST = "RankLost"
+# Environment variable of a process that `stages.launch` has started: a file that is closed when that process ends.
+STARTED_BY = "DTC_STARTED_BY"
 REMEDIES = {
     errno.ENOSPC: "make room and run it again",
     errno.EDQUOT: "make room and run it again",
@@ -48,6 +52,8 @@ def outcome(error: BaseException) -> tuple[str, int] | None:
         return str(InputError(where, found, remedy=REMEDIES.get(error.errno or 0, "mend it and run it again"))), REFUSED
     if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) not in OWN:
         return str(InputError(f"dtc {' '.join(sys.argv[1:2])}", f"{package} is not installed", remedy=INSTALL)), REFUSED
+    if type(error).__name__ == RANK_LOST:
+        return "" if STARTED_BY in os.environ else str(error), LOST  # else the process that started this one prints it
     if _is_out_of_memory(error):
         found = str(error).splitlines()[0] if str(error) else "no memory is left"
         return str(InputError("out of memory", found.split(". ")[0], remedy=NO_MEMORY)), REFUSED

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchaudio.functional import create_dct
 
+from dtc import whole_batch
 from dtc.acoustic.configs import AlignerConfig
 from dtc.acoustic.symbol_embedding import symbol_embedding
 from dtc.batch import Batch, mask_of, time_reversed
@@ -67,7 +68,8 @@ class Aligner(nn.Module):
                 scores += weight * beta_binomial_prior(batch.symbol_lengths, batch.mel_lengths, scores)
             probabilities, _ = forward_backward(scores, batch.symbol_lengths, batch.mel_lengths)
         total = (probabilities.to(log_likelihoods.dtype) * log_likelihoods).sum()
-        return -total / (batch.mel_lengths.sum() * len(self.log_deviation))
+        frames = whole_batch.total(batch.mel_lengths.sum())
+        return -whole_batch.portion(total) / (frames * len(self.log_deviation))
 
     @torch.no_grad()
     def durations(self, batch: Batch) -> Int[Tensor, "batch symbols"]:

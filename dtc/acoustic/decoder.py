@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from dtc import whole_batch
 from dtc.acoustic.attention import ATTENTIONS
 from dtc.acoustic.attention.base import State
 from dtc.acoustic.attention.configs import AttentionSection
@@ -104,7 +105,7 @@ def teacher_forced(
     states = _AttentionLoop(decoders, values, mask).run_all(gates)
     hidden, context = torch.stack([step.hidden for step in states]), torch.stack([step.context for step in states])
     output = run_lstms([each.decoder_rnn for each in decoders], torch.cat([hidden, context], dim=3))
-    output = F.dropout(output, config.decoder_dropout, training)
+    output = whole_batch.dropout(output, config.decoder_dropout, training, batch_dim=2)
     joint = torch.cat([output, context], dim=3)  # (T, D, B, H + E)
     projected = [each.project(joint[:, number], frames_per_step) for number, each in enumerate(decoders)]
     frames, gate_logits = (torch.stack(parts) for parts in zip(*projected, strict=True))  # (D, T, B, r, M), (D, T, B)
@@ -142,7 +143,7 @@ class _AttentionLoop:
     def run_all(self, prenet_gates: Float[Tensor, "steps decoders batch gates"]) -> list[LoopState]:
         """Return the states after every step."""
         keep = prenet_gates.new_ones(len(prenet_gates), *self.shape)
-        keep = F.dropout(keep, self.config.attention_dropout, self.training)
+        keep = whole_batch.dropout(keep, self.config.attention_dropout, self.training, batch_dim=2)
         run = partial(checkpoint, self.run, use_reentrant=False) if self.config.gradient_checkpointing else self.run
         states = [self.start()]
         segments = zip(prenet_gates.split(STEPS_PER_SEGMENT), keep.split(STEPS_PER_SEGMENT), strict=True)
@@ -236,7 +237,7 @@ def _drop_frames(frames: Float[Tensor, "steps batch mels"], share: float) -> Flo
     """Return the frames with a share of them replaced by the mean, which makes the decoder depend on the text."""
     if not share:
         return frames
-    return frames * (torch.rand(frames.shape[:2], device=frames.device) >= share)[:, :, None]
+    return frames * (whole_batch.rand(frames.shape[:2], frames.device, batch_dim=1) >= share)[:, :, None]
 
 
 class PreNet(nn.Module):
@@ -254,7 +255,7 @@ class PreNet(nn.Module):
         hidden = frames
         for number, layer in enumerate(self.layers):
             hidden = F.relu(layer(hidden))
-            hidden = F.dropout(hidden, self.dropout, training=True) if kept is None else hidden * kept[number]
+            hidden = whole_batch.dropout(hidden, self.dropout, batch_dim=1) if kept is None else hidden * kept[number]
         return hidden
 
     def draw(self, steps: int, generator: torch.Generator) -> Float[Tensor, "steps 2 width"]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from dtc import whole_batch
 from dtc.acoustic.configs import EncoderConfig, PostNetConfig
 
 MOMENTUM = 0.1  # of the running statistics of batch normalisation, as in PyTorch
@@ -90,7 +90,7 @@ class ConvolutionBlock(nn.Module):
     ) -> Float[Tensor, "batch out time"]:
         """Return features of the same length."""
         hidden = self.activation(self.normalisation(self.convolution(inputs), mask))
-        return F.dropout(hidden, self.dropout_rate, self.training) * mask[:, None]
+        return whole_batch.dropout(hidden, self.dropout_rate, self.training) * mask[:, None]
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -108,10 +108,10 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             return super().forward(inputs)
         inputs = inputs.float()  # under autocast too, because the sums have thousands of terms
         weight = mask[:, None].to(inputs.dtype)
-        count = weight.sum()
-        mean = (inputs * weight).sum(dim=(0, 2)) / count
+        count = whole_batch.total(weight.sum())
+        mean = whole_batch.total((inputs * weight).sum(dim=(0, 2))) / count
         centred = inputs - mean[:, None]
-        variance = (centred.square() * weight).sum(dim=(0, 2)) / count
+        variance = whole_batch.total((centred.square() * weight).sum(dim=(0, 2))) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, MOMENTUM)
             unbiased = variance * count / (count - 1).clamp(min=1)  # as in nn.BatchNorm1d

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dtc import whole_batch
 from dtc.acoustic.configs import AcousticLossConfig
 from dtc.acoustic.decoder import DecoderOutput
 from dtc.audio import magnitude_from_mel, stft_magnitude
@@ -63,9 +64,10 @@ def stft_loss(log_mel: Float[Tensor, "batch mels frames"], batch: Batch, audio: 
     """
     true = stft_magnitude(batch.wave, audio)[:, :, : log_mel.shape[2]]
     predicted = magnitude_from_mel(log_mel.float()[:, :, : true.shape[2]], audio)
-    whole = batch.mel_lengths - -(-audio.filter_length // (2 * audio.hop_length))
-    mask = mask_of(whole, true.shape[2])[:, None]
-    return ((predicted - true).abs() * mask).sum() / (true * mask).sum().clamp(min=1e-5)
+    inside = batch.mel_lengths - -(-audio.filter_length // (2 * audio.hop_length))
+    mask = mask_of(inside, true.shape[2])[:, None]
+    whole = whole_batch.total((true * mask).sum()).clamp(min=1e-5)
+    return whole_batch.portion(((predicted - true).abs() * mask).sum()) / whole
 
 
 def gate_loss(

@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from dtc import whole_batch
 from dtc.acoustic.aligner import Aligner
 from dtc.acoustic.base import AcousticModel, InferenceOptions, Utterance, require_finite
 from dtc.acoustic.configs import ConvNeXtConfig, ParallelConfig
@@ -81,7 +82,7 @@ class Parallel(AcousticModel):
             "mel": masked_mean((mel.float() - batch.mel).abs(), mask_of(batch.mel_lengths, batch.mel.shape[2])),
             "duration": self.config.duration_weight * duration_loss(log_durations, durations, mask),
         }
-        ratio = (log_durations.exp() * mask).sum() / durations.sum()
+        ratio = whole_batch.portion((log_durations.exp() * mask).sum()) / whole_batch.total(durations.sum())
         return with_total(losses, {"duration_ratio": ratio})
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
@@ -93,8 +94,8 @@ class Parallel(AcousticModel):
         predicted = recorded = torch.zeros((), device=self.mel_mean.device, dtype=torch.float64)
         for batch in map(self._prepared, batches):
             encoded, mask = self.encode(batch.symbol_ids, batch.symbol_lengths)
-            predicted = predicted + (self.log_durations(encoded, mask).exp() * mask).sum()
-            recorded = recorded + batch.mel_lengths.sum()
+            predicted = predicted + whole_batch.total((self.log_durations(encoded, mask).exp() * mask).sum())
+            recorded = recorded + whole_batch.total(batch.mel_lengths.sum())
         correction = (recorded / predicted).log()
         require_finite(correction, "acoustic model")
         self.log_duration.bias.add_(correction)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dtc import whole_batch
 from dtc.batch import Batch, Losses
 from dtc.vocoder.configs import AdversarialConfig
 from dtc.vocoder.discriminators import DiscriminatorOutput, Discriminators
@@ -61,16 +62,16 @@ class Adversarial(nn.Module):
             return None
         self.adversary.requires_grad_(True)
         recorded, generated = (self.adversary(wave) for wave in self._segments)
-        on_recorded = _mean([torch.relu(1.0 - each.scores).mean() for each in recorded])
-        on_generated = _mean([torch.relu(1.0 + each.scores).mean() for each in generated])
+        on_recorded = _mean([whole_batch.mean(torch.relu(1.0 - each.scores)) for each in recorded])
+        on_generated = _mean([whole_batch.mean(torch.relu(1.0 + each.scores)) for each in generated])
         parts = {"on_recorded": on_recorded.detach(), "on_generated": on_generated.detach()}
         return {"loss": on_recorded + on_generated, **parts}
 
     def _adversarial_terms(self, recorded: list[DiscriminatorOutput], generated: list[DiscriminatorOutput]) -> Losses:
         """Return the hinge loss of the generated waveforms' scores, and the distance of the features, weighted."""
-        scores = _mean([torch.relu(1.0 - each.scores).mean() for each in generated])
+        scores = _mean([whole_batch.mean(torch.relu(1.0 - each.scores)) for each in generated])
         distances = [
-            (ours - theirs).abs().mean()
+            whole_batch.mean((ours - theirs).abs())
             for ours_of_one, theirs_of_one in zip(generated, recorded, strict=True)
             for ours, theirs in zip(ours_of_one.features, theirs_of_one.features, strict=True)
         ]

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dtc import whole_batch
 from dtc.audio import StftSizes, log_mel, stft_magnitude
 from dtc.audio_config import AudioConfig
 from dtc.batch import Losses, with_total
@@ -29,12 +30,12 @@ def spectral_loss(
     for size in config.fft_sizes:
         sizes = StftSizes(size, size // 4, size)
         p, t = (stft_magnitude(wave, sizes, SMALLEST_MAGNITUDE**2) for wave in (predicted, target))
-        convergence.append(torch.linalg.norm(p - t) / torch.linalg.norm(t).clamp(min=SMALLEST_MAGNITUDE))
-        log_magnitude.append((p.log() - t.log()).abs().mean())
+        convergence.append(whole_batch.norm(p - t) / whole_batch.norm(t).clamp(min=SMALLEST_MAGNITUDE))
+        log_magnitude.append(whole_batch.mean((p.log() - t.log()).abs()))
     return with_total(
         {
             "convergence": config.convergence_weight * torch.stack(convergence).mean(),
             "log_magnitude": config.log_magnitude_weight * torch.stack(log_magnitude).mean(),
-            "mel": config.mel_weight * (log_mel(predicted, audio) - log_mel(target, audio)).abs().mean(),
+            "mel": config.mel_weight * whole_batch.mean((log_mel(predicted, audio) - log_mel(target, audio)).abs()),
         }
     )

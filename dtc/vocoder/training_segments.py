@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from dtc import whole_batch
 from dtc.audio import LOG_FLOOR
 from dtc.batch import Batch
 from dtc.vocoder.configs import SegmentSection
@@ -26,7 +27,7 @@ def draw_segments(batch: Batch, config: SegmentSection, hop_length: int, trainin
     mel, wave = cut_segments(batch, config.segment_frames, hop_length)
     if not (training and config.attenuation_db):
         return mel, wave
-    nepers = -torch.rand(len(mel), 1, device=mel.device) * config.attenuation_db * NEPERS_PER_DB
+    nepers = -whole_batch.rand((len(mel), 1), mel.device) * config.attenuation_db * NEPERS_PER_DB
     return attenuate(mel, wave, nepers)
 
 
@@ -37,8 +38,9 @@ def cut_segments(batch: Batch, frames: int, hop_length: int) -> Segments:
     shorter than a segment is followed by silence. The places are drawn from torch's global stream.
     """
     mels, waves = [], []
-    for row, length in enumerate(batch.mel_lengths.tolist()):
-        first = int(torch.randint(max(1, length - frames + 1), ()))
+    lengths = batch.mel_lengths.tolist()
+    places = whole_batch.rand_below([max(1, length - frames + 1) for length in lengths])
+    for row, (length, first) in enumerate(zip(lengths, places, strict=True)):
         mel = batch.mel[row, :, first : min(first + frames, length)]
         wave = batch.wave[row, first * hop_length : (first + frames) * hop_length]
         mels.append(F.pad(mel, (0, frames - mel.shape[1]), value=math.log(LOG_FLOOR)))

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from dtc import whole_batch
 from dtc.audio import MelStatistics, istft, require_mel
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses
@@ -132,7 +133,7 @@ class Vocos(Vocoder):
         if not (self.training and self.config.mel_blur):
             return mel
         mean = nn.functional.avg_pool2d(mel[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
-        share = torch.rand(mel.shape[0], 1, 1, device=mel.device) * self.config.mel_blur
+        share = whole_batch.rand((mel.shape[0], 1, 1), mel.device) * self.config.mel_blur
         return torch.lerp(mel, mean, share)
 
     def onnx_graph(self) -> OnnxGraph:

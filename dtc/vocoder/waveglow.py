@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dtc import whole_batch
 from dtc.audio import MelStatistics, istft, require_mel, stft, stft_magnitude
 from dtc.audio_config import AudioConfig
 from dtc.batch import Batch, Losses, with_total
@@ -114,7 +115,7 @@ class WaveGlow(CachingModule, Vocoder):
         segments = draw_segments(batch, self.config, self.audio.hop_length, self.training)
         z, log_s, log_det = self.noise_of(*segments)
         parts = {"z": z.square().sum() / (2.0 * self.config.sigma**2), "log_s": -log_s.sum(), "log_det": -log_det.sum()}
-        return with_total({name: part / z.numel() for name, part in parts.items()})
+        return with_total({name: whole_batch.portion(part) / whole_batch.elements(z) for name, part in parts.items()})
 
     @torch.no_grad()
     def denoise(self, wave: Float[Tensor, "batch samples"], strength: float) -> Float[Tensor, "batch samples"]:

@@ -1,0 +1,62 @@
+"""The params section run.devices: on which processes and devices a training runs. Reading it does not import torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from dtc.config import Section
+
+
+class DevicesConfig(Section):
+    """The processes that train one model together. They change no weight, but for rounding.
+
+    torchrun, `accelerate launch` and Ray start processes themselves: then they decide about processes, nodes and
+    addresses, and these settings of them have no effect.
+    """
+
+    processes: Literal["auto"] | PositiveInt  # on this machine; auto: one for each GPU, or one
+    backend: Literal["auto", "gloo", "nccl"]  # auto: nccl between GPUs, else gloo
+    url: str | None = Field(pattern=r"^tcp://[^/:]+:[0-9]{1,5}$")  # tcp://address:port, instead of the two next keys
+    master_address: str | None  # of node 0; null: all processes are on this machine
+    master_port: int | None = Field(ge=1, le=65535)  # a free one; null: any, where all are on this machine
+    num_nodes: PositiveInt  # machines
+    node_rank: NonNegativeInt  # the number of this machine
+    connect_s: PositiveFloat  # seconds within which all processes must be connected
+    cudnn_enabled: bool
+    cudnn_benchmark: bool  # true: try which algorithm is fastest; weights may differ in the last bits
+    deterministic: bool  # true: only algorithms that give the same bits again
+
+    @model_validator(mode="after")
+    def _check(self) -> DevicesConfig:
+        if self.url and (self.master_address or self.master_port):
+            raise ValueError("url and master_address or master_port, expected one of both")
+        if self.node_rank >= self.num_nodes:
+            raise ValueError(f"node_rank {self.node_rank} of {self.num_nodes} nodes, expected 0 to num_nodes - 1")
+        if self.num_nodes > 1 and not self.url and not (self.master_address and self.master_port):
+            raise ValueError(f"{self.num_nodes} nodes without master_address and master_port, expected both")
+        return self
+
+    @property
+    def address(self) -> tuple[str | None, int | None]:
+        """Return address and port of node 0."""
+        if self.url:
+            host, _, port = self.url.removeprefix("tcp://").rpartition(":")
+            return host, int(port)
+        return self.master_address, self.master_port
+
+
+ONE_PROCESS = DevicesConfig(
+    processes=1,
+    backend="auto",
+    url=None,
+    master_address=None,
+    master_port=None,
+    num_nodes=1,
+    node_rank=0,
+    connect_s=30.0,
+    cudnn_enabled=True,
+    cudnn_benchmark=False,
+    deterministic=False,
+)
