@@ -30,6 +30,9 @@ class Batching:
         seed: of the order; None: the clips are not shuffled.
         shuffle: false: the clips are not shuffled, whatever the seed is.
         drop_last: leave out the clips that do not fill a batch of `batch_size`.
+        rank: the number of the process that reads them, which reads the clips rank, rank + world, … of each batch, and
+            the first clip where none is left.
+        world: the number of processes.
     """
 
     batch_size: int | None
@@ -37,6 +40,8 @@ class Batching:
     seed: int | None = None
     shuffle: bool = True
     drop_last: bool = False
+    rank: int = 0
+    world: int = 1
 
     def __post_init__(self) -> None:
         size, frames = self.batch_size, self.batch_frames
@@ -55,13 +60,17 @@ class Order:
     def __init__(self, ids: Sequence[str], frames: Sequence[int], split: str, batching: Batching) -> None:
         self._ids, self._frames, self._split = ids, frames, split
         self._seed = batching.seed if batching.shuffle else None
+        self._own = slice(batching.rank, None, batching.world)
         self._size, self._drop_last = batching.batch_size or 0, batching.drop_last
         self._buckets = self._fixed_buckets(batching.batch_frames) if batching.batch_frames else []
         whole, rest = divmod(len(ids), self._size) if self._size else (sum(b.batches for b in self._buckets), 0)
         self.batches_per_epoch = whole + (rest > 0 and not (self._drop_last and whole))
 
     def batches(self, epoch: int) -> list[Clips]:
-        """Return the clips of each batch of an epoch."""
+        """Return the clips of each batch of an epoch that this process reads."""
+        return [batch[self._own] or batch[:1] for batch in self._all_batches(epoch)]
+
+    def _all_batches(self, epoch: int) -> list[Clips]:
         if not self._size:
             return self._by_frames(epoch)
         whole = [batch for batch in self._by_count(epoch) if len(batch) == self._size]

@@ -175,10 +175,14 @@ def _add_training(name: ModelKind, model: str) -> None:
             bool, typer.Option("--profile", help="Profile 20 steps: where does the time go? It changes no weight.")
         ] = False,
     ) -> None:
+        from stages.launch import training_devices
         from stages.params import load_training
-        from stages.train import train
 
-        train(name, load_training(file, name), device_of(device), console(), profile)
+        sections = load_training(file, name)
+        with training_devices(sections.run.devices, device) as devices:
+            from stages.train import train
+
+            train(name, sections, devices, console(quiet=not devices.is_main), profile)
 
 
 _add_training("acoustic", "acoustic model, text to mel")
@@ -191,10 +195,14 @@ def train_all(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
 
     Where the vocoder learns from predicted mels, `dtc align` runs between them.
     """
+    from stages.launch import training_devices
     from stages.params import load_params, load_strategy
-    from stages.train import train_in_turn
 
-    train_in_turn(load_strategy(file), load_params(file), device_of(device), console())
+    sections, strategy = load_params(file), load_strategy(file)
+    with training_devices(sections.run.devices, device) as devices:
+        from stages.train import train_in_turn
+
+        train_in_turn(strategy, sections, devices, console(quiet=not devices.is_main))
 
 
 def _add_search(name: ModelKind) -> None:
@@ -285,3 +293,8 @@ app.add_typer(train, name="train")
 app.add_typer(tune, name="tune")
 app.add_typer(cli_voice.imports, name="import")
 app.add_typer(cli_voice.exports, name="export")
+
+if __name__ == "__main__":  # `torchrun -m stages.cli train acoustic`, as `python -m stages`
+    from stages.__main__ import main as run
+
+    run()

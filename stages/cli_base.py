@@ -83,8 +83,8 @@ def _print_error(line: str) -> None:
     sys.stderr.write(f"dtc: {line}\n")
 
 
-def console(stderr: bool = False) -> Console:
-    """Return a console on standard output, or standard error.
+def console(stderr: bool = False, quiet: bool = False) -> Console:
+    """Return a console on standard output or standard error, or one that prints nothing.
 
     Where the output is not a terminal, lines are not wrapped, since logs are searched. Text is printed as it is:
     brackets and colons are not markup, and numbers are not coloured.
@@ -99,6 +99,7 @@ def console(stderr: bool = False) -> Console:
     has_width = watched or os.environ.get("COLUMNS", "").isdigit()
     return ClosableConsole(
         stderr=stderr,
+        quiet=quiet,
         soft_wrap=not watched,
         width=None if has_width else LINE_WIDTH,
         markup=False,

@@ -16,6 +16,7 @@ from dtc.evaluation import NO_RECOGNISER, EarConfig, EvaluateConfig
 from dtc.model_card import ModelKind
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.training.config import RunConfig, TrainingConfig
+from dtc.training.devices_config import DevicesConfig
 from dtc.vocoder import VocoderConfig
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig, find_grammar, find_texts
@@ -34,10 +35,11 @@ class TrainingSections(Section):
 
 
 class RunSections(Section):
-    """How the training of each of the two models is run."""
+    """How the training of each of the two models is run, and on which devices."""
 
     acoustic: RunConfig
     vocoder: RunConfig
+    devices: DevicesConfig
 
 
 class Params(Section):
@@ -141,7 +143,7 @@ def load_training(path: Path, kind: ModelKind) -> Params:
 
 def training_of(tree: object, path: Path, kind: ModelKind) -> Params:
     """Return the sections that `load_training` returns, of the content of a params file; errors name the file."""
-    sections = ("audio", kind, f"training.{kind}", f"run.{kind}")
+    sections = ("audio", kind, f"training.{kind}", f"run.{kind}", "run.devices")
     params = params_of(tree, path, *sections)
     return params_of(tree, path, *sections, "evaluate") if getattr(params.run, kind).speak_every else params
 

@@ -19,16 +19,18 @@ from dtc.model_folder import read_model, require_replaceable, save_model
 from dtc.training.checkpoints import checkpoints_in
 from dtc.training.config import RunConfig
 from dtc.training.curve import read_curve
+from dtc.training.devices import Devices
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train as train_model
 from dtc.training.precision import has_bfloat16, resolved
 from dtc.training.result import Trained
 from dtc.training.run_files import CURVE, METRICS
+from dtc.training.silent_logbook import SilentLogbook
 from dtc.training.start_from import Start
-from dtc.training.task import Task, device_of, shipped
+from dtc.training.task import Listen, Task, shipped
 from stages.align import align
 from stages.kinds import KINDS, Kind
-from stages.listening import Listening, listening_of
+from stages.listening import listening_of
 from stages.run_folders import MODEL, Identity, Run, differences, identity_of, leaves, read_run, runs
 from stages.training_recipe import Recipe, read_recipe
 
@@ -41,13 +43,13 @@ EMPTY_CURVE = "step,split,loss\n"
 EMPTY_METRICS = '{"steps": 0, "kept_step": 0}\n'
 
 
-def train(name: ModelKind, params: Params, device: torch.device, console: Console, profiles: bool = False) -> None:
+def train(name: ModelKind, params: Params, devices: Devices, console: Console, profiles: bool = False) -> None:
     """Train the model that params.yaml names on data/features, or restore it from its finished run.
 
     Args:
         name: acoustic or vocoder.
         params: with the sections `audio`, of the model, of its training, and of how that is run.
-        device: where to train.
+        devices: the processes that train it together. The main one writes and prints.
         console: where lines and a table are printed.
         profiles: whether some steps are profiled.
 
@@ -57,11 +59,17 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
     recipe = read_recipe(kind, params)
     how: RunConfig = getattr(params.run, name)
     identity = identity_of(recipe, how)
+    devices.require_same(identity.folder.name, f"training of the {name}", "give all processes the same params and data")
+    if not devices.is_main:
+        if not devices.broadcast(False):
+            recipe.start(model := recipe.model())
+            _trained(recipe, model, params, SilentLogbook(identity.folder, kind.name), devices)
+        return
     kind.model.parent.mkdir(parents=True, exist_ok=True)
     require_replaceable(kind.model)  # before hours of training, not after
     with locked(identity.folder):
         run = read_run(identity.folder)
-        if run.finished:
+        if devices.broadcast(run.finished):
             again = f"`dtc runs --prune {run.name}` or another seed trains it anew"
             _say(console, kind, f"is complete already, restored from {run.folder}; {again}")
             if profiles:
@@ -74,40 +82,48 @@ def train(name: ModelKind, params: Params, device: torch.device, console: Consol
             if start and not (run.unfinished and how.load_model):
                 _report_start(kind, start, console)
             logbook = Logbook(identity.folder, name, console, dict(leaves(recipe.settings())), profiles)
-            listening = listening_of(recipe, how, getattr(params, "evaluate", None), logbook)
-            trained = _trained(recipe, model.to(device), how, logbook, listening)
-            _save(recipe.card(start), identity, device, trained)
+            trained = _trained(recipe, model, params, logbook, devices)
+            _save(recipe.card(start), identity, devices.device, trained)
         card = _publish(kind, identity)
     _report(recipe, card, console)
 
 
-def train_in_turn(strategy: StrategyConfig, params: Params, device: torch.device, console: Console) -> None:
+def train_in_turn(strategy: StrategyConfig, params: Params, devices: Devices, console: Console) -> None:
     """Train the models of a strategy in its order, and predict the mels that the vocoder learns from before it."""
     for name in strategy.order:
-        if name == "vocoder":
-            align(params.vocoder.train_on, device, console)
-        train(name, params, device, console)
+        if name == "vocoder" and devices.is_main:
+            align(params.vocoder.train_on, devices.device, console)
+        devices.barrier()
+        train(name, params, devices, console)
 
 
-def _trained(
-    recipe: Recipe, model: nn.Module, how: RunConfig, logbook: Logbook, listening: Listening | None
-) -> Trained:
+def _trained(recipe: Recipe, model: nn.Module, params: Params, logbook: Logbook, devices: Devices) -> Trained:
     """Return the result of the training; 0 steps for a model with nothing to train."""
     kind, training = recipe.kind, recipe.training
+    how: RunConfig = getattr(params.run, kind.name)
+    listen: Listen | None = None
+    if devices.is_main:
+        listen = listening_of(recipe, how, getattr(params, "evaluate", None), logbook)
+    if devices.broadcast(listen is not None):
+        listen = listen or _not_here
     if not any(True for _ in model.parameters()):
         return Trained(shipped(model).state_dict(), 0, "")
-    device = device_of(model)
-    if training.precision == "bf16" and not has_bfloat16(device):
-        logbook.print(f"this {device.type} has no arithmetic in bfloat16; precision: fp32 is faster here")
+    if training.precision == "bf16" and not has_bfloat16(devices.device):
+        logbook.print(f"this {devices.device.type} has no arithmetic in bfloat16; precision: fp32 is faster here")
     task = Task(
-        model,
-        recipe.batches("train", how.dataloader.train_set),
-        recipe.batches("validation", how.dataloader.validation_set),
+        model.to(devices.device),
+        recipe.batches("train", how.dataloader.train_set, devices.rank, devices.world),
+        recipe.batches("validation", how.dataloader.validation_set, devices.rank, devices.world),
         kind.log_examples,
         f"training.{kind.name}",
-        listening,
+        listen,
+        devices,
     )
     return train_model(task, training, how, logbook.folder, logbook)
+
+
+def _not_here(*_: object) -> None:
+    """Stand for the recogniser that the main process has; it alone listens."""
 
 
 def _save(card: ModelCard, identity: Identity, device: torch.device, trained: Trained) -> None:

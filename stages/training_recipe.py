@@ -98,10 +98,18 @@ class Recipe:
             return None
         return start_from(shipped(model), self.training.start_from, self.source, self.index.alphabet)
 
-    def batches(self, split: Literal["train", "validation"], how: LoaderConfig) -> Batches:
+    def batches(
+        self, split: Literal["train", "validation"], how: LoaderConfig, rank: int = 0, world: int = 1
+    ) -> Batches:
         """Return the batches of a split: of one folder of shards, or of several in turn.
 
         The orders of several folders differ: with one order, each clip would be in two batches in succession.
+
+        Args:
+            split: which clips.
+            how: how they are read.
+            rank: the number of the process that reads its own clips of each batch.
+            world: the number of processes.
         """
         from pipeline.loader import FirstBatches, InTurn, ShardLoader
 
@@ -112,7 +120,7 @@ class Recipe:
             ShardLoader(
                 folder,
                 split,
-                Batching(*size, None if seed is None else seed + place, order.shuffle, order.drop_last),
+                Batching(*size, None if seed is None else seed + place, order.shuffle, order.drop_last, rank, world),
                 how.num_workers,
                 how.pin_memory,
             )

@@ -15,6 +15,7 @@ from torch.amp.grad_scaler import GradScaler
 from dtc.errors import InputError, named, reason_of
 from dtc.files import write_whole
 from dtc.training.config import RunConfig, TrainingConfig
+from dtc.training.devices import Devices
 from dtc.training.guards import Spikes, require_finite_weights
 from dtc.training.learner import Learner, Updates, average_of, require_known
 from dtc.training.run_files import CHECKPOINTS, PROGRESS
@@ -84,11 +85,9 @@ class TrainingState:
         Raises NonFiniteLoss, and writes nothing, where a weight is not finite.
         """
         self.require_finite()
-        stream = io.BytesIO()
-        torch.save(self._state_dict(), stream)
         folder = self.folder / CHECKPOINTS
         folder.mkdir(exist_ok=True)
-        write_whole(folder / f"{self.step:08}.pt", stream.getvalue())
+        write_whole(folder / f"{self.step:08}.pt", self._packed())
         self.save_progress()
         for old in checkpoints_in(self.folder)[:-keep_last]:
             old.unlink()
@@ -97,12 +96,19 @@ class TrainingState:
         """Write the number of steps done and of all steps, for those who look at the folder."""
         write_whole(self.folder / PROGRESS, json.dumps({"step": self.step, "total_steps": self.total_steps}) + "\n")
 
-    def resume(self, run: RunConfig, print_line: Callable[[str], None]) -> None:
+    def resume(self, run: RunConfig, print_line: Callable[[str], None], devices: Devices) -> None:
         """Continue from the checkpoint that `run` asks for: by default the last one that is whole, if there is one.
 
-        Later checkpoints are deleted. Damaged ones are named and passed over. Raises InputError where all are damaged,
-        and where there is none of the epoch that `run.load_epoch` names.
+        The main process reads it, and the others get its state. Later checkpoints are deleted. Damaged ones are named
+        and passed over. Raises InputError where all are damaged, and where there is none of the epoch that
+        `run.load_epoch` names.
         """
+        if devices.is_main:
+            self._resume(run, print_line)
+        if devices.world > 1:
+            self._unpack(devices.broadcast(self._packed() if devices.is_main else b""))
+
+    def _resume(self, run: RunConfig, print_line: Callable[[str], None]) -> None:
         found, damaged = self._wanted(run), list[InputError]()
         while found and self.step == 0:
             try:
@@ -129,6 +135,11 @@ class TrainingState:
             raise InputError(self.folder, f"no checkpoint of epoch {run.load_epoch}", f"one of {known}", remedy)
         return found[: epochs[run.load_epoch]]
 
+    def _packed(self) -> bytes:
+        stream = io.BytesIO()
+        torch.save(self._state_dict(), stream)
+        return stream.getvalue()
+
     def _state_dict(self) -> dict[str, Any]:
         return {
             "step": self.step,
@@ -144,22 +155,25 @@ class TrainingState:
         }
 
     def _read(self, path: Path) -> None:
-        content = io.BytesIO(path.read_bytes())
+        content = path.read_bytes()
         try:
-            saved = torch.load(content, weights_only=True, map_location="cpu")
-            self.model.load_state_dict(saved["model"])
-            for name, learner in self.learners.items():
-                learner.optimizer.load_state_dict(saved["optimizers"][name])
-            if self.average:
-                self.average.load_state_dict(saved["average"])
-            self.spikes.load_state_dict(saved["spikes"])
-            self.stopping.load_state_dict(saved["stopping"])
-            self.scaler.load_state_dict(saved["scaler"])
-            self.best, self.best_step, self.best_value = saved["best"]
-            self.step, self.window, self.due = (saved[name] for name in ("step", "window", "due"))
+            self._unpack(content)
         except Exception as error:  # a damaged file raises errors of many classes
             remedy = "delete this file, and the same command starts the training over"
             raise InputError(path, f"damaged ({reason_of(error)})", "the state of a training", remedy) from None
+
+    def _unpack(self, content: bytes) -> None:
+        saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+        self.model.load_state_dict(saved["model"])
+        for name, learner in self.learners.items():
+            learner.optimizer.load_state_dict(saved["optimizers"][name])
+        if self.average:
+            self.average.load_state_dict(saved["average"])
+        self.spikes.load_state_dict(saved["spikes"])
+        self.stopping.load_state_dict(saved["stopping"])
+        self.scaler.load_state_dict(saved["scaler"])
+        self.best, self.best_step, self.best_value = saved["best"]
+        self.step, self.window, self.due = (saved[name] for name in ("step", "window", "due"))
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

@@ -11,14 +11,13 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 from zlib import crc32
 
 import torch
 import torch.distributed as dist
-from accelerate import PartialState
 from torch import Tensor, nn
 
 from dtc import whole_batch
@@ -26,9 +25,12 @@ from dtc.batch import Batch
 from dtc.errors import InputError, reason_of
 from dtc.training.devices_config import DevicesConfig
 
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
 BUCKET_BYTES = 25 << 20  # of gradients that are averaged at once
-# While one process logs pictures and sounds, the others wait.
-LONGEST_WAIT = timedelta(minutes=30)
+# While the main process logs sounds, saves or predicts mels, the others wait. One that has ended is noticed at once.
+LONGEST_WAIT = timedelta(hours=6)
 RETRY_S = 0.2  # between attempts to connect
 Value = TypeVar("Value")
 
@@ -42,13 +44,13 @@ class Devices:
     """The processes of a training, as one of them sees them, and its device.
 
     Args:
-        device: where it computes.
+        device: where the model is.
         rank: its number; the process with rank 0 prints, logs and saves.
         world: the number of processes.
         group: that of torch.distributed; None with one process.
     """
 
-    device: torch.device
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     rank: int = 0
     world: int = 1
     group: dist.ProcessGroup | None = None
@@ -100,6 +102,15 @@ class Devices:
         with _others_needed():
             dist.broadcast_object_list(values, src=0, group=self.group, device=torch.device("cpu"))
         return values[0]
+
+    def gather(self, value: Value) -> list[Value]:
+        """Return the values of all processes, objects that can be pickled, in the order of their ranks."""
+        if self.group is None:
+            return [value]
+        values = [value] * self.world
+        with _others_needed():
+            dist.all_gather_object(values, value, group=self.group)
+        return values
 
     def require_same(self, value: str, where: str, remedy: str) -> None:
         """Raise InputError unless this process has the same value as the main one."""
@@ -177,6 +188,9 @@ def joined(config: DevicesConfig, device: torch.device) -> Iterator[Devices]:
     if not is_started_with_others():
         yield Devices(device)
         return
+    if device.index is not None:
+        found = f"{device} for {os.environ['WORLD_SIZE']} processes"
+        raise InputError("--device", found, "cuda, of which each process takes its own GPU, or cpu")
     state, group = _connected(config, device)
     devices = Devices(state.device, state.process_index, state.num_processes, group)
     yield devices  # where an error is raised here, the others may have ended: waiting for them would not
@@ -186,10 +200,14 @@ def joined(config: DevicesConfig, device: torch.device) -> Iterator[Devices]:
 
 def _connected(config: DevicesConfig, device: torch.device) -> tuple[PartialState, dist.ProcessGroup]:
     """Connect all processes, within `connect_s` seconds, and let them add up a number."""
+    from accelerate import PartialState  # which takes a second: a training with one process does not need it
+
     address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     if os.environ["RANK"] != "0":
         _require_reachable(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), config.connect_s)
     on_gpu = device.type == "cuda"
+    if config.backend == "nccl" and not on_gpu:
+        raise InputError("run.devices.backend", "nccl, which has no CPU", "gloo or auto", "set it to auto")
     uses_nccl = config.backend == "nccl" or (config.backend == "auto" and on_gpu)
     backend = "cpu:gloo,cuda:nccl" if uses_nccl else "gloo"  # what all processes decide together is on the CPU
     try:

@@ -18,7 +18,7 @@ class DevicesConfig(Section):
 
     processes: Literal["auto"] | PositiveInt  # on this machine; auto: one for each GPU, or one
     backend: Literal["auto", "gloo", "nccl"]  # auto: nccl between GPUs, else gloo
-    url: str | None = Field(pattern=r"^tcp://[^/:]+:[0-9]{1,5}$")  # tcp://address:port, instead of the two next keys
+    url: str | None = Field(pattern=r"^tcp://[^/:]+:[0-9]{1,5}$")  # tcp://address:port, for the two next keys
     master_address: str | None  # of node 0; null: all processes are on this machine
     master_port: int | None = Field(ge=1, le=65535)  # a free one; null: any, where all are on this machine
     num_nodes: PositiveInt  # machines
@@ -30,11 +30,12 @@ class DevicesConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> DevicesConfig:
-        if self.url and (self.master_address or self.master_port):
-            raise ValueError("url and master_address or master_port, expected one of both")
+        host, port = self.address
+        if self.master_address not in (None, host) or self.master_port not in (None, port):
+            raise ValueError(f"url {self.url} with another master_address or master_port, expected the same or null")
         if self.node_rank >= self.num_nodes:
             raise ValueError(f"node_rank {self.node_rank} of {self.num_nodes} nodes, expected 0 to num_nodes - 1")
-        if self.num_nodes > 1 and not self.url and not (self.master_address and self.master_port):
+        if self.num_nodes > 1 and not (host and port):
             raise ValueError(f"{self.num_nodes} nodes without master_address and master_port, expected both")
         return self
 
@@ -45,18 +46,3 @@ class DevicesConfig(Section):
             host, _, port = self.url.removeprefix("tcp://").rpartition(":")
             return host, int(port)
         return self.master_address, self.master_port
-
-
-ONE_PROCESS = DevicesConfig(
-    processes=1,
-    backend="auto",
-    url=None,
-    master_address=None,
-    master_port=None,
-    num_nodes=1,
-    node_rank=0,
-    connect_s=30.0,
-    cudnn_enabled=True,
-    cudnn_benchmark=False,
-    deterministic=False,
-)

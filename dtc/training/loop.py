@@ -56,12 +56,13 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     folder.mkdir(parents=True, exist_ok=True)
     state = TrainingState(task, config, folder)
     require_all_phases(task, state.total_steps)
-    state.resume(run, logbook.print)
-    state.save_progress()
+    state.resume(run, logbook.print, task.devices)
+    if task.devices.is_main:
+        state.save_progress()
     if state.step:
         logbook.print(f"continuing from step {state.step} of {state.total_steps}")
     opened = logbook.opened(state.step, state.total_steps, state.due, last_phase_of(task.model))
-    with opened, stop_requests(logbook.print) as stop, offending_batch_saved(state, config, logbook):
+    with opened, stop_requests(logbook.print) as stop, offending_batch_saved(state, config, logbook, task.devices):
         Training(task, config, state, Review(task, config, run, state, logbook, stop)).run_to_the_end()
     return result_of(state, task, config, logbook.print)
 
@@ -109,6 +110,7 @@ class Training:
             is_spike = state.spikes.is_spike(values[""], f"step {state.step}", batches)
             learners = {} if is_spike else {name: state.learners[name] for name in values}
             for name, learner in learners.items():
+                self.task.devices.average_gradients(learner.module.parameters())
                 values[name] |= learner.clip(state.step, state.scaler)
                 checked = ("loss",) if state.scaler.is_enabled() else ("loss", "grad_norm")  # it handles the gradients
                 require_finite(values[name], checked, f"step {state.step}", batches)
@@ -130,8 +132,8 @@ class Training:
     def add_part(self, batch: Batch, weight: float) -> dict[str, dict[str, float]]:
         """Add the weighted gradients of a batch, or of a part of it; return the losses of each learner with some."""
         state, config, model = self.state, self.config, self.task.model
-        with out_of_memory_explained(batch, config, self.task.section):
-            losses = {"": losses_of(model, batch, state.step, config.precision)}
+        with out_of_memory_explained(batch, config, self.task.section), self.task.devices.share(batch) as own:
+            losses = {"": losses_of(model, own, state.step, config.precision)}
             state.scaler.scale(losses[""]["loss"] * weight / config.accumulate).backward()
             if (adversarial := with_adversary(model)) is not None:
                 with autocast(config.precision, device_of(model)):
@@ -139,7 +141,7 @@ class Training:
                 if found:
                     losses["adversary_"] = found
                     state.scaler.scale(found["loss"] * weight / config.accumulate).backward()
-        return {name: numbers_of(each) for name, each in losses.items()}
+        return {name: self.task.devices.mean(numbers_of(each)) for name, each in losses.items()}
 
     def update(self, learners: Mapping[str, Learner]) -> None:
         """Change the weights of learners by their gradients, and then the average; count the step."""

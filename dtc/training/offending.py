@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from dtc.files import write_whole
 from dtc.seeding import seed_all
 from dtc.training.checkpoints import TrainingState
 from dtc.training.config import TrainingConfig
+from dtc.training.devices import Devices
 from dtc.training.guards import WentWrong
 from dtc.training.learner import numbers_of
 from dtc.training.logbook import Logbook
@@ -34,21 +35,27 @@ ADVERSARY = "adversary"
 
 
 @contextmanager
-def offending_batch_saved(state: TrainingState, config: TrainingConfig, logbook: Logbook) -> Iterator[None]:
-    """Where a step goes wrong, save its batches and the weights before it, and name the file in the error."""
+def offending_batch_saved(
+    state: TrainingState, config: TrainingConfig, logbook: Logbook, devices: Devices
+) -> Iterator[None]:
+    """Where a step goes wrong, save its batches and the weights before it, and name the file in the error.
+
+    Of several processes, which all raise the error, the main one saves the clips of all.
+    """
     try:
         yield
     except WentWrong as error:
         logbook.event("failed", state.step, {"message": str(error)})
-        if error.batches:
+        batches = [each for own in devices.gather(error.batches) for each in own] if error.batches else []
+        if batches and devices.is_main:
             path = state.folder / OFFENDING
             with contextlib.suppress(OSError):  # the error itself matters more than a full disk
-                write_whole(path, _packed(error, state, config))
+                write_whole(path, _packed(error, batches, state, config))
                 error.args = (f"{error}; `dtc debug-batch {path}` shows which clip it is",)
         raise
 
 
-def _packed(error: WentWrong, state: TrainingState, config: TrainingConfig) -> bytes:
+def _packed(error: WentWrong, batches: Sequence[Batch], state: TrainingState, config: TrainingConfig) -> bytes:
     """Return the content of the file. A validation has the weights of the model that would be kept."""
     model = state.model if error.validation is None else state.kept_model
     content = {
@@ -58,7 +65,7 @@ def _packed(error: WentWrong, state: TrainingState, config: TrainingConfig) -> b
         "validation": error.validation,
         "losses": error.values,
         "training": config.model_dump(mode="json"),
-        "batches": [vars(batch) for batch in error.batches],
+        "batches": [vars(batch) for batch in batches],
         "weights": model.state_dict(),
     }
     stream = io.BytesIO()

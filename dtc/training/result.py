@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from dtc.batch import Batch
 from dtc.training.checkpoints import TrainingState
 from dtc.training.config import TrainingConfig
 from dtc.training.precision import autocast
-from dtc.training.task import Batches, Task, WithCalibration, device_of
+from dtc.training.task import Task, WithCalibration, device_of
 
 MOST_BATCHES = 200  # that a trained model is calibrated with
 FEW_BATCHES = 4  # that a model in training is calibrated with, each time it is to speak
@@ -40,25 +41,30 @@ def result_of(state: TrainingState, task: Task, config: TrainingConfig, print_li
         if state.stopping.choice and state.stopping.choice.best != state.best_value:
             kept += f"; {state.stopping.choice.best:.4g}, of an earlier step, is as good but for noise"
         print_line(f"keeps {kept}")
-    calibrate(state.kept_model, task.training, config, MOST_BATCHES)
+    calibrate(state.kept_model, task, config, MOST_BATCHES)
     return Trained(state.kept_model.state_dict(), state.step, kept)
 
 
-def calibrated_copy(model: nn.Module, batches: Batches, config: TrainingConfig) -> nn.Module:
+def calibrated_copy(model: nn.Module, task: Task, config: TrainingConfig) -> nn.Module:
     """Return a copy of a model in training, calibrated by few batches; the model itself where it needs no calibration.
 
     Either is in evaluation mode.
     """
     copied = copy.deepcopy(model) if isinstance(model, WithCalibration) else model
-    calibrate(copied, batches, config, FEW_BATCHES)
+    calibrate(copied, task, config, FEW_BATCHES)
     return copied.eval()
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, batches: Batches, config: TrainingConfig, most_batches: int) -> None:
+def calibrate(model: nn.Module, task: Task, config: TrainingConfig, most_batches: int) -> None:
     """Let a model that is `WithCalibration` correct its weights by the first training batches."""
     if isinstance(model, WithCalibration):
         model.eval()
-        device = device_of(model)
-        with autocast(config.precision, device):
-            model.calibrate(batch.to(device) for batch in islice(batches.epoch(0), most_batches))
+        with autocast(config.precision, device_of(model)):
+            model.calibrate(islice(_batches(task, device_of(model)), most_batches))
+
+
+def _batches(task: Task, device: torch.device) -> Iterator[Batch]:
+    for batch in task.training.epoch(0):
+        with task.devices.share(batch) as own:
+            yield own.to(device)

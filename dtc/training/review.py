@@ -38,8 +38,11 @@ class Review:
 
     @cached_property
     def halving(self) -> Halving:
-        """Return what computes batches in parts where they do not fit into a GPU's memory."""
-        return Halving(self.run.halve_on_oom, self.logbook.print)
+        """Return what computes batches in parts where they do not fit into a GPU's memory.
+
+        Several processes cannot go back: while one of them lacks memory, the others wait for its share of a sum.
+        """
+        return Halving(self.run.halve_on_oom and self.task.devices.world == 1, self.logbook.print)
 
     def watched(self, steps: Iterable[Sequence[Batch]]) -> Generator[Sequence[Batch], None, None]:
         """Yield the batches of each step; measure the steps, and profile some where the logbook asks for it."""
@@ -70,9 +73,10 @@ class Review:
             self.log()
         state.due = self.reviews_due()
         self.do_reviews()
-        if self.is_due(run.epochs_save, run.save_per_iteration) or self.stop.requested or state.stopping.ends:
+        stops = self.task.devices.any(self.stop.requested)
+        if self.is_due(run.epochs_save, run.save_per_iteration) or stops or state.stopping.ends:
             self.save()
-        if self.stop.requested and state.step < state.total_steps:
+        if stops and state.step < state.total_steps:
             raise self.interrupted()
 
     def is_due(self, every: int, per_iteration: bool, start: int = 0) -> bool:
@@ -126,6 +130,8 @@ class Review:
 
     def show_examples(self) -> bool:
         """Log pictures and sounds of the first validation clip; return True."""
+        if not self.task.devices.is_main:
+            return True
         batch = next(self.task.validation.epoch(0)).to(device_of(self.task.model))
         self.task.log_examples(self.state.kept_model, batch, self.logbook, self.state.step)
         return True
@@ -139,8 +145,9 @@ class Review:
         if task.listen is None or state.step <= last_phase_of(task.model):
             return True
         seed_all(self.config.seed, SPOKEN)
-        model = calibrated_copy(state.kept_model, task.training, self.config)
-        values = task.listen(model, self.logbook, state.step, self.stop)
+        model = calibrated_copy(state.kept_model, task, self.config)
+        heard = task.listen(model, self.logbook, state.step, self.stop) if task.devices.is_main else None
+        values = task.devices.broadcast(heard)
         if values is None:
             return False
         self.decide(SPOKEN, values)
@@ -163,9 +170,11 @@ class Review:
 
     def save(self) -> None:
         """Write a checkpoint, and before it the curve up to it."""
-        self.logbook.event("checkpoint", self.state.step, {})
-        self.logbook.sync()
-        self.state.save(self.run.keep_last)
+        if self.task.devices.is_main:
+            self.logbook.event("checkpoint", self.state.step, {})
+            self.logbook.sync()
+            self.state.save(self.run.keep_last)
+        self.task.devices.barrier()
 
     def end(self) -> None:
         """Write the final figures."""

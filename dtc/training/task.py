@@ -6,7 +6,7 @@ The trainer knows no mel and no text: it passes batches to the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import torch
@@ -15,6 +15,7 @@ from torch import nn
 from dtc.batch import Batch, Losses
 from dtc.errors import InputError, plural
 from dtc.training.config import Precision
+from dtc.training.devices import Devices
 from dtc.training.interrupts import StopRequest
 from dtc.training.logbook import Logbook
 from dtc.training.precision import autocast
@@ -78,6 +79,7 @@ class Task:
         log_examples: called from time to time with the model that would be kept and the first validation batch.
         section: the dotted key of params.yaml with the batch size, for messages.
         listen: returns metrics of what the model that would be kept speaks; None: nothing is spoken.
+        devices: the processes that train the model together. Each reads its own clips of every batch.
     """
 
     model: nn.Module
@@ -86,6 +88,7 @@ class Task:
     log_examples: LogExamples
     section: str = "training"
     listen: Listen | None = None
+    devices: Devices = field(default_factory=Devices)
 
 
 def shipped(model: nn.Module) -> nn.Module:

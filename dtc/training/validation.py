@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
+from dtc import whole_batch
 from dtc.seeding import seed_all
 from dtc.training.config import TrainingConfig
 from dtc.training.guards import out_of_memory_explained, require_finite
@@ -28,15 +29,16 @@ def validation_losses(
     sums: dict[str, float] = {}
     clips = 0
     for number, batch in enumerate(task.validation.epoch(0)):
-        if stop is not None and stop.requested:
+        if stop is not None and task.devices.any(stop.requested):
             return None
         seed_all(config.seed, "validation", number)
-        with out_of_memory_explained(batch, config, task.section):
-            values = numbers_of(losses_of(model, batch, step, config.precision))
+        with out_of_memory_explained(batch, config, task.section), task.devices.share(batch) as own:
+            values = task.devices.mean(numbers_of(losses_of(model, own, step, config.precision)))
+            in_batch = whole_batch.elements(own.mel_lengths)
         require_finite(values, tuple(values), f"step {step}, validation", [batch], number)
         for name, value in values.items():
-            sums[name] = sums.get(name, 0.0) + value * len(batch.ids)
-        clips += len(batch.ids)
+            sums[name] = sums.get(name, 0.0) + value * in_batch
+        clips += in_batch
     return {name: value / clips for name, value in sums.items()}
 
 
