@@ -28,8 +28,7 @@ from stages.migrate_parts import (
     strategy_values,
     vocoder_of,
 )
-from stages.named_parts import NamedParts
-from stages.params import RunSections, load_params
+from stages.params import load_params
 from stages.params_file import read_yaml
 
 CONVERTERS = (corpus_values, model_values, named_values, setting_values, strategy_values, search_values)
@@ -70,19 +69,9 @@ def migrated_from(config: Path) -> Migrated:
     values: Values = {}
     for convert in CONVERTERS:
         values |= convert(original)
-    _leave_out_what_is_not_read(values)
     text = _text(values, original)
     _require_right(text, config)
     return Migrated(text, original.left_out)
-
-
-def _leave_out_what_is_not_read(values: Values) -> None:
-    """Remove the search and the devices while params.yaml has no such sections."""
-    if "tune" not in NamedParts.model_fields:
-        values.pop("tune", None)
-    if "devices" not in RunSections.model_fields:
-        for setting in values["settings"].values():
-            setting.pop("run", None)
 
 
 def _read(config: Path) -> Mapping[str, Any]:

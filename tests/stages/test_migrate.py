@@ -10,9 +10,10 @@ import yaml
 
 from stages.migrate import migrated_from
 from stages.migrate_keys import KEYS, Original
-from stages.migrate_parts import search_values, setting_values
+from stages.migrate_parts import setting_values
 from stages.params import Params, load_params
 from stages.params_file import read_yaml
+from stages.tune_space import Space
 from tests.conftest import REPOSITORY, Project, edited
 
 ORIGINAL = Path(__file__).with_name("original-config.yaml")
@@ -117,19 +118,14 @@ def test_the_values_of_a_setting_are_in_force(empty: Project) -> None:
         assert run.dataloader.validation_set.pin_memory
 
 
-def test_the_devices_of_a_setting() -> None:
-    changes = {"settings.baseline.distributed": True, "settings.baseline.fp16": True}
-    setting = setting_values(Original(edited(original(), changes), ""))["settings"]["baseline"]
-    assert setting["precision"] == "fp16"
-    assert setting["run"]["devices"] == {
-        "processes": "auto",
-        "backend": "nccl",
-        "master_address": "localhost",
-        "master_port": 54321,
-        "cudnn_enabled": True,
-        "cudnn_benchmark": False,
-        "num_nodes": 2,
-    }
+def test_the_devices_of_a_setting(empty: Project) -> None:
+    changes = {"settings.baseline.distributed": True, "settings.baseline.fp16": True, "active_setting": "baseline"}
+    params = loaded(migrated(empty, changes))
+    assert params.training.acoustic.precision == "fp16"
+    devices = params.run.devices
+    assert (devices.processes, devices.backend, devices.num_nodes, devices.url) == ("auto", "nccl", 2, None)
+    assert (devices.master_address, devices.master_port) == ("localhost", 54321)
+    assert (devices.cudnn_enabled, devices.cudnn_benchmark) == (True, False)
 
 
 def test_the_address_of_a_setting() -> None:
@@ -224,9 +220,19 @@ def test_a_set_of_tensors(empty: Project) -> None:
     )
 
 
-def test_the_search_keeps_its_words() -> None:
-    words = {key: value for key, value in original()["ray"].items() if key != "checkpoint_freq"}
-    assert search_values(Original(original(), ""))["tune"] == words
+def test_the_search_keeps_its_words(empty: Project) -> None:
+    tune = migrated(empty)["tune"]
+    assert tune == {key: value for key, value in original()["ray"].items() if key != "checkpoint_freq"} | {
+        "lr_min": 1e-4,
+        "lr_max": 1e-1,
+    }
+    assert set(Space(tune, "acoustic", Path("params.yaml")).searched) == {
+        "training.acoustic.batch_size",
+        "training.acoustic.optimizer.learning_rate",
+        "training.acoustic.grad_max_norm",
+        "acoustic.attention.num_filters",
+        "acoustic.attention.kernel_size",
+    }
 
 
 def test_what_the_file_names_and_does_not_define(empty: Project) -> None:
