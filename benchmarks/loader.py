@@ -96,7 +96,7 @@ def training_rate(features: Path, batches: list[Batch]) -> float:
     model = ACOUSTIC_MODELS.build(
         smoke.acoustic, index.audio, MelStatistics(torch.tensor(index.mel_mean), torch.tensor(index.mel_deviation))
     )
-    optimizer = build_optimizer(model, smoke.training.acoustic.optimizer)
+    optimizer = build_optimizer(model.parameters(), smoke.training.acoustic.optimizer)
     for number, batch in enumerate(batches):
         if number == 1:
             started = time.perf_counter()

@@ -109,7 +109,7 @@ def overhead(batches: InMemory, folder: Path, steps: int, rounds: int) -> dict[s
 def bare_seconds(name: str, batches: InMemory, steps: int) -> float:
     """Return the processor time of so many steps without the loop; a step before them warms up."""
     model = new_model(name)
-    optimizer = build_optimizer(model, getattr(load_params(SMOKE).training, name).optimizer)
+    optimizer = build_optimizer(model.parameters(), getattr(load_params(SMOKE).training, name).optimizer)
     started = 0.0
     for number, batch in enumerate(islice(cycle(batches.batches), steps + 1)):
         if number == 1:

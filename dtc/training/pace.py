@@ -36,14 +36,15 @@ class Pace:
         """Note that the present step has changed the weights."""
         self._working_s += time.monotonic() - self._began
 
-    def figures(self) -> dict[str, float]:
+    def figures(self, processes: int = 1) -> dict[str, float]:
         """Return the figures since the last call.
 
-        `frames_per_s`; `waiting_share`, the part of the time in which the next batch was not there; `memory_mb`, what
-        the process holds now, on Linux; `cuda_peak_mb`, the most that tensors took on the GPU.
+        `frames_per_s` is that of all processes, which have about equally many. The others are of this one:
+        `waiting_share`, the part of the time in which the next batch was not there; `memory_mb`, what it holds now, on
+        Linux; `cuda_peak_mb`, the most that its tensors took on the GPU.
         """
         seconds = max(self._waiting_s + self._working_s, 1e-9)
-        found = {"frames_per_s": self._frames / seconds, "waiting_share": self._waiting_s / seconds}
+        found = {"frames_per_s": processes * self._frames / seconds, "waiting_share": self._waiting_s / seconds}
         self._frames, self._waiting_s, self._working_s = 0, 0.0, 0.0
         if STATUS.exists():
             found["memory_mb"] = int(STATUS.read_text().split("VmRSS:")[1].split()[0]) / 1024

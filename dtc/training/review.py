@@ -114,7 +114,9 @@ class Review:
 
     def log(self) -> None:
         """Write the means since the last row."""
-        self.logbook.scalars(self.state.step, "train", means(self.state.window), self.pace.figures())
+        self.logbook.scalars(
+            self.state.step, "train", means(self.state.window), self.pace.figures(self.task.devices.world)
+        )
         self.state.window.clear()
 
     def validate(self) -> bool:

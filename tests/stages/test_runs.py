@@ -118,19 +118,30 @@ def test_a_change_that_starts_over_is_told_and_what_it_changed_goes_on(
 def test_a_finished_run_is_restored_with_equal_bytes(ready: Project) -> None:
     """As `dvc repro` after a changed comment, which deletes the outputs and runs the stage."""
     first_lines = ready.run(*TRAIN)
-    first = ready.contents("models", "results/curves")
+    first = ready.contents("models", "results/curves", "results/metrics")
     shutil.rmtree("models")
     shutil.rmtree("results/curves")
+    paths.VOCODER_METRICS.unlink()
     printed = ready.run(*TRAIN)
     assert f"vocoder: is complete already, restored from {the_run()}; `dtc runs --prune {the_run().name}`" in printed
-    assert ready.contents("models", "results/curves") == first
+    assert ready.contents("models", "results/curves", "results/metrics") == first
     assert printed.splitlines()[-5:] == first_lines.splitlines()[-5:], "the same table"
     (the_run() / "model/model.safetensors").write_bytes(b"damaged")
     line = ready.run(*TRAIN, code=2)
     assert line.endswith(f"; run `dtc runs --prune {the_run().name}`, then train again")
     ready.run("runs", "--prune", "--yes", the_run().name)
     assert "restored" not in ready.run(*TRAIN)
-    assert ready.contents("models", "results/curves") == first
+    assert ready.contents("models", "results/curves", "results/metrics") == first
+
+
+def test_a_profile_is_a_file_of_its_run(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("SIZE", 64), ("COUNTED_STEPS", 1), ("PROFILED_STEPS", 2)):
+        monkeypatch.setattr(f"dtc.training.profile.{name}", value)
+    trace = ready.run(*TRAIN, "--profile").split("vocoder: ")[0].split("profile: ")[-1].split(",")[0]
+    assert trace == f"{the_run()}/profile.json.gz"
+    assert Path(trace).is_file()
+    assert "vocoder: no step is done, so none is profiled" in ready.run(*TRAIN, "--profile")
+    ready.run("runs", "--prune", "--yes", the_run().name)
 
 
 def test_runs_are_listed(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
