@@ -96,9 +96,8 @@ def launch(command: Sequence[str], count: int, config: DevicesConfig) -> int:
 def _environments(count: int, config: DevicesConfig) -> Iterator[Mapping[str, str]]:
     """Yield the environment variables of each process, by which it finds the others."""
     host, port = config.address
+    port = port or _free_port()
     for number in range(count):
-        if port is None:
-            port = _free_port()
         yield {
             "RANK": str(config.node_rank * count + number),
             "LOCAL_RANK": str(number),
@@ -108,6 +107,8 @@ def _environments(count: int, config: DevicesConfig) -> Iterator[Mapping[str, st
             "MASTER_PORT": str(port),
             # What PyTorch would do with all cores in each process takes longer than with one core.
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count))),
+            # PyTorch logs with a native stack each attempt to connect, and raises what we print in a line.
+            "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "FATAL"),
             # The processes run the code that runs here, and not that of a checkout in the working folder.
             "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])),
         } | ({"GLOO_SOCKET_IFNAME": "lo"} if config.num_nodes == 1 and sys.platform == "linux" else {})

@@ -3,8 +3,10 @@
 import csv
 import os
 import shutil
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -177,6 +179,27 @@ def test_another_launcher_starts_the_processes(project: Project, launcher: list[
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fingerprint") == 1
     assert len(result().curve.splitlines()) > STEPS
+
+
+@pytest.mark.slow
+def test_an_address_where_something_else_answers_is_one_line(project: Project) -> None:
+    """As a proxy does that answers for every address."""
+    with socketserver.TCPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"tcp://127.0.0.1:{server.server_address[1]}"
+        node = {"processes": 1, "num_nodes": 2, "node_rank": 1, "url": url, "connect_s": 1.0}
+        project.write_params(EDITS | {f"run.devices.{key}": value for key, value in node.items()})
+        done = train()
+        project.write_params(EDITS)
+        server.shutdown()
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"dtc: run.devices, {url.removeprefix('tcp://')}: not all 2 processes connected")
+    assert done.stderr.count("\n") == 1
+
+
+class Answering(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def program(tmp_path: Path, first: str, second: str) -> list[str]:
