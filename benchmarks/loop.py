@@ -82,13 +82,16 @@ def main() -> None:
         folder = Path(name)
         loader = ShardLoader(write_features(folder / "features", CLIPS), "train", Batching(8, seed=1))
         batches = InMemory(list(loader.epoch(0)))
-        rows = {
-            **overhead(batches, folder, arguments.steps, arguments.rounds),
-            **starts(folder / "project"),
-            **memory(batches, folder / "memory", arguments.memory_steps),
-        }
-    for figure, value in rows.items():
-        print(f"{figure}: {value:.4g}")
+        measured = (
+            lambda: starts(folder / "project"),
+            lambda: overhead(batches, folder, arguments.steps, arguments.rounds),
+            lambda: memory(batches, folder / "memory", arguments.memory_steps),
+        )
+        rows: dict[str, float] = {}
+        for measure in measured:
+            found = measure()
+            print(*(f"{figure}: {value:.4g}" for figure, value in found.items()), sep="\n", flush=True)
+            rows |= found
     print(write_results("loop", rows))
 
 
