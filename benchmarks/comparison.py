@@ -188,7 +188,7 @@ def read_project(name: str, seed: int) -> Params:
         {
             "acoustic": MODELS[name],
             "training": {"acoustic": {"seed": seed}},
-            "run": {"acoustic": {"validate_every": LISTEN_EVERY}},
+            "run": {"acoustic": {"epochs_test": LISTEN_EVERY, "predict": LISTEN_EVERY}},
         },
     )
     return Params.model_validate_json(json.dumps(tree))
@@ -224,8 +224,9 @@ def measure(name: str, seed: int) -> None:
         model.train(was_training)
 
     task = Task(model, shuffled, validation, listen)
-    weights, steps = train(task, training, params.run.acoustic, run, Logbook(run, f"{name} {seed}", console))
-    model.load_state_dict(weights)
+    done = train(task, training, params.run.acoustic, run, Logbook(run, f"{name} {seed}", console))
+    steps = done.steps
+    model.load_state_dict(done.weights)
     model.eval()
     longest = TIMES_LONGER * max(int(batch.symbol_lengths.max()) for batch in shuffled.epoch(0))
     results = {

@@ -23,7 +23,7 @@ def time_in_turn(contestants: dict[str, Callable[[], object]], rounds: int, devi
 def measure_rates(device: torch.device) -> dict[str, float]:
     """What this machine reaches at best: large products, and reading weights for one row of input."""
     rates = {}
-    precisions = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bfloat16(device) else {})
+    precisions = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if has_bfloat16(device) else {})
     for name, dtype in precisions.items():
         rates[f"{name}_gflop_per_s"] = matrix_rate(device, dtype)
     weights, row = torch.randn(4096, 16384, device=device), torch.randn(1, 4096, device=device)

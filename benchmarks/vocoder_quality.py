@@ -166,11 +166,12 @@ def trained_vocoder(params: Params, run: Path, name: str, console: Console) -> t
         align("gta", torch.device("cpu"), console)
     recipe = read_recipe(KINDS["vocoder"], params)
     taught = recipe.model()
-    task = Task(taught, recipe.batches("train"), recipe.batches("validation"), lambda *_: None)
-    weights, steps = train(task, recipe.training, params.run.vocoder, run, Logbook(run, name, console))
+    how, loaders = params.run.vocoder, params.run.vocoder.dataloader
+    batches = recipe.batches("train", loaders.train_set), recipe.batches("validation", loaders.validation_set)
+    done = train(Task(taught, *batches, lambda *_: None), recipe.training, how, run, Logbook(run, name, console))
     vocoder = shipped(taught)
-    vocoder.load_state_dict(weights)
-    return vocoder.eval(), steps
+    vocoder.load_state_dict(done.weights)
+    return vocoder.eval(), done.steps
 
 
 @torch.no_grad()
