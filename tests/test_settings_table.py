@@ -76,6 +76,7 @@ TESTS: dict[type[Section], dict[str, str]] = {
         "use_model": f"{NAMED}::test_the_layers_of_a_model_are_laid_over_the_sections",
         "settings": f"{NAMED}::test_a_setting_is_laid_over_both_models",
         "active_setting": f"{NAMED}::test_a_setting_is_laid_over_both_models",
+        "tune": "tests/stages/test_tune.py::test_a_search_is_continued_after_ctrl_c_and_after_a_kill",
         "strategy": f"{NAMED}::test_train_all_trains_in_the_order_of_the_strategy",
     },
 }

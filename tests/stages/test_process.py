@@ -263,7 +263,7 @@ def test_ctrl_c_where_python_drops_exceptions(tmp_path: Path, work: str) -> None
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
     )
     assert (done.returncode, done.stderr) == (130, "dtc: interrupted\n")
-    assert done.stdout in ("", "500000\n"), "all samples, or none"
+    assert done.stdout.strip() in ("", "500000"), "all samples, or none; it may end before the line break"
 
 
 def test_a_table_is_as_wide_as_columns_says(project: Project) -> None:
