@@ -111,6 +111,8 @@ class Spikes:
         if self._terms != sorted(losses):
             self._terms, self._losses, self.in_a_row = sorted(losses), [], 0
         loss, limit = losses["loss"], self._limit(self.config.deviations)
+        if not math.isfinite(loss):
+            return False  # which `require_finite` refuses
         if len(self._losses) < LOSSES_BEFORE or loss <= limit:
             self._losses, self.in_a_row = [*self._losses, loss][-LOSSES_BEFORE:], 0
             return False

@@ -8,7 +8,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from dtc.training.guards import Diverged
+from dtc.training.config import SpikesConfig
+from dtc.training.guards import Diverged, Spikes
 from dtc.training.interrupts import Interrupted
 from tests.dtc.test_training import TaughtToy, Toy, assert_same_run, read_last_checkpoint, run, taught, toy
 from tests.training_params import SPIKES
@@ -75,3 +76,14 @@ def test_stopped_between_an_adversary_and_spikes_it_is_as_if_never_stopped(tmp_p
         run(tmp_path / "stopped", among_spikes(kill_at=133, poison="ctrl-c"), **GUARDED)
     weights, _ = run(tmp_path / "stopped", taught(enters_at=2), **GUARDED)
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_no_spike(value: float) -> None:
+    """It would be left out otherwise, and the training would go on with a model that computes NaN."""
+    spikes = Spikes(SpikesConfig.model_validate(SPIKES))
+    assert not any(spikes.is_spike({"loss": 1.0 + 0.01 * (step % 5)}, "") for step in range(200))
+    before = spikes.state_dict()
+    assert not spikes.is_spike({"loss": value}, "")
+    assert spikes.state_dict() == before
+    assert spikes.is_spike({"loss": 100.0}, "")
