@@ -5,7 +5,6 @@ The file needs no other file and no network: audio and figures are data URIs, st
 
 from __future__ import annotations
 
-import base64
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,16 +12,15 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from dtc.audio import wav_bytes
 from dtc.evaluation.word_errors import WordPair, compare_words, word_errors
 from dtc.files import write_whole
 from dtc.report import plots
+from dtc.report.html import data_uri, environment, png_uri
 from dtc.report.metric_names import METRICS, Metric
 
 # Players and figures make the page large: 12 cards of 2.5 s at 16 kHz are about 6 MB. Cards end at the limit that is
@@ -136,44 +134,33 @@ def write_report(report: Report, path: Path) -> None:
 
 def render_report(report: Report) -> str:
     """Render the page's HTML. Every text is escaped; equal reports give equal pages."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dtc.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     failures, ordinary = choose_cards(report.clips)
     unknown, known = choose_cards(report.other_texts)
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        word_error_rates=_known(report.metrics, word_errors=True),
-        tiles=_known(report.metrics, word_errors=False),
-        other_metrics={key: value for key, value in report.metrics.items() if key not in METRICS},
-        columns_of=_columns,
-        bar_percent=lambda rate: _bar_percent(rate, _word_error_rates(report.comparison)),
-        card_sections={"Failures": failures, "Other utterances": ordinary, OTHER_TEXTS: unknown + known},
-        ranked=worst_first(report.clips),
-        n_failed=sum(clip.failed for clip in report.clips),
-        n_not_transcribed=sum(clip.synthesis.recognised is None for clip in report.clips),
-        with_card={clip.id for clip in failures + ordinary},
-        confusions=confusions([clip for clip in report.clips if clip.synthesis.recognised is not None]),
-        curves={name: plots.read_curves(path) for name, path in report.curves.items()},
-        compare_words=compare_words,
-        audio=lambda rendition: _data_uri("audio/wav", wav_bytes(rendition.wave, report.sampling_rate)),
-        spectrograms=lambda clip: _spectrograms_uri(clip, report),
-        alignment=_alignment_uri,
-        curves_figure=lambda curves: _png_uri(plots.curves_figure(curves)),
-        METRICS=METRICS,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            word_error_rates=_known(report.metrics, word_errors=True),
+            tiles=_known(report.metrics, word_errors=False),
+            other_metrics={key: value for key, value in report.metrics.items() if key not in METRICS},
+            columns_of=_columns,
+            bar_percent=lambda rate: _bar_percent(rate, _word_error_rates(report.comparison)),
+            card_sections={"Failures": failures, "Other utterances": ordinary, OTHER_TEXTS: unknown + known},
+            ranked=worst_first(report.clips),
+            n_failed=sum(clip.failed for clip in report.clips),
+            n_not_transcribed=sum(clip.synthesis.recognised is None for clip in report.clips),
+            with_card={clip.id for clip in failures + ordinary},
+            confusions=confusions([clip for clip in report.clips if clip.synthesis.recognised is not None]),
+            curves={name: plots.read_curves(path) for name, path in report.curves.items()},
+            compare_words=compare_words,
+            audio=lambda rendition: data_uri("audio/wav", wav_bytes(rendition.wave, report.sampling_rate)),
+            spectrograms=lambda clip: _spectrograms_uri(clip, report),
+            alignment=_alignment_uri,
+            curves_figure=lambda curves: png_uri(plots.curves_figure(curves)),
+            METRICS=METRICS,
+        )
     )
-
-
-def _data_uri(media_type: str, content: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _png_uri(figure: Figure) -> str:
-    return _data_uri("image/png", plots.png_bytes(figure))
 
 
 def _known(metrics: Mapping[str, float], *, word_errors: bool) -> list[tuple[Metric, float]]:
@@ -204,11 +191,11 @@ def _spectrograms_uri(clip: ReportClip, report: Report) -> str:
     figure = plots.spectrogram_pair_figure(
         clip.reference_log_mel, clip.synthesised_log_mel, report.sampling_rate, report.hop_length
     )
-    return _png_uri(figure)
+    return png_uri(figure)
 
 
 def _alignment_uri(clip: ReportClip) -> str:
     """Return a figure of the alignment of a clip; "" where there is none."""
     if clip.alignment is None:
         return ""
-    return _png_uri(plots.alignment_figure(clip.alignment, clip.symbols, clip.seconds_per_step))
+    return png_uri(plots.alignment_figure(clip.alignment, clip.symbols, clip.seconds_per_step))

@@ -5,14 +5,12 @@ As the report of a voice, the page needs no other file and no network, and has n
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jinja2
-
 from dtc.report import plots
+from dtc.report.html import environment, png_uri
 
 PAGE = """\
 <!DOCTYPE html>
@@ -116,14 +114,7 @@ class SearchReport:
 
 def render_search(report: SearchReport) -> str:
     """Return the page's HTML. Every text is escaped; equal reports give equal pages."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dtc.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.from_string(PAGE).render(report=report, figure=_figure_uri(report))
+    return environment().from_string(PAGE).render(report=report, figure=_figure_uri(report))
 
 
 def _figure_uri(report: SearchReport) -> str:
@@ -131,5 +122,4 @@ def _figure_uri(report: SearchReport) -> str:
     lines = {trial.number: trial.rows for trial in report.trials if trial.rows}
     if not lines:
         return ""
-    png = plots.png_bytes(plots.objective_figure(lines, report.objective, report.best))
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+    return png_uri(plots.objective_figure(lines, report.objective, report.best))

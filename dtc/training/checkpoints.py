@@ -124,7 +124,7 @@ class TrainingState:
             later.unlink()
 
     def _wanted(self, run: RunConfig) -> list[Path]:
-        """Return the checkpoints to try, the last one first in line at the end."""
+        """Return the checkpoints that may be continued from, the earliest first; the last one is to be tried first."""
         found = checkpoints_in(self.folder) if run.load_model else []
         if run.load_epoch is None:
             return found

@@ -105,7 +105,7 @@ class Stopping:
 
     def __init__(self, config: TrainingConfig, section: str) -> None:
         early, plateau = config.early_stopping, plateau_of(config)
-        self.section, self._seen = section, set[str]()
+        self.section = section
         self.early = Gains(early.metric, early.min_delta, early.patience - 1) if early else None
         self.plateau = Gains(plateau.metric, plateau.min_delta, plateau.patience) if plateau else None
         self.choice = Choice(config.keep_best) if config.keep_best else None

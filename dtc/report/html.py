@@ -1,0 +1,31 @@
+"""What the pages of HTML have in common: how their templates are filled, and figures and sounds inside the page."""
+
+from __future__ import annotations
+
+import base64
+
+import jinja2
+from matplotlib.figure import Figure
+
+from dtc.report import plots
+
+
+def environment() -> jinja2.Environment:
+    """Return the settings of all templates: every text is escaped, and a name that is not given is an error."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("dtc.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def data_uri(media_type: str, content: bytes) -> str:
+    """Return a file as an address that holds its content."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def png_uri(figure: Figure) -> str:
+    """Return a figure as an address that holds its PNG."""
+    return data_uri("image/png", plots.png_bytes(figure))
