@@ -1,5 +1,7 @@
 """What the tests of stages share: the data stages in a row, and a trained voice."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,22 @@ def prepare(project: Project) -> None:
         project.run(command)
 
 
+@contextmanager
+def prepared_project(root: Path, edits: Mapping[str, object] = {}) -> Iterator[Project]:
+    """A project with features in a folder, in which the test is as long as this context is open."""
+    project = Project(root, write_corpus(root / "recordings"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        project.write_params(edits)
+        prepare(project)
+        yield project
+
+
 @pytest.fixture(scope="session")
 def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with both models trained for one epoch: noise, but a voice."""
     root = tmp_path_factory.mktemp("voice")
-    project = Project(root, write_corpus(root / "recordings"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        project.write_params()
-        prepare(project)
+    with prepared_project(root) as project:
         project.run("train", "acoustic", "--device", "cpu")
         project.run("train", "vocoder", "--device", "cpu")
     return root

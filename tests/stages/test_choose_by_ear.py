@@ -29,9 +29,9 @@ from stages.listening import copy_mels, handful, listening_of, require_computed
 from stages.params import load_training
 from stages.run_folders import identity_of
 from stages.training_recipe import read_recipe
-from tests.conftest import REPOSITORY, Project, write_corpus
+from tests.conftest import REPOSITORY, Project
 from tests.dtc.tiny_parallel import config as parallel_config
-from tests.stages.conftest import prepare
+from tests.stages.conftest import prepared_project
 from tests.training_params import run_config
 
 # Twelve clips in a batch: a step is an epoch.
@@ -46,12 +46,8 @@ METRICS = ["word_error_rate", "duration_ratio", "ended_share", "word_error_rate_
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with features."""
     root = tmp_path_factory.mktemp("prepared")
-    project = Project(root, write_corpus(root / "recordings"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        project.write_params()
-        prepare(project)
-    return root
+    with prepared_project(root):
+        return root
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from dtc.files import locked
 from stages import code_identity, paths
 from stages.cli import app
-from tests.conftest import Project, write_corpus
-from tests.stages.conftest import prepare
+from tests.conftest import Project
+from tests.stages.conftest import prepared_project
 from tests.stages.test_cli import imported_by
 
 EPOCHS = {"training.vocoder.epochs": 4, "run.vocoder.epochs_save": 1}
@@ -25,12 +25,8 @@ TRAIN = ("train", "vocoder", "--device", "cpu")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with features and nothing trained."""
     root = tmp_path_factory.mktemp("prepared")
-    project = Project(root, write_corpus(root / "recordings"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        project.write_params(EPOCHS)
-        prepare(project)
-    return root
+    with prepared_project(root, EPOCHS):
+        return root
 
 
 @pytest.fixture
