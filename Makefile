@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 INSTALLED := .venv/installed
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint docs notebook format clean
 help:
 	@grep '^#' Makefile | head -2
 
@@ -24,6 +24,18 @@ lint: $(INSTALLED)
 	@ruff format --check
 	@mypy
 	@lint-imports
+	@python docs/tools/build_site.py --quiet
+
+# The site, in build/site. A warning is an error.
+docs: $(INSTALLED)
+	@python docs/tools/build_site.py --quiet && echo "The documentation: build/site/index.html"
+
+# docs/first_voice.ipynb, built and run with the preset smoke. The run needs two packages more than the tests do.
+notebook: $(INSTALLED)
+	@python docs/tools/first_voice.py
+	@pip install --quiet 'ipykernel>=6.29' 'nbmake>=1.5'
+	@mkdir -p build/notebook && cp docs/first_voice.ipynb build/notebook
+	@cd build/notebook && DTC_PRESET=smoke pytest --nbmake --nbmake-timeout 600 -c /dev/null first_voice.ipynb
 
 format: $(INSTALLED)
 	@ruff check --fix
