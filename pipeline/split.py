@@ -15,7 +15,8 @@ from pipeline.corpora.base import clip_path, composed, read_lines
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-LISTS = Path("splits")
+LISTS = Path("splits")  # of a project
+SHIPPED = Path(__file__).parent / "splits"  # the lists that ship with the toolkit
 
 
 HeldOutShare = Annotated[float, Field(gt=0.0, lt=0.5)]
@@ -43,7 +44,7 @@ class ListedSplit(Section):
     """Split by the lists splits/NAME/{train,validation,test}.txt; without train.txt, all other clips are `train`."""
 
     method: Literal["lists"]
-    lists: Name  # a folder in splits/
+    lists: Name  # a folder in splits/, or the name of lists that ship with the toolkit
 
 
 SplitConfig = Annotated[HashSplit | RatioSplit | ListedSplit, Field(discriminator="method")]
@@ -58,7 +59,7 @@ def assign_splits(ids: Sequence[str], config: SplitConfig, folder: Path = LISTS)
         return [split_of(clip_id, config) for clip_id in ids]
     if isinstance(config, RatioSplit):
         return _cut(ids, config)
-    return _look_up(ids, folder / config.lists)
+    return _look_up(ids, _folder_of(config, folder))
 
 
 def require_every_split(splits: Sequence[Split], config: SplitConfig, folder: Path = LISTS) -> None:
@@ -110,10 +111,15 @@ def describe_unknown_ids(ids: Sequence[str], config: SplitConfig, folder: Path =
     """
     if not isinstance(config, ListedSplit):
         return ""
-    lists = folder / config.lists
-    unknown = _read_lists(lists).keys() - {composed(clip_id) for clip_id in ids}
+    unknown = _read_lists(_folder_of(config, folder)).keys() - {composed(clip_id) for clip_id in ids}
     found = f"{plural(len(unknown), 'listed id')} {'is' if len(unknown) == 1 else 'are'} not in the corpus"
-    return f"{found}, such as {min(unknown)} in {lists}" if unknown else ""
+    return f"{found}, such as {min(unknown)} in {folder / config.lists}" if unknown else ""
+
+
+def _folder_of(config: ListedSplit, folder: Path) -> Path:
+    """Return the folder of the lists: the project's own or, where it has none of this name, the shipped one."""
+    own, shipped = folder / config.lists, SHIPPED / config.lists
+    return shipped if shipped.is_dir() and not own.is_dir() else own
 
 
 def _look_up(ids: Sequence[str], folder: Path) -> list[Split]:
@@ -135,7 +141,7 @@ def _look_up(ids: Sequence[str], folder: Path) -> list[Split]:
 def _read_lists(folder: Path) -> dict[str, Split]:
     """Return id → split of every listed id."""
     if not folder.is_dir():
-        known = ", ".join(sorted(other.name for other in folder.parent.glob("*/"))) or "none is there"
+        known = ", ".join(sorted({other.name for place in (folder.parent, SHIPPED) for other in place.glob("*/")}))
         remedy = "put validation.txt and test.txt there, and train.txt to refuse unlisted clips; or name another folder"
         raise InputError("split.lists", f"no folder {folder}", f"one of {folder.parent}/ ({known})", remedy)
     listed: dict[str, tuple[Split, str]] = {}  # with the place of the line

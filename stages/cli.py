@@ -1,4 +1,4 @@
-"""The commands that make a voice, in the order in which `dvc repro` runs them. The others are in cli_voice.py.
+"""The commands that make a voice, in the order in which `dvc repro` runs them. The others are in the files cli_*.py.
 
 Everything heavy is imported inside the commands: `dtc --help` is instant, and only what computes imports torch.
 """
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dtc import __version__
-from stages import cli_voice, cli_watch, paths
+from stages import cli_project, cli_voice, cli_watch, paths
 from stages.cli_base import (
     Commands,
     Device,
     ParamsFile,
-    confirm,
     console,
     examples,
     group,
     print_notices_in_one_line,
+    require_noted_code,
     set_thread_waiting,
     warn_of_other_code,
 )
@@ -29,13 +29,12 @@ from stages.cli_errors import EXIT_CODES
 
 if TYPE_CHECKING:
     from dtc.model_card import ModelKind
-    from stages.kinds import Kind
-    from stages.params import Params
 
 app = typer.Typer(
     cls=Commands,
     help="Turn recorded speech into a voice, reproducibly.\n\n`dvc repro` runs all stages; each is a command too.",
     epilog=examples(
+        "dtc init my-voice                make a project of your own recordings",
         "dtc corpus check recordings/     are these recordings ready to train on?",
         "dvc repro                        run every stage whose inputs changed",
         "dvc exp run -S split.seed=2      the same with another value of params.yaml",
@@ -44,7 +43,6 @@ app = typer.Typer(
     + f"\n\n{EXIT_CODES}",
     subcommand_metavar="COMMAND",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -71,8 +69,12 @@ def main(
 ) -> None:
     """Prepare the process for any command."""
     warn_of_other_code()
+    require_noted_code()
     set_thread_waiting()
     print_notices_in_one_line()
+
+
+app.command("init", epilog=cli_project.INIT_EXAMPLES)(cli_project.init)
 
 
 @app.command(epilog=examples("dtc params", "dtc params --params stages/presets/ljspeech.yaml"))
@@ -237,38 +239,6 @@ def align(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     align(load_params(file, "vocoder").vocoder.train_on, device_of(device), console())
 
 
-@app.command(
-    epilog=examples(
-        "dtc runs                    list all runs",
-        "dtc runs --prune            show those that are not current, ask, delete",
-        "dtc runs --prune --yes vocoder-0123456789abcdef",
-    )
-)
-def runs(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAMES", help="Runs; without names, all.")] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Show the runs that are not current, or NAMES; ask, and delete them.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --prune: delete without asking.")] = False,
-    file: ParamsFile = paths.PARAMS,
-) -> None:
-    """List the runs of trainings, or delete them.
-
-    A run is a folder in runs/. `dtc train` continues an unfinished run and restores the model of a finished one, if
-    nothing that decides its weights has changed. Such a run is current.
-    """
-    from stages.params import load_training
-    from stages.runs import list_runs, prune_runs
-
-    def read_params(kind: Kind) -> Params:
-        return load_training(file, kind.name)
-
-    if prune:
-        prune_runs(names or [], read_params, (lambda question: True) if yes else confirm, console())
-    else:
-        list_runs(names or [], read_params, console())
-
-
 @app.command(epilog=examples("dtc evaluate"))
 def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     """Measure the voice on held-out clips, and write the report.
@@ -282,6 +252,7 @@ def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     evaluate(sections.evaluate, sections.synthesis, device_of(device), console())
 
 
+app.command("runs", epilog=cli_watch.RUNS_EXAMPLES)(cli_watch.runs)
 app.command("board", epilog=examples("dtc board", "dtc board --port 7007"))(cli_watch.board)
 app.command("debug-batch", epilog=examples("dtc debug-batch runs/acoustic-0123456789abcdef/offending-batch.pt"))(
     cli_watch.debug_batch

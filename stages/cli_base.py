@@ -38,6 +38,7 @@ class Commands(TyperGroup):
         arguments, context = list(sys.argv[1:] if args is None else args), None
         try:
             _require_values(arguments)
+            self._main_shell_completion({}, "dtc")
             with self.make_context("dtc", list(arguments), **extra) as context:
                 self.invoke(context)
             code = DONE
@@ -127,10 +128,23 @@ def confirm(question: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
-def device(name: str) -> torch.device:
-    """Return the device that `--device` names. Raises InputError where there is no such device."""
+def ask(question: str, default: str) -> str:
+    """Ask a question on the terminal, and return the answer; the default for an empty one."""
+    sys.stdout.write(f"{question} [{default}]: ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip() or default
+
+
+def device_named(name: str) -> str:
+    """Return what `--device` names. Raises InputError where no device can have this name."""
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
         raise InputError("--device", f"found {name!r}", "auto, cpu, cuda or cuda:N")
+    return name
+
+
+def device(name: str) -> torch.device:
+    """Return the device that `--device` names. Raises InputError where there is no such device."""
+    name = device_named(name)
     import torch
 
     if name == "auto":
@@ -160,6 +174,14 @@ def print_notices_in_one_line() -> None:
         return f"dtc: {message}\n" if category is Notice else default(message, category, filename, lineno, line)
 
     warnings.formatwarning = format_warning
+
+
+def require_noted_code() -> None:
+    """Raise InputError where DVC runs a stage with other code than a project's code.yaml notes."""
+    if stage := os.environ.get("DVC_STAGE"):
+        from stages import project_code
+
+        project_code.require_noted_code(stage)
 
 
 def warn_of_other_code(folder: Path = Path("stages")) -> None:

@@ -1,14 +1,25 @@
-"""The commands that look at trainings: `dtc board` and `dtc debug-batch`."""
+"""The commands that look at trainings: `dtc board`, `dtc debug-batch` and `dtc runs`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stages.cli_base import Device, console
+from stages import paths
+from stages.cli_base import Device, ParamsFile, confirm, console, examples
 from stages.cli_base import device as device_of
+
+if TYPE_CHECKING:
+    from stages.kinds import Kind
+    from stages.params import Params
+
+RUNS_EXAMPLES = examples(
+    "dtc runs                    list all runs",
+    "dtc runs --prune            show those that are not current, ask, delete",
+    "dtc runs --prune --yes vocoder-0123456789abcdef",
+)
 
 
 def board(
@@ -39,3 +50,28 @@ def debug_batch(
     from stages.debug_batch import show_batch
 
     show_batch(file, device_of(device), console())
+
+
+def runs(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAMES", help="Runs; without names, all.")] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Show the runs that are not current, or NAMES; ask, and delete them.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --prune: delete without asking.")] = False,
+    file: ParamsFile = paths.PARAMS,
+) -> None:
+    """List the runs of trainings, or delete them.
+
+    A run is a folder in runs/. `dtc train` continues an unfinished run and restores the model of a finished one, if
+    nothing that decides its weights has changed. Such a run is current.
+    """
+    from stages.params import load_training
+    from stages.runs import list_runs, prune_runs
+
+    def read_params(kind: Kind) -> Params:
+        return load_training(file, kind.name)
+
+    if prune:
+        prune_runs(names or [], read_params, (lambda question: True) if yes else confirm, console())
+    else:
+        list_runs(names or [], read_params, console())

@@ -1,6 +1,9 @@
 """Compute the code that each stage of dvc.yaml depends on from the import graph.
 
-    python -m stages.dvc_dependencies        rewrite the dependencies in dvc.yaml
+    python -m stages.dvc_dependencies        rewrite the dependencies in dvc.yaml, and dvc.yaml of new projects
+
+In a project that `dtc init` makes, the code is installed, and a stage depends on the fingerprint of its code in
+code.yaml.
 
 A stage depends on the modules that it starts from, on all that they import, and on the parts of the registries that it
 may build: DVC cannot know which of them params.yaml chooses, as `use_model` may choose another.
@@ -17,6 +20,7 @@ from typing import Any
 from dtc.acoustic import ACOUSTIC_MODELS
 from dtc.acoustic.attention import ATTENTIONS
 from dtc.evaluation import RECOGNISERS
+from dtc.provenance import fingerprint, sha256_of
 from dtc.registry import Registry
 from dtc.vocoder import VOCODERS
 from pipeline.corpora import FORMATS
@@ -24,6 +28,9 @@ from stages.code_identity import PACKAGES, files_of, modules_of
 from stages.run_folders import ENTRIES, LISTENING
 
 ROOT = Path(__file__).parent.parent
+# dvc.yaml of a project that `dtc init` makes. Under its own name, DVC would run it as a part of the repository's.
+TEMPLATE = Path(__file__).parent / "project/dvc.template.yaml"
+COMMAND = "    cmd: python -m stages "
 # Run a training without deciding its result, and import both kinds of models: these files count, their imports do not.
 RUNNING = ("stages/kinds.py", "stages/run_folders.py", "stages/train.py")
 
@@ -46,7 +53,7 @@ class Code:
 STAGES = {
     "download": Code(("stages.download",)),
     "verify": Code(("stages.verify",), any_of=(FORMATS,)),
-    "preprocess": Code(("stages.preprocess",), any_of=(FORMATS,)),
+    "preprocess": Code(("stages.preprocess",), any_of=(FORMATS,), files=("pipeline/splits",)),
     "train_acoustic": Code((*ENTRIES, LISTENING), any_of=(ACOUSTIC_MODELS, ATTENTIONS, RECOGNISERS), files=RUNNING),
     "align": Code(("stages.align",), any_of=(ACOUSTIC_MODELS, ATTENTIONS)),
     "train_vocoder": Code((*ENTRIES, LISTENING), any_of=(VOCODERS, RECOGNISERS), files=RUNNING),
@@ -66,10 +73,21 @@ STAGES = {
 
 def code_of(stage: str) -> list[str]:
     """Return the paths in dvc.yaml of a stage's code, sorted. A folder includes all files in it."""
+    return sorted({path.as_posix() for path in _folded(_imported_files(stage))} | set(STAGES[stage].files))
+
+
+def fingerprint_of(stage: str) -> str:
+    """Return the fingerprint of all files that `code_of` names: it is the same with every version of Python."""
+    files = {ROOT / path for path in _imported_files(stage)}
+    for path in (ROOT / name for name in STAGES[stage].files):
+        files |= set(path.rglob("*.*")) if path.is_dir() else {path}
+    return fingerprint({path.relative_to(ROOT).as_posix(): sha256_of(path) for path in files})
+
+
+def _imported_files(stage: str) -> set[Path]:
     code = STAGES[stage]
     modules = modules_of([*code.entries, *_parts_of(code.any_of)])
-    files = {file.relative_to(ROOT) for file in files_of(modules)}
-    return sorted({path.as_posix() for path in _folded(files)} | set(code.files))
+    return {file.relative_to(ROOT) for file in files_of(modules)}
 
 
 def _parts_of(registries: Iterable[Registry[Any]]) -> set[str]:
@@ -103,13 +121,31 @@ def rewritten(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def of_project(text: str) -> str:
+    """Return dvc.yaml of a project where dtc is installed, given that of the repository, which has the code."""
+    lines = list[str]()
+    for line in text.splitlines():
+        if line.startswith(COMMAND):
+            stage = line.removeprefix(COMMAND).replace(" ", "_")
+            line = f"    cmd: dtc {line.removeprefix(COMMAND)}"
+        if "stages.dvc_dependencies" in line:
+            line = "# In code.yaml is a fingerprint of the code of dtc that each stage runs."
+        if line.startswith("    params:"):
+            lines += [line, "      - code.yaml:", f"          - {stage}"]
+        elif not line.strip().startswith(tuple(f"- {package}/" for package in PACKAGES)):
+            lines.append(line)
+    return "\n".join(lines).replace("    deps:\n    params:", "    params:") + "\n"
+
+
 def main() -> None:
-    """Rewrite dvc.yaml of the project that this code belongs to."""
+    """Rewrite dvc.yaml of the project that this code belongs to, and dvc.yaml of new projects."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.prog = "python -m stages.dvc_dependencies"
     parser.parse_args()
     path = ROOT / "dvc.yaml"
-    path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
+    text = rewritten(path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
+    TEMPLATE.write_text(of_project(text), encoding="utf-8")
 
 
 if __name__ == "__main__":

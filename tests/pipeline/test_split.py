@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dtc.errors import InputError
 from pipeline.split import (
+    SHIPPED,
     SPLITS,
     HashSplit,
     ListedSplit,
@@ -21,7 +22,6 @@ from pipeline.split import (
     require_every_split,
     split_of,
 )
-from tests.conftest import REPOSITORY
 
 IDS = [f"LJ{chapter:03d}-{clip:04d}" for chapter in range(1, 51) for clip in range(1, 101)]
 FOUR_DEVIATIONS = 4 * (0.25 / len(IDS)) ** 0.5  # of a share counted over 5000 clips: 0.028
@@ -99,9 +99,9 @@ def test_ratios_of_ljspeech() -> None:
 @given(ids, st.randoms(use_true_random=False), st.sampled_from([by_hash(0.3, 0.3), by_ratio(0.3, 0.3), NVIDIA]))
 def test_the_order_of_the_ids_does_not_matter(ids: list[str], random, config: SplitConfig) -> None:
     ids = [*ids, "LJ022-0023", "LJ045-0096"]
-    splits = dict(zip(ids, assign_splits(ids, config, REPOSITORY / "splits"), strict=True))
+    splits = dict(zip(ids, assign_splits(ids, config), strict=True))
     random.shuffle(ids)
-    assert dict(zip(ids, assign_splits(ids, config, REPOSITORY / "splits"), strict=True)) == splits
+    assert dict(zip(ids, assign_splits(ids, config), strict=True)) == splits
     assert set(splits.values()) <= set(SPLITS)
 
 
@@ -160,15 +160,18 @@ def test_lists_that_leave_out_or_repeat_a_clip_are_refused(tmp_path: Path, lists
 
 
 def test_lists_that_are_not_there_or_in_another_encoding(tmp_path: Path) -> None:
-    for known, others in (("none is there", ()), ("mine, yours", ("mine", "yours"))):
+    for known, others in (("nvidia-ljspeech", ()), ("mine, nvidia-ljspeech", ("mine",))):
         for name in others:
             (tmp_path / name).mkdir()
         with pytest.raises(InputError) as error:
-            assign_splits(["a"], NVIDIA, tmp_path)
+            assign_splits(["a"], ListedSplit(method="lists", lists="yours"), tmp_path)
         assert str(error.value) == (
-            f"split.lists: no folder {tmp_path}/nvidia-ljspeech, expected one of {tmp_path}/ ({known}); "
+            f"split.lists: no folder {tmp_path}/yours, expected one of {tmp_path}/ ({known}); "
             "put validation.txt and test.txt there, and train.txt to refuse unlisted clips; or name another folder"
         )
+
+
+def test_own_lists_come_before_shipped_ones_of_the_same_name(tmp_path: Path) -> None:
     (tmp_path / "nvidia-ljspeech").mkdir()
     (tmp_path / "nvidia-ljspeech/validation.txt").write_bytes("é".encode("latin-1"))
     with pytest.raises(InputError, match=r"validation\.txt:1: byte 0 is not UTF-8"):
@@ -209,14 +212,14 @@ def test_an_empty_split_names_the_remedy_of_its_method(config: SplitConfig, spli
 
 def test_the_published_split_of_ljspeech() -> None:
     """100 and 500 of 13,100 clips; the first and last of each list are those of the published one."""
-    lists = {name: (REPOSITORY / f"splits/nvidia-ljspeech/{name}.txt").read_text().split() for name in SPLITS[1:]}
+    lists = {name: (SHIPPED / f"nvidia-ljspeech/{name}.txt").read_text().split() for name in SPLITS[1:]}
     assert {name: (len(ids), ids[0], ids[-1]) for name, ids in lists.items()} == {
         "validation": (100, "LJ022-0023", "LJ004-0045"),
         "test": (500, "LJ045-0096", "LJ050-0209"),
     }
     listed = lists["validation"] + lists["test"]
     others = sorted({f"LJ{chapter:03d}-{clip:04d}" for chapter in range(1, 51) for clip in range(1, 600)} - {*listed})
-    splits = assign_splits(listed + others[:12_500], NVIDIA, REPOSITORY / "splits")
+    splits = assign_splits(listed + others[:12_500], NVIDIA)
     assert Counter(splits) == {"train": 12_500, "validation": 100, "test": 500}
     assert splits[:100] == ["validation"] * 100
 

@@ -1,0 +1,55 @@
+"""The commands that make a project and look at it as a whole: `dtc init`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtc.errors import InputError
+from stages.cli_base import ask, console, examples
+
+INIT_EXAMPLES = examples(
+    "dtc init my-voice --recordings recordings/",
+    "dtc init numbers --preset numbers        the demo, with its own corpus",
+    "dtc init --update my-voice               after an upgrade of dtc",
+)
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder of the project, which may be new.")
+    ] = Path(),
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="What params.yaml is made of: voice, for recordings of your own, numbers, ljspeech and others."
+        ),
+    ] = "voice",
+    recordings: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="A folder or an archive of recordings, or the URL of one.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="The device that dvc.yaml names: auto, cpu, cuda or cuda:N. [default: auto]")
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Note the code of an upgraded dtc in the project, and say what runs again.")
+    ] = False,
+) -> None:
+    """Make a project: settings, stages, a README; git and DVC.
+
+    Checks the recordings. On a terminal, asks for what no option gives. No file that is there already is replaced.
+    """
+    from stages import init as project
+
+    if update:
+        if recordings or device:
+            raise InputError("--update", "given together with what it keeps", remedy="change params.yaml and dvc.yaml")
+        project.update(folder, console())
+        return
+    wanted = project.Wanted(folder, preset, recordings, device)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        wanted = wanted.completed(ask)
+    project.init(wanted, console())
