@@ -45,9 +45,8 @@ clean:
 	rm -rf .venv data models runs spoken results/report results/wavs
 
 # The versions of requirements.lock.
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml docker/install.sh
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dtc: Python %d.%d found, expected >= 3.11; make PYTHON=python3.12" % sys.version_info[:2])'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	PYTHON=$(PYTHON) DEVICE=cuda docker/install.sh packages .venv
+	docker/install.sh dtc .venv -e
 	@touch $@

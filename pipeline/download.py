@@ -24,6 +24,7 @@ ARCHIVE = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|zip)$")
 GZIPPED = re.compile(r"\.t?gz$")
 LONGEST_WAIT_S = 60.0  # even if a server asks for more
 BUSY = {408, 425, 429}  # answers after which another attempt may succeed, as after every 5xx
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 BY_HAND = "check the network, or fetch it by hand, put it anywhere and set corpus.source to its path"
 
 Advance = Callable[[int, int], None]  # called with the bytes so far, and the bytes in all (0: not known)
@@ -169,8 +170,11 @@ def _attempt(url: str, part: Part, report: Report, timeout_s: float) -> None:
     """Send one request, and append the bytes of the answer to the part."""
     # The server must not compress the answer: ranges and checksums are of the file's own bytes.
     headers = {"Accept-Encoding": "identity"} | part.range_headers(url)
+    _require_authentic(url, part)
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
+            for answer in (*response.history, response):
+                _require_authentic(answer.url, part)
             total = _prepare(part, response, url, report)
             # read1 returns what has arrived; read would lose up to a chunk when the connection breaks.
             part.grow(iter(lambda: response.raw.read1(CHUNK_BYTES, decode_content=False), b""), total)
@@ -180,6 +184,15 @@ def _attempt(url: str, part: Part, report: Report, timeout_s: float) -> None:
         raise _Refused(url, f"does not lead to a file ({error})", "an archive", BY_HAND) from None
     if total and part.sums.bytes != total:
         raise _Interrupted(f"ended after {part.sums.bytes:,} of {total:,} bytes")
+
+
+def _require_authentic(url: str, part: Part) -> None:
+    """Raise _Refused for plain HTTP from another machine where no checksum tells which bytes are right."""
+    address = urlparse(url)
+    if address.scheme == "http" and address.hostname not in THIS_MACHINE and not part.verifiable:
+        found = "http without a checksum, so that anyone on the way could replace the archive"
+        remedy = "use an https address, or enter corpus.sha256 as whoever publishes the archive gives it"
+        raise _Refused(url, found, "https, or a checksum", remedy)
 
 
 def _refuse_bad_answer(response: requests.Response, url: str) -> None:

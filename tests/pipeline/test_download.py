@@ -169,6 +169,21 @@ def test_a_redirect_that_leads_astray(target: Target, server: Server, location: 
     assert target.waits == [], "not tried again"
 
 
+def test_http_without_a_checksum_is_refused_before_a_request_and_after_a_redirect(
+    target: Target, server: Server, mirror: Server
+) -> None:
+    """127.1 is this machine under another name; only the usual names of it are excepted."""
+    fault = "http without a checksum, so that anyone on the way could replace the archive, expected https, or a"
+    elsewhere = mirror.url.replace("127.0.0.1", "127.1")
+    target.assert_refused(f"{elsewhere}: {fault}", elsewhere, **UNKNOWN)
+    assert mirror.requests == []
+    server.usual = Answer(status=302, headers={"Location": elsewhere})
+    target.assert_refused(f"{elsewhere}: {fault}", server.url, **UNKNOWN)
+    assert not target.archive.exists()
+    target.fetch(server.url)
+    target.assert_whole()
+
+
 # Checksums
 
 
