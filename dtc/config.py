@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Protocol, TypeVar, Union, get_args, get_origin, runtime_checkable
 
@@ -52,6 +52,15 @@ class ModelSection(Section):
     def family(self) -> str:
         """Return a name that models share whose weights have the same names and meanings: by default, the model's."""
         return self.model
+
+    def started(self, theirs: ModelSection, takes: Callable[[str], bool]) -> ModelSection:
+        """Return the section for a training that starts with weights of a trained model: by default, it is the same.
+
+        Args:
+            theirs: the section of the trained model, of the same family, which knows all symbols of the new texts.
+            takes: returns whether all weights of a part are taken, by its name, as `encoder`.
+        """
+        return self
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from dtc.config import Section
 from dtc.errors import InputError, named, plural
 from dtc.files import locked, write_whole
 from dtc.model_card import ModelCard, ModelKind
@@ -80,7 +81,7 @@ def train(name: ModelKind, params: Params, devices: Devices, console: Console, p
             model = recipe.model()
             start = recipe.start(model)
             if start and not (run.unfinished and how.load_model):
-                _report_start(kind, start, console)
+                _report_start(start, getattr(params, name), recipe, console)
             logbook = Logbook(identity.folder, name, console, dict(leaves(recipe.settings())), profiles)
             trained = _trained(recipe, model, params, logbook, devices)
             _save(recipe.card(start), identity, devices.device, trained)
@@ -164,16 +165,18 @@ def _report_other_run(kind: Kind, identity: Identity, run: Run, console: Console
     _say(console, kind, f"{other.folder} stays at step {other.progress}; to continue it, {back}")
 
 
-def _report_start(kind: Kind, start: Start, console: Console) -> None:
-    """Print what a model has taken from the one that its training starts from."""
-    source, card = start.folder, start.source
+def _report_start(start: Start, config: Section, recipe: Recipe, console: Console) -> None:
+    """Print what a model has taken from the one that its training starts from, and what is changed in its section."""
+    kind, source, card = recipe.kind, start.folder, start.source
     name = f"{card.config[kind.parts.field]}, {plural(card.steps, 'step')}"
     _say(console, kind, f"starts from {source} ({name}, fingerprint {card.fingerprint})")
     table = Table("part", "", "tensors", "names", box=None, padding=(0, 2, 0, 0))
     for row in start.rows():
         table.add_row(*row)
     console.print(table)
-    for remark in start.remarks():
+    before, after = ({str(kind.name): each.model_dump(mode="json")} for each in (config, recipe.config))
+    shorter = [f"{change}, as this part is trained already" for change in differences(before, after)]
+    for remark in start.remarks() + shorter:
         _say(console, kind, remark)
 
 

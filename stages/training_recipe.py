@@ -162,6 +162,9 @@ def read_recipe(kind: Kind, params: Params) -> Recipe:
     config, training = getattr(params, kind.name), getattr(params.training, kind.name)
     aligned = _read_aligned(index) if paths.GTA in kind.folders(config) else ("", "")
     source = _read_source(kind, config, training.start_from, index.audio)
+    if training.start_from and source and set(index.alphabet) <= set(source.alphabet):
+        theirs = kind.parts.parse(source.config, training.start_from.folder)
+        config = config.started(theirs, training.start_from.takes)
     ear = params.evaluate if decides_by_speech(training, getattr(params.run, kind.name)) else None
     return Recipe(kind, config, training, index, *aligned, ear, source)
 

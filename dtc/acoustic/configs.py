@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, cast
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
@@ -11,6 +12,7 @@ from dtc.config import ModelSection, Odd, Section, Share
 
 WeightFormat = Literal["float32", "float16", "int8"]  # of a decoder's recurrent weights at inference
 Schedule = tuple[tuple[NonNegativeInt, PositiveInt], ...]  # (from this training step, frames per decoder step)
+STARTED_SHARE = 0.1  # of the aligner's steps, where it is trained already
 
 
 class AcousticSection(ModelSection):
@@ -172,3 +174,10 @@ class ParallelConfig(AcousticSection):
     duration: ConvNeXtConfig
     decoder: ConvNeXtConfig
     duration_weight: NonNegativeFloat  # of the loss of the durations; that of the mel weighs 1
+
+    def started(self, theirs: ModelSection, takes: Callable[[str], bool]) -> ParallelConfig:
+        """Return the section with few of the aligner's steps, where a trained aligner of the same sizes is taken."""
+        few = {"steps": max(1, round(STARTED_SHARE * self.aligner.steps))}
+        trained = cast(ParallelConfig, theirs).aligner.model_copy(update=few)
+        shorter = self.aligner.model_copy(update=few)
+        return self.model_copy(update={"aligner": shorter}) if takes("aligner") and trained == shorter else self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +25,10 @@ class StartConfig(Section):
     def path(self) -> Path:
         """Return the model's folder."""
         return Path(self.folder).expanduser()
+
+    def takes(self, part: str) -> bool:
+        """Return whether all tensors of a part of the model are taken, by its name, as `encoder`."""
+        return any(fnmatchcase(f"{part}.", glob) for glob in self.take)
 
 
 def read_source(

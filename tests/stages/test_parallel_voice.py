@@ -13,11 +13,15 @@ import soundfile
 import torch
 
 from dtc.acoustic.base import load_acoustic
+from dtc.model_card import read_card
 from dtc.voice import Voice
 from pipeline.batching import Batching
 from pipeline.loader import ShardLoader
 from pipeline.shards import read_index
 from stages import paths
+from stages.kinds import KINDS
+from stages.params import load_training
+from stages.training_recipe import read_recipe
 from tests.conftest import Project, default_params, sound_bytes
 from tests.dtc.tiny_parallel import config
 
@@ -54,6 +58,31 @@ def test_from_features_to_a_report(parallel: Project) -> None:
     page = Path("results/report/index.html").read_text()
     assert "Alignment of the words of" in page
     assert "Attention focus" not in page
+
+
+def test_a_start_from_a_trained_aligner_trains_it_for_few_steps(parallel: Project) -> None:
+    parallel.run("train", "acoustic", "--device", "cpu")
+    shutil.copytree(paths.ACOUSTIC, "base")
+    acoustic = config(aligner_steps=20).model_dump(mode="json")
+
+    def write_params(take: str) -> None:
+        start = {"folder": "base", "take": [take]}
+        parallel.write_params(TRAINING | {"acoustic": acoustic, "training.acoustic.start_from": start})
+
+    def aligner_steps() -> int:
+        return read_recipe(KINDS["acoustic"], load_training(paths.PARAMS, "acoustic")).config.aligner.steps
+
+    write_params("encoder.*")
+    assert aligner_steps() == 20, "the aligner is new"
+    write_params("*")
+    printed = parallel.run("train", "acoustic", "--device", "cpu")
+    assert "acoustic.aligner.steps 20 → 2, as this part is trained already" in printed
+    assert "step 2: phase 2 of 2 begins" in printed
+    assert aligner_steps() == read_card(paths.ACOUSTIC, "acoustic").config["aligner"]["steps"] == 2
+    tree = json.loads(Path("base/config.json").read_text())
+    tree["alphabet"].remove("e")
+    Path("base/config.json").write_text(json.dumps(tree))
+    assert aligner_steps() == 20, "a symbol is new"
 
 
 def test_the_durations_of_the_trained_model_are_as_long_as_the_recordings(parallel: Project) -> None:
