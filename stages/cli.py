@@ -75,6 +75,7 @@ def main(
 
 
 app.command("init", epilog=cli_project.INIT_EXAMPLES)(cli_project.init)
+app.command("doctor", epilog=examples("dtc doctor", "dtc doctor --quick"))(cli_project.doctor)
 
 
 @app.command(epilog=examples("dtc params", "dtc params --params stages/presets/ljspeech.yaml"))

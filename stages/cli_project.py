@@ -1,4 +1,4 @@
-"""The commands that make a project and look at it as a whole: `dtc init`."""
+"""The commands that make a project and look at it as a whole: `dtc init` and `dtc doctor`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dtc.errors import InputError
-from stages.cli_base import ask, console, examples
+from stages.cli_base import Device, ask, console, examples
 
 INIT_EXAMPLES = examples(
     "dtc init my-voice --recordings recordings/",
@@ -53,3 +53,18 @@ def init(
     if sys.stdin.isatty() and sys.stdout.isatty():
         wanted = wanted.completed(ask)
     project.init(wanted, console())
+
+
+def doctor(
+    device: Device = "auto",
+    quick: Annotated[bool, typer.Option("--quick", help="Time no training steps.")] = False,
+) -> None:
+    """Look at installation, machine and project.
+
+    Where there are features, times 20 steps of each training that is not done, and says how long it takes, how much
+    memory, and what is to be seen of it at which step. Changes nothing. What has to be mended is marked with !!, and
+    the exit code is 2 then.
+    """
+    from stages.doctor import doctor
+
+    doctor(device, not quick, console())

@@ -1,6 +1,6 @@
 """What the base of the distribution installs is enough to speak, and a missing extra is named in one line.
 
-The packages of the extra `train` are hidden from a real process, as if they were not installed.
+The packages of the extras are hidden from a real process, as if they were not installed.
 """
 
 import subprocess
@@ -24,10 +24,13 @@ def names_of(requirements: list[str]) -> list[str]:
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 EAR = names_of(EXTRAS["ear"])
+HIDDEN = ("train", "ear", "onnx", "ray")
 
 
 def run_with_the_base_alone(folder: Path, *arguments: str, extra: str = "") -> "subprocess.CompletedProcess[str]":
-    hidden = sorted({*names_of(EXTRAS["train"]), *EAR} - set(names_of(EXTRAS.get(extra, []))))
+    hidden = sorted(
+        {*names_of([name for each in HIDDEN for name in EXTRAS[each]])} - set(names_of(EXTRAS.get(extra, [])))
+    )
     hide = f"import sys; sys.modules.update(dict.fromkeys({hidden!r})); sys.argv[:] = {['dtc', *arguments]!r}"
     code = f"{hide}; from stages.__main__ import main; main()"
     return subprocess.run(
@@ -69,3 +72,15 @@ def test_a_missing_extra_is_named(tmp_path: Path, command: tuple[str, ...]) -> N
     assert done.stderr.endswith(" is not installed; run pip install 'dueling-turing-classifier[train]'\n")
     assert done.stderr.startswith(f"dtc: dtc {command[0]}: ")
     assert done.stderr.count("\n") == 1
+
+
+TUNE = "tune: {num_samples: 1, training.acoustic.grad_max_norm: {uniform: [0.5, 1.0]}}\n"
+EXPORT = ("export", "onnx", "vocoder.onnx", "--model", str(MODELS / "vocoder"))
+
+
+@pytest.mark.parametrize(("extra", "command"), [("onnx", EXPORT), ("ray", ("tune", "acoustic"))])
+def test_another_missing_extra_is_named(tmp_path: Path, extra: str, command: tuple[str, ...]) -> None:
+    (tmp_path / "params.yaml").write_text(f"{(ROOT / 'params.yaml').read_text()}{TUNE}")
+    done = run_with_the_base_alone(tmp_path, *command, extra="train")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.endswith(f"pip install 'dueling-turing-classifier[{extra}]'\n")
