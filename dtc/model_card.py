@@ -9,6 +9,7 @@ from typing import Any, Literal
 from dtc.audio_config import AudioConfig
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
+from dtc.made_by import MadeBy
 from dtc.migrations import migrate_card
 from dtc.provenance import fingerprint
 from dtc.text.lexicon import LexiconConfig
@@ -16,6 +17,9 @@ from dtc.text.mark_pauses import MarkPauses
 from dtc.text.symbols import TextConfig
 
 WEIGHTS, CARD = "model.safetensors", "config.json"
+
+# Keys that older cards lack.
+LATER_KEYS = ("lexicon", "pauses", "manifest", "kept", "started_from")
 
 ModelKind = Literal["acoustic", "vocoder"]
 
@@ -36,6 +40,7 @@ class ModelCard(Section):
     mel_mean: tuple[float, ...]  # of each band's natural log
     mel_deviation: tuple[float, ...]  # standard deviation of each band's natural log
     corpus: str  # MD5 of the archive
+    manifest: str = ""  # MD5 of the manifest; "": not known
     features: str  # fingerprint of the shards
     aligned: str = ""  # fingerprint of the shards of predicted mels that a vocoder was trained on
     aligned_by: str = ""  # fingerprint of the acoustic model that predicted them
@@ -46,13 +51,16 @@ class ModelCard(Section):
     started_from: str = ""  # fingerprint of the model whose weights the training began with
     weights: str = ""  # SHA-256 of model.safetensors, filled in when it is saved
     saved_as: str = ""  # fingerprint of a card that was saved in an older format
+    made_by: MadeBy | None = None  # None: an older version of dtc
+    seal: str = ""  # of config.json, see `dtc.seal`; filled in when it is saved
 
     @property
     def fingerprint(self) -> str:
-        """Return the identity of the model, weights included."""
+        """Return the identity of the model, weights included. What made it does not count, see `MadeBy`."""
         # What older cards lack does not count where it is empty.
-        later = {name for name in ("lexicon", "pauses", "kept", "started_from") if not getattr(self, name)}
-        return self.saved_as or fingerprint("model", self.model_dump(mode="json", exclude=later))
+        later = {name for name in LATER_KEYS if not getattr(self, name)}
+        counted = self.model_dump(mode="json", exclude=later | {"made_by", "seal"})
+        return self.saved_as or fingerprint("model", counted)
 
 
 def read_card(folder: Path, kind: ModelKind) -> ModelCard:

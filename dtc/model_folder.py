@@ -18,6 +18,7 @@ from dtc.files import files_of_others, locked, remove_folder, replace_folder, se
 from dtc.model_card import CARD, WEIGHTS, ModelCard, ModelKind, read_card, remedy_for
 from dtc.provenance import sha256_of
 from dtc.registry import Registry
+from dtc.seal import seal_in, sealed_json
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -28,7 +29,7 @@ def statistics_of(card: ModelCard) -> MelStatistics:
 
 
 def save_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -> ModelCard:
-    """Write a model folder, whole or not at all, and return the card with the checksum of the weights.
+    """Write a model folder, whole or not at all, and return the card with the checksum of the weights and its seal.
 
     An older model in `folder` is replaced. Raises InputError, and changes nothing, where the weights hold NaN or
     infinity, where `folder` holds anything but a model, or while another process writes it.
@@ -42,9 +43,10 @@ def save_model(folder: Path, weights: Mapping[str, Tensor], card: ModelCard) -> 
         tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
         write_whole(part / WEIGHTS, save(tensors))  # `save_file` writes a file that only its owner may read
         card = card.model_copy(update={"weights": sha256_of(part / WEIGHTS), "saved_as": ""})
-        write_whole(part / CARD, json.dumps(card.model_dump(mode="json"), indent=2) + "\n")
+        content = sealed_json(card.model_dump(mode="json"))
+        write_whole(part / CARD, content)
         replace_folder(part, folder)
-    return card
+    return card.model_copy(update={"seal": seal_in(content)})
 
 
 def _require_finite(folder: Path, weights: Mapping[str, Tensor]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -20,7 +19,9 @@ from dtc.acoustic.utterance_status import Status, worst
 from dtc.audio import LOG_FLOOR, wav_bytes
 from dtc.files import write_whole
 from dtc.provenance import sha256_of
+from dtc.seal import sealed_json
 from dtc.synthesis_config import SynthesisConfig
+from dtc.wav_mark import marked
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,12 @@ class Speech:
         return torch.block_diag(*spaced, blocks[-1])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a 16-bit mono WAV file, and beside it a JSON file (the sidecar) that records its origin.
+        """Write a 16-bit mono WAV file, marked as synthetic, and beside it a JSON file (the sidecar) with its origin.
 
         The sidecar has the same name with the suffix .json. Both files are replaced where they exist.
         """
         path = Path(path)
-        write_whole(path, wav_bytes(self.wave, self.sampling_rate))
+        write_whole(path, marked(wav_bytes(self.wave, self.sampling_rate), self.origin))
         sidecar = {
             "text": self.raw_text,
             "spoken_text": self.spoken_text,
@@ -146,7 +147,7 @@ class Speech:
             "wav_sha256": sha256_of(path),
             **self.origin,
         }
-        write_whole(path.with_suffix(".json"), json.dumps(sidecar, indent=2) + "\n")
+        write_whole(path.with_suffix(".json"), sealed_json(sidecar))
 
     def _phrases_of_sidecar(self) -> list[dict[str, object]]:
         ends = accumulate(len(phrase.wave_after_pause) for phrase in self.phrases)

@@ -64,7 +64,6 @@ class Voice:
     >>> speech = voice.speak("Three, nine.")
     >>> speech.sampling_rate, speech.wave.shape, speech.wave.dtype
     (8000, torch.Size([1152]), torch.float32)
-    >>> speech.save("three-nine.wav")  # doctest: +SKIP
     """
 
     def __init__(
@@ -108,9 +107,7 @@ class Voice:
     def mismatch(self) -> str:
         """Return a message where the vocoder was trained on the predictions of another acoustic model, or ""."""
         trained_on, own = self.vocoder_card.aligned_by, self.acoustic_card.fingerprint
-        if trained_on in ("", own):
-            return ""
-        return f"the vocoder was trained on mels of acoustic model {trained_on}"
+        return "" if trained_on in ("", own) else f"the vocoder was trained on mels of acoustic model {trained_on}"
 
     @property
     def fingerprint(self) -> str:
@@ -187,7 +184,7 @@ class Voice:
                 sampling_rate=self.audio.sampling_rate,
                 seed=seed,
                 config=config,
-                origin=self._origin(),
+                origin=self.origin,
             )
             for raw_text, text in zip(raw_texts, texts, strict=True)
         ]
@@ -204,14 +201,16 @@ class Voice:
         """Return the vocoder's waveform of a recording's natural-log mel. Raises InputError as `speak_words` does."""
         return self._vocode(mel.to(next(self.acoustic.parameters()).device), fit_iterations)
 
-    def _origin(self) -> dict[str, str]:
-        """Return the fingerprints that a sidecar has."""
+    @property
+    def origin(self) -> dict[str, str]:
+        """Return the fingerprints that a WAV file and its sidecar have, from the voice back to the corpus."""
         return {
             "voice": self.fingerprint,
             "acoustic": self.acoustic_card.fingerprint,
             "vocoder": self.vocoder_card.fingerprint,
             "features": self.acoustic_card.features,
             "audio": self.audio.fingerprint,
+            "manifest_md5": self.acoustic_card.manifest,
             "corpus_md5": self.acoustic_card.corpus,
         }
 

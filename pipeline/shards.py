@@ -24,7 +24,9 @@ from dtc.audio_config import AudioConfig
 from dtc.config import AnySection, Section, parse_section
 from dtc.errors import InputError
 from dtc.files import write_whole
+from dtc.made_by import MadeBy
 from dtc.provenance import fingerprint, md5_of
+from dtc.seal import sealed_json
 from dtc.text.lexicon import LexiconConfig
 from dtc.text.mark_pauses import MarkPauses
 from dtc.text.symbols import TextConfig
@@ -35,6 +37,8 @@ from pipeline.split import Split
 INDEX, CLIPS = "index.json", "clips.jsonl"
 REMEDY = "run `dtc preprocess` or, for predicted mels, `dtc align` again"  # where the index does not say which
 SETTLED_NS = 100_000_000  # a file may change once more within the resolution of its time stamp: younger ones are hashed
+
+LATER_KEYS = ("lexicon", "pauses", "manifest_md5")  # which older indexes lack
 
 # Only a file name: an index from elsewhere must not lead out of its folder.
 SHARD_NAME = r"^(train|validation|test)-\d{5,}\.tar$"
@@ -77,6 +81,7 @@ class ShardIndex(Section):
     format: Literal[3] = 3
     corpus: str  # name
     corpus_md5: Md5  # of the archive
+    manifest_md5: Md5 | None = None  # null: not known
     clips_md5: Md5  # of clips.jsonl
     recording: RecordingConfig
     audio: AudioConfig
@@ -88,12 +93,17 @@ class ShardIndex(Section):
     pauses: MarkPauses | None = None  # at the marks inside the training clips; null: not known
     predicted: PredictedBy | None = None  # null: each mel was computed from the clip's own samples
     shards: tuple[Shard, ...]
+    made_by: MadeBy | None = None  # null: an older version of dtc
+    seal: str = ""  # of index.json, see `dtc.seal`; filled in when it is written
 
     @property
     def fingerprint(self) -> str:
-        """Return the identity of these features: a hash of the whole index, the shards' checksums included."""
-        later = {name for name in ("lexicon", "pauses") if getattr(self, name) is None}  # which older indexes lack
-        return fingerprint("features", self.model_dump(mode="json", exclude=later))
+        """Return the identity of these features: a hash of the index, with the checksums of the shards.
+
+        What made them does not count, see `MadeBy`.
+        """
+        later = {name for name in LATER_KEYS if getattr(self, name) is None}
+        return fingerprint("features", self.model_dump(mode="json", exclude=later | {"made_by", "seal"}))
 
     @property
     def remedy(self) -> str:
@@ -115,7 +125,7 @@ class ShardIndex(Section):
 
 def write_index(folder: Path, index: ShardIndex) -> None:
     """Write index.json. It is written last, as a folder without an index is not read."""
-    write_whole(folder / INDEX, json.dumps(index.model_dump(mode="json"), indent=2) + "\n")
+    write_whole(folder / INDEX, sealed_json(index.model_dump(mode="json")))
 
 
 def read_index(folder: Path) -> ShardIndex:

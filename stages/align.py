@@ -23,6 +23,7 @@ from dtc.audio_config import AudioConfig, require_same_audio
 from dtc.batch import collate
 from dtc.errors import InputError
 from dtc.files import locked, write_whole
+from dtc.made_by import MadeBy, computing_environment
 from dtc.model_card import ModelCard
 from dtc.provenance import fingerprint
 from dtc.seeding import seed_all
@@ -71,10 +72,13 @@ def align(train_on: TrainOn, device: torch.device, console: Console) -> None:
 def _predict_features(model: AcousticModel, card: ModelCard, index: ShardIndex, console: Console) -> ShardIndex:
     """Write the folder of features with predicted mels, and return its index."""
     predicted = PredictedBy(acoustic=card.fingerprint, features=index.fingerprint)
-    made_from = fingerprint(predicted, fingerprint_code(code_of(model)))
+    code = fingerprint_code(code_of(model))
+    made_from = fingerprint(predicted, code)
     unfinished = Unfinished(paths.GTA, [shard.file for shard in index.shards], made_from)
     _predict_shards(Predictor(model, card), index, unfinished, console)
-    aligned = index.model_copy(update={"predicted": predicted, **unfinished.summed_up(index.audio.n_mel_channels)})
+    made_by = MadeBy(code=code, environment=computing_environment(model.mel_mean.device))
+    summed_up = unfinished.summed_up(index.audio.n_mel_channels)
+    aligned = index.model_copy(update={"predicted": predicted, "made_by": made_by, **summed_up})
     unfinished.put_in_place(aligned)
     write_whole(paths.GTA_AND_RECORDED, f"{aligned.fingerprint}\n")
     unfinished.discard()

@@ -253,13 +253,8 @@ def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     evaluate(sections.evaluate, sections.synthesis, device_of(device), console())
 
 
-app.command("runs", epilog=cli_watch.RUNS_EXAMPLES)(cli_watch.runs)
-app.command("board", epilog=examples("dtc board", "dtc board --port 7007"))(cli_watch.board)
-app.command("debug-batch", epilog=examples("dtc debug-batch runs/acoustic-0123456789abcdef/offending-batch.pt"))(
-    cli_watch.debug_batch
-)
-app.command("say", epilog=cli_voice.SAY_EXAMPLES)(cli_voice.say)
-app.command("migrate", epilog=cli_voice.MIGRATE_EXAMPLES)(cli_voice.migrate)
+for name, (command, epilog) in (cli_watch.COMMANDS | cli_voice.COMMANDS).items():
+    app.command(name, epilog=epilog)(command)
 app.add_typer(corpus, name="corpus")
 app.add_typer(train, name="train")
 app.add_typer(tune, name="tune")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -105,6 +106,12 @@ def migrate(
 
     migrate(config, output, console())
 
+
+# Name → the command and the end of its help.
+COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
+    "say": (say, SAY_EXAMPLES),
+    "migrate": (migrate, MIGRATE_EXAMPLES),
+}
 
 TheirCheckpoint = Annotated[
     Path,

@@ -1,7 +1,8 @@
-"""The commands that look at trainings: `dtc board`, `dtc debug-batch` and `dtc runs`."""
+"""The commands that look at what is there: `dtc board`, `dtc debug-batch`, `dtc runs` and `dtc provenance`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,3 +76,39 @@ def runs(
         prune_runs(names or [], read_params, (lambda question: True) if yes else confirm, console())
     else:
         list_runs(names or [], read_params, console())
+
+
+PROVENANCE_EXAMPLES = examples(
+    "dtc provenance spoken/001-call-90210.wav",
+    "dtc provenance models                 both models of a voice",
+    "dtc provenance results/report/index.html data/features/train-00000.tar",
+)
+
+
+def provenance(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES", help="WAV files, models, features, shards, reports, manifests.")
+    ],
+    project: Annotated[
+        Path | None,
+        typer.Option("--project", help="The project to look in. [default: the one around each file]"),
+    ] = None,
+) -> None:
+    """Show and verify what files were made from.
+
+    Follows each file back to the corpus. Compares the bytes of each file that is there with the checksums and fingerprints that the others have of it. A WAV
+    file, a model or a page is also verified alone, outside a project. Exit code 0: nothing was changed; 2: the message
+    names what was.
+    """
+    from stages.provenance import provenance
+
+    provenance(files, project, console())
+
+
+# Name → the command and the end of its help.
+COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
+    "board": (board, examples("dtc board", "dtc board --port 7007")),
+    "debug-batch": (debug_batch, examples("dtc debug-batch runs/acoustic-0123456789abcdef/offending-batch.pt")),
+    "runs": (runs, RUNS_EXAMPLES),
+    "provenance": (provenance, PROVENANCE_EXAMPLES),
+}

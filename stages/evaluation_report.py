@@ -18,7 +18,7 @@ from dtc.text.symbols import symbols_of, words_of
 from dtc.voice import Voice
 from pipeline.shards import ShardIndex
 from stages import paths
-from stages.evaluation_results import NOTES, OTHER_TEXTS, Evaluation, Trial, readable
+from stages.evaluation_results import NOTES, OTHER_TEXTS, RECORDING, Evaluation, Trial, readable
 
 
 def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Mapping[str, Section]) -> Report:
@@ -44,17 +44,19 @@ def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Ma
         ],
         copies=[ComparisonRow(readable(name), values, NOTES[name]) for name, values in found.copies.items()],
         clips=[_report_clip(number, trial, found, voice) for number, trial in enumerate(found.trials)],
-        other_texts=[_other_text(number, speech, found) for number, speech in enumerate(found.other_texts)],
+        other_texts=[_other_text(number, speech, found, voice) for number, speech in enumerate(found.other_texts)],
         curves={"acoustic model": paths.ACOUSTIC_CURVE, "vocoder": paths.VOCODER_CURVE},
         kept={"acoustic model": voice.acoustic_card.kept, "vocoder": voice.vocoder_card.kept},
         provenance={
             "corpus (MD5 of the archive)": index.corpus_md5,
+            "manifest (MD5)": index.manifest_md5 or "unknown",
             "definition of the mel": audio.fingerprint,
             "features": index.fingerprint,
             "acoustic model": voice.acoustic_card.fingerprint,
             "vocoder": voice.vocoder_card.fingerprint,
             "voice": voice.fingerprint,
         },
+        origin=voice.origin,
         made_with={"dtc": __version__, "torch": torch.__version__, "Python": platform.python_version()},
         params_yaml=_params_in_force(voice, settings),
         commands={
@@ -64,12 +66,12 @@ def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Ma
     )
 
 
-def _other_text(number: int, speech: Speech, found: Evaluation) -> ReportClip:
+def _other_text(number: int, speech: Speech, found: Evaluation, voice: Voice) -> ReportClip:
     return ReportClip(
         id=f"text {number + 1}",
         raw_text=speech.raw_text,
         spoken_text=words_of(speech.spoken_text),
-        synthesis=Rendition(speech.wave, found.recognised[OTHER_TEXTS][number]),
+        synthesis=Rendition(speech.wave, found.recognised[OTHER_TEXTS][number], voice.origin),
         status=STATUS_MEANINGS[speech.status],
         ended=speech.status == "ended",
     )
@@ -100,7 +102,8 @@ def _params_in_force(voice: Voice, settings: Mapping[str, Section]) -> str:
 
 def _report_clip(number: int, trial: Trial, found: Evaluation, voice: Voice) -> ReportClip:
     def rendition(name: str) -> Rendition:
-        return Rendition(trial.waves[name], found.recognised[name][number] if found.recognised else None)
+        recognised = found.recognised[name][number] if found.recognised else None
+        return Rendition(trial.waves[name], recognised, None if name == RECORDING else voice.origin)
 
     speech = trial.speech
     repeated = f", at attempt {speech.attempts}" if speech.attempts > 1 else ""

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from dtc.errors import InputError, plural
 from dtc.files import locked, write_whole
+from dtc.made_by import MadeBy, versions_of
 from dtc.provenance import fingerprint, md5_of
 from dtc.text.lexicon import Lexicon, LexiconConfig
 from dtc.text.symbols import symbols_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 # The code that decides the bytes of a shard: a change to it makes half-done work worthless.
 CODE = ("pipeline.shard_job", "pipeline.corpora.tensor_mel", "pipeline.split")
+LIBRARIES = ("numpy", "soundfile", "torch", "torchaudio")  # that decode, resample and compute the mel
 
 
 def preprocess(params: Params, console: Console) -> None:
@@ -62,12 +64,18 @@ def _make_features(params: Params, source: _Source, console: Console) -> None:
     index = ShardIndex(
         corpus=params.corpus.name,
         corpus_md5=corpus_md5.result(),
+        manifest_md5=md5_of(paths.MANIFEST),
         recording=params.recording,
         audio=params.audio,
         text=params.text.recorded(),
         lexicon=lexicon,
         alphabet=_alphabet_of_training(source.splits, lexicon),
         **unfinished.summed_up(params.audio.n_mel_channels),
+        made_by=MadeBy(
+            code=fingerprint_code(modules_of(CODE)),
+            params={name: getattr(params, name).model_dump(mode="json") for name in ("features", "split")},
+            environment=versions_of(*LIBRARIES),
+        ),
     )
     unfinished.put_in_place(index)
     write_whole(paths.RECORDED, f"{index.fingerprint}\n")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -15,8 +14,10 @@ from torch import nn
 from dtc.config import Section
 from dtc.errors import InputError, named, plural
 from dtc.files import locked, write_whole
+from dtc.made_by import MadeBy, computing_environment
 from dtc.model_card import ModelCard, ModelKind
 from dtc.model_folder import read_model, require_replaceable, save_model
+from dtc.provenance import fingerprint
 from dtc.training.checkpoints import checkpoints_in
 from dtc.training.config import RunConfig
 from dtc.training.curve import read_curve
@@ -84,7 +85,7 @@ def train(name: ModelKind, params: Params, devices: Devices, console: Console, p
                 _report_start(start, getattr(params, name), recipe, console)
             logbook = Logbook(identity.folder, name, console, dict(leaves(recipe.settings())), profiles)
             trained = _trained(recipe, model, params, logbook, devices)
-            _save(recipe.card(start), identity, devices.device, trained)
+            _save(recipe.card(start), identity, devices, trained)
         card = _publish(kind, identity)
     _report(recipe, card, console)
 
@@ -127,12 +128,16 @@ def _not_here(*_: object) -> None:
     """Stand for the recogniser that the main process has; it alone listens."""
 
 
-def _save(card: ModelCard, identity: Identity, device: torch.device, trained: Trained) -> None:
+def _save(card: ModelCard, identity: Identity, devices: Devices, trained: Trained) -> None:
     """Keep the trained model in the run's folder; then the states to resume from are not needed any more."""
     facts = {
         "steps": trained.steps,
         "kept": trained.kept,
-        "training": {**card.training, "precision": resolved(card.training["precision"], device)},
+        "training": {**card.training, "precision": resolved(card.training["precision"], devices.device)},
+        "made_by": MadeBy(
+            code=fingerprint(identity.tree["code"]),
+            environment=computing_environment(devices.device, devices.world),
+        ),
     }
     save_model(identity.folder / MODEL, trained.weights, card.model_copy(update=facts))
     for checkpoint in checkpoints_in(identity.folder):

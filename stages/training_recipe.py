@@ -70,6 +70,7 @@ class Recipe:
             mel_deviation=statistics.mel_deviation,
             pauses=self.index.pauses,
             corpus=self.index.corpus_md5,
+            manifest=self.index.manifest_md5 or "",
             features=self.index.fingerprint,
             aligned=self.aligned,
             aligned_by=self.aligned_by,

@@ -22,6 +22,8 @@ from dtc.files import write_whole
 from dtc.report import plots
 from dtc.report.html import data_uri, environment, png_uri
 from dtc.report.metric_names import METRICS, Metric
+from dtc.seal import UNSEALED, sealed
+from dtc.wav_mark import marked
 
 # Players and figures make the page large: 12 cards of 2.5 s at 16 kHz are about 6 MB. Cards end at the limit that is
 # reached first; all clips are in the table.
@@ -37,6 +39,7 @@ class Rendition:
 
     wave: Float[Tensor, " samples"]
     recognised: str | None = None  # None where there was no recogniser
+    origin: Mapping[str, str] | None = None  # of synthetic speech, name → fingerprint; None: a recording
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class Report:
     curves: Mapping[str, Path] = field(default_factory=dict)  # name of a model → CSV, which may be missing
     kept: Mapping[str, str] = field(default_factory=dict)  # name of a model → which of its weights these are, and why
     provenance: Mapping[str, str] = field(default_factory=dict)  # name → fingerprint, from the corpus to the voice
+    origin: Mapping[str, str] = field(default_factory=dict)  # the same by the names that WAV files have for it
     made_with: Mapping[str, str] = field(default_factory=dict)  # software → version
     params_yaml: str = ""
     commands: Mapping[str, str] = field(default_factory=dict)  # caption → command line
@@ -128,8 +132,8 @@ def choose_cards(clips: Sequence[ReportClip]) -> tuple[list[ReportClip], list[Re
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the page. A kill leaves the old page or the new one."""
-    write_whole(path, render_report(report))
+    """Write the page, sealed. A kill leaves the old page or the new one."""
+    write_whole(path, sealed(render_report(report).encode()))
 
 
 def render_report(report: Report) -> str:
@@ -154,11 +158,12 @@ def render_report(report: Report) -> str:
             confusions=confusions([clip for clip in report.clips if clip.synthesis.recognised is not None]),
             curves={name: plots.read_curves(path) for name, path in report.curves.items()},
             compare_words=compare_words,
-            audio=lambda rendition: data_uri("audio/wav", wav_bytes(rendition.wave, report.sampling_rate)),
+            audio=lambda rendition: _audio_uri(rendition, report.sampling_rate),
             spectrograms=lambda clip: _spectrograms_uri(clip, report),
             alignment=_alignment_uri,
             curves_figure=lambda curves: png_uri(plots.curves_figure(curves)),
             METRICS=METRICS,
+            UNSEALED=UNSEALED,
         )
     )
 
@@ -182,6 +187,11 @@ def _bar_percent(rate: float, rates: Sequence[float]) -> float:
     """Return the length of a rate's bar; the full length is the worst rate, or 10 % where all rates are below it."""
     full = max([0.1, *(other for other in rates if math.isfinite(other))])
     return round(100 * rate / full, 1) if math.isfinite(rate) else 0.0
+
+
+def _audio_uri(rendition: Rendition, sampling_rate: int) -> str:
+    content = wav_bytes(rendition.wave, sampling_rate)
+    return data_uri("audio/wav", content if rendition.origin is None else marked(content, rendition.origin))
 
 
 def _spectrograms_uri(clip: ReportClip, report: Report) -> str:

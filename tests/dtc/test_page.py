@@ -13,6 +13,8 @@ import torch
 from dtc.evaluation.word_errors import WordPair
 from dtc.report import page
 from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip
+from dtc.seal import check_seal
+from dtc.wav_mark import read_mark
 
 SAMPLING_RATE = 8000
 TONE = 0.5 * torch.sin(torch.arange(4000) / 5)
@@ -99,6 +101,20 @@ def test_the_page_needs_nothing_from_outside(whole_page: Elements) -> None:
     assert "@import" not in whole_page.text
     policies = [meta["content"] for meta in whole_page.all("meta") if "http-equiv" in meta]
     assert policies[0].startswith("default-src 'none'")  # the browser enforces it too
+
+
+def test_the_page_is_sealed_and_its_synthetic_sounds_are_marked(tmp_path: Path) -> None:
+    spoken = replace(clip(0), synthesis=Rendition(TONE, "call two", {"voice": "0123456789abcdef"}))
+    page.write_report(report(spoken, origin={"voice": "0123456789abcdef", "manifest_md5": ""}), tmp_path / "page.html")
+    content = (tmp_path / "page.html").read_bytes()
+    assert check_seal(content) == "intact"
+    found = Elements(content.decode())
+    assert {"name": "dtc-origin-voice", "content": "0123456789abcdef"} in found.all("meta")
+    assert not [meta for meta in found.all("meta") if "manifest" in meta.get("name", "")]
+    sounds = {each["aria-label"]: base64.b64decode(each["src"].partition(",")[2]) for each in found.all("audio")}
+    marks = {label: read_mark(sound).synthetic for label, sound in sounds.items()}
+    assert [marked for label, marked in marks.items() if label.startswith("synthesis")] == [True]
+    assert not any(marked for label, marked in marks.items() if label.startswith("recording"))
 
 
 def test_links_inside_the_page_lead_somewhere(whole_page: Elements) -> None:

@@ -13,6 +13,7 @@ import webdataset
 
 from dtc.audio_config import AudioConfig
 from dtc.errors import InputError
+from dtc.seal import check_seal
 from dtc.text.symbols import TextConfig
 from pipeline.config import RecordingConfig
 from pipeline.features import Features, StoredText
@@ -83,7 +84,8 @@ def test_the_folder_and_its_index(tmp_path: Path, audio: AudioConfig) -> None:
         ("train-00001.tar", 2, 9),
         ("train-00002.tar", 1, 6),
     ]
-    assert read_index(tmp_path / "shards") == index
+    assert check_seal((tmp_path / "shards/index.json").read_bytes()) == "intact"
+    assert read_index(tmp_path / "shards").model_copy(update={"seal": ""}) == index
     assert read_index(tmp_path / "shards").fingerprint == index.fingerprint
 
 

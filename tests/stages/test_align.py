@@ -150,8 +150,11 @@ def test_the_vocoder_learns_from_them(trained: Project, train_on: str, folders: 
     assert (before.aligned_by, card.aligned_by) == ("", read_model(paths.ACOUSTIC, "acoustic")[0].fingerprint)
     assert (card.features, card.mel_mean) == (before.features, before.mel_mean)
     assert card.weights != before.weights
+    printed = trained.run("provenance", "models/vocoder")
+    assert printed.count("│ verified │") == 6, "corpus, manifest, features, acoustic model, predicted mels, vocoder"
     trained.run("evaluate", "--device", "cpu")
     assert list(csv.DictReader(paths.VOCODER_CURVE.open()))
+    assert trained.run("provenance", "results/report/index.html").count("│ verified │") == 7
 
 
 def test_batches_in_turn_are_those_of_each(trained: Project) -> None:

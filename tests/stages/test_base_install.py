@@ -42,6 +42,8 @@ def test_the_base_speaks(tmp_path: Path) -> None:
     done = run_with_the_base_alone(tmp_path, *SAY)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "spoken/001-one.wav").is_file()
+    done = run_with_the_base_alone(tmp_path, "provenance", "spoken/001-one.wav")
+    assert (done.returncode, done.stderr) == (0, "")
     code = f"from dtc import Voice; Voice.load({str(MODELS)!r}).speak('one').save('one.wav')"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
     assert (tmp_path / "one.wav").is_file()
