@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+import yaml
+
 from dtc.errors import InputError
 from dtc.made_by import MadeBy
 from dtc.model_card import CARD, WEIGHTS, ModelKind, read_card
@@ -20,11 +22,13 @@ from dtc.provenance import md5_of, sha256_of
 from dtc.seal import check_seal
 from dtc.wav_mark import read_mark
 from pipeline.shards import CLIPS, INDEX, read_index
+from stages.paths import VOICE_CARD
 
 CORPUS, MANIFEST, FEATURES, PREDICTED = "corpus", "manifest", "features", "predicted mels"
 ACOUSTIC, VOCODER = "acoustic", "vocoder"
 ORDER = (CORPUS, MANIFEST, FEATURES, ACOUSTIC, PREDICTED, VOCODER)
 CHANGED = "{} was changed since it was written"
+EXPECTED = "a WAV or its sidecar, a model, features or a shard, a report, VOICE.md, a manifest, data/archive's file"
 # The names that WAV files, their sidecars and reports have for what they were made from.
 ORIGINS = {"corpus_md5": CORPUS, "manifest_md5": MANIFEST, "features": FEATURES, ACOUSTIC: ACOUSTIC, VOCODER: VOCODER}
 ORIGIN_IN_PAGE = re.compile(r'<meta name="dtc-origin-(\w+)" content="([^"]*)">')
@@ -149,7 +153,14 @@ def read_page(path: Path) -> Artifact:
     return Artifact("report", path, "", _origin(origin), _seal_faults(path, has_seal=True))
 
 
-EXPECTED = "a WAV file or its sidecar, a model, features or a shard, a report, a manifest, or data/archive's file"
+def read_voice_card(path: Path) -> Artifact:
+    """Return the card of a voice. Raises InputError for any other Markdown file."""
+    _, _, rest = path.read_text(encoding="utf-8", errors="replace").partition("---\n")
+    try:
+        origin = dict(yaml.safe_load(rest.partition("---\n")[0])["dtc"])
+    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+        raise InputError(path, "is no card of a voice, or was changed", EXPECTED) from None
+    return Artifact("card", path, "", _origin(origin), _seal_faults(path, has_seal=True))
 
 
 def _origin(named: Mapping[str, str]) -> dict[str, str]:
@@ -189,5 +200,6 @@ def is_model(folder: Path) -> bool:
 
 
 def models_of_voice(folder: Path) -> list[Path]:
-    """Return the model folders inside the folder of a voice."""
-    return [folder / kind for kind in get_args(ModelKind) if is_model(folder / kind)]
+    """Return the model folders inside the folder of a voice, and its card."""
+    models = [folder / kind for kind in get_args(ModelKind) if is_model(folder / kind)]
+    return [*models, *(path for path in [folder / VOICE_CARD.name] if models and path.is_file())]

@@ -244,13 +244,15 @@ def align(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
 def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     """Measure the voice on held-out clips, and write the report.
 
-    The report is results/report/index.html.
+    The report is results/report/index.html, and the voice's card models/VOICE.md.
     """
     from stages.evaluate import evaluate
     from stages.params import load_params
+    from stages.voice_card import Rights
 
-    sections = load_params(file, "synthesis", "evaluate")
-    evaluate(sections.evaluate, sections.synthesis, device_of(device), console())
+    sections = load_params(file, "synthesis", "evaluate", "corpus.licence", "corpus.consent")
+    rights = Rights(sections.corpus.licence, sections.corpus.consent)
+    evaluate(sections.evaluate, sections.synthesis, rights, device_of(device), console())
 
 
 for name, (command, epilog) in (cli_watch.COMMANDS | cli_voice.COMMANDS).items():

@@ -96,9 +96,9 @@ def provenance(
 ) -> None:
     """Show and verify what files were made from.
 
-    Follows each file back to the corpus. Compares the bytes of each file that is there with the checksums and fingerprints that the others have of it. A WAV
-    file, a model or a page is also verified alone, outside a project. Exit code 0: nothing was changed; 2: the message
-    names what was.
+    Follows each file back to the corpus. Compares the bytes of each file that is there with the checksums and
+    fingerprints that the others have of it. A WAV file, a model or a page is also verified alone, outside a project.
+    Exit code 0: nothing was changed; 2: the message names what was.
     """
     from stages.provenance import provenance
 

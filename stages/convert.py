@@ -111,11 +111,12 @@ def _report(index: ShardIndex, out: Path, sums: Sums, console: Console) -> None:
 def _snippet(format: str, out: Path, sums: Mapping[str, str], index: ShardIndex) -> str:
     """Return the keys of params.yaml that name this conversion, and the sections that it must be used with."""
     corpus: dict[str, object] = {"name": index.corpus, "source": str(out), "mirrors": [], "md5": None, "sha256": None}
+    unknown: dict[str, object] = {"licence": None, "consent": None}
     if format == "wav":
-        corpus |= {"format": "ljspeech", "checksums": {}}
+        corpus |= {"format": "ljspeech", "checksums": {}, **unknown}
         used_with: dict[str, object] = {"split": {"method": "lists", "lists": index.corpus}}
     else:
-        corpus |= {"format": "tensor_mel", "checksums": dict(sums)}
+        corpus |= {"format": "tensor_mel", "checksums": dict(sums), **unknown}
         used_with = {name: getattr(index, name).model_dump(mode="json") for name in ("recording", "text")}
     tree = {"corpus": corpus, "audio": index.audio.model_dump(mode="json"), **used_with}
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)

@@ -19,7 +19,7 @@ from dtc.evaluation.metrics import attention_diagonality, attention_focus, mel_c
 from dtc.evaluation.quality import mean_quality, measure_quality, opinion_scores
 from dtc.evaluation.recognisers import transcribe_all
 from dtc.evaluation.word_errors import WordErrors, comparable_words, word_errors
-from dtc.files import locked
+from dtc.files import locked, write_whole
 from dtc.report.page import write_report
 from dtc.speech import Speech
 from dtc.synthesis_config import SynthesisConfig
@@ -51,11 +51,14 @@ from stages.evaluation_results import (
 )
 from stages.evaluation_verdict import not_judged, worse_on_other_texts
 from stages.say import read_texts
+from stages.voice_card import Rights, make_voice_card
 
 MOST_TRAINING_TEXTS = 1000  # that are read to name what they have in common
 
 
-def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch.device, console: Console) -> None:
+def evaluate(
+    evaluate: EvaluateConfig, synthesis: SynthesisConfig, rights: Rights, device: torch.device, console: Console
+) -> None:
     """Synthesise the held-out texts, recognise the speech, compare it with the recordings, and write the results."""
     with locked(paths.EVALUATION):
         index = read_index(paths.FEATURES)
@@ -65,6 +68,7 @@ def evaluate(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch
         write_results(found)
         settings = {"synthesis": synthesis, "evaluate": evaluate}
         write_report(make_report(found, voice, index, settings), paths.REPORT / "index.html")
+        write_whole(paths.VOICE_CARD, make_voice_card(found, voice, index, rights))
     print_summary(found, console)
 
 

@@ -77,7 +77,8 @@ def corpus_values(original: Original) -> Values:
     own = {leaf.path[-1]: leaf.value for leaf in original.under("datasets", used)}
     format = original.require_known(f"datasets.{used}.format", own.get("format", "raw"), ("raw", "tensor_mel"))
     name = re.sub(r"[^A-Za-z0-9_-]", "_", used)
-    corpus = {"name": name, "source": own.get("dir", "."), "mirrors": [], "md5": None, "sha256": None}
+    corpus = {"name": name, "source": own.get("dir", "."), "mirrors": []}
+    corpus |= dict.fromkeys(("md5", "sha256", "licence", "consent"))
     if format == "tensor_mel":
         reason = "the original's .pt files are not read; `dtc convert` writes files that are, and prints their MD5s"
         original.left_out[f"datasets.{used}.checksums"] = reason

@@ -22,6 +22,7 @@ GTA_AND_RECORDED = Path("data/train_on/both")  # the fingerprint of those shards
 MODELS = Path("models")
 ACOUSTIC = MODELS / "acoustic"
 VOCODER = MODELS / "vocoder"
+VOICE_CARD = MODELS / "VOICE.md"
 RUNS = Path("runs")  # resume state and TensorBoard logs; git-ignored, unknown to DVC
 DOWNLOADED = RUNS / "download.json"  # what `dtc download` has put into data/archive
 PREPROCESSED = RUNS / "preprocess.txt"  # what the features were made from, and their fingerprint

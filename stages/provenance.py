@@ -32,6 +32,7 @@ from stages.artifacts import (
     read_model_folder,
     read_page,
     read_sidecar,
+    read_voice_card,
     read_wav,
 )
 
@@ -141,7 +142,7 @@ def read_artifact(file: Path) -> Artifact:
         return read_archive(file)
     if file.name == paths.MANIFEST.name:
         return read_manifest_file(file)
-    readers = {".wav": read_wav, ".json": read_sidecar, ".html": read_page}
+    readers = {".md": read_voice_card, ".wav": read_wav, ".json": read_sidecar, ".html": read_page}
     if file.suffix.lower() not in readers:
         raise InputError(file, "is no file of which dtc knows the origin", EXPECTED)
     return readers[file.suffix.lower()](file)

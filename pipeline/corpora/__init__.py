@@ -61,6 +61,8 @@ class CorpusConfig(Section):
     sha256: Sha256 | None
     format: FormatName  # how texts and clips are listed; auto: recognised. tensor_mel: what `dtc convert` wrote
     checksums: dict[str, Md5]  # of the files of a converted set
+    licence: str | None  # of the recordings: the name that model hubs have for it, or a sentence; null: unknown
+    consent: str | None  # of the speaker to a voice made of the recordings; null: unknown
 
     @property
     def verifiable(self) -> bool:

@@ -32,7 +32,15 @@ UNKNOWN = {"md5": None, "sha256": None}
 
 def corpus(source: object, *mirrors: str, md5: str | None = None, sha256: str | None = None) -> CorpusConfig:
     return CorpusConfig(
-        name="voice", source=str(source), mirrors=mirrors, md5=md5, sha256=sha256, format="auto", checksums={}
+        name="voice",
+        source=str(source),
+        mirrors=mirrors,
+        md5=md5,
+        sha256=sha256,
+        format="auto",
+        checksums={},
+        licence=None,
+        consent=None,
     )
 
 

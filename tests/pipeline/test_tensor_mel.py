@@ -113,6 +113,8 @@ class Set:
             sha256=None,
             format="tensor_mel",
             checksums=self.sums,
+            licence=None,
+            consent=None,
         )
         return config.model_copy(update=changes)
 

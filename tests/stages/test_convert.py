@@ -70,6 +70,8 @@ def test_files_and_what_is_printed(prepared: Any, format: str) -> None:
         "sha256": None,
         "format": "tensor_mel",
         "checksums": {name: found[name] for name in FILES[format]},
+        "licence": None,
+        "consent": None,
     }
     assert list(printed) == ["corpus", "audio", "recording", "text"]
 
@@ -117,6 +119,8 @@ def test_wavs_and_what_is_printed(prepared: Any) -> None:
         "sha256": None,
         "format": "ljspeech",
         "checksums": {},
+        "licence": None,
+        "consent": None,
     }
     assert snippet["split"] == {"method": "lists", "lists": "tones"}
     assert sum(Path(f"deep/spoken/{name}.txt").read_text().count("\n") for name in CLIPS) == 12

@@ -522,7 +522,8 @@ def test_a_config_of_other_weights_is_refused(voice: Path, project: Project) -> 
 def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
-    project.write_params({"evaluate.ear": "none", "evaluate.griffin_lim_iterations": 2})
+    edits = {"evaluate.ear": "none", "evaluate.griffin_lim_iterations": 2, "corpus.licence": "Ann's: ask her"}
+    project.write_params({**edits, "corpus.consent": None})
     last_line = project.run("evaluate", "--device", "cpu").splitlines()[-1]
     unknown = "the other figures do not tell a voice that can be understood from one that cannot"
     assert last_line == f"evaluate: no recogniser was used (evaluate.ear is none): {unknown}"
@@ -546,9 +547,18 @@ def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     assert timing.keys() == {"synthesis", "copy_synthesis", "fitted_copy", "griffin_lim"}
     assert min(timing.values()) > 0
 
-    first = project.contents("results")
+    front, card = paths.VOICE_CARD.read_text().removeprefix("---\n").split("---\n", 1)
+    known = yaml.safe_load(front)
+    assert (known["license"], known["license_name"], known["language"]) == ("other", "Ann's: ask her", ["en"])
+    assert (known["pipeline_tag"], known["tags"][2:]) == ("text-to-speech", ["tacotron2", "vocos"])
+    assert known["dtc"]["features"] == read_index(paths.FEATURES).fingerprint
+    assert "| permission of the speaker | unknown |" in card
+    assert f"| Mel-cepstral distortion | {metrics['mel_cepstral_distortion_db']:.2f} dB |" in card
+    assert project.run("provenance", str(paths.VOICE_CARD)).count("│ verified │") == 6
+
+    first = project.contents("results", "models")
     project.run("evaluate", "--device", "cpu")
-    assert project.contents("results") == first, "equal work gives equal bytes: no timing in what DVC tracks"
+    assert project.contents("results", "models") == first, "equal work gives equal bytes: no timing in what DVC tracks"
 
 
 def test_evaluate_speaks_texts_that_the_corpus_does_not_have(voice: Path, project: Project) -> None:
