@@ -34,6 +34,12 @@ def init(
     device: Annotated[
         str | None, typer.Option(help="The device that dvc.yaml names: auto, cpu, cuda or cuda:N. [default: auto]")
     ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="The licence of the recordings, such as cc-by-4.0. [default: unknown]")
+    ] = None,
+    consent: Annotated[
+        str | None, typer.Option(help="The speaker's permission to make a voice, in a sentence. [default: unknown]")
+    ] = None,
     update: Annotated[
         bool, typer.Option("--update", help="Note the code of an upgraded dtc in the project, and say what runs again.")
     ] = False,
@@ -45,11 +51,11 @@ def init(
     from stages import init as project
 
     if update:
-        if recordings or device:
+        if recordings or device or licence or consent:
             raise InputError("--update", "given together with what it keeps", remedy="change params.yaml and dvc.yaml")
         project.update(folder, console())
         return
-    wanted = project.Wanted(folder, preset, recordings, device)
+    wanted = project.Wanted(folder, preset, recordings, device, licence, consent)
     if sys.stdin.isatty() and sys.stdout.isatty():
         wanted = wanted.completed(ask)
     project.init(wanted, console())

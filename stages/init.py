@@ -39,7 +39,7 @@ KEPT = {"README.md": "README.md", ".gitignore": "gitignore", "lexicon.txt": "lex
 KEPT |= {"splits/README.md": "splits/README.md"}
 ON_DEVICE = re.compile(r"(?m)^(    cmd: dtc (?:train \w+|align|evaluate))(?: --device (\S+))?$")
 NUMBERS_TEXT, ANY_TEXT = "call 90210 at 7:45", "Whatever you like."
-LATER = "later"
+LATER, UNKNOWN = "later", "unknown"
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,16 @@ class Wanted:
         preset: the preset that params.yaml is made of.
         recordings: a folder, an archive or a URL; None: what the preset names.
         device: what `--device` names; None: auto.
+        licence: that of the recordings; None: what the preset says, or unknown for other recordings.
+        consent: the speaker's permission to make a voice, likewise.
     """
 
     folder: Path
     preset: str
     recordings: str | None = None
     device: str | None = None
+    licence: str | None = None
+    consent: str | None = None
 
     @property
     def preset_file(self) -> Path:
@@ -78,9 +82,14 @@ class Wanted:
         if recordings is None and self.needs_recordings:
             answer = ask("Folder or archive of the recordings", LATER)
             recordings = None if answer == LATER else answer
+        licence, consent = self.licence, self.consent
+        if licence is None and recordings is not None:
+            licence = ask("Licence of the recordings, such as cc-by-4.0", UNKNOWN)
+        if consent is None and recordings is not None:
+            consent = ask("The speaker's permission to make a voice, in a sentence", UNKNOWN)
         if device is None:
             device = ask("Device to train on: auto, cpu, cuda or cuda:N", "auto")
-        return replace(self, recordings=recordings, device=device)
+        return replace(self, recordings=recordings, device=device, licence=licence, consent=consent)
 
     def values(self) -> Mapping[str, Any]:
         """Return the values of params.yaml, by dotted key, that differ from the preset's.
@@ -88,8 +97,10 @@ class Wanted:
         Raises InputError where there are no such recordings. Their path is relative to the project's folder where they
         are inside it.
         """
+        given = {"corpus.licence": self.licence, "corpus.consent": self.consent}
+        rights = {key: None if value == UNKNOWN else value for key, value in given.items()}
         if self.recordings is None:
-            return {}
+            return {key: value for key, value in rights.items() if value is not None}
         source, folder = self.recordings, Path.cwd() / self.folder
         if (path := local_path(source)) is not None:
             if not path.exists():
@@ -99,7 +110,8 @@ class Wanted:
             source = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-") or "my-voice"
         unknown: Mapping[str, Any] = {"mirrors": [], "md5": None, "sha256": None, "format": "auto", "checksums": {}}
-        return {f"corpus.{key}": value for key, value in {"name": name, "source": source, **unknown}.items()}
+        own = {f"corpus.{key}": value for key, value in {"name": name, "source": source, **unknown}.items()}
+        return {**own, **rights}
 
 
 def init(wanted: Wanted, console: Console) -> None:

@@ -129,7 +129,7 @@ def test_on_a_terminal_it_asks_for_what_no_option_gives(elsewhere: Project) -> N
     command = [sys.executable, "-P", "-m", "stages", "init", "voice"]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
-        os.write(ours, b"recordings\n\n")
+        os.write(ours, b"recordings\ncc-by-4.0\n\n\n")
         said = b""
         try:
             while part := os.read(ours, 4096):
@@ -141,7 +141,8 @@ def test_on_a_terminal_it_asks_for_what_no_option_gives(elsewhere: Project) -> N
     assert b"Folder or archive of the recordings [later]: " in said
     assert b"Device to train on: auto, cpu, cuda or cuda:N [auto]: " in said
     assert b"ready to train" in said
-    assert load_params(elsewhere.root / "voice/params.yaml", "corpus").corpus.source == str(elsewhere.corpus)
+    corpus = load_params(elsewhere.root / "voice/params.yaml", "corpus").corpus
+    assert (corpus.source, corpus.licence, corpus.consent) == (str(elsewhere.corpus), "cc-by-4.0", None)
 
 
 def test_an_update_says_which_stages_will_run_again(elsewhere: Project) -> None:

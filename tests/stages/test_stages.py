@@ -17,6 +17,7 @@ import onnxruntime
 import pytest
 import soundfile
 import torch
+import yaml
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
