@@ -127,13 +127,15 @@ class Speech:
         spaced = [F.pad(block, (0, 1)) for block in blocks[:-1]]
         return torch.block_diag(*spaced, blocks[-1])
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], sign: Callable[[bytes], bytes] | None = None) -> None:
         """Write a 16-bit mono WAV file, marked as synthetic, and beside it a JSON file (the sidecar) with its origin.
 
-        The sidecar has the same name with the suffix .json. Both files are replaced where they exist.
+        The sidecar has the same name with the suffix .json. Both files are replaced where they exist. `sign` adds
+        content credentials to the WAV file, as `dtc.credentials.Credentials.sign`.
         """
         path = Path(path)
-        write_whole(path, marked(wav_bytes(self.wave, self.sampling_rate), self.origin))
+        content = marked(wav_bytes(self.wave, self.sampling_rate), self.origin)
+        write_whole(path, sign(content) if sign else content)
         sidecar = {
             "text": self.raw_text,
             "spoken_text": self.spoken_text,

@@ -15,7 +15,8 @@ from typing import get_args
 
 import yaml
 
-from dtc.errors import InputError
+from dtc.credentials import EXTRA, verify_credentials
+from dtc.errors import InputError, install_hint
 from dtc.made_by import MadeBy
 from dtc.model_card import CARD, WEIGHTS, ModelKind, read_card
 from dtc.provenance import md5_of, sha256_of
@@ -132,8 +133,20 @@ def read_wav(path: Path) -> Artifact:
         if beside["wav_sha256"] != sha256_of(path):
             faults += (f"{path} is not the file that {sidecar} was written for",)
     if mark.has_credentials:
-        notes += ("holds content credentials (C2PA)",)
+        credentials, broken = _check_credentials(path, content)
+        faults, notes = faults + broken, (*notes, credentials)
     return Artifact("WAV", path, "", _origin(mark.origin or beside), faults, notes)
+
+
+def _check_credentials(path: Path, content: bytes) -> tuple[str, tuple[str, ...]]:
+    """Return what the content credentials of a WAV file say, and a fault where they do not fit its bytes."""
+    try:
+        found = verify_credentials(content)
+    except ModuleNotFoundError:
+        return f"has content credentials, which were not verified: {install_hint(EXTRA)}", ()
+    types = ", ".join(name.rpartition("/")[2] for name in found.source_types)
+    broken = (f"{path} does not fit its content credentials",) if found.state == "Invalid" else ()
+    return f"content credentials: {found.state}, signed by {found.signer}: {types}", broken
 
 
 def read_sidecar(path: Path) -> Artifact:

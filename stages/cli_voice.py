@@ -59,13 +59,18 @@ def say(
         Path | None,
         typer.Option("--params", help="Read synthesis, and for --check evaluate, of this file. [default: params.yaml]"),
     ] = None,
+    credentials: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="KEY CERT", help="Sign each WAV file with these PEM files: content credentials (C2PA)."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Speak texts of any length; write a WAV file for each.
 
     Needs two model folders and nothing else. Writes a JSON file beside each WAV file, which records how it was made.
-    Earlier WAV files are kept. The settings are those of the section `synthesis` of params.yaml where there is one. The
-    recogniser of --check is evaluate.ear of params.yaml, or else whisper, which needs the extra `ear`.
+    Each WAV file says that its speech is synthetic. Earlier WAV files are kept. The settings are those of the section
+    `synthesis` of params.yaml where there is one. The recogniser of --check is evaluate.ear of params.yaml, or else
+    whisper, which needs the extra `ear`. --credentials needs the extra `c2pa`.
     """
     from stages.params import load_ear, load_synthesis
     from stages.say import Request, load, read_texts, save
@@ -76,6 +81,14 @@ def say(
     if stream and check:
         found = "given together with --stream, which plays a phrase before it could be said again"
         raise InputError("--check", found, remedy="leave out one of them")
+    if stream and credentials:
+        found = "given together with --stream, whose samples have no place for them"
+        raise InputError("--credentials", found, remedy="leave out one of them")
+    sign = None
+    if credentials:
+        from dtc.credentials import Credentials
+
+        sign = Credentials.read(*credentials).sign
     to_say, config, messages = read_texts(texts or [], file), load_synthesis(params_file), console(stderr=stream)
     voice = load(models, device_of(device), messages)
     listener = None
@@ -83,7 +96,7 @@ def say(
         from stages.say_check import Check
 
         listener = Check(load_ear(params_file), voice.audio.sampling_rate)
-    request = Request(to_say, config, voice, seed, listener)
+    request = Request(to_say, config, voice, seed, listener, sign)
     if stream:
         stream_samples(request, sys.stdout.buffer, messages)
     else:

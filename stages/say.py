@@ -7,7 +7,7 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -42,13 +42,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Request:
-    """Texts to speak, the voice, the settings, and what listens to the speech, if anything does."""
+    """Texts to speak, the voice, the settings, and what listens to the speech and signs it, if anything does."""
 
     texts: Sequence[Text]
     config: SynthesisConfig
     voice: Voice
     seed: int
     listener: Listener | None = None
+    sign: Callable[[bytes], bytes] | None = None  # adds content credentials to a WAV file
 
     def spoken_words(self, console: Console) -> list[str]:
         """Return the spoken words of each text. Prints a hint where a lexicon lacks some.
@@ -77,7 +78,7 @@ def save(request: Request, out: Path, console: Console) -> None:
     table = Table("file", "spoken", "seconds", "status", "attempts")
     doubtful = []
     for text, speech in zip(texts, speeches, strict=True):
-        path = write_speech(speech, out, _next_number(out))
+        path = write_speech(speech, out, _next_number(out), request.sign)
         status, attempts = readable(speech.status), str(speech.attempts)
         table.add_row(str(path), _shortened(speech.spoken_text), f"{speech.duration_s:.2f}", status, attempts)
         doubtful += [f"{line} in {path}" for phrase in speech.phrases for line in _doubts(text, phrase)]
@@ -161,11 +162,11 @@ def _shortened(text: str) -> str:
     return textwrap.shorten(text, LONGEST_SHOWN, placeholder=" …")
 
 
-def write_speech(speech: Speech, out: Path, number: int) -> Path:
+def write_speech(speech: Speech, out: Path, number: int, sign: Callable[[bytes], bytes] | None = None) -> Path:
     """Write the WAV file and the sidecar of a spoken text, named by its number and its words; return the WAV's path."""
     words = re.sub(r"[^a-z0-9]+", "-", speech.raw_text.lower()).strip("-")[:LONGEST_NAME].rstrip("-")
     path = out / f"{number:03d}-{words}.wav"
-    speech.save(path)
+    speech.save(path, sign)
     return path
 
 
