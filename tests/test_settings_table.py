@@ -25,6 +25,7 @@ TESTS: dict[type[Section], dict[str, str]] = {
         "overfit_batches": f"{LOADER}::test_the_first_batches_again_in_every_epoch",
         "dataloader": f"{LOADER}::test_clips_that_do_not_fill_a_batch_can_be_left_out",
         "epochs": f"{LOOP}::test_it_ends_after_the_epochs_or_the_steps",
+        "min_steps": f"{LOOP}::test_it_ends_after_the_epochs_or_the_steps",
         "max_steps": f"{LOOP}::test_it_ends_after_the_epochs_or_the_steps",
         "precision": f"{RUN}::test_half_precision_scales_the_loss_and_leaves_weights_in_float32",
         "optimizer": f"{OPTIM}::test_each_is_the_one_of_torch_with_its_settings",

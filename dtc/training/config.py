@@ -70,7 +70,8 @@ class TrainingConfig(Section):
     overfit_batches: PositiveInt | None  # train on so many first batches alone, to see whether a model can learn
     dataloader: OrdersConfig
     epochs: PositiveInt | None  # the training ends after so many,
-    max_steps: PositiveInt | None  # or after so many steps, whichever is first; one of both may be null
+    min_steps: PositiveInt | None  # but has at least so many steps, where the corpus is short,
+    max_steps: PositiveInt | None  # and at most so many; null: no such bound. Without max_steps, epochs is needed
     precision: Precision  # of matrix products
     optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
     lr_scheduler: Annotated[ScheduleConfig, SCHEDULES]
@@ -93,12 +94,17 @@ class TrainingConfig(Section):
             raise ValueError(f"{shown}, expected one of them, the other null")
         if self.epochs is None and self.max_steps is None:
             raise ValueError("epochs null and max_steps null, expected at least one of them")
+        if self.min_steps and not self.epochs:
+            raise ValueError(f"min_steps {self.min_steps} and epochs null, expected epochs, or min_steps: null")
+        if self.min_steps and self.max_steps and self.min_steps > self.max_steps:
+            raise ValueError(f"min_steps {self.min_steps} and max_steps {self.max_steps}, expected it not to be larger")
         return self
 
     def steps(self, batches_per_epoch: int) -> int:
         """Return the number of steps of the whole training."""
         of_epochs = self.epochs * self.steps_per_epoch(batches_per_epoch) if self.epochs else None
-        return min(steps for steps in (of_epochs, self.max_steps) if steps)
+        at_least = max(of_epochs, self.min_steps or 0) if of_epochs else None
+        return min(steps for steps in (at_least, self.max_steps) if steps)
 
     def steps_per_epoch(self, batches_per_epoch: int) -> int:
         """Return the number of steps of an epoch; the last one may read the first batches of the next epoch."""

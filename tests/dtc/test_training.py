@@ -240,12 +240,25 @@ def test_auto_is_the_number_format_that_the_hardware_multiplies_in(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("epochs", "max_steps", "steps"), [(3, None, 12), (None, 5, 5), (3, 5, 5), (1, 5, 4)]
+    ("epochs", "min_steps", "max_steps", "steps"),
+    [(3, None, None, 12), (None, None, 5, 5), (3, None, 5, 5), (1, None, 5, 4), (1, 6, None, 6), (3, 6, 9, 9), (2, 6, 9, 8)],
 )  # an epoch has four batches
 def test_it_ends_after_the_epochs_or_the_steps(
-    tmp_path: Path, epochs: int | None, max_steps: int | None, steps: int
+    tmp_path: Path, epochs: int | None, min_steps: int | None, max_steps: int | None, steps: int
 ) -> None:
-    assert run(tmp_path, epochs=epochs, max_steps=max_steps)[1] == steps
+    assert run(tmp_path, epochs=epochs, min_steps=min_steps, max_steps=max_steps)[1] == steps
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ({"epochs": None, "min_steps": 5, "max_steps": 9}, "min_steps 5 and epochs null, expected epochs"),
+        ({"min_steps": 5, "max_steps": 4}, "min_steps 5 and max_steps 4, expected it not to be larger"),
+    ],
+)
+def test_bounds_of_the_steps_that_contradict_are_refused(bounds: dict[str, int | None], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        config(**bounds)
 
 
 def test_a_training_without_an_end_is_refused() -> None:
