@@ -106,24 +106,19 @@ def commit_all(clone: Path) -> None:
 
 
 @pytest.mark.slow
-def test_values_by_hand_are_queued_run_and_shown(clone: Path) -> None:
+def test_queued_experiments_run_with_their_values_and_with_the_code_that_was_queued(clone: Path) -> None:
     with (clone / "params.yaml").open("a") as file:  # with which DVC has to cope
         file.write("tune:\n  num_samples: 2\n  training.acoustic.grad_max_norm: {uniform: [0.5, 1.0]}\n")
-    commit_all(clone)
-    run_in(clone, "dvc", "exp", "run", "--queue", "-S", "verify.max_duration_s=18,19", "verify")
-    run_in(clone, "dvc", "exp", "run", "--run-all")
-    rows = list(csv.DictReader(run_in(clone, "dvc", "exp", "show", "--csv").splitlines()))
-    shown = ("verify.max_duration_s", "State", "results/metrics/corpus.json:clips")
-    ran = {tuple(row[column] for column in shown) for row in rows if row["typ"].startswith("branch")}
-    assert ran == {("18", "Success", "12"), ("19", "Success", "12")}, rows
-
-
-@pytest.mark.slow
-def test_a_queued_experiment_runs_the_code_that_was_queued(clone: Path) -> None:
     commit_all(clone)
     edit_verify(clone)
     run_in(clone, "dvc", "exp", "run", "--queue", "--name", "edited", "verify")
     run_in(clone, "git", "checkout", "stages/verify.py")
+    run_in(clone, "dvc", "exp", "run", "--queue", "-S", "verify.max_duration_s=18,19", "verify")
     run_in(clone, "dvc", "exp", "run", "--run-all")
+
+    rows = list(csv.DictReader(run_in(clone, "dvc", "exp", "show", "--csv").splitlines()))
+    shown = ("verify.max_duration_s", "State", "results/metrics/corpus.json:clips")
+    ran = {tuple(row[column] for column in shown) for row in rows if row["typ"].startswith("branch")}
+    assert ran == {("20.0", "Success", "12"), ("18", "Success", "12"), ("19", "Success", "12")}, rows
     [experiment] = run_in(clone, "git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/edited").split()
     assert "Edited corpus tones" in run_in(clone, "git", "show", f"{experiment}:results/corpus.md")

@@ -21,7 +21,7 @@ from tests.stages.test_tune_space import with_section
 
 RATE = "training.vocoder.optimizer.learning_rate"
 GOOD, BAD, DIVERGING = 0.003, 1e-9, 1e30  # the preset has 0.002
-STEPS, VALIDATED = 240, 30
+STEPS, VALIDATED = 160, 20
 SHORT = {
     "training.vocoder.epochs": None,
     "training.vocoder.max_steps": STEPS,
@@ -93,8 +93,8 @@ def test_a_search_is_continued_after_ctrl_c_and_after_a_kill(searched: Project) 
     output, _ = search().communicate(timeout=280)
     [first] = [file.parent for file in Path("runs/tune").glob("*/params.yaml") if rate_in(file) == GOOD]
     log = (first / "log.txt").read_text()
-    assert len(re.findall(r"stopped at step \d+ of 240, saved", log)) == 2, "after Ctrl-C and after the kill"
-    assert len(re.findall(r"continuing from step \d+ of 240", log)) == 2
+    assert len(re.findall(r"stopped at step \d+ of 160, saved", log)) == 2, "after Ctrl-C and after the kill"
+    assert len(re.findall(r"continuing from step \d+ of 160", log)) == 2
     assert_results(output)
 
     applied = searched.run("tune", "vocoder", "--apply")
