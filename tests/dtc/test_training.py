@@ -241,7 +241,15 @@ def test_auto_is_the_number_format_that_the_hardware_multiplies_in(monkeypatch: 
 
 @pytest.mark.parametrize(
     ("epochs", "min_steps", "max_steps", "steps"),
-    [(3, None, None, 12), (None, None, 5, 5), (3, None, 5, 5), (1, None, 5, 4), (1, 6, None, 6), (3, 6, 9, 9), (2, 6, 9, 8)],
+    [
+        (3, None, None, 12),
+        (None, None, 5, 5),
+        (3, None, 5, 5),
+        (1, None, 5, 4),
+        (1, 6, None, 6),
+        (3, 6, 9, 9),
+        (2, 6, 9, 8),
+    ],
 )  # an epoch has four batches
 def test_it_ends_after_the_epochs_or_the_steps(
     tmp_path: Path, epochs: int | None, min_steps: int | None, max_steps: int | None, steps: int
