@@ -51,7 +51,7 @@ def preprocess(params: Params, console: Console) -> None:
 
 def _make_features(params: Params, source: _Source, console: Console) -> None:
     started, lexicon = time.monotonic(), params.text.read_lexicon()
-    made_from = _made_from(params, lexicon)
+    made_from = _made_from(params, lexicon, source.splits)
     if _is_complete(made_from, source):
         discard_part(part_of(paths.FEATURES))  # of a run that was killed after it had noted that it is complete
         write_whole(paths.RECORDED, f"{read_index(paths.FEATURES).fingerprint}\n")
@@ -93,12 +93,12 @@ def _alphabet_of_training(splits: Sequence[Split], config: LexiconConfig | None)
     return tuple(sorted(symbols))
 
 
-def _made_from(params: Params, lexicon: LexiconConfig | None) -> str:
+def _made_from(params: Params, lexicon: LexiconConfig | None, splits: Sequence[Split]) -> str:
     """Return a fingerprint of everything that decides the bytes of the shards.
 
     The manifest has the checksum of every clip of an archive. Of a converted set, only its files have checksums.
     """
-    sections = (params.recording, params.audio, params.text.recorded(), lexicon, params.features, params.split)
+    sections = (params.recording, params.audio, params.text.recorded(), lexicon, params.features, list(splits))
     code = fingerprint_code(modules_of(CODE))
     return fingerprint(params.corpus.name, params.corpus.checksums, *sections, md5_of(paths.MANIFEST), code)
 

@@ -10,6 +10,7 @@ import yaml
 
 from dtc.provenance import md5_of
 from pipeline.manifest import read_manifest
+from pipeline.shards import read_index
 from stages import paths
 from tests.conftest import Project, write_corpus
 from tests.stages.agreement import IDS, agreed, ids_kept, verdict
@@ -170,6 +171,16 @@ def test_listed_ids_that_the_corpus_lacks_are_reported_once(project: Project, te
         project.run(command)
     assert project.run("preprocess").splitlines().count(f"preprocess: {line}") == 1
     assert project.run("corpus", "check", "recordings").splitlines().count(f"• {line}") == 1
+
+
+def test_a_changed_list_is_no_part_of_what_is_complete_already(project: Project) -> None:
+    listed_split(project, validation="clip-001", test="clip-002")
+    for command in ("download", "verify", "preprocess"):
+        project.run(command)
+    assert "complete already" in project.run("preprocess")
+    (project.root / "splits/mine/test.txt").write_text("clip-002\nclip-003\n")
+    assert "12 clips computed" in project.run("preprocess")
+    assert read_index(paths.FEATURES).clips_of("test") == 2
 
 
 def test_lists_of_another_corpus_are_refused(project: Project) -> None:
