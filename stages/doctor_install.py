@@ -19,6 +19,7 @@ USES = {
     "quality": "pitch and DNSMOS in dtc evaluate",
     "pesq": "PESQ in dtc evaluate",
     "onnx": "dtc export",
+    "c2pa": "dtc say --credentials",
     "ray": "distributed.engine: ray, dtc tune",
 }
 

@@ -15,22 +15,24 @@ DRIVER = Path("/proc/driver/nvidia/version")
 
 def machine() -> Iterator[Finding]:
     """Yield the facts about the machine."""
-    yield _processor()
+    yield from _processor()
     yield from _gpus()
     yield from _memory()
     free = shutil.disk_usage(Path.cwd()).free
     yield Finding("disk", f"{free / 1e9:.0f} GB free here")
 
 
-def _processor() -> Finding:
+def _processor() -> Iterator[Finding]:
     import torch
 
     from dtc.training.precision import has_bfloat16
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     bfloat16 = "multiplies in bfloat16" if has_bfloat16(torch.device("cpu")) else "has no arithmetic in bfloat16"
     text = f"{usable} of {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}, {bfloat16}"
-    return Finding("processor", f"{text}; PyTorch uses {torch.get_num_threads()}")
+    yield Finding("processor", f"{text}; PyTorch uses {torch.get_num_threads()}")
+    if (load := os.getloadavg()[0]) > usable:
+        yield Finding("", f"other programs are busy here (load {load:.1f}): what is timed takes longer than on its own")
 
 
 def _gpus() -> Iterator[Finding]:
