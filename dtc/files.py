@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from filelock import FileLock, Timeout
 
 from dtc.errors import InputError, named
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def local_path(source: str) -> Path | None:
     """Return the path that a path or a file: URL names; None for another URL. Raises ValueError for half an address."""
@@ -29,14 +32,33 @@ def local_path(source: str) -> Path | None:
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file, text as UTF-8, beside its place and move it there: a kill leaves the old file or the new one."""
+    """Write a file, text as UTF-8, beside its place and move it there: a kill leaves the old file or the new one.
+
+    Raises OSError with the path. What is written by then is deleted, since the disk may be full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(content.encode("utf-8") if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())  # otherwise a power cut may keep the new name and lose the bytes
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())  # otherwise a power cut may keep the new name and lose the bytes
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Raise an error of writing to a full disk, which names no file, with a path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
 
 
 @contextmanager

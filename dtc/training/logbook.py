@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from dtc.files import write_whole
+from dtc.files import full_disk_named, write_whole
 from dtc.training.curve import CurveWriter, final_figures, read_curve
 from dtc.training.event_log import Event, EventLog
 from dtc.training.run_files import CURVE, EVENTS, METRICS, TENSORBOARD
 
 SECONDS_BETWEEN_LINES = 30.0  # of progress, where the output is not a terminal
+BEGAN = ".from-"  # in the name of a file of TensorBoard, before the place in the training where it begins
 
 
 class Logbook:
@@ -66,7 +67,7 @@ class Logbook:
             self.folder / EVENTS, lambda event: step > 0 and event["step"] <= last_of.get(event["event"], step)
         )
         self.event("resume" if step else "start", step, {"total_steps": total_steps})
-        self._tensorboard = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=step + 1)
+        self._tensorboard = self._points(step, len(due))
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -80,11 +81,25 @@ class Logbook:
             disable=not self.console.is_terminal,
         )
         self._bar = self._progress.add_task(self.title, total=total_steps, completed=step, speed="", loss="–")
-        try:
-            with self._progress:
-                yield
-        finally:
-            self._tensorboard.close()
+        with full_disk_named(self.folder):
+            try:
+                with self._progress:
+                    yield
+            finally:
+                self._tensorboard.close()
+
+    def _points(self, step: int, due: int) -> SummaryWriter:
+        """Return the writer of TensorBoard's points, after a step and all its reviews but some that are due.
+
+        Whoever reads the points passes over those of later steps in the files of earlier processes, but not over those
+        of a review of this step, nor over final figures. So each process writes a file of its own, whose name ends with
+        the place where it began; files that began here or later, and those without a place, are deleted.
+        """
+        folder, here = self.folder / TENSORBOARD, f"{step:08}-{9 - due}"
+        for file in folder.glob("events.*"):
+            if file.name.rpartition(BEGAN)[2] >= here:
+                file.unlink()
+        return SummaryWriter(str(folder), purge_step=step + 1, filename_suffix=BEGAN + here)
 
     def advance(self, step: int, loss: float, steps_between_lines: int | None = None) -> None:
         """Show a step that is done: in the progress bar on a terminal, and in a line from time to time elsewhere.
@@ -124,9 +139,10 @@ class Logbook:
         return self._last.get(split, {})
 
     def sync(self) -> None:
-        """Force curve and events to disk; called before a checkpoint is written."""
+        """Force the record to disk; called before a checkpoint is written."""
         self._curve.sync()
         self._events.sync()
+        self._tensorboard.flush()
 
     def end(self, step: int, kept_step: int) -> None:
         """Write the final figures: metrics.json, an event, and a row of TensorBoard's table of settings.

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from dtc.training.event_log import read_events
 from dtc.training.interrupts import Interrupted
@@ -88,6 +91,45 @@ def test_stopped_and_continued_there_is_no_gap_and_no_double(tmp_path: Path) -> 
     for tag in ("loss/train", "grad_norm/train", "lr/train", "run/frames_per_s", "run/waiting_share", "run/memory_mb"):
         assert [point.step for point in shown.Scalars(tag)] == [3, 6, 9, 12], tag
     assert [point.step for point in shown.Scalars("loss/validation")] == [5, 10, 12]
+
+
+def test_points_are_written_before_a_checkpoint_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard's writer is a thread, here one that waits: a kill loses what is in its queue."""
+    logbook, told = Logbook(tmp_path, "toy", Console(quiet=True)), threading.Event()
+    write, flush = RecordWriter.write, EventFileWriter.flush
+    with logbook.opened(0, 3):
+        monkeypatch.setattr(RecordWriter, "write", lambda *given: (told.wait(60), write(*given)))
+        monkeypatch.setattr(EventFileWriter, "flush", lambda *given: (told.set(), flush(*given)))
+        for step in (1, 2, 3):
+            logbook.scalars(step, "train", {"loss": 1.0})
+        logbook.sync()
+        was_told = told.is_set()
+        told.set()
+        shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+        assert was_told
+        assert [point.step for point in shown.Scalars("loss/train")] == [1, 2, 3]
+
+
+def test_what_is_done_again_after_a_kill_is_no_double(tmp_path: Path) -> None:
+    """Two reviews of step 4 are due: the process that does them is killed before a checkpoint, and so is the next."""
+    logbook = Logbook(tmp_path, "toy", Console(quiet=True))
+    with logbook.opened(0, 6):
+        logbook.scalars(4, "train", {"loss": 4.0})
+    for due, splits in ((2, ["validation"]), (2, ["validation"]), (1, ["spoken", "later"]), (1, ["spoken"]), (0, [])):
+        with logbook.opened(4, 6, ["validation", "spoken"][2 - due :]):
+            for split in splits:
+                logbook.scalars(5 if split == "later" else 4, split, {"loss": float(due)})
+            logbook.end(4, 4)  # and after that, before the model is saved
+    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    found = {tag: [(point.step, point.value) for point in shown.Scalars(tag)] for tag in shown.Tags()["scalars"]}
+    finals = {tag: points for tag, points in found.items() if tag.startswith("final/")}
+    assert finals
+    assert all(len(points) == 1 for points in finals.values())
+    assert {tag: points for tag, points in found.items() if tag not in finals} == {
+        "loss/train": [(4, 4.0)],
+        "loss/validation": [(4, 2.0)],
+        "loss/spoken": [(4, 1.0)],
+    }
 
 
 def test_a_training_that_starts_over_has_no_events_of_the_one_before(tmp_path: Path) -> None:

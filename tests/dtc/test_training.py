@@ -4,10 +4,12 @@ import csv
 import io
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -183,11 +185,38 @@ def test_killed_and_run_again_is_as_if_never_killed(tmp_path: Path, kill_at: int
 def test_ctrl_c_saves_and_goes_on(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     expected, _ = run(tmp_path / "whole", tensorboard_update=3)  # stopped between two rows of the log
-    with pytest.raises(Interrupted, match="stopped at step 4 of 12, saved; run it again to continue"):
+    with pytest.raises(Interrupted, match=r"stopped at step 4 of 12, saved$"):
         run(tmp_path / "stopped", toy(kill_at=4, poison="ctrl-c"), epochs_save=100, tensorboard_update=3)
     weights, _ = run(tmp_path / "stopped", epochs_save=100, tensorboard_update=3)
     assert_same_run(tmp_path / "stopped", tmp_path / "whole", weights, expected)
     assert signal.getsignal(signal.SIGINT) is before, "what was there is put back"
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """As on a disk that is full, no file can grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("size", "file"), [(3000, "checkpoints/00000003.pt"), (1200, "")])
+def test_on_a_full_disk_the_last_checkpoint_stays(tmp_path: Path, size: int, file: str) -> None:
+    """Without a name, it is a file that grows: the curve, the events or TensorBoard's."""
+    options = {"epochs_save": 100, "epochs_test": 100, "predict": 100}
+    expected, _ = run(tmp_path / "whole", **options)
+    folder = tmp_path / "full"
+    with pytest.raises(Interrupted):
+        run(folder, toy(kill_at=2, poison="ctrl-c"), **options)
+    with largest_file(size), pytest.raises(OSError, match="File too large") as raised:
+        run(folder, **options | {"epochs_save": 1})
+    assert raised.value.filename == str(folder / file)
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["00000002.pt"]
+    printed = io.StringIO()
+    weights, _ = run(folder, console=Console(file=printed), **options)
+    assert printed.getvalue().startswith("toy: continuing from step 2 of 12\n")
+    assert_same_run(folder, tmp_path / "whole", weights, expected)
 
 
 def test_how_it_is_run_changes_no_weight_also_in_the_middle(tmp_path: Path) -> None:
