@@ -8,8 +8,8 @@ counts them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
@@ -29,13 +29,13 @@ class Place:
         step: the number of steps done.
         total_steps: the number of all steps.
         steps_per_epoch: the number of steps of an epoch.
-        plateaus: how often a validation metric has stopped getting better.
+        plateaus: how often the validation metric of each schedule on a plateau has stopped getting better.
     """
 
     step: int
     total_steps: int
     steps_per_epoch: int = 1
-    plateaus: int = 0
+    plateaus: Mapping[PlateauConfig, int] = field(default_factory=dict)
 
 
 class ScheduleConfig(Section):
@@ -162,7 +162,7 @@ def multistep_share(place: Place, config: MultistepConfig) -> float:
 
 def plateau_share(place: Place, config: PlateauConfig) -> float:
     """Return the share of the peak learning rate at a place."""
-    return max(config.min_share, float(config.factor**place.plateaus))
+    return max(config.min_share, float(config.factor ** place.plateaus.get(config, 0)))
 
 
 def chained_share(place: Place, config: ChainedConfig) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dtc.errors import InputError, named
@@ -104,24 +104,26 @@ class Stopping:
     """
 
     def __init__(self, config: TrainingConfig, section: str) -> None:
-        early, plateau = config.early_stopping, plateau_of(config)
+        early = config.early_stopping
         self.section = section
         self.early = Gains(early.metric, early.min_delta, early.patience - 1) if early else None
-        self.plateau = Gains(plateau.metric, plateau.min_delta, plateau.patience) if plateau else None
+        self._plateau_keys = plateaus_of(config)
+        self._plateaus = {each: Gains(each.metric, each.min_delta, each.patience) for each in self._plateau_keys}
         self.choice = Choice(config.keep_best) if config.keep_best else None
 
     def see(self, values: Mapping[str, float]) -> bool:
         """Record the values of a validation; return whether the model is the one to keep so far."""
-        if self.plateau and not self.plateau.see(values) and self.plateau.has_stopped():
-            self.plateau.plateaus, self.plateau.without = self.plateau.plateaus + 1, 0
+        for gains in self._plateaus.values():
+            if not gains.see(values) and gains.has_stopped():
+                gains.plateaus, gains.without = gains.plateaus + 1, 0
         if self.early:
             self.early.see(values)
         return self.choice is not None and self.choice.see(values)
 
     @property
-    def plateaus(self) -> int:
-        """Return how often the rate was lowered on a plateau."""
-        return self.plateau.plateaus if self.plateau else 0
+    def plateaus(self) -> dict[PlateauConfig, int]:
+        """Return how often each schedule on a plateau has lowered its rate."""
+        return {schedule: gains.plateaus for schedule, gains in self._plateaus.items()}
 
     @property
     def ends(self) -> bool:
@@ -130,13 +132,13 @@ class Stopping:
 
     def require_known(self, values: Sequence[str]) -> None:
         """Raise InputError where a metric is none of the values that a validation of this training has."""
-        for key, gains in (("early_stopping", self.early), ("lr_scheduler", self.plateau), ("keep_best", self.choice)):
-            if gains and gains.metric not in values:
+        for key, gains in self._gains().items():
+            if gains.metric not in values:
                 found = f"no metric {gains.metric} in the validation"
                 raise InputError(f"{self.section}.{key}", found, f"one of {named(sorted(values))}")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of all decisions."""
+        """Return the state of all decisions, by the key that asks for them."""
         return {name: gains.state_dict() for name, gains in self._gains().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -145,19 +147,17 @@ class Stopping:
             gains.load_state_dict(state[name])
 
     def _gains(self) -> dict[str, Gains | Choice]:
-        each = {"early": self.early, "plateau": self.plateau, "choice": self.choice}
-        return {name: gains for name, gains in each.items() if gains}
+        each: dict[str, Gains | Choice | None] = {"early_stopping": self.early}
+        each |= {key: self._plateaus[schedule] for schedule, key in self._plateau_keys.items()}
+        return {key: gains for key, gains in (each | {"keep_best": self.choice}).items() if gains}
 
 
 def deciding_metrics(config: TrainingConfig) -> dict[str, str]:
     """Return the metrics that have an effect on the weights, by the key of the training's section that names them."""
-    early, plateau = config.early_stopping, plateau_of(config)
-    found = {
-        "early_stopping": early and early.metric,
-        "lr_scheduler": plateau and plateau.metric,
-        "keep_best": config.keep_best,
-    }
-    return {key: metric for key, metric in found.items() if metric}
+    early = config.early_stopping
+    found = {"early_stopping": early and early.metric}
+    found |= {key: schedule.metric for schedule, key in plateaus_of(config).items()}
+    return {key: metric for key, metric in (found | {"keep_best": config.keep_best}).items() if metric}
 
 
 def decides_by_speech(config: TrainingConfig, run: RunConfig) -> bool:
@@ -172,14 +172,20 @@ def deciding_cadence(config: TrainingConfig, run: RunConfig) -> dict[str, Any]:
     return {"run": {name: getattr(run, name) for name in names}} if names else {}
 
 
-def plateau_of(config: TrainingConfig) -> PlateauConfig | None:
-    """Return the first schedule of a training that waits for a plateau."""
-    schedules = [config.lr_scheduler, *([config.adversary.lr_scheduler] if config.adversary else [])]
-    return next((found for schedule in schedules if (found := _plateau_in(schedule))), None)
+def plateaus_of(config: TrainingConfig) -> dict[PlateauConfig, str]:
+    """Return the schedules of a training that wait for a plateau, each once, with its key in the training's section."""
+    schedules = {"lr_scheduler": config.lr_scheduler}
+    if config.adversary:
+        schedules["adversary.lr_scheduler"] = config.adversary.lr_scheduler
+    found: dict[PlateauConfig, str] = {}
+    for key, schedule in schedules.items():
+        for inner, plateau in _plateaus_in(schedule, key):
+            found.setdefault(plateau, inner)
+    return found
 
 
-def _plateau_in(schedule: ScheduleConfig) -> PlateauConfig | None:
+def _plateaus_in(schedule: ScheduleConfig, key: str) -> Iterator[tuple[str, PlateauConfig]]:
     if isinstance(schedule, PlateauConfig):
-        return schedule
-    links = schedule.schedules if isinstance(schedule, ChainedConfig) else ()
-    return next((found for link in links if (found := _plateau_in(link.schedule))), None)
+        yield key, schedule
+    for number, link in enumerate(schedule.schedules if isinstance(schedule, ChainedConfig) else ()):
+        yield from _plateaus_in(link.schedule, f"{key}.schedules.{number}.schedule")

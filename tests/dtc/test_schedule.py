@@ -15,7 +15,7 @@ from tests.training_params import training_config
 
 def shares(section: dict[str, object], steps: int, per_epoch: int = 4, plateaus: int = 0) -> list[float]:
     schedule = training_config(lr_scheduler=section).lr_scheduler
-    return [rate_share(Place(step, steps, per_epoch, plateaus), schedule) for step in range(steps)]
+    return [rate_share(Place(step, steps, per_epoch, {schedule: plateaus}), schedule) for step in range(steps)]
 
 
 def of_torch(make: partial[lr_scheduler.LRScheduler], steps: int) -> list[float]:

@@ -18,7 +18,8 @@ from dtc.training.loop import train
 from dtc.training.result import Trained
 from dtc.training.stopping import Choice, Gains, badness
 from dtc.training.task import Task
-from tests.dtc.test_training import Data, Toy, assert_same_run, config, how, task
+from tests.dtc.test_run_settings import SGD
+from tests.dtc.test_training import Data, Toy, assert_same_run, config, how, task, taught
 
 PLATEAU = {
     "type": "reduce_lr_on_plateau",
@@ -87,6 +88,22 @@ def test_the_rate_falls_on_each_plateau(tmp_path: Path) -> None:
     assert rates == pytest.approx([1.0] * 6 + [0.5] * 2 + [0.25] * 2 + [0.125] * 2)
 
 
+def test_each_schedule_has_its_own_plateaus(tmp_path: Path) -> None:
+    """That of the adversary, which enters at step 4, is more patient; that of the model is the second of a chain."""
+    patient = {"optimizer": SGD, "lr_scheduler": PLATEAU | {"patience": 3}}
+    chain = [{"schedule": PLATEAU | {"patience": 5}, "until_step": 2}, {"schedule": PLATEAU, "until_step": None}]
+    model = taught()
+    model.model = Scripted(BEST_AT_4)
+    options = {"lr_scheduler": {"type": "chained", "schedules": chain}, "adversary": patient, "weight_average": 0.0}
+    toy_logbook = Logbook(tmp_path, "toy", Console(quiet=True))
+    train(task(model), config(**options), how(epochs_test=1), tmp_path, toy_logbook)
+    found = rows(tmp_path, "train")
+    rates = [float(row["lr"]) / 0.01 for row in found]
+    assert rates == pytest.approx([1.0] * 6 + [0.5] * 2 + [0.25] * 2 + [0.125] * 2)
+    rates = [float(row["adversary_lr"]) / 0.1 for row in found[3:]]
+    assert rates == pytest.approx([1.0] * 5 + [0.5] * 4)
+
+
 @pytest.mark.parametrize("kill_at", [3, 5, 6])
 def test_stopped_and_continued_it_decides_the_same(tmp_path: Path, kill_at: int) -> None:
     options = {
@@ -115,6 +132,7 @@ def test_killed_after_the_decision_to_end_it_does_not_go_on(tmp_path: Path) -> N
         ({"keep_best": "mel"}, "keep_best"),
         ({"early_stopping": {"metric": "mel", "patience": 1, "min_delta": 0.0}}, "early_stopping"),
         ({"lr_scheduler": PLATEAU | {"metric": "mel"}}, "lr_scheduler"),
+        ({"adversary": {"optimizer": SGD, "lr_scheduler": PLATEAU | {"metric": "mel"}}}, "adversary.lr_scheduler"),
     ],
 )
 def test_an_unknown_metric_is_refused(tmp_path: Path, changes: dict[str, object], key: str) -> None:
