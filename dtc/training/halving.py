@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 
 from dtc.batch import Batch
-from dtc.errors import plural
+from dtc.errors import InputError, plural
+from dtc.training.config import RunConfig
 from dtc.training.guards import OutOfMemory
+from dtc.training.task import Task
 
 Numbers = dict[str, dict[str, float]]  # of each learner
 
@@ -51,6 +53,17 @@ class Halving:
             return [(batch, 1.0)]
         parts = [batch.part(slice(first, None, count)) for first in range(count)]  # of about equal lengths
         return [(part, len(part.ids) / len(batch.ids)) for part in parts]
+
+
+def require_one_process(run: RunConfig, task: Task) -> None:
+    """Raise InputError where several processes should halve: they cannot go back to the begin of a step.
+
+    Inside a step they add up sums. While one of them lacks memory, the others wait for its share of the next sum.
+    """
+    if run.halve_on_oom and task.devices.world > 1:
+        key, found = task.section.replace("training", "run"), f"true, with {task.devices.world} processes"
+        remedy = f"set it to false and raise {task.section}.accumulate, with smaller batches, or use one process"
+        raise InputError(f"{key}.halve_on_oom", found, "false", remedy)
 
 
 def weighted_sum(parts: Iterable[tuple[Mapping[str, Mapping[str, float]], float]]) -> Numbers:

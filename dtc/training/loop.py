@@ -18,7 +18,7 @@ from dtc.seeding import seed_all
 from dtc.training.checkpoints import TrainingState
 from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.guards import Buffers, OutOfMemory, WentWrong, out_of_memory_explained, require_finite
-from dtc.training.halving import weighted_sum
+from dtc.training.halving import require_one_process, weighted_sum
 from dtc.training.interrupts import stop_requests
 from dtc.training.learner import Learner, numbers_of
 from dtc.training.logbook import Logbook
@@ -51,11 +51,12 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
 
     Raises NonFiniteLoss and Diverged, where the training went wrong; Interrupted, where Ctrl-C or SIGTERM stopped it
     and the state is saved; InputError, where the saved state is damaged, a GPU's memory too small, a metric or a
-    parameter's name unknown, or the training too short for all phases of the model.
+    parameter's name unknown, the training too short for all phases of the model, or a setting needs one process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = TrainingState(task, config, folder)
     require_all_phases(task, state.total_steps)
+    require_one_process(run, task)
     state.resume(run, logbook.print, task.devices)
     if task.devices.is_main:
         state.save_progress()

@@ -38,11 +38,8 @@ class Review:
 
     @cached_property
     def halving(self) -> Halving:
-        """Return what computes batches in parts where they do not fit into a GPU's memory.
-
-        Several processes cannot go back: while one of them lacks memory, the others wait for its share of a sum.
-        """
-        return Halving(self.run.halve_on_oom and self.task.devices.world == 1, self.logbook.print)
+        """Return what computes batches in parts where they do not fit into a GPU's memory."""
+        return Halving(self.run.halve_on_oom, self.logbook.print)
 
     def watched(self, steps: Iterable[Sequence[Batch]]) -> Generator[Sequence[Batch], None, None]:
         """Yield the batches of each step; measure the steps, and profile some where the logbook asks for it."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dtc.batch import Batch
 from dtc.errors import InputError
+from dtc.training.devices import Devices
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train
 from dtc.training.task import Task
@@ -70,6 +71,16 @@ def test_it_is_refused_where_it_is_not_wanted_and_where_one_clip_is_too_large(tm
         weights_of(tmp_path / "unwanted", 2, halve=False)
     with pytest.raises(InputError, match=r"out of memory with a batch of 1 clip × 6 frames"):
         weights_of(tmp_path / "tiny", 0)
+
+
+def test_several_processes_refuse_it(tmp_path: Path) -> None:
+    task = Task(Small(2), Rows(4), Rows(4), lambda *_: None, "training.vocoder", devices=Devices(world=2))
+    with pytest.raises(InputError) as refused:
+        train(task, config(), how(halve_on_oom=True), tmp_path, Logbook(tmp_path, "toy", Console(quiet=True)))
+    assert str(refused.value) == (
+        "run.vocoder.halve_on_oom: true, with 2 processes, expected false; set it to false and raise "
+        "training.vocoder.accumulate, with smaller batches, or use one process"
+    )
 
 
 def test_a_part_of_a_batch_is_padded_to_its_own_longest_clip() -> None:
