@@ -57,7 +57,7 @@ class Unfinished:
             yield
         except KeyboardInterrupt:
             shards = plural(len(self.files), "shard")
-            line = f"{stage}: stopped with {len(self.finished())} of {shards} finished; run it again to continue"
+            line = f"{stage}: stopped with {len(self.finished())} of {shards} finished"
             raise KeyboardInterrupt(line) from None
 
     def summed_up(self, n_mel_channels: int) -> dict[str, Any]:

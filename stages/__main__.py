@@ -1,4 +1,7 @@
-"""The process of `dtc` and of `python -m stages`: Ctrl-C and the standard streams, before anything else is imported."""
+"""The process of `dtc` and of `python -m stages`: its signals and standard streams, before anything else is imported.
+
+SIGTERM, which batch systems and process managers send, is treated as Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ CALLED_BACK, RETRY_S = ("soundfile", "grimp"), 0.02  # packages whose native cod
 
 def main() -> None:
     """Run the command line in this process, and end the process with its exit code."""
-    signal.signal(signal.SIGINT, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     sys.unraisablehook = _repeat_lost_interrupt
     _mend_streams()
     try:
@@ -27,8 +31,9 @@ def main() -> None:
         os.write(2, LINE)
         sys.exit(INTERRUPTED)
     finally:
-        # From here on Ctrl-C ends the process at once and prints nothing: there is nothing left to save.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # From here on a signal ends the process at once and prints nothing: there is nothing left to save.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         gc.freeze()  # Python would look for garbage in all modules at its end, which takes up to a second
 
 

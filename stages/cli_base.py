@@ -65,7 +65,7 @@ def _failed(error: BaseException, arguments: Sequence[str], debug: bool) -> int:
     if hasattr(error, "format_message"):  # typer's errors have no public base class
         line, code = usage_line(error, arguments), int(error.exit_code)  # type: ignore[arg-type, attr-defined]
     else:
-        found = outcome(error)
+        found = outcome(error, arguments)
         if found is None or debug:
             raise error
         line, code = found

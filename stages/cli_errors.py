@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -35,13 +36,17 @@ INSTALL = f"run {install_hint('train')}"
 NO_MEMORY = "use smaller batches (training.*.batch_size or batch_frames) or shorter texts, or --device cpu"
 
 
-def outcome(error: BaseException) -> tuple[str, int] | None:
+def outcome(error: BaseException, arguments: Sequence[str]) -> tuple[str, int] | None:
     """Return the line that describes an error, and the exit code; None for a fault of dtc itself.
 
     A fault of dtc itself shows its traceback, which a bug report needs.
+
+    Args:
+        error: what has ended the command.
+        arguments: those of the command line.
     """
-    if isinstance(error, KeyboardInterrupt):
-        return str(error) or "interrupted", INTERRUPTED  # a stage may add what it has kept
+    if isinstance(error, KeyboardInterrupt):  # a stage tells what it has kept, if the same command continues
+        return f"{error}; {_again(arguments)} continues" if str(error) else "interrupted", INTERRUPTED
     if isinstance(error, InputError):
         return str(error), REFUSED
     if isinstance(error, BrokenPipeError):
@@ -58,6 +63,12 @@ def outcome(error: BaseException) -> tuple[str, int] | None:
         found = str(error).splitlines()[0] if str(error) else "no memory is left"
         return str(InputError("out of memory", found.split(". ")[0], remedy=NO_MEMORY)), REFUSED
     return (str(error), BROKE) if type(error).__name__ in DIVERGED else None
+
+
+def _again(arguments: Sequence[str]) -> str:
+    """Return the command to run again, as far as it is known: DVC or torchrun may have started this one."""
+    is_launched = "RANK" in os.environ and STARTED_BY not in os.environ
+    return "the same command" if is_launched or "DVC_STAGE" in os.environ else f"`{shlex.join(['dtc', *arguments])}`"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -24,7 +24,7 @@ import typer
 
 from dtc.training.devices_config import DevicesConfig
 from stages.cli_base import device as device_of
-from stages.cli_errors import BROKE, DONE, LOST, STARTED_BY
+from stages.cli_errors import BROKE, DONE, INTERRUPTED, LOST, STARTED_BY
 
 if TYPE_CHECKING:
     from dtc.training.devices import Devices
@@ -77,7 +77,7 @@ def launch(command: Sequence[str], count: int, config: DevicesConfig) -> int:
         stack.callback(os.close, to_children)
         errors = [stack.enter_context(TemporaryFile("w+", encoding="utf-8", errors="replace")) for _ in range(count)]
         processes: list[subprocess.Popen[bytes]] = []
-        stack.enter_context(_signals_passed_on(processes))
+        received = stack.enter_context(_signals_passed_on(processes))
         for number, environment in enumerate(_environments(count, config)):
             started = subprocess.Popen(
                 command,
@@ -90,7 +90,7 @@ def launch(command: Sequence[str], count: int, config: DevicesConfig) -> int:
             )
             processes.append(started)
         os.close(from_parent)
-        return _report(_wait_for_all(processes), errors)
+        return _report(_wait_for_all(processes), errors, bool(received))
 
 
 def _environments(count: int, config: DevicesConfig) -> Iterator[Mapping[str, str]]:
@@ -121,16 +121,18 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _signals_passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Send SIGINT and SIGTERM that this process receives to others."""
+def _signals_passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """Send SIGINT and SIGTERM that this process receives to others. Yield the list of those received."""
+    received: list[int] = []
 
     def pass_on(number: int, frame: object) -> None:
+        received.append(number)
         for process in processes:
             process.send_signal(number)  # which does nothing where it has ended
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -157,8 +159,11 @@ def _wait_for_all(processes: Sequence[subprocess.Popen[bytes]]) -> list[tuple[in
     return ended
 
 
-def _report(ended: Sequence[tuple[int, int]], errors: Sequence[IO[str]]) -> int:
-    """Print why the processes ended, where the first of them has not printed it, and return the exit code."""
+def _report(ended: Sequence[tuple[int, int]], errors: Sequence[IO[str]], interrupted: bool) -> int:
+    """Print why the processes ended, where the first of them has not printed it, and return the exit code.
+
+    A process that is interrupted before its first line of Python ends by the signal.
+    """
     first = dict(ended).get(0, LOST)
     failed = [(number, code) for number, code in ended if code not in (DONE, LOST)]
     if not failed:
@@ -168,6 +173,9 @@ def _report(ended: Sequence[tuple[int, int]], errors: Sequence[IO[str]]) -> int:
     if first > 0 and first != LOST:
         return first
     number, code = failed[0]
+    if code < 0 and interrupted:
+        _print("interrupted")
+        return INTERRUPTED
     if code < 0:
         _print(f"process {number} was killed by {signal.Signals(-code).name}; the same command continues the training")
         return BROKE

@@ -194,7 +194,7 @@ def run_trials(trials: Sequence[Trial], config: TuneConfig, console: Console) ->
             _tuner(board, scheduler, config.resources, store).fit()
     except KeyboardInterrupt:
         _wait_until_saved(board.waiting())
-        raise KeyboardInterrupt("tune: stopped, and the trials are saved; run it again to continue") from None
+        raise KeyboardInterrupt("tune: stopped, and the trials are saved") from None
     return board
 
 

@@ -183,4 +183,4 @@ class Review:
         """Return the error to raise where a stop was requested."""
         self.logbook.event("interrupted", self.state.step, {})
         where = f"step {self.state.step} of {self.state.total_steps}"
-        return Interrupted(f"{self.logbook.title}: stopped at {where}, saved; run it again to continue")
+        return Interrupted(f"{self.logbook.title}: stopped at {where}, saved")

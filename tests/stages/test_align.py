@@ -131,7 +131,7 @@ def test_stopped_it_keeps_what_is_finished(trained: Project, monkeypatch: pytest
 
     monkeypatch.setattr(align, "predict_shard", interrupted_at_the_third)
     line = trained.run("align", "--device", "cpu", code=130)
-    assert line == "align: stopped with 2 of 4 shards finished; run it again to continue"
+    assert line == "align: stopped with 2 of 4 shards finished; `dtc align --device cpu` continues"
     assert not paths.GTA.exists(), "never half a folder"
     monkeypatch.setattr(align, "predict_shard", predict_shard)
     assert "align: 2 of 4 shards are finished already" in trained.run("align", "--device", "cpu")

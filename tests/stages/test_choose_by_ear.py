@@ -186,7 +186,7 @@ def test_ctrl_c_while_it_listens_stops_before_the_next_clip(ready: Project, monk
     step = (call - 1) // 2
     with monkeypatch.context() as patch:
         patch.setattr(grammar.GrammarRecogniser, "transcribe", interrupted)
-        stopped = f"acoustic: stopped at step {step} of 3, saved; run it again to continue"
+        stopped = f"acoustic: stopped at step {step} of 3, saved; `dtc train acoustic --device cpu` continues"
         assert ready.run(*TRAIN, code=130) == stopped
     [curve] = Path("runs").glob("*/history.csv")
     assert [int(row["step"]) for row in rows(curve, "validation")] == list(range(1, step + 1))

@@ -54,7 +54,7 @@ def contents_under(contents: dict[str, bytes], folder: str) -> dict[str, bytes]:
     return {path: content for path, content in contents.items() if path.startswith(folder + "/")}
 
 
-STOPPED = re.compile(r"dtc: preprocess: stopped with \d+ of 31 shards finished; run it again to continue\n")
+STOPPED = re.compile(r"dtc: preprocess: stopped with \d+ of 31 shards finished; `dtc preprocess` continues\n")
 
 
 def test_ctrl_c_while_the_workers_start(verified: Project) -> None:

@@ -198,9 +198,17 @@ def test_a_checkout_whose_code_does_not_run_is_named(project: Project) -> None:
 
 # Python names on standard error each module that it has imported: so a moment within the imports can be waited for.
 @pytest.mark.parametrize(
-    "moment", ["typer.main", "stages.params", "numpy", "torch._C", "torch.nn.functional", "torchaudio"]
+    ("moment", "number"),
+    [
+        ("typer.main", signal.SIGINT),
+        ("stages.params", signal.SIGTERM),
+        ("numpy", signal.SIGINT),
+        ("torch._C", signal.SIGTERM),
+        ("torch.nn.functional", signal.SIGINT),
+        ("torchaudio", signal.SIGTERM),
+    ],
 )
-def test_ctrl_c_while_modules_are_imported(project: Project, moment: str) -> None:
+def test_a_signal_while_modules_are_imported(project: Project, moment: str, number: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "stages", "say", "hello", "--device", "cpu"],
         stdout=subprocess.PIPE,
@@ -211,7 +219,7 @@ def test_ctrl_c_while_modules_are_imported(project: Project, moment: str) -> Non
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("import time:") and line.rpartition("|")[2].strip() == moment:
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, number)
             break
     printed, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130

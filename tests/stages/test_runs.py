@@ -80,7 +80,10 @@ SPEAK = "def training_loss("
 def test_logging_comments_and_a_moved_folder_lose_nothing(
     ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert interrupt(monkeypatch, ready, 2) == "vocoder: stopped at step 2 of 4, saved; run it again to continue"
+    assert (
+        interrupt(monkeypatch, ready, 2)
+        == "vocoder: stopped at step 2 of 4, saved; `dtc train vocoder --device cpu` continues"
+    )
     ready.root.rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path / "moved")
     moved = Project(tmp_path / "moved", ready.corpus)
@@ -118,7 +121,10 @@ def test_a_finished_run_is_restored_with_equal_bytes(ready: Project) -> None:
     shutil.rmtree("models")
     shutil.rmtree("results/curves")
     paths.VOCODER_METRICS.unlink()
+    left = the_run() / "checkpoints/00000004.pt"  # as by a kill after the model was saved
+    left.touch()
     printed = ready.run(*TRAIN)
+    assert not left.exists()
     assert f"vocoder: is complete already, restored from {the_run()}; `dtc runs --prune {the_run().name}`" in printed
     assert ready.contents("models", "results/curves", "results/metrics") == first
     assert printed.splitlines()[-5:] == first_lines.splitlines()[-5:], "the same table"

@@ -83,7 +83,7 @@ def test_a_search_is_continued_after_ctrl_c_and_after_a_kill(searched: Project) 
     interrupted.send_signal(signal.SIGINT)
     output, _ = interrupted.communicate(timeout=120)
     assert interrupted.returncode == 130
-    assert output.endswith("dtc: tune: stopped, and the trials are saved; run it again to continue\n")
+    assert output.endswith("dtc: tune: stopped, and the trials are saved; `dtc tune vocoder` continues\n")
 
     killed = search()
     read_until(killed, f"trial 1: running, step {2 * VALIDATED}")
