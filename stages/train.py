@@ -5,8 +5,11 @@ An unfinished run is continued, and a finished one is restored, if nothing that 
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -129,7 +132,7 @@ def _not_here(*_: object) -> None:
 
 
 def _save(card: ModelCard, identity: Identity, devices: Devices, trained: Trained) -> None:
-    """Keep the trained model in the run's folder; then the states to resume from are not needed any more."""
+    """Keep the trained model in the run's folder."""
     facts = {
         "steps": trained.steps,
         "kept": trained.kept,
@@ -140,17 +143,20 @@ def _save(card: ModelCard, identity: Identity, devices: Devices, trained: Traine
         ),
     }
     save_model(identity.folder / MODEL, trained.weights, card.model_copy(update=facts))
-    for checkpoint in checkpoints_in(identity.folder):
-        checkpoint.unlink()
 
 
 def _publish(kind: Kind, identity: Identity) -> ModelCard:
-    """Copy model, curve and figures of a finished run to where others read them; return the model's card."""
+    """Copy model, curve and figures of a finished run to where others read them; return the model's card.
+
+    The states to resume from are not needed any more.
+    """
     try:
         card, weights = read_model(identity.folder / MODEL, kind.name)
     except InputError as error:
         remedy = f"run `dtc runs --prune {identity.folder.name}`, then train again"
         raise InputError(error.where, error.found, error.expected, remedy) from None
+    for checkpoint in checkpoints_in(identity.folder):
+        checkpoint.unlink()
     card = save_model(kind.model, weights, card)
     for name, target, empty in ((CURVE, kind.curve, EMPTY_CURVE), (METRICS, kind.metrics, EMPTY_METRICS)):
         source = identity.folder / name
@@ -183,6 +189,16 @@ def _report_start(start: Start, config: Section, recipe: Recipe, console: Consol
     shorter = [f"{change}, as this part is trained already" for change in differences(before, after)]
     for remark in start.remarks() + shorter:
         _say(console, kind, remark)
+    if "DVC_STAGE" in os.environ and not _is_watched(source, f"train_{kind.name}"):
+        remedy = f"add it to the deps of train_{kind.name} in dvc.yaml"
+        _say(console, kind, f"DVC does not watch {source}, and will not notice a change there: {remedy}")
+
+
+def _is_watched(folder: str, stage: str) -> bool:
+    """Return whether a folder is a dependency of a stage in dvc.yaml, or inside one."""
+    dependencies = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]["deps"]
+    watched = Path(folder).expanduser().resolve()
+    return any(watched.is_relative_to(Path(each).resolve()) for each in dependencies if isinstance(each, str))
 
 
 def _report(recipe: Recipe, card: ModelCard, console: Console) -> None:

@@ -108,6 +108,16 @@ def test_another_source_starts_over(based: Project) -> None:
     assert based.run("runs").count("acoustic-") == 1
 
 
+@pytest.mark.parametrize(("dependency", "is_told"), [("data/features", True), ("base", False)])
+def test_that_dvc_does_not_watch_it_is_told(
+    based: Project, monkeypatch: pytest.MonkeyPatch, dependency: str, is_told: bool
+) -> None:
+    monkeypatch.setenv("DVC_STAGE", "train_acoustic")
+    Path("dvc.yaml").write_text(json.dumps({"stages": {"train_acoustic": {"deps": [dependency]}}}))
+    line = "acoustic: DVC does not watch base/acoustic, and will not notice a change there: add it to the deps of "
+    assert (f"{line}train_acoustic in dvc.yaml\n" in based.run(*ACOUSTIC)) == is_told
+
+
 def test_from_nvidias_checkpoint_to_a_voice_in_its_format(project: Project, voice: Path) -> None:
     """The mels stay as NVIDIA's are, so that what was trained can be exported again."""
     audio = {"audio.sampling_rate": 22050, "audio.mel_fmax": 8000.0}
