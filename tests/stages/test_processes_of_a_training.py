@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import socketserver
 import subprocess
@@ -14,8 +15,9 @@ from typing import NamedTuple
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dtc.training.run_files import CURVE
+from dtc.training.run_files import CURVE, TENSORBOARD
 from stages import launch as launching
 from stages.launch import launch, processes_to_start
 from tests.conftest import REPOSITORY, Project, write_corpus
@@ -30,8 +32,21 @@ EDITS = {
     "training.acoustic.epochs": None,
     "training.acoustic.max_steps": STEPS,
     "run.acoustic.epochs_save": 2,
-    "run.acoustic.epochs_test": 4,
+    "run.acoustic.epochs_test": 1,
     "run.acoustic.tensorboard_update": 1,
+    "run.acoustic.dataloader.train_set.num_workers": 2,
+    # All that has a state: it goes on after a kill.
+    "training.acoustic.weight_average": 0.9,
+    "training.acoustic.keep_best": "loss",
+    "training.acoustic.early_stopping": {"metric": "loss", "patience": 9, "min_delta": 0.0},
+    "training.acoustic.lr_scheduler": {
+        "type": "reduce_lr_on_plateau",
+        "metric": "loss",
+        "factor": 0.5,
+        "patience": 0,
+        "min_delta": 9.0,  # each validation but the first has no such gain
+        "min_share": 0.0,
+    },
     "run.devices.processes": 2,
 }
 # A process of a training that does something to itself or to its parent after a step.
@@ -87,11 +102,17 @@ def project(prepared: Project) -> Iterator[Project]:
 class Result(NamedTuple):
     weights: dict[str, torch.Tensor]
     curve: str
+    points: dict[str, list[tuple[int, float]]]  # of TensorBoard; those of the machine have no value
 
 
 def result() -> Result:
-    [curve] = Path("runs").glob(f"acoustic-*/{CURVE}")
-    return Result(load_file("models/acoustic/model.safetensors"), curve.read_text())
+    [run] = Path("runs").glob("acoustic-*")
+    shown = EventAccumulator(str(run / TENSORBOARD)).Reload()
+    points = {
+        tag: [(each.step, 0.0 if tag.startswith("run/") else each.value) for each in shown.Scalars(tag)]
+        for tag in shown.Tags()["scalars"]
+    }
+    return Result(load_file("models/acoustic/model.safetensors"), (run / CURVE).read_text(), points)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +122,8 @@ def undisturbed(prepared: Project) -> Result:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("fingerprint") == 1, "one table"
     [run] = Path("runs").glob("acoustic-*")
-    assert len({events.name.split(".")[-2] for events in run.glob("tensorboard/*")}) == 1, "written by one process"
+    written = {re.sub(r"\.\d+(\.from-.*)?$", "", file.name)[-9:] for file in run.glob("tensorboard/*")}
+    assert len(written) == 1, "by one process"
     found = result()
     for folder in ("runs", "models"):
         shutil.rmtree(folder)
@@ -124,8 +146,8 @@ def assert_ends_as(undisturbed: Result) -> None:
     done = train()
     assert (done.returncode, done.stderr) == (0, "")
     assert "continuing from step" in done.stdout
-    weights, curve = result()
-    assert curve == undisturbed.curve
+    weights, curve, points = result()
+    assert (curve, points) == (undisturbed.curve, undisturbed.points)
     torch.testing.assert_close(weights, undisturbed.weights, rtol=0, atol=0)
 
 
@@ -134,7 +156,7 @@ def test_two_processes_train_as_one(project: Project, undisturbed: Result) -> No
     project.write_params(EDITS | {"run.devices.processes": 1})
     project.run("train", "acoustic", "--device", "cpu")
     project.write_params(EDITS)
-    weights, curve = result()
+    weights, curve, _ = result()
     torch.testing.assert_close(undisturbed.weights, weights, rtol=0, atol=TOLERANCE)
     rows = (csv.DictReader(each.splitlines()) for each in (undisturbed.curve, curve))
     for ours, theirs in zip(*rows, strict=True):
@@ -156,7 +178,9 @@ def test_sigterm_stops_all_after_the_same_step(project: Project, undisturbed: Re
     """Sent to the process that started them."""
     stopped = disturbed(1, 3, "SIGTERM")
     assert stopped.returncode == 130
-    assert stopped.stderr == "dtc: acoustic: stopped at step 3 of 8, saved; run it again to continue\n"
+    assert (
+        stopped.stderr == "dtc: acoustic: stopped at step 3 of 8, saved; `dtc train acoustic --device cpu` continues\n"
+    )
     assert_ends_as(undisturbed)
 
 
@@ -229,6 +253,12 @@ FOR_EVER = "signal.pause()"
             "dtc: process 0 was killed by SIGKILL; the same command continues the training\n",
         ),
         (FOR_EVER, "sys.exit('dtc: a fault of process 1')", 1, "dtc: a fault of process 1\n"),
+        (
+            "os.kill(os.getppid(), signal.SIGTERM); signal.pause()",
+            FOR_EVER,
+            130,
+            "dtc: interrupted\n",
+        ),
         ("sys.exit(3)", "print('dtc: a fault', file=sys.stderr); sys.exit(2)", 2, "dtc: a fault\n"),
         ("sys.exit(2)", "print('dtc: the same fault', file=sys.stderr); sys.exit(2)", 2, ""),
         (
