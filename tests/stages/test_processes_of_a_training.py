@@ -122,8 +122,8 @@ def undisturbed(prepared: Project) -> Result:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("fingerprint") == 1, "one table"
     [run] = Path("runs").glob("acoustic-*")
-    written = {re.sub(r"\.\d+(\.from-.*)?$", "", file.name)[-9:] for file in run.glob("tensorboard/*")}
-    assert len(written) == 1, "by one process"
+    writers = {re.sub(r".*\.(\d+)\.\d+(\.from-.*)?$", r"\1", file.name) for file in run.glob("tensorboard/*")}
+    assert len(writers) == 1, "one process"
     found = result()
     for folder in ("runs", "models"):
         shutil.rmtree(folder)
