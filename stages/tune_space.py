@@ -92,17 +92,17 @@ class TuneConfig(Section):
     num_samples: PositiveInt  # trials
     resources: Resources = Resources()
     objective: str = "loss"  # a column of the validation rows of the curve
-    mode: Literal["min", "max"] = "min"
+    mode: Literal["min", "max"] = "min"  # whether the objective should be small or large
     seed: NonNegativeInt = 1  # of the drawn values
     grace_share: float = Field(default=0.1, gt=0.0, le=1.0)  # of its training, before which a trial is not stopped
     reduction_factor: float = Field(default=4.0, gt=1.0)  # one in so many trials is continued at each comparison
-    # The original system's names.
-    batch_size: tuple[PositiveInt, ...] = ()
-    lr_min: PositiveFloat | None = None
-    lr_max: PositiveFloat | None = None
-    grad_clip: Interval | None = None
-    attention_location_filters: tuple[PositiveInt, ...] = ()
-    attention_kernel_size: tuple[PositiveInt, ...] = ()
+    # The keys from here on have the original system's names.
+    batch_size: tuple[PositiveInt, ...] = ()  # of the model that is trained
+    lr_min: PositiveFloat | None = None  # the learning rate is drawn from here
+    lr_max: PositiveFloat | None = None  # to here, uniformly by logarithm
+    grad_clip: Interval | None = None  # of its grad_max_norm
+    attention_location_filters: tuple[PositiveInt, ...] = ()  # of acoustic.attention.num_filters
+    attention_kernel_size: tuple[PositiveInt, ...] = ()  # of acoustic.attention.kernel_size
 
     @model_validator(mode="after")
     def _check(self) -> TuneConfig:

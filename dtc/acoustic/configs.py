@@ -73,7 +73,7 @@ class TacotronSection(AcousticSection):
     """Settings that Tacotron 2 and DTC share; names as in NVIDIA/tacotron2 and the original system."""
 
     symbols_embedding_dim: PositiveInt
-    frames_per_step: PositiveInt | Schedule
+    frames_per_step: PositiveInt | Schedule  # predicted at once; or [[from this training step, frames], …]
     mask_convolutions: bool  # false: padding reaches the convolutions, as in NVIDIA/tacotron2
     encoder: EncoderConfig
     attention: AttentionConfig

@@ -63,7 +63,7 @@ class OrdersConfig(Section):
 class TrainingConfig(Section):
     """Settings that decide the weights, for every model. They are part of a run's identity: a change starts it over."""
 
-    seed: NonNegativeInt
+    seed: NonNegativeInt  # of first weights, order of the clips, dropout and segments
     batch_size: PositiveInt | None  # clips; or null, and
     batch_frames: PositiveInt | None  # at most (frames of the longest clip) × (clips)
     accumulate: PositiveInt  # batches whose gradients are averaged for one step
@@ -78,12 +78,12 @@ class TrainingConfig(Section):
     adversary: AdversaryConfig | None  # null: discriminators are trained as the model
     rate_multipliers: dict[str, NonNegativeFloat]  # glob of parameters' names → factor of their learning rate
     freeze: tuple[FreezeConfig, ...]
-    grad_clipping: bool
-    grad_max_norm: PositiveFloat
+    grad_clipping: bool  # false: gradients stay as they are
+    grad_max_norm: PositiveFloat  # longer gradients are scaled to this norm
     loss_spikes: SpikesConfig | None  # null: no step is left out
     # Of the exponential moving average of the weights, which becomes the model; 0: no average.
     weight_average: float = Field(ge=0.0, lt=1.0)
-    early_stopping: EarlyStoppingConfig | None
+    early_stopping: EarlyStoppingConfig | None  # null: the training does not end early
     keep_best: str | None  # the metric by which the best validated model is kept; null: the last one is
     start_from: StartConfig | None  # null: the training begins with random weights
 
@@ -137,10 +137,10 @@ class RunConfig(Section):
     epochs_test: PositiveInt  # epochs (or steps) between validations
     test_per_iteration: bool  # true: both count steps
     predict: PositiveInt  # epochs (or steps) between pictures and sounds
-    predict_per_iteration: bool
+    predict_per_iteration: bool  # true: `predict` counts steps, false: epochs
     speak_every: PositiveInt | None  # steps after which validation texts are spoken and recognised; null: never
     epochs_save: PositiveInt  # epochs (or steps) between checkpoints
-    save_per_iteration: bool
+    save_per_iteration: bool  # true: `epochs_save` counts steps, false: epochs
     keep_last: PositiveInt  # checkpoints
     load_model: bool  # false: start over, even where there is a checkpoint
     load_epoch: PositiveInt | None  # continue from the checkpoint of this epoch; null: from the last one

@@ -17,7 +17,7 @@ class OptimizerConfig(Section):
 
     type: str
     learning_rate: PositiveFloat  # at the peak of the schedule
-    weight_decay: NonNegativeFloat
+    weight_decay: NonNegativeFloat  # share of a weight that is taken away, times the learning rate
     decays: Literal["all", "matrices"]  # matrices: no weight decay of biases and scales, which have one dimension
 
 

@@ -62,7 +62,7 @@ class CosineConfig(ScheduleConfig):
     """Settings of a linear rise from 0, and a fall on half a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
 
     type: Literal["cosine"]
-    warmup_steps: NonNegativeInt
+    warmup_steps: NonNegativeInt  # in which the rate rises on a line from 0
     final_share: float = Field(ge=0.0, le=1.0)  # of the peak
 
 
@@ -70,14 +70,14 @@ class NoamConfig(ScheduleConfig):
     """Settings of a linear rise, and a fall by the square root of the step (Vaswani et al. 2017, arXiv:1706.03762)."""
 
     type: Literal["noam"]
-    warmup_steps: PositiveInt
+    warmup_steps: PositiveInt  # up to the peak; then the rate falls by the square root of the step
 
 
 class ExponentialConfig(ScheduleConfig):
     """Settings of a rate that is multiplied by `gamma` in each epoch, or in each step."""
 
     type: Literal["exponential"]
-    gamma: Positive
+    gamma: Positive  # factor of the rate
     per_iteration: bool  # true: in each step
 
 
@@ -86,7 +86,7 @@ class MultistepConfig(ScheduleConfig):
 
     type: Literal["multistep"]
     milestones: tuple[PositiveInt, ...]  # epochs, or steps
-    gamma: Positive
+    gamma: Positive  # factor of the rate
     per_iteration: bool  # true: milestones are steps
 
     @model_validator(mode="after")
@@ -101,7 +101,7 @@ class PlateauConfig(ScheduleConfig):
 
     type: Literal["reduce_lr_on_plateau"]
     metric: str  # `loss`, another value of the curve's validation rows
-    factor: float = Field(gt=0.0, lt=1.0)
+    factor: float = Field(gt=0.0, lt=1.0)  # of the rate, each time
     patience: NonNegativeInt  # validations without a gain before it
     min_delta: NonNegativeFloat  # a smaller gain is none
     min_share: float = Field(ge=0.0, lt=1.0)  # of the peak, below which it does not fall

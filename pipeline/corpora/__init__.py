@@ -54,7 +54,7 @@ FormatName = Annotated[str, FORMATS.name_or(AUTO)]
 class CorpusConfig(Section):
     """The recordings and where to get them."""
 
-    name: Name
+    name: Name  # of the corpus, for the report and the files
     source: Source  # embedded:NAME, a URL, the path of an archive, or the path of a folder
     mirrors: tuple[Source, ...]  # further URLs of the same file, tried in turn
     md5: Md5 | None  # of the archive; null: any archive is accepted

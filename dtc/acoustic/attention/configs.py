@@ -29,7 +29,7 @@ class GMMConfig(AttentionSection):
     """Sizes of the Gaussian mixture attention, version V2 of arXiv:1910.10288."""
 
     model: Literal["gmm"]
-    num_mixtures: PositiveInt
+    num_mixtures: PositiveInt  # Gaussians, whose sum is the attention
 
 
 class DynamicConvolutionConfig(AttentionSection):
