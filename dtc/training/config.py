@@ -64,14 +64,14 @@ class TrainingConfig(Section):
     """Settings that decide the weights, for every model. They are part of a run's identity: a change starts it over."""
 
     seed: NonNegativeInt  # of first weights, order of the clips, dropout and segments
-    batch_size: PositiveInt | None  # clips; or null, and
-    batch_frames: PositiveInt | None  # at most (frames of the longest clip) × (clips)
+    batch_size: PositiveInt | None  # clips; null where batch_frames is given
+    batch_frames: PositiveInt | None  # at most (frames of the longest clip) × (clips); null: batch_size
     accumulate: PositiveInt  # batches whose gradients are averaged for one step
     overfit_batches: PositiveInt | None  # train on so many first batches alone, to see whether a model can learn
     dataloader: OrdersConfig
-    epochs: PositiveInt | None  # the training ends after so many,
-    min_steps: PositiveInt | None  # but has at least so many steps, where the corpus is short,
-    max_steps: PositiveInt | None  # and at most so many; null: no such bound. Without max_steps, epochs is needed
+    epochs: PositiveInt | None  # the training ends after so many; null: max_steps alone decides
+    min_steps: PositiveInt | None  # it has at least so many steps, where the corpus is short
+    max_steps: PositiveInt | None  # it has at most so many; null: no such bound. Without max_steps, epochs is needed
     precision: Precision  # of matrix products
     optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
     lr_scheduler: Annotated[ScheduleConfig, SCHEDULES]
