@@ -6,7 +6,8 @@
 # a GPU. With the preset `numbers` it takes about six minutes on two cores; the preset `smoke` shows the same steps in two
 # minutes, with a voice that nobody can understand.
 #
-# The notebook is built from `docs/first_voice.py` by `make notebook`.
+# The notebook is built from `docs/first_voice.py` by `make notebook`. In Colab, the first cell installs the
+# package; as it is not on an index yet, upload a clone and name its folder in `PACKAGE`.
 
 # %%
 import importlib.util
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGE = "dueling-turing-classifier[train]"  # or the folder of a clone, as "/content/dtc[train]"
+PACKAGE = "dueling-turing-classifier[train]"  # or the folder of a clone, as /content/dtc[train]
 if importlib.util.find_spec("dtc") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", PACKAGE], check=True)
 
