@@ -1,36 +1,61 @@
-"""The whole line by real DVC: preset `smoke` from a clean clone, then nothing to do, then only what a change concerns."""
+"""The whole line by real DVC, outside the checkout: a fresh environment with the wheel, a project by `dtc init`.
+
+Preset `smoke` runs on recordings in a folder; then there is nothing to do, then only what a change concerns. Last, another
+folder gets the voice from a remote.
+"""
 
 import json
-import shutil
 import subprocess
-import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.e2e.clone import ROOT, clone_into, repro
+from dtc import __version__
+from pipeline.corpora import embedded_archive
+from tests.e2e.clone import ROOT
+from tests.e2e.installed import Installed, install
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stranger's clone with preset smoke as its params."""
-    folder = clone_into(tmp_path_factory.mktemp("clone") / "dtc")
-    shutil.copyfile(ROOT / "stages/presets/smoke.yaml", folder / "params.yaml")
-    return folder
-
-
 STAGES = ["download", "verify", "preprocess", "train_acoustic", "align", "train_vocoder", "evaluate"]
 
 
-def test_the_line_runs_once_and_then_only_what_changed(clone: Path) -> None:
-    # The committed dvc.lock is of other params: everything runs.
-    assert sorted(repro(clone)[0]) == sorted(STAGES)
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return install(tmp_path_factory.mktemp("wheel"))
 
-    metrics = json.loads((clone / "results/metrics/evaluate.json").read_text())
+
+def test_the_wheel_has_all_files_of_its_packages(installed: Installed) -> None:
+    listed = subprocess.run(["git", "ls-files", "dtc", "pipeline", "stages"], cwd=ROOT, capture_output=True, text=True)
+    with zipfile.ZipFile(installed.wheel) as wheel:
+        names = set(wheel.namelist())
+        [metadata] = [wheel.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")]
+    assert set(listed.stdout.split()) - names == set()
+    assert {"dtc/py.typed", "pipeline/py.typed", "stages/py.typed"} <= names
+    assert [name for name in names if name.endswith("/LICENSE")] == [
+        f"dueling_turing_classifier-{__version__}.dist-info/licenses/LICENSE"
+    ]
+    assert f"\nVersion: {__version__}\n" in metadata
+    assert "version" not in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"], "it is in one place"
+
+
+def test_the_line_runs_once_and_then_only_what_changed(installed: Installed, tmp_path: Path) -> None:
+    with tarfile.open(embedded_archive("numbers-1.0")) as corpus:
+        corpus.extractall(tmp_path / "recordings", filter="data")
+    said = installed.run(
+        tmp_path, "dtc", "init", "my-voice", "--preset", "smoke", "--recordings", "recordings/numbers-1.0"
+    )
+    assert "ready to train" in said
+    project = Project(installed, tmp_path / "my-voice")
+    assert sorted(project.repro()) == sorted(STAGES)
+
+    folder = project.folder
+    metrics = json.loads((folder / "results/metrics/evaluate.json").read_text())
     assert {
         "word_error_rate",
         "copy_synthesis_word_error_rate",
@@ -41,23 +66,79 @@ def test_the_line_runs_once_and_then_only_what_changed(clone: Path) -> None:
         "duration_ratio",
     } <= metrics.keys()
     assert metrics["recording_word_error_rate"] <= 0.1  # three clips, a dozen words
-    page = (clone / "results/report/index.html").read_text()
+    page = (folder / "results/report/index.html").read_text()
     assert "<audio" in page
-    sidecar = json.loads(next((clone / "results/wavs").glob("001-*.json")).read_text())
-    index = json.loads((clone / "data/features/index.json").read_text())
+    sidecar = json.loads(next((folder / "results/wavs").glob("001-*.json")).read_text())
+    index = json.loads((folder / "data/features/index.json").read_text())
     assert sidecar["corpus_md5"] == index["corpus_md5"]
 
-    assert repro(clone)[0] == []
+    assert project.repro() == []
 
-    _edit(clone, lambda params: params["vocoder"].update(train_on="gta"))
-    assert repro(clone)[0] == ["align", "train_vocoder", "evaluate"]
+    project.edit(lambda params: params["vocoder"].update(train_on="gta"))
+    assert project.repro() == ["align", "train_vocoder", "evaluate"]
     # A vocoder that learns from predicted mels waits for the model that predicts them, and no other one does.
-    assert _would_run(clone, _another_acoustic_model, "train_vocoder") == ["train_acoustic"]
-    assert _would_run(clone, _another_acoustic_model_and_recorded_mels, "train_vocoder") == ["train_vocoder"]
+    assert project.would_run(_another_acoustic_model, "train_vocoder") == ["train_acoustic"]
+    assert project.would_run(_another_acoustic_model_and_recorded_mels, "train_vocoder") == ["train_vocoder"]
     # A dry run knows no further than the first stage that would run; those before it would not.
-    assert _would_run(clone, lambda params: params["evaluate"].update(griffin_lim_iterations=9)) == ["evaluate"]
-    assert _would_run(clone, lambda params: params["training"]["vocoder"].update(seed=2)) == ["train_vocoder"]
-    assert _would_run(clone, lambda params: params["split"].update(seed=2)) == ["preprocess"]
+    assert project.would_run(lambda params: params["evaluate"].update(griffin_lim_iterations=9)) == ["evaluate"]
+    assert project.would_run(lambda params: params["training"]["vocoder"].update(seed=2)) == ["train_vocoder"]
+    assert project.would_run(lambda params: params["split"].update(seed=2)) == ["preprocess"]
+    _an_upgrade_says_what_runs_again(project)
+    _another_folder_gets_the_voice(project, tmp_path)
+
+
+def _an_upgrade_says_what_runs_again(project: "Project") -> None:
+    with (project.installed.packages / "stages/evaluate.py").open("a") as code:
+        code.write("\nEDITED = True\n")
+    assert "`dvc repro` will run evaluate again" in project.run("dtc", "init", "--update", ".")
+    assert project.would_run(lambda params: None) == ["evaluate"]
+
+
+def _another_folder_gets_the_voice(project: "Project", tmp_path: Path) -> None:
+    project.run("dvc", "remote", "add", "--default", "storage", str(tmp_path / "storage"))
+    project.run("dvc", "push", "models/acoustic", "models/vocoder")
+    project.run("git", "add", "--all")
+    project.run(
+        "git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "--message", "The first voice"
+    )
+    project.run("git", "clone", "--quiet", ".", str(tmp_path / "elsewhere"))
+    other = Project(project.installed, tmp_path / "elsewhere")
+    other.run("dvc", "pull", "models/acoustic", "models/vocoder")
+    other.run("dtc", "say", "call 90210", "--device", "cpu")
+    assert (other.folder / "spoken/001-call-90210.wav").is_file()
+    assert not (other.folder / "data").exists()
+
+
+class Project:
+    """A project that `dtc init` has made, and commands in it."""
+
+    def __init__(self, installed: Installed, folder: Path) -> None:
+        self.installed, self.folder = installed, folder
+
+    def run(self, *command: str, code: int = 0) -> str:
+        return self.installed.run(self.folder, *command, code=code)
+
+    def repro(self) -> list[str]:
+        """Run `dvc repro`: the stages that it ran."""
+        return _running(self.run("dvc", "repro"))
+
+    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        change(params)
+        path.write_text(yaml.safe_dump(params))
+
+    def would_run(self, change: Callable[[dict[str, Any]], None], *targets: str) -> list[str]:
+        """Stages that `dvc repro --dry` names after a change, without the cost of running them; it is taken back."""
+        before = (self.folder / "params.yaml").read_text()
+        self.edit(change)
+        said = self.run("dvc", "repro", "--dry", *targets)
+        (self.folder / "params.yaml").write_text(before)
+        return _running(said)
+
+
+def _running(said: str) -> list[str]:
+    return [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
 
 
 def _another_acoustic_model(params: dict[str, Any]) -> None:
@@ -67,25 +148,3 @@ def _another_acoustic_model(params: dict[str, Any]) -> None:
 def _another_acoustic_model_and_recorded_mels(params: dict[str, Any]) -> None:
     _another_acoustic_model(params)
     params["vocoder"].update(train_on="recorded")
-
-
-def _edit(clone: Path, change: object) -> None:
-    path = clone / "params.yaml"
-    params = yaml.safe_load(path.read_text())
-    change(params)  # type: ignore[operator]
-    path.write_text(yaml.safe_dump(params))
-
-
-def _would_run(clone: Path, change: object, *targets: str) -> list[str]:
-    """Stages that `dvc repro --dry` names after a change, without the cost of running them; it is taken back."""
-    before = (clone / "params.yaml").read_text()
-    _edit(clone, change)
-    dry = subprocess.run(
-        [str(Path(sys.executable).parent / "dvc"), "repro", "--dry", *targets],
-        cwd=clone,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (clone / "params.yaml").write_text(before)
-    return [line.split("'")[1] for line in dry.stdout.splitlines() if line.startswith("Running stage")]
