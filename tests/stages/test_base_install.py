@@ -10,6 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from stages.cli import app
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "tests/models/format-4"
@@ -86,3 +89,9 @@ def test_another_missing_extra_is_named(tmp_path: Path, extra: str, command: tup
     done = run_with_the_base_alone(tmp_path, *command, extra="train")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.endswith(f"pip install 'dueling-turing-classifier[{extra}]'\n")
+
+
+def test_the_shell_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"_DTC_COMPLETE": "complete_bash", "COMP_WORDS": "dtc ini", "COMP_CWORD": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert CliRunner().invoke(app).stdout.split() == ["init"]
