@@ -128,7 +128,9 @@ def _code() -> Iterator[Finding]:
         yield Finding("code", f"{error.where}: {error.found}", error.remedy)
         return
     remedy = "run `dtc init --update .`" if changed else ""
-    yield Finding("code", f"{CODE} notes other code of {named(changed)}" if changed else f"as {CODE} notes it", remedy)
+    yield Finding(
+        "code", f"{CODE} notes other code of {', '.join(changed)}" if changed else f"as {CODE} notes it", remedy
+    )
 
 
 def _stages() -> Iterator[Finding]:

@@ -250,6 +250,6 @@ def update(folder: Path, console: Console) -> None:
             )
         write_code(pipeline)
         versions = " → ".join(dict.fromkeys((f"dtc {known[VERSION]}", f"dtc {__version__}")))
-        again = f"`dvc repro` will run {named(changed)} again, and what depends on them" if changed else "as it was"
+        again = f"`dvc repro` will run {', '.join(changed)} again, and what depends on them" if changed else "as it was"
         console.print(f"init: {CODE}, {versions}: {again}", soft_wrap=True)
         load_params(paths.PARAMS)

@@ -36,6 +36,8 @@ def write_code(pipeline: str) -> None:
 
 def read_code() -> Mapping[str, str]:
     """Return the content of code.yaml: stage → fingerprint, the version of dtc, and the fingerprint of dvc.yaml."""
+    if not CODE.is_file():
+        raise InputError(CODE, "no such file", "the folder of a project that `dtc init` has made")
     tree = read_yaml(CODE)
     if not isinstance(tree, dict) or VERSION not in tree:
         raise InputError(CODE, "not as `dtc init` writes it", remedy="run `dtc init --update .`")

@@ -101,16 +101,20 @@ def test_nothing_of_the_user_s_is_replaced(elsewhere: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--preset", "voce"], r"--preset: found 'voce', expected one of .*numbers.*; did you mean voice\?"),
-        (["--recordings", "nowhere"], "--recordings: nowhere: no such file or folder, expected a folder of .*"),
-        (["--device", "gpu"], "--device: found 'gpu', expected auto, cpu, cuda or cuda:N"),
-        (["--update", "--device", "cpu"], "--update: given together with what it keeps; .*"),
+        (["voice", "--preset", "voce"], r"--preset: found 'voce', expected one of .*numbers.*; did you mean voice\?"),
+        (
+            ["voice", "--recordings", "nowhere"],
+            "--recordings: nowhere: no such file or folder, expected a folder of .*",
+        ),
+        (["voice", "--device", "gpu"], "--device: found 'gpu', expected auto, cpu, cuda or cuda:N"),
+        (["--update", "."], "code.yaml: no such file, expected the folder of a project that `dtc init` has made"),
+        (["voice", "--update", "--device", "cpu"], "--update: given together with what it keeps; .*"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_written(
     elsewhere: Project, arguments: list[str], line: str
 ) -> None:
-    said = elsewhere.run("init", "voice", *arguments, code=2)
+    said = elsewhere.run("init", *arguments, code=2)
     assert re.fullmatch(line, said), said
     assert not (elsewhere.root / "voice").exists()
 
