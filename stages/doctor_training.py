@@ -55,6 +55,7 @@ class Timing:
         step_s: seconds of a step in the last phase.
         timed: the number of steps that were timed.
         memory_gb: the most memory that the process, or its tensors on a GPU, took.
+        disk_gb: of the checkpoints and the trained model.
     """
 
     steps: int
@@ -62,6 +63,7 @@ class Timing:
     step_s: float
     timed: int
     memory_gb: float
+    disk_gb: float
 
 
 def training(params: Params, device: str) -> Iterator[Finding]:
@@ -90,7 +92,7 @@ def _training_of(kind: Kind, params: Params, device: torch.device) -> Iterator[F
         yield Finding(kind.name, f"{name} has nothing to train")
         return
     left = f"{timing.steps - run.step:,} of {timing.steps:,}" if run.step else f"{timing.steps:,}"
-    memory = f"{timing.memory_gb:.1f} GB of memory"
+    memory = f"{timing.memory_gb:.1f} GB of memory, {timing.disk_gb:.1f} GB of disk"
     step = f"{timing.step_s:.2g} s each in {timing.timed} steps timed on {device}"
     yield Finding(kind.name, f"{name}: {left} steps in about {_shown(timing.left_s)} ({step}), {memory}")
     if name in TO_SEE:
@@ -121,7 +123,8 @@ def time_steps(recipe: Recipe, params: Params, device: torch.device, done: int =
         for start, end in zip(starts, (*starts[1:], state.total_steps), strict=True):
             seconds = _seconds_of_steps(Training(task, recipe.training, state, review), (start + end) // 2)
             left_s += max(0, end - max(start, done)) * sum(seconds) / len(seconds)
-        return Timing(state.total_steps, left_s, sum(seconds) / len(seconds), len(seconds), _memory_gb(device))
+        step_s, disk_gb = sum(seconds) / len(seconds), _disk_gb(state, how.keep_last)
+        return Timing(state.total_steps, left_s, step_s, len(seconds), _memory_gb(device), disk_gb)
 
 
 def _seconds_of_steps(training: Training, step: int) -> list[float]:
@@ -145,6 +148,16 @@ def _memory_gb(device: torch.device) -> float:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+def _disk_gb(state: TrainingState, keep_last: int) -> float:
+    """Return the size of the checkpoints, one more while it is written, and of two copies of the trained model."""
+    tensors = [*state.model.state_dict().values(), *(state.average.state_dict().values() if state.average else ())]
+    for learner in state.learners.values():
+        for of_parameter in learner.optimizer.state.values():
+            tensors += [value for value in of_parameter.values() if isinstance(value, torch.Tensor)]
+    model = sum(value.nbytes for value in shipped(state.model).state_dict().values())
+    return ((keep_last + 1) * sum(value.nbytes for value in tensors) + 2 * model) / 1e9
 
 
 def _shown(seconds: float) -> str:

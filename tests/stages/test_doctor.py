@@ -86,7 +86,7 @@ def test_steps_are_timed_where_there_are_features_and_nothing_is_written(
     acoustic, to_see, vocoder, _ = (finding.text for finding in doctor_training.training(params, "cpu"))
     for text, model in ((acoustic, "tacotron2"), (vocoder, "vocos")):
         assert re.fullmatch(
-            rf"{model}: 9,000 steps in about \S+ (min|h) \(\S+ s each in 20 steps timed on cpu\), \d\.\d GB of memory",
+            rf"{model}: 9,000 steps in about \S+ (min|h) \(\S+ s each in 20 steps timed on cpu\), \d\.\d GB of memory, 0\.0 GB of disk",
             text,
         ), text
     assert to_see == f"to be seen: {doctor_training.TO_SEE['tacotron2']}"

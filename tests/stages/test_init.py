@@ -27,7 +27,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def test_the_templates_are_the_repository_s_own_files() -> None:
-    assert TEMPLATE.read_text() == of_project((REPOSITORY / "dvc.yaml").read_text())
+    assert TEMPLATE.read_text() == of_project((REPOSITORY / "dvc.yaml").read_text()), (
+        "run `python -m stages.dvc_dependencies`"
+    )
     for name in ("lexicon.txt", "splits/README.md"):
         assert (TEMPLATES / name).read_text() == (REPOSITORY / name).read_text(), name
 
