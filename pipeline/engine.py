@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections import deque
@@ -14,20 +13,19 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
-from dtc.errors import InputError, install_hint
+from dtc.errors import InputError
 from dtc.processes import process_pool
 from pipeline.config import DistributedConfig
+from pipeline.ray_cluster import ray_cluster
 
 IN_PROCESS = DistributedConfig(engine="local", workers=0, ray_address=None)
 WAITING_PER_WORKER = 2  # jobs that are submitted and whose results are not taken yet: one at work, one that waits
 PRELOADED = ["pipeline.shard_job", "webdataset"]  # what the process imports from which workers are forked
 RETRIES = 3  # of a Ray task whose worker died
-CONNECTION_S = 45.0  # for a process to import ray and to connect to a cluster
-CONNECT = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
 REMEDY = "run it again: what is finished is kept; fewer distributed.workers need less memory"
 
 Job = TypeVar("Job")
@@ -126,7 +124,7 @@ def _end_with_parent() -> None:
 
 def _run_on_ray(work: Callable[[Job], Result], jobs: Iterable[Job], config: DistributedConfig) -> Iterator[Result]:
     """Run the jobs as tasks of a Ray cluster; a task whose worker died is given to another worker."""
-    with _ray_cluster(config) as ray:
+    with ray_cluster("distributed", config.ray_address, config.workers or None) as ray:
         task = ray.remote(max_retries=RETRIES, num_cpus=1)(_compute)
         shared = ray.put(work)
         most_waiting = WAITING_PER_WORKER * (config.workers or int(ray.cluster_resources().get("CPU", 1)))
@@ -138,55 +136,6 @@ def _run_on_ray(work: Callable[[Job], Result], jobs: Iterable[Job], config: Dist
             raise InputError("a Ray worker", f"died {RETRIES + 1} times at one shard", remedy=REMEDY) from None
 
 
-@contextmanager
-def _ray_cluster(config: DistributedConfig) -> Iterator[Any]:
-    """Return the module ray, connected to the cluster of the config or to a new one on this machine, until the end."""
-    ray = _import_ray()
-    if ray.is_initialized():
-        yield ray
-        return
-    if config.ray_address:
-        _require_cluster(config.ray_address)
-    local = {} if config.ray_address else {"num_cpus": config.workers or None, "include_dashboard": False}
-    try:
-        ray.init(address=config.ray_address or "local", log_to_driver=False, logging_level="ERROR", **local)
-        yield ray
-    except KeyboardInterrupt:
-        sys.stderr.write("stopping Ray, which takes some seconds\n")
-        raise
-    finally:
-        ray.shutdown()
-
-
-def _require_cluster(address: str) -> None:
-    """Raise InputError where no Ray cluster answers at an address.
-
-    Another process connects first: at a wrong address `ray.init` waits for minutes in native code, which neither a
-    signal nor a thread can stop.
-    """
-    expected, remedy = "the address of a running cluster", "correct it, or set it to null for a cluster on this machine"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", CONNECT, address], capture_output=True, text=True, timeout=CONNECTION_S
-        )
-    except subprocess.TimeoutExpired:
-        found = f"{address}: no answer in {CONNECTION_S:.0f} s"
-        raise InputError("distributed.ray_address", found, expected, remedy) from None
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise InputError("distributed.ray_address", f"{address}: {reason}", expected, remedy)
-
-
 def _compute(work: Callable[[Job], Result], job: Job) -> Result:
     torch.set_num_threads(1)
     return work(job)
-
-
-def _import_ray():  # type: ignore[no-untyped-def]
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise it sends usage reports
-    try:
-        import ray
-    except ModuleNotFoundError:
-        remedy = f"run {install_hint('ray')}, or set distributed.engine to local"
-        raise InputError("distributed.engine", "ray is not installed", remedy=remedy) from None
-    return ray

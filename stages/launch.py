@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -33,6 +33,23 @@ GRACE_S = 5.0  # in which the other processes may end by themselves, when one ha
 LOCAL = "127.0.0.1"
 
 
+class Rank(NamedTuple):
+    """The place of a process among those of a training."""
+
+    number: int
+    world: int  # the number of processes
+    local_number: int  # among those of its machine
+    local_world: int
+
+
+class Ended(NamedTuple):
+    """How a process has ended."""
+
+    number: int
+    code: int
+    errors: str  # what it has printed on standard error and is not shown yet
+
+
 @contextmanager
 def training_devices(config: DevicesConfig, device: str) -> Iterator[Devices]:
     """Yield the devices of a training, connected; or start its processes, wait for them, and end the command.
@@ -41,8 +58,13 @@ def training_devices(config: DevicesConfig, device: str) -> Iterator[Devices]:
         config: the section run.devices.
         device: what `--device` names.
     """
+    command = ["-P", "-m", "stages", *sys.argv[1:]]
+    if config.engine == "ray" and "RANK" not in os.environ:
+        from stages.train_ray import train_on_ray
+
+        raise typer.Exit(train_on_ray(command, config, device))
     if count := processes_to_start(config, device):
-        raise typer.Exit(launch([sys.executable, "-P", "-m", "stages", *sys.argv[1:]], count, config))
+        raise typer.Exit(launch([sys.executable, *command], count, config))
     _end_with_parent()
     from dtc.training.devices import joined
 
@@ -72,49 +94,80 @@ def launch(command: Sequence[str], count: int, config: DevicesConfig) -> int:
 
     Only the first of them prints. Of the others, the errors of one that fails are printed.
     """
-    from_parent, to_children = os.pipe()  # which the system closes when this process ends, however it does
+    host, port = config.address
+    address = (host or LOCAL, port or free_port())
     with ExitStack() as stack:
-        stack.callback(os.close, to_children)
+        parent = stack.enter_context(watched_by_processes())
         errors = [stack.enter_context(TemporaryFile("w+", encoding="utf-8", errors="replace")) for _ in range(count)]
         processes: list[subprocess.Popen[bytes]] = []
         received = stack.enter_context(_signals_passed_on(processes))
-        for number, environment in enumerate(_environments(count, config)):
-            started = subprocess.Popen(
-                command,
-                env=os.environ | environment | {STARTED_BY: str(from_parent)},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if number else None,
-                stderr=errors[number] if number else None,
-                pass_fds=[from_parent],
-                start_new_session=True,  # else a terminal would send Ctrl-C too, and a second one stops at once
-            )
-            processes.append(started)
+        for number in range(count):
+            rank = Rank(config.node_rank * count + number, config.num_nodes * count, number, count)
+            stdout, stderr = (subprocess.DEVNULL, errors[number]) if number else (None, None)
+            processes.append(start(command, rank, address, parent, stdout=stdout, stderr=stderr))
+        ended = [Ended(number, code, read_back(errors[number])) for number, code in _wait_for_all(processes)]
+        return report(ended, bool(received))
+
+
+@contextmanager
+def watched_by_processes() -> Iterator[int]:
+    """Yield the number of a file at whose end processes end themselves: the end of this context or of this process."""
+    from_parent, to_children = os.pipe()  # which the system closes when this process ends, however it does
+    try:
+        yield from_parent
+    finally:
         os.close(from_parent)
-        return _report(_wait_for_all(processes), errors, bool(received))
+        os.close(to_children)
 
 
-def _environments(count: int, config: DevicesConfig) -> Iterator[Mapping[str, str]]:
-    """Yield the environment variables of each process, by which it finds the others."""
-    host, port = config.address
-    port = port or _free_port()
-    for number in range(count):
-        yield {
-            "RANK": str(config.node_rank * count + number),
-            "LOCAL_RANK": str(number),
-            "WORLD_SIZE": str(config.num_nodes * count),
-            "LOCAL_WORLD_SIZE": str(count),
-            "MASTER_ADDR": host or LOCAL,
-            "MASTER_PORT": str(port),
-            # What PyTorch would do with all cores in each process takes longer than with one core.
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count))),
-            # PyTorch logs with a native stack each attempt to connect, and raises what we print in a line.
-            "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "FATAL"),
-            # The processes run the code that runs here, and not that of a checkout in the working folder.
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])),
-        } | ({"GLOO_SOCKET_IFNAME": "lo"} if config.num_nodes == 1 and sys.platform == "linux" else {})
+def start(
+    command: Sequence[str], rank: Rank, address: tuple[str, int], parent: int, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start a process of a training.
+
+    Args:
+        command: what it runs.
+        rank: its place among the processes.
+        address: host and port of the process with rank 0.
+        parent: the file of `watched_by_processes`.
+        options: of `subprocess.Popen`.
+    """
+    return subprocess.Popen(
+        command,
+        env=os.environ | environment_of(rank, address) | {STARTED_BY: str(parent)},
+        stdin=subprocess.DEVNULL,
+        pass_fds=[parent],
+        start_new_session=True,  # else a terminal would send Ctrl-C too, and a second one stops at once
+        **options,
+    )
 
 
-def _free_port() -> int:
+def environment_of(rank: Rank, address: tuple[str, int]) -> Mapping[str, str]:
+    """Return the environment variables of a process, by which it finds the others.
+
+    Args:
+        rank: its place among them.
+        address: host and port of the process with rank 0.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // rank.local_world))
+    return {
+        "RANK": str(rank.number),
+        "LOCAL_RANK": str(rank.local_number),
+        "WORLD_SIZE": str(rank.world),
+        "LOCAL_WORLD_SIZE": str(rank.local_world),
+        "MASTER_ADDR": address[0],
+        "MASTER_PORT": str(address[1]),
+        # What PyTorch would do with all cores in each process takes longer than with one core.
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads),
+        # PyTorch logs with a native stack each attempt to connect, and raises what we print in a line.
+        "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "FATAL"),
+        # The processes run the code that runs here, and not that of a checkout in the working folder.
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])),
+    } | ({"GLOO_SOCKET_IFNAME": "lo"} if rank.world == rank.local_world and sys.platform == "linux" else {})
+
+
+def free_port() -> int:
+    """Return a port of this machine at which nothing listens."""
     with socket.socket() as found:
         found.bind((LOCAL, 0))
         return int(found.getsockname()[1])
@@ -159,29 +212,37 @@ def _wait_for_all(processes: Sequence[subprocess.Popen[bytes]]) -> list[tuple[in
     return ended
 
 
-def _report(ended: Sequence[tuple[int, int]], errors: Sequence[IO[str]], interrupted: bool) -> int:
+def report(ended: Sequence[Ended], interrupted: bool = False) -> int:
     """Print why the processes ended, where the first of them has not printed it, and return the exit code.
 
     A process that is interrupted before its first line of Python ends by the signal.
     """
-    first = dict(ended).get(0, LOST)
-    failed = [(number, code) for number, code in ended if code not in (DONE, LOST)]
+    failed = [each for each in ended if each.code not in (DONE, LOST)]
     if not failed:
+        first = next((each.code for each in ended if each.number == 0), LOST)
         if first == LOST:
             _print("lost a process of the training on another machine; the last checkpoint is intact")
         return first
-    if first > 0 and first != LOST:
-        return first
-    number, code = failed[0]
+    number, code, errors = next((each for each in failed if each.number == 0 and each.code > 0), failed[0])
     if code < 0 and interrupted:
         _print("interrupted")
         return INTERRUPTED
     if code < 0:
-        _print(f"process {number} was killed by {signal.Signals(-code).name}; the same command continues the training")
+        _print(f"{killed(number, code)}; the same command continues the training")
         return BROKE
-    errors[number].seek(0)
-    sys.stderr.write(errors[number].read())
+    sys.stderr.write(errors)
     return code
+
+
+def killed(number: int, code: int) -> str:
+    """Return what has happened to a process that a signal ended."""
+    return f"process {number} was killed by {signal.Signals(-code).name}"
+
+
+def read_back(file: IO[str]) -> str:
+    """Return all that was written to a file."""
+    file.seek(0)
+    return file.read()
 
 
 def _print(line: str) -> None:

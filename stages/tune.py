@@ -64,6 +64,10 @@ class Search:
         keeps_best = getattr(params.training, self.kind).keep_best is not None
         return Trial(number, values, self.kind, name, (config.objective, config.mode), keeps_best)
 
+    def content(self, values: Values) -> Tree:
+        """Return the content of a trial's params file; the trial is in a worker of Ray already, and starts none."""
+        return laid_over(self.tree, {**values, "run.devices.engine": "local"})
+
     def require_right_values(self) -> None:
         """Raise InputError unless all keys are known, and the params with the ends of each range can be loaded."""
         self.params({})
@@ -101,7 +105,7 @@ def tune(kind: ModelKind, file: Path, apply: bool, console: Console) -> None:
         console.print(f"tune: the ranges have {plural(len(trials), 'set')} of values, each of which is tried once")
     with locked(TRIALS):
         for trial in trials:
-            prepare(trial.folder, kind, laid_over(search.tree, trial.values), Path.cwd())
+            prepare(trial.folder, kind, search.content(trial.values), Path.cwd())
         board = run_trials(trials, search.space.config, console)
         reports = [
             _report_of(trial, board.shown[trial.number].state, board.shown[trial.number].reason) for trial in trials

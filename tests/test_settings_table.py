@@ -6,6 +6,7 @@ import pytest
 
 from dtc.config import Section
 from dtc.training.config import LoaderConfig, OrderConfig, RunConfig, TrainingConfig
+from dtc.training.devices_config import DevicesConfig
 from dtc.training.optim import OPTIMIZERS
 from dtc.training.schedule import SCHEDULES
 from dtc.training.start_config import StartConfig
@@ -16,6 +17,8 @@ RUN, STOP, OPTIM = "tests/dtc/test_run_settings.py", "tests/dtc/test_stopping.py
 LOOP, LOADER, NAMED = "tests/dtc/test_training.py", "tests/pipeline/test_loader.py", "tests/stages/test_named_parts.py"
 SCHEDULE, CADENCE = "tests/dtc/test_schedule.py", f"{RUN}::test_how_often_it_logs_validates_shows_and_saves"
 START = "tests/dtc/test_start_from.py"
+DEVICES, LAUNCH, ON_RAY = "tests/dtc/test_devices.py", "tests/stages/test_launch.py", "tests/stages/test_train_ray.py"
+ADDRESSES = f"{LAUNCH}::test_addresses_and_ranks_of_the_processes_of_a_node"
 TESTS: dict[type[Section], dict[str, str]] = {
     TrainingConfig: {
         "seed": f"{RUN}::test_the_seed_decides_what_is_drawn",
@@ -69,6 +72,22 @@ TESTS: dict[type[Section], dict[str, str]] = {
     LoaderConfig: {
         "num_workers": f"{LOADER}::test_workers_read_a_few_batches_ahead",
         "pin_memory": f"{LOADER}::test_batches_for_a_gpu_are_in_pinned_memory",
+    },
+    DevicesConfig: {
+        "engine": "tests/stages/test_processes_of_a_training.py::test_ray_starts_processes_again_that_are_killed",
+        "ray_address": f"{ON_RAY}::test_an_address_without_a_cluster",
+        "max_failures": f"{ON_RAY}::test_after_so_many_failures_it_gives_up",
+        "processes": f"{LAUNCH}::test_how_many_processes_are_started",
+        "backend": f"{DEVICES}::test_nccl_needs_gpus",
+        "url": ADDRESSES,
+        "master_address": ADDRESSES,
+        "master_port": ADDRESSES,
+        "num_nodes": ADDRESSES,
+        "node_rank": ADDRESSES,
+        "connect_s": f"{DEVICES}::test_a_process_that_does_not_come_is_an_error",
+        "cudnn_enabled": f"{DEVICES}::test_settings_of_pytorch",
+        "cudnn_benchmark": f"{DEVICES}::test_settings_of_pytorch",
+        "deterministic": f"{DEVICES}::test_settings_of_pytorch",
     },
     NamedParts: {
         "optimizers": f"{NAMED}::test_names_stand_for_optimizers_and_schedules",

@@ -12,11 +12,16 @@ from dtc.config import Section
 class DevicesConfig(Section):
     """The processes that train one model together. They change no weight, but for rounding.
 
-    torchrun, `accelerate launch` and Ray start processes themselves: then they decide about processes, nodes and
-    addresses, and these settings of them have no effect.
+    torchrun and `accelerate launch` start processes themselves: then they decide about processes, nodes and addresses,
+    and these settings of them have no effect.
     """
 
-    processes: Literal["auto"] | PositiveInt  # on this machine; auto: one for each GPU, or one
+    engine: Literal[
+        "local", "ray"
+    ]  # what starts the processes: dtc, on this machine; or Ray, on all nodes of a cluster
+    ray_address: str | None  # of a running Ray cluster; null: start one on this machine
+    max_failures: NonNegativeInt  # so often Ray starts all processes again when one is lost
+    processes: Literal["auto"] | PositiveInt  # on this machine, or in Ray's cluster; auto: one for each GPU, or one
     backend: Literal["auto", "gloo", "nccl"]  # auto: nccl between GPUs, else gloo
     url: str | None = Field(pattern=r"^tcp://[^/:]+:[0-9]{1,5}$")  # tcp://address:port, for the two next keys
     master_address: str | None  # of node 0; null: all processes are on this machine
@@ -37,6 +42,8 @@ class DevicesConfig(Section):
             raise ValueError(f"node_rank {self.node_rank} of {self.num_nodes} nodes, expected 0 to num_nodes - 1")
         if self.num_nodes > 1 and not (host and port):
             raise ValueError(f"{self.num_nodes} nodes without master_address and master_port, expected both")
+        if self.engine == "ray" and self.num_nodes > 1:
+            raise ValueError(f"num_nodes {self.num_nodes} with engine ray, expected 1: Ray knows the nodes")
         return self
 
     @property

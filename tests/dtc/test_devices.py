@@ -110,6 +110,16 @@ def test_an_address_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPa
         pass
 
 
+def test_nccl_needs_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in rank_variables(0, 2, free_port()).items():
+        monkeypatch.setenv(name, value)
+    with (
+        pytest.raises(InputError, match=r"^run.devices.backend: nccl, which has no CPU, expected gloo or auto"),
+        joined(devices_config(backend="nccl"), CPU),
+    ):
+        pass
+
+
 MISSING = """
 import torch
 from dtc.errors import InputError

@@ -189,7 +189,7 @@ def deaf_address() -> Iterator[str]:
 
 def test_a_ray_address_where_nothing_answers(deaf_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
-    monkeypatch.setattr("pipeline.engine.CONNECTION_S", 1.0)
+    monkeypatch.setattr("pipeline.ray_cluster.CONNECTION_S", 1.0)
     with pytest.raises(InputError) as error:
         list(run(square, [1], config(0, "ray").model_copy(update={"ray_address": deaf_address})))
     assert str(error.value) == (

@@ -13,8 +13,9 @@ from dtc.errors import InputError
 from pipeline.archives import pack_folder
 from pipeline.config import DistributedConfig, FeaturesConfig, RecordingConfig, VerifyConfig
 from pipeline.corpora import CorpusConfig
-from pipeline.engine import _require_cluster, run
+from pipeline.engine import run
 from pipeline.feature_recipe import FeatureRecipe
+from pipeline.ray_cluster import require_cluster
 from pipeline.shard_job import ShardJob, ShardMaker, contents_of, plan_jobs, without_content
 from pipeline.shard_writer import BuiltShard
 from pipeline.verify import CorpusSettings, verify_corpus
@@ -56,7 +57,7 @@ def local_ray() -> Iterator[None]:
     ray = pytest.importorskip("ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     here = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}  # where a worker finds the functions above
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=here)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=here)
     yield
     ray.shutdown()
 
@@ -89,7 +90,7 @@ def test_errors_arrive_whole() -> None:
 def test_a_running_cluster_is_found() -> None:
     import ray
 
-    _require_cluster(ray.get_runtime_context().gcs_address)
+    require_cluster("distributed", ray.get_runtime_context().gcs_address)
 
 
 def test_a_shard_that_kills_every_worker_is_told() -> None:

@@ -1,4 +1,4 @@
-"""`dtc train` in two processes: the numbers of one, one record, and an end for all where one of them ends."""
+"""`dtc train` in two processes, also on Ray: the numbers of one, one record, and an end for all where one ends."""
 
 import csv
 import os
@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dtc.training.run_files import CURVE, TENSORBOARD
-from stages import launch as launching
-from stages.launch import launch, processes_to_start
+from stages.train_ray import train_on_ray
 from tests.conftest import REPOSITORY, Project, write_corpus
 from tests.stages.conftest import prepare
-from tests.training_params import ONE_PROCESS, devices_config
+from tests.stages.test_launch import PARENT
+from tests.training_params import devices_config
 
 DEADLINE_S = 120.0
 STEPS = 8
@@ -49,32 +49,32 @@ EDITS = {
     },
     "run.devices.processes": 2,
 }
-# A process of a training that does something to itself or to its parent after a step.
+# A training whose processes do deeds after steps, each once: "rank@step=refuse" or "rank@step=SIGNAL:process".
 DISTURBED = """
 import os, signal, sys, time
+from pathlib import Path
 from dtc.errors import InputError
 from dtc.training.loop import Training
-rank, step, deed = sys.argv[1:4]
+deeds = dict(each.split("=") for each in sys.argv[1:])
 update = Training.update
 def disturbed(self, learners):
     update(self, learners)
-    if os.environ["RANK"] == rank and self.state.step == int(step):
-        if deed == "refuse":
-            raise InputError("clip-7", "a fault")
-        os.kill(os.getppid() if deed == "SIGTERM" else os.getpid(), getattr(signal, deed))
-        deadline = time.monotonic() + 60
-        while not self.review.stop.requested and time.monotonic() < deadline:
-            time.sleep(0.01)  # until the parent has passed it on
+    here = f"{os.environ['RANK']}@{self.state.step}"
+    if here not in deeds or Path("runs", here).exists():
+        return
+    Path("runs", here).touch()
+    if deeds[here] == "refuse":
+        raise InputError("clip-7", "a fault")
+    name, process = deeds[here].split(":")
+    known = {"self": os.getpid(), "parent": os.getppid()}
+    os.kill(known.get(process) or int(process), getattr(signal, name))
+    deadline = time.monotonic() + 60
+    while not self.review.stop.requested and time.monotonic() < deadline:
+        time.sleep(0.01)  # until it is ended, or asked to stop
 Training.update = disturbed
 sys.argv = ["dtc", "train", "acoustic", "--device", "cpu"]
 from stages.__main__ import main
 main()
-"""
-PARENT = """
-import sys
-from stages.launch import launch
-from tests.training_params import ONE_PROCESS
-sys.exit(launch([sys.executable, *sys.argv[1:]], 2, ONE_PROCESS))
 """
 
 
@@ -138,8 +138,8 @@ def train() -> "subprocess.CompletedProcess[str]":
     return command("-m", "stages", "train", "acoustic", "--device", "cpu")
 
 
-def disturbed(rank: int, step: int, deed: str) -> "subprocess.CompletedProcess[str]":
-    return command("-c", PARENT, "-c", DISTURBED, str(rank), str(step), deed)
+def disturbed(*deeds: str) -> "subprocess.CompletedProcess[str]":
+    return command("-c", PARENT, "-c", DISTURBED, *deeds)
 
 
 def assert_ends_as(undisturbed: Result) -> None:
@@ -167,7 +167,7 @@ def test_two_processes_train_as_one(project: Project, undisturbed: Result) -> No
 
 @pytest.mark.slow
 def test_when_one_is_killed_all_end_and_the_run_continues(project: Project, undisturbed: Result) -> None:
-    killed = disturbed(1, 3, "SIGKILL")
+    killed = disturbed("1@3=SIGKILL:self")
     assert killed.returncode == 1
     assert killed.stderr == "dtc: process 1 was killed by SIGKILL; the same command continues the training\n"
     assert_ends_as(undisturbed)
@@ -176,7 +176,7 @@ def test_when_one_is_killed_all_end_and_the_run_continues(project: Project, undi
 @pytest.mark.slow
 def test_sigterm_stops_all_after_the_same_step(project: Project, undisturbed: Result) -> None:
     """Sent to the process that started them."""
-    stopped = disturbed(1, 3, "SIGTERM")
+    stopped = disturbed("1@3=SIGTERM:parent")
     assert stopped.returncode == 130
     assert (
         stopped.stderr == "dtc: acoustic: stopped at step 3 of 8, saved; `dtc train acoustic --device cpu` continues\n"
@@ -186,7 +186,7 @@ def test_sigterm_stops_all_after_the_same_step(project: Project, undisturbed: Re
 
 @pytest.mark.slow
 def test_the_fault_that_one_process_finds_is_one_line(project: Project) -> None:
-    done = disturbed(1, 2, "refuse")
+    done = disturbed("1@2=refuse")
     assert (done.returncode, done.stderr) == (2, "dtc: clip-7: a fault\n")
 
 
@@ -226,105 +226,30 @@ class Answering(socketserver.BaseRequestHandler):
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-def program(tmp_path: Path, first: str, second: str) -> list[str]:
-    """A command for two processes that do other things; neither imports torch."""
-    path = tmp_path / "program.py"
-    path.write_text(f"import os, signal, sys, time\nif os.environ['RANK'] == '0':\n    {first}\nelse:\n    {second}\n")
-    return [sys.executable, str(path)]
+@pytest.fixture(scope="module")
+def local_ray(prepared: Project) -> Iterator[None]:
+    """A Ray of this machine that all tests share."""
+    pytest.importorskip("pandas")
+    ray = pytest.importorskip("ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
 
 
-FOR_EVER = "signal.pause()"
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "code", "line"),
-    [
-        ("pass", "pass", 0, ""),
-        (
-            FOR_EVER,
-            "os.kill(os.getpid(), signal.SIGKILL)",
-            1,
-            "dtc: process 1 was killed by SIGKILL; the same command continues the training\n",
-        ),
-        (
-            "os.kill(os.getpid(), signal.SIGKILL)",
-            FOR_EVER,
-            1,
-            "dtc: process 0 was killed by SIGKILL; the same command continues the training\n",
-        ),
-        (FOR_EVER, "sys.exit('dtc: a fault of process 1')", 1, "dtc: a fault of process 1\n"),
-        (
-            "os.kill(os.getppid(), signal.SIGTERM); signal.pause()",
-            FOR_EVER,
-            130,
-            "dtc: interrupted\n",
-        ),
-        ("sys.exit(3)", "print('dtc: a fault', file=sys.stderr); sys.exit(2)", 2, "dtc: a fault\n"),
-        ("sys.exit(2)", "print('dtc: the same fault', file=sys.stderr); sys.exit(2)", 2, ""),
-        (
-            "sys.exit(3)",
-            "sys.exit(3)",
-            3,
-            "dtc: lost a process of the training on another machine; the last checkpoint is intact\n",
-        ),
-    ],
-)
-def test_the_end_of_one_process_is_the_end_of_all(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    first: str,
-    second: str,
-    code: int,
-    line: str,
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # Ray starts about twenty processes, which take long on a busy machine
+def test_ray_starts_processes_again_that_are_killed(
+    project: Project, local_ray: None, undisturbed: Result, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(launching, "GRACE_S", 1.0)
-    assert launch(program(tmp_path, first, second), 2, ONE_PROCESS) == code
-    assert capsys.readouterr().err == line
-
-
-def test_the_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
-    """Killed by SIGKILL, it can send no signal."""
-    child = "from stages.launch import _end_with_parent; _end_with_parent(); print('ready', flush=True); " + FOR_EVER
-    started = subprocess.Popen(
-        [sys.executable, "-c", PARENT, *program(tmp_path, child, child)[1:]],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-    )
-    assert started.stdout is not None
-    assert started.stdout.readline() == "ready\n"
-    started.kill()
-    assert started.stdout.read() == "", "the end of the file: no process holds it open"
-    started.wait()
-
-
-@pytest.mark.parametrize(
-    ("environment", "settings", "expected"),
-    [
-        ({}, {"processes": 1}, 0),
-        ({}, {"processes": "auto"}, 0),
-        ({}, {"processes": 3}, 3),
-        ({}, {"processes": 1, "num_nodes": 2, "url": "tcp://10.0.0.1:29500"}, 1),
-        ({"RANK": "0", "WORLD_SIZE": "2"}, {"processes": 3}, 0),
-    ],
-)
-def test_how_many_processes_are_started(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], settings: dict[str, object], expected: int
-) -> None:
-    monkeypatch.delenv("RANK", raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert processes_to_start(devices_config(**settings), "cpu") == expected
-
-
-def test_addresses_and_ranks_of_the_processes_of_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    config = devices_config(num_nodes=2, node_rank=1, url="tcp://10.0.0.1:29500")
-    first, second = launching._environments(2, config)
-    assert (first["RANK"], second["RANK"], first["LOCAL_RANK"], second["LOCAL_RANK"]) == ("2", "3", "0", "1")
-    assert (first["WORLD_SIZE"], first["MASTER_ADDR"], first["MASTER_PORT"]) == ("4", "10.0.0.1", "29500")
-    assert "GLOO_SOCKET_IFNAME" not in first
-    alone = list(launching._environments(2, ONE_PROCESS))
-    assert {each["MASTER_ADDR"] for each in alone} == {"127.0.0.1"}
-    assert len({each["MASTER_PORT"] for each in alone}) == 1
+    """And Ctrl-C saves, as without Ray. The result is that of processes that `dtc train` starts."""
+    config = devices_config(engine="ray", processes=2, max_failures=1)
+    deeds = ["1@3=SIGKILL:parent", f"1@6=SIGINT:{os.getpid()}"]
+    assert train_on_ray(["-c", DISTURBED, *deeds], config, "cpu") == 130
+    out, err = capfd.readouterr()
+    assert [line for line in out.splitlines() if line.startswith("ray: ") or "continuing" in line] == [
+        "ray: the Ray worker of process 1 died; starting again from the last checkpoint, 1 of 1",
+        "acoustic: continuing from step 2 of 8",
+    ]
+    assert err == "dtc: acoustic: stopped at step 6 of 8, saved; `dtc train acoustic --device cpu` continues\n"
+    assert_ends_as(undisturbed)

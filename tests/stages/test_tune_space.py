@@ -11,6 +11,7 @@ import yaml
 
 from dtc.report.search import SearchReport, TrialReport, render_search
 from stages.params_file import edited as edited_text
+from stages.tune import _read_search
 from stages.tune_space import EXAMPLE, Range, Resources, Space
 from tests.conftest import Project
 
@@ -41,6 +42,12 @@ def test_the_keys_of_the_original_system() -> None:
     assert (found.config.num_samples, found.config.resources) == (10, Resources(cpu=4, gpu=1.0))
     of_vocoder = Space(original, "vocoder", Path("params.yaml"))
     assert of_vocoder.passed_over == ["acoustic.attention.num_filters", "acoustic.attention.kernel_size"]
+
+
+def test_a_trial_starts_no_ray_as_it_is_in_one(project: Project) -> None:
+    with_section(project, {"num_samples": 1, "batch_size": 2}, {"run.devices.engine": "ray"})
+    content: Any = _read_search("acoustic", Path("params.yaml")).content({"training.acoustic.batch_size": 2})
+    assert (content["training"]["acoustic"]["batch_size"], content["run"]["devices"]["engine"]) == (2, "local")
 
 
 @pytest.mark.parametrize(
