@@ -28,6 +28,7 @@ from dtc.acoustic.attention.base import State
 from dtc.acoustic.attention.configs import AttentionSection
 from dtc.acoustic.configs import DecoderConfig
 from dtc.acoustic.deferred_gradients import LoopProduct
+from dtc.acoustic.lstm import lstm_step, product_dtype, run_lstms
 
 STEPS_PER_SEGMENT = 32  # steps of a segment of gradient checkpointing, of which only the first state is kept
 
@@ -67,10 +68,10 @@ class Decoder(nn.Module):
         cell = self.attention_rnn
         return F.linear(self.prenet(frames), cell.weight_ih[:, : self.prenet.width], cell.bias_ih + cell.bias_hh)
 
-    def recurrent_weight(self) -> Float[Tensor, "joint gates"]:
+    def recurrent_weight(self, dtype: torch.dtype) -> Float[Tensor, "gates joint"]:
         """Return the attention LSTM's weight of [context, hidden]."""
         cell = self.attention_rnn
-        return torch.cat([cell.weight_ih[:, self.prenet.width :], cell.weight_hh], dim=1).T
+        return torch.cat([cell.weight_ih[:, self.prenet.width :].to(dtype), cell.weight_hh.to(dtype)], dim=1)
 
     def project(
         self, joint: Float[Tensor, "*rows joint"], frames_per_step: int
@@ -136,9 +137,12 @@ class _AttentionLoop:
         dtype = product_dtype(values)
         attentions = [each.attention for each in decoders]
         self.config, self.training = decoders[0].config, decoders[0].training
-        self.values, self.shape = values, (len(decoders), len(values), decoders[0].attention_rnn.hidden_size)
+        self.shape = (len(decoders), len(values), decoders[0].attention_rnn.hidden_size)
+        self.values = values
+        # In float32 the gradients of the values are added up step by step: another order would change trained weights.
+        self.read = partial(torch.bmm, mat2=values) if dtype == values.dtype else LoopProduct(values.to(dtype))
         self.attention_pass = type(attentions[0]).begin(attentions, values, mask, dtype)
-        self.recurrent = LoopProduct(torch.stack([each.recurrent_weight() for each in decoders]).to(dtype))
+        self.recurrent = LoopProduct(torch.stack([each.recurrent_weight(dtype) for each in decoders]).transpose(1, 2))
 
     def run_all(self, prenet_gates: Float[Tensor, "steps decoders batch gates"]) -> list[LoopState]:
         """Return the states after every step."""
@@ -180,48 +184,8 @@ class _AttentionLoop:
         hidden, cell = lstm_step(gates, state.cell)
         hidden = hidden * keep
         weights, attention = self.attention_pass.step(hidden, state.attention)
-        context = torch.bmm(weights.transpose(0, 1), self.values).transpose(0, 1)
+        context = self.read(weights.transpose(0, 1)).transpose(0, 1).to(hidden.dtype)
         return LoopState(hidden, cell, context, weights, attention)
-
-
-def lstm_step(
-    gates: Float[Tensor, "*rows gates"], cell: Float[Tensor, "*rows hidden"]
-) -> tuple[Float[Tensor, "*rows hidden"], Float[Tensor, "*rows hidden"]]:
-    """Return hidden and cell state after one step, from the gates in PyTorch's order: in, forget, candidate, out."""
-    into, forget, candidate, out = gates.chunk(4, dim=-1)
-    cell = torch.sigmoid(forget) * cell + torch.sigmoid(into) * torch.tanh(candidate)
-    return torch.sigmoid(out) * torch.tanh(cell), cell
-
-
-def run_lstms(
-    lstms: Sequence[nn.LSTM], inputs: Float[Tensor, "steps decoders batch into"]
-) -> Float[Tensor, "steps decoders batch hidden"]:
-    """Return the outputs of each decoder's LSTM over its whole sequence."""
-    if torch.is_autocast_enabled("cpu") and inputs.device.type == "cpu":
-        # PyTorch's own LSTM fails in bfloat16 on a CPU that has no arithmetic in bfloat16.
-        return _run_step_by_step(lstms, inputs)
-    return torch.stack([each(inputs[:, number])[0] for number, each in enumerate(lstms)], dim=1)
-
-
-def _run_step_by_step(lstms: Sequence[nn.LSTM], inputs: Tensor) -> Tensor:
-    weights = [each.all_weights[0] for each in lstms]  # of the input and the hidden state, and their biases
-    shares = [
-        F.linear(inputs[:, number], weight, bias_ih + bias_hh)
-        for number, (weight, _, bias_ih, bias_hh) in enumerate(weights)
-    ]
-    recurrent = LoopProduct(torch.stack([weight.T for _, weight, _, _ in weights]).to(product_dtype(inputs)))
-    hidden = cell = inputs.new_zeros(len(lstms), inputs.shape[2], lstms[0].hidden_size)
-    hiddens = []
-    for share in torch.stack(shares, dim=1).unbind():
-        hidden, cell = lstm_step(share + recurrent(hidden), cell)
-        hiddens.append(hidden)
-    return torch.stack(hiddens)
-
-
-def product_dtype(values: Tensor) -> torch.dtype:
-    """Return the dtype of the products in a loop: autocast's where it is on. States between steps stay float32."""
-    device = values.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else values.dtype
 
 
 def previous_frames(

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dtc.acoustic.loop_weights import Product, fast_product
+
 ROWS_AT_ONCE = 1024  # rows of factors that are kept before they are multiplied: a large product, little memory
-CHUNK_COLUMNS = 256  # columns of one block of a large weight, see `_in_chunks`
-LARGE_WEIGHT = 1 << 20  # elements from which a weight is split into blocks
 
 
 class LoopProduct:
@@ -31,9 +31,8 @@ class LoopProduct:
 
     def __call__(self, inputs: Float[Tensor, "decoders rows into"]) -> Float[Tensor, "decoders rows out"]:
         """Return the product, in the weight's dtype."""
-        inputs = inputs.to(self.weight.dtype)
         if not torch.is_grad_enabled():  # at inference, where the autograd function would take 2 % of a step
-            return _multiply(inputs, self._weights.forward)
+            return self._weights.forward(inputs.to(self.weight.dtype))
         return _Product.apply(inputs, self.weight, self._weights, self._factors)
 
 
@@ -41,34 +40,11 @@ class _Weights:
     """One weight in the memory layouts of the forward pass and, from its first use, of the backward pass."""
 
     def __init__(self, weight: Float[Tensor, "decoders into out"]) -> None:
-        self._weight, self.forward = weight, _in_chunks(weight)
+        self._weight, self.forward = weight, fast_product(weight)
 
     @cached_property
-    def backward(self) -> Tensor:
-        return _in_chunks(self._weight.transpose(1, 2))
-
-
-def _in_chunks(weight: Float[Tensor, "decoders into out"]) -> Float[Tensor, "decoders chunks into columns"]:
-    """Return a weight as blocks of columns, each contiguous; a large one on a CPU has several, which fit the cache.
-
-    On a CPU, the product of a few rows with a large weight first copies the weight into the kernel's own layout, and
-    that copy takes most of the time. Blocks that two threads take one by one need two thirds of it (measured).
-    """
-    _, into, out = weight.shape
-    chunks = out // CHUNK_COLUMNS if weight.device.type == "cpu" and into * out >= LARGE_WEIGHT else 1
-    if chunks < 2 or out % CHUNK_COLUMNS:
-        return weight[:, None]
-    return weight.unflatten(2, (chunks, CHUNK_COLUMNS)).transpose(1, 2).contiguous()
-
-
-def _multiply(
-    inputs: Float[Tensor, "decoders rows into"], weights: Float[Tensor, "decoders chunks into columns"]
-) -> Float[Tensor, "decoders rows out"]:
-    chunks = weights.shape[1]
-    if chunks == 1:
-        return torch.bmm(inputs, weights[:, 0])
-    parts = [torch.bmm(rows.expand(chunks, *rows.shape), blocks) for rows, blocks in zip(inputs, weights, strict=True)]
-    return torch.stack(parts).transpose(1, 2).flatten(2)  # (D, C, R, columns) → (D, R, out)
+    def backward(self) -> Product:
+        return fast_product(self._weight.transpose(1, 2))
 
 
 class _Factors:
@@ -126,14 +102,16 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, weights: _Weights, factors: _Factors) -> Tensor:
-        ctx.save_for_backward(inputs)
-        ctx.weights, ctx.factors = weights, factors
-        return _multiply(inputs, weights.forward)
+        rounded = inputs.to(weight.dtype)
+        ctx.save_for_backward(rounded)
+        ctx.dtype, ctx.weights, ctx.factors = inputs.dtype, weights, factors
+        return weights.forward(rounded)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None]:
         (inputs,) = ctx.saved_tensors
         if ctx.needs_input_grad[1]:
             ctx.factors.keep(inputs, gradients[0])
-        input_gradient = _multiply(gradients[0], ctx.weights.backward) if ctx.needs_input_grad[0] else None
-        return input_gradient, None, None, None
+        if not ctx.needs_input_grad[0]:
+            return None, None, None, None
+        return ctx.weights.backward(gradients[0]).to(ctx.dtype), None, None, None

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dtc.acoustic.configs import WeightFormat
 from dtc.acoustic.cuda_graph import Window, capture_window
-from dtc.acoustic.decoder import Decoder, lstm_step
+from dtc.acoustic.decoder import Decoder
+from dtc.acoustic.lstm import lstm_step
 from dtc.acoustic.packed_linear import Linear, packed_linear
 
 # Decoder steps between two checks of the gates. A GPU has to wait at each check; on a CPU a check takes a fourteenth of

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dtc import whole_batch
 from dtc.acoustic.configs import EncoderConfig, PostNetConfig
+from dtc.acoustic.lstm import run_both_directions
 
 MOMENTUM = 0.1  # of the running statistics of batch normalisation, as in PyTorch
 
@@ -42,12 +43,7 @@ class Encoder(nn.Module):
         hidden = embedded * mask[:, None]
         for convolution in self.convolutions:
             hidden = convolution(hidden, mask)
-        packed = nn.utils.rnn.pack_padded_sequence(
-            hidden.transpose(1, 2), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        output, _ = self.lstm(packed)
-        padded, _ = nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=mask.shape[1])
-        return padded
+        return run_both_directions(self.lstm, hidden.transpose(1, 2), lengths)
 
 
 class PostNet(nn.Module):

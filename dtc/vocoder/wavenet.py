@@ -10,9 +10,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dtc import bfloat16
 from dtc.caching import CachingModule
 from dtc.vocoder.configs import WaveNetConfig
-from dtc.vocoder.wavenet_on_cpu import TAPS, Convolution, WaveNetOnCPU
+from dtc.vocoder.wavenet_in_bfloat16 import WaveNetInBFloat16
+from dtc.vocoder.wavenet_on_cpu import TAPS, WaveNetOnCPU
+from dtc.vocoder.wavenet_weights import Convolution, WaveNetWeights, interpolated
 
 Values = Float[Tensor, "batch channels positions"]  # a position is a group of samples, which are its channels
 Condition = Float[Tensor, "batch conditions time"]  # features of the mel; time is positions or frames
@@ -66,37 +69,40 @@ class WaveNet(CachingModule):
         return shift, log_scale
 
     def infer(self, half: Values, condition: Condition) -> tuple[Values, Values]:
-        """Return `forward`, on a CPU by `WaveNetOnCPU`, whose results are rounded differently.
+        """Return `forward`, on a CPU by one of its own networks, whose results are rounded differently.
 
-        It is used for kernels of 3 and without gradients, autocast and export.
+        Those are used without gradients and export: `WaveNetInBFloat16` under autocast to bfloat16, and `WaveNetOnCPU`
+        without autocast, for kernels of 3.
         """
-        needs_forward = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.onnx.is_in_onnx_export()
-        if needs_forward or half.device.type != "cpu" or self.kernel_size != TAPS:
+        own = None if torch.is_grad_enabled() or torch.onnx.is_in_onnx_export() else self._own_network(half.device)
+        if own is None:
             return self(half, condition)
-        network = self.cached(self._on_cpu)
+        network = self.cached(lambda: own(self._weights()), own)
         changes = torch.stack([network(*clip) for clip in zip(half, condition, strict=True)])
         shift, log_scale = changes.chunk(2, dim=1)
         return shift, log_scale
 
-    def _on_cpu(self) -> WaveNetOnCPU:
+    def _own_network(self, device: torch.device) -> type[WaveNetOnCPU] | type[WaveNetInBFloat16] | None:
+        if torch.is_autocast_enabled(device.type):
+            is_bfloat16 = torch.get_autocast_dtype(device.type) == torch.bfloat16
+            return WaveNetInBFloat16 if is_bfloat16 and bfloat16.is_supported(device) else None
+        return WaveNetOnCPU if device.type == "cpu" and self.kernel_size == TAPS else None
+
+    def _weights(self) -> WaveNetWeights:
+        gates = 2 * len(self.start.bias)
+        conditions = (each.split(gates) for each in self.conditioning.convolution())
         dilated, residual_skip = (
             [layer.convolution() for layer in cast(Iterable[NormedConvolution], layers)]
             for layers in (self.dilated, self.residual_skip)
         )
-        ends = self.start.convolution(), Convolution(self.end.weight, cast(Tensor, self.end.bias))
-        return WaveNetOnCPU(ends, self.conditioning.convolution(), dilated, residual_skip, self.positions_per_frame)
-
-
-def interpolated(
-    values: Float[Tensor, "batch channels frames"], positions_per_frame: int
-) -> Float[Tensor, "batch channels positions"]:
-    """Return values of frames at positions, by linear interpolation; the value of the last frame is held to the end.
-
-    Frame t is centred on its first sample, t * hop_length.
-    """
-    following = torch.cat((values[..., 1:], values[..., -1:]), dim=2)
-    share = (torch.arange(positions_per_frame, device=values.device) + 0.5) / positions_per_frame
-    return torch.lerp(values[..., None], following[..., None], share.to(values.dtype)).flatten(2)
+        return WaveNetWeights(
+            self.start.convolution(),
+            [Convolution(*each) for each in zip(*conditions, strict=True)],
+            dilated,
+            residual_skip,
+            Convolution(self.end.weight, cast(Tensor, self.end.bias)),
+            self.positions_per_frame,
+        )
 
 
 class NormedConvolution(CachingModule):

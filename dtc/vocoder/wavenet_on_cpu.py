@@ -18,13 +18,14 @@ Only matrix products, additions and sigmoid are used. No library or instruction 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from dtc.vocoder.wavenet_weights import Convolution, WaveNetWeights
 
 TAPS, OUTPUTS, PRODUCTS = 3, 4, 6
 # Row p gives the value of a kernel (k0, k1, k2) at point p, with the constant factors of the interpolation in it.
@@ -36,13 +37,6 @@ POINTS = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
-
-
-class Convolution(NamedTuple):
-    """Weight and bias of a convolution."""
-
-    weight: Float[Tensor, "out into kernel"]
-    bias: Float[Tensor, " out"]
 
 
 class Workspace(NamedTuple):
@@ -61,30 +55,14 @@ class _Layer(NamedTuple):
 
 
 class WaveNetOnCPU:
-    """The network with prepared weights; layer i has dilation 2**i and three taps.
+    """The network with prepared weights, for dilated convolutions with three taps."""
 
-    Args:
-        ends: the first and the last convolution, with kernels of 1.
-        conditioning: the convolution of the condition, with the output channels of all layers one after another.
-        dilated: the dilated convolution of each layer.
-        residual_skip: the output convolution of each layer.
-        positions_per_frame: the condition is interpolated to this many positions; 1: it has a value for each.
-    """
-
-    def __init__(
-        self,
-        ends: tuple[Convolution, Convolution],
-        conditioning: Convolution,
-        dilated: Sequence[Convolution],
-        residual_skip: Sequence[Convolution],
-        positions_per_frame: int,
-    ) -> None:
-        (self.start, self.end), self.positions_per_frame = ends, positions_per_frame
+    def __init__(self, weights: WaveNetWeights) -> None:
+        self.start, self.end, self.positions_per_frame = weights.start, weights.end, weights.positions_per_frame
         self.width = width = len(self.start.bias)
-        self.padding = conditioning.weight.shape[2] // 2
+        self.padding = weights.conditions[0].weight.shape[2] // 2
         doubled = torch.ones_like(self.start.bias).repeat(2)[:, None, None]  # factor of the inputs of signal and gate
         doubled[:width] = 2.0
-        conditions = zip(conditioning.weight.split(2 * width), conditioning.bias.split(2 * width), strict=True)
         self.layers = [
             _Layer(
                 kernels=transformed(own.weight * doubled),
@@ -93,9 +71,11 @@ class WaveNetOnCPU:
                 residual=2.0 * output.weight[:width, :, 0].T.contiguous() if len(output.bias) > width else None,
                 residual_bias=output.bias[:width],
             )
-            for own, (weight, bias), output in zip(dilated, conditions, residual_skip, strict=True)
+            for own, (weight, bias), output in zip(
+                weights.dilated, weights.conditions, weights.residual_skip, strict=True
+            )
         ]
-        self.skip_bias = torch.stack([output.bias[-width:] for output in residual_skip]).sum(0)
+        self.skip_bias = torch.stack([output.bias[-width:] for output in weights.residual_skip]).sum(0)
 
     def __call__(
         self, half: Float[Tensor, "half positions"], condition: Float[Tensor, "conditions time"]
@@ -132,7 +112,7 @@ class WaveNetOnCPU:
         conditioning: Convolution,
         gates: Float[Tensor, "positions gates"],
     ) -> None:
-        """Set `gates` to the convolved condition, interpolated between frames as by `wavenet.interpolated`."""
+        """Set `gates` to the convolved condition, interpolated between frames as by `interpolated`."""
         weight, bias = conditioning
         time, per_frame = len(condition) - weight.shape[2] + 1, self.positions_per_frame
         frames = gates if per_frame == 1 else gates.new_empty(time, gates.shape[1])

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dtc.acoustic.deferred_gradients import LARGE_WEIGHT, ROWS_AT_ONCE, LoopProduct
+from dtc.acoustic.deferred_gradients import ROWS_AT_ONCE, LoopProduct
+from dtc.acoustic.loop_weights import LARGE_WEIGHT
 
 ROWS = 64
+BFLOAT16_ERROR = 2.0**-7  # of a number rounded to 8 bits, and of its largest summand
 
 
 def unroll(product: object, start: Tensor, steps: int) -> Tensor:
@@ -66,6 +68,23 @@ def test_a_large_weight_is_multiplied_in_blocks(decoders: int) -> None:
     torch.testing.assert_close(LoopProduct(weight)(inputs), torch.bmm(inputs, weight), atol=1e-5, rtol=1e-5)
     for mine, plain in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("decoders", [1, 2])
+def test_a_large_weight_in_bfloat16_is_multiplied_in_its_own_layout(decoders: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(decoders, 512, 2048, generator=generator).div(16).bfloat16().requires_grad_()
+    inputs = torch.randn(decoders, 3, 512, generator=generator).requires_grad_()
+    sums = torch.randn(decoders, 3, 2048, generator=generator).bfloat16()
+    found = LoopProduct(weight)(inputs)
+    assert found.dtype == torch.bfloat16
+    exact = [each.detach().bfloat16().float().requires_grad_() for each in (weight, inputs)]
+    expected = torch.bmm(exact[1], exact[0])
+    torch.testing.assert_close(found.float(), expected, atol=BFLOAT16_ERROR, rtol=BFLOAT16_ERROR)
+    gradients = torch.autograd.grad(found, (weight, inputs), sums)
+    assert gradients[1].dtype == torch.float32
+    for mine, plain in zip(gradients, torch.autograd.grad(expected, exact, sums.float()), strict=True):
+        torch.testing.assert_close(mine.float(), plain, atol=8 * BFLOAT16_ERROR, rtol=BFLOAT16_ERROR)
 
 
 def test_nothing_outlives_the_pass() -> None:

@@ -10,13 +10,16 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.flop_counter import FlopCounterMode
 
+from dtc import bfloat16
 from dtc.audio import MelStatistics
 from dtc.config import parse_section
 from dtc.vocoder.configs import WaveGlowConfig, WaveNetConfig
 from dtc.vocoder.waveglow import WaveGlow
-from dtc.vocoder.wavenet import Conditioning, NormedConvolution, WaveNet, interpolated
+from dtc.vocoder.wavenet import Conditioning, NormedConvolution, WaveNet
+from dtc.vocoder.wavenet_weights import interpolated
 from tests.dtc.tiny_waveglow import AUDIO, CONFIG, batch_of, mel_of, noise, waveglow
 
+BFLOAT16_ERROR = 0.02  # of the output in bfloat16, as a share of its norm; 0.006 was found at the most
 # PyTorch's counter passes over the products that add to what is there.
 IN_PLACE = {torch.ops.aten.addmm_: lambda sums, left, right, **options: 2 * left[0] * left[1] * right[1]}
 
@@ -40,6 +43,31 @@ def test_inference_on_a_cpu_equals_the_network(
         condition = model._condition(mel)
         for found, expected in zip(network.infer(half, condition), network(half, condition), strict=True):
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.skipif(not bfloat16.is_supported(torch.device("cpu")), reason="oneDNN has no bfloat16 on this CPU")
+@settings(max_examples=25)
+@given(
+    layers=st.integers(1, 5),
+    kernel_size=st.sampled_from([3, 5]),
+    frames=st.integers(1, 40),
+    clips=st.integers(1, 2),
+    conditioning=st.sampled_from(["upsampled", "interpolated"]),
+)
+def test_inference_in_bfloat16_on_a_cpu_is_near_float32(
+    layers: int, kernel_size: int, frames: int, clips: int, conditioning: str
+) -> None:
+    """Also for dilations wider than the clip."""
+    wavenet = {"num_layers": layers, "num_channels": 16, "kernel_size": kernel_size}
+    model = waveglow(wavenet=wavenet, conditioning=conditioning)
+    network, (mel, half) = model.flows[0].network, (mel_of(frames, clips), torch.randn(clips, 4, frames * 2))
+    with torch.no_grad():
+        condition = model._condition(mel)
+        exact = torch.cat(network(half, condition), dim=1)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = torch.cat(network.infer(half, condition), dim=1)
+    assert found.dtype == torch.float32
+    assert torch.dist(found, exact) < BFLOAT16_ERROR * exact.norm()
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")
