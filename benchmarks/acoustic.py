@@ -14,7 +14,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import get_args
@@ -43,6 +43,7 @@ from dtc.audio_config import AudioConfig
 from dtc.batch import Batch
 from dtc.compat.nvidia_tacotron2 import their_name
 from dtc.training.config import Precision
+from dtc.training.operations import UNCOUNTED
 from dtc.training.precision import autocast, has_bfloat16
 
 ROOT = Path(__file__).parents[1]
@@ -157,7 +158,7 @@ def time_training(batch: Batch, rounds: int, device: torch.device, rates: dict[s
     seconds = time_in_turn(steps, rounds, device)
     rows = []
     for name, step in steps.items():
-        with FlopCounterMode(display=False, custom_mapping=LSTM_OPERATIONS) as counter:
+        with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
             step()
         precision = name.split(", ")[1]
         operations, rate = counter.get_total_flops(), rates[f"{precision}_gflop_per_s"]
@@ -174,20 +175,6 @@ def time_training(batch: Batch, rounds: int, device: torch.device, rates: dict[s
             }
         )
     return rows
-
-
-def _lstm_operations(inputs: Sequence[int], weight_ih: Sequence[int], *rest: object, **options: object) -> int:
-    """Of a pass over (steps, batch, into): a product with each weight at each step."""
-    steps, batch, into = inputs
-    gates = weight_ih[0]
-    return 2 * steps * batch * gates * (into + gates // 4)
-
-
-# PyTorch's counter passes over oneDNN's LSTM; its backward pass makes two products of each.
-LSTM_OPERATIONS = {
-    torch.ops.aten.mkldnn_rnn_layer: _lstm_operations,
-    torch.ops.aten.mkldnn_rnn_layer_backward: lambda *shapes, **options: 2 * _lstm_operations(*shapes),
-}
 
 
 def time_inference(rounds: int, device: torch.device, rates: dict[str, float]) -> list[dict]:
@@ -270,7 +257,7 @@ def report(results: dict) -> None:
         table.add_row(
             row["name"],
             f"{row['seconds']:.2f}",
-            f"{row['times_torchaudio_float32']:.2f}",
+            f"{row['times_torchaudio_fp32']:.2f}",
             f"{row['frames_per_s']:.0f}",
             f"{row['gflop']:.0f}",
             f"{row['floor_s']:.2f}",

@@ -35,6 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dtc.audio import MelStatistics
 from dtc.audio_config import AudioConfig
 from dtc.training.config import Precision
+from dtc.training.operations import UNCOUNTED
 from dtc.training.precision import autocast, has_bfloat16
 from dtc.vocoder import VOCODERS
 from dtc.vocoder.base import Vocoder
@@ -151,9 +152,8 @@ def _fft_operations(transforms: int, size: int) -> int:
     return int(2.5 * size * log2(size) * transforms)
 
 
-# PyTorch's counter knows products only, and of those not the ones that add to what is there.
-OPERATIONS = {
-    torch.ops.aten.addmm_: lambda sums, left, right, **options: 2 * left[0] * left[1] * right[1],
+# PyTorch's counter knows products only.
+OPERATIONS = UNCOUNTED | {
     torch.ops.aten._fft_r2c: lambda shape, dims, *rest, **options: _fft_operations(
         prod(shape) // shape[dims[-1]], shape[dims[-1]]
     ),

@@ -15,6 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from dtc.training.config import Precision
+from dtc.training.operations import UNCOUNTED
 from dtc.training.precision import resolved
 
 COUNTED_STEPS, PROFILED_STEPS, COSTLIEST = 5, 20, 10
@@ -39,7 +40,7 @@ class Profiler:
 
     def watched(self, steps: Iterator[Step]) -> Generator[Step, None, None]:
         """Yield all steps: count the operations of the first ones, profile those after them, and print the report."""
-        counter, profiled = FlopCounterMode(display=False), 0
+        counter, profiled = FlopCounterMode(display=False, custom_mapping=UNCOUNTED), 0
         with counter:  # it slows the steps, so others are timed; they also warm up
             yield from islice(steps, COUNTED_STEPS)
         on_gpu = [ProfilerActivity.CUDA] if self.device.type == "cuda" else []
