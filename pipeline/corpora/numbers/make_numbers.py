@@ -58,12 +58,12 @@ sys.stdout.buffer.write(NanoTTS().speak(text, voice=voice, speed=float(speed), v
 """
 
 
-def speak(text: str) -> np.ndarray:
-    """Return a text as Pico speaks it: float32 in [-1, 1] at 16 kHz.
+def speak(text: str, voice: str = VOICE) -> np.ndarray:
+    """Return a text as a voice of Pico speaks it: float32 in [-1, 1] at 16 kHz.
 
     Pico runs in a fresh process: it keeps state between utterances, so a clip would depend on the ones before it.
     """
-    command = [sys.executable, "-c", SPEAK, text, VOICE, str(SPEED), str(VOLUME)]
+    command = [sys.executable, "-c", SPEAK, text, voice, str(SPEED), str(VOLUME)]
     pcm = subprocess.run(command, capture_output=True, check=True).stdout
     return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768
 
