@@ -255,6 +255,7 @@ def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     evaluate(sections.evaluate, sections.synthesis, rights, device_of(device), console())
 
 
+app.command("reproduce", epilog=cli_project.REPRODUCE_EXAMPLES)(cli_project.reproduce)
 for name, (command, epilog) in (cli_watch.COMMANDS | cli_voice.COMMANDS).items():
     app.command(name, epilog=epilog)(command)
 app.add_typer(corpus, name="corpus")

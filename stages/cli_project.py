@@ -1,4 +1,4 @@
-"""The commands that make a project and look at it as a whole: `dtc init` and `dtc doctor`."""
+"""The commands that make a project and look at it as a whole: `dtc init`, `dtc doctor` and `dtc reproduce`."""
 
 from __future__ import annotations
 
@@ -74,3 +74,38 @@ def doctor(
     from stages.doctor import doctor
 
     doctor(device, not quick, console())
+
+
+REPRODUCE_EXAMPLES = examples(
+    "dtc reproduce                          does this machine make what dvc.lock says?",
+    "dtc reproduce --preset smoke           tiny models, twice: minutes",
+    "dtc reproduce --rev v1.0 --require tolerance",
+)
+
+
+def reproduce(
+    preset: Annotated[
+        str | None, typer.Option(help="Run this preset instead of params.yaml, twice, as it is not what was locked.")
+    ] = None,
+    revision: Annotated[str, typer.Option("--rev", help="The revision of git to run.")] = "HEAD",
+    require: Annotated[
+        str, typer.Option(help="identical: all outputs have equal bytes; tolerance: or values within --tolerance.")
+    ] = "identical",
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="The largest difference, relative to the largest value of a tensor or line.")
+    ] = 1e-3,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep the clones in this new folder. [default: delete them]")
+    ] = None,
+) -> None:
+    """Run all stages in a temporary clone, and compare the outputs.
+
+    They are compared with dvc.lock of the revision: identical; equal within the tolerance, with the largest difference;
+    or different. For values the expected files must be here, as in DVC's cache. Exit code 0: as equal as --require
+    says; 2: not.
+    """
+    from stages.reproduce import Reproduction, reproduce
+
+    if require not in ("identical", "tolerance"):
+        raise InputError("--require", f"found {require!r}", "identical or tolerance")
+    reproduce(Reproduction(revision, preset, require == "identical", tolerance, keep), console())

@@ -44,6 +44,7 @@ def test_the_wheel_has_all_files_of_its_packages(installed: Installed) -> None:
     assert "version" not in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"], "it is in one place"
 
 
+@pytest.mark.timeout(600)  # all stages twice
 def test_the_line_runs_once_and_then_only_what_changed(installed: Installed, tmp_path: Path) -> None:
     with tarfile.open(embedded_archive("numbers-1.0")) as corpus:
         corpus.extractall(tmp_path / "recordings", filter="data")
@@ -73,6 +74,7 @@ def test_the_line_runs_once_and_then_only_what_changed(installed: Installed, tmp
     assert sidecar["corpus_md5"] == index["corpus_md5"]
 
     assert project.repro() == []
+    _every_origin_is_verified_and_a_second_run_is_equal(project)
 
     project.edit(lambda params: params["vocoder"].update(train_on="gta"))
     assert project.repro() == ["align", "train_vocoder", "evaluate"]
@@ -87,6 +89,18 @@ def test_the_line_runs_once_and_then_only_what_changed(installed: Installed, tmp
     _another_folder_gets_the_voice(project, tmp_path)
 
 
+def _every_origin_is_verified_and_a_second_run_is_equal(project: "Project") -> None:
+    wavs = [str(path.relative_to(project.folder)) for path in sorted((project.folder / "results/wavs").glob("*.wav"))]
+    verified = project.run("dtc", "provenance", "models", "results/report/index.html", *wavs)
+    rows_of_models_card_and_page = 4 + 4 + 6 + 6
+    assert verified.count("│ verified │") == rows_of_models_card_and_page + 6 * len(wavs)
+    project.commit("The first run")
+    locked = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
+    outs = {out["path"] for stage in locked.values() for out in stage["outs"]}
+    assert {"data/archive", "data/features", "models/acoustic", "models/VOICE.md", "results/wavs"} < outs
+    assert project.run("dtc", "reproduce").splitlines()[-1] == f"reproduce: {len(outs)} identical"
+
+
 def _an_upgrade_says_what_runs_again(project: "Project") -> None:
     with (project.installed.packages / "stages/evaluate.py").open("a") as code:
         code.write("\nEDITED = True\n")
@@ -97,10 +111,7 @@ def _an_upgrade_says_what_runs_again(project: "Project") -> None:
 def _another_folder_gets_the_voice(project: "Project", tmp_path: Path) -> None:
     project.run("dvc", "remote", "add", "--default", "storage", str(tmp_path / "storage"))
     project.run("dvc", "push", "models/acoustic", "models/vocoder")
-    project.run("git", "add", "--all")
-    project.run(
-        "git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "--message", "The first voice"
-    )
+    project.commit("The first voice")
     project.run("git", "clone", "--quiet", ".", str(tmp_path / "elsewhere"))
     other = Project(project.installed, tmp_path / "elsewhere")
     other.run("dvc", "pull", "models/acoustic", "models/vocoder")
@@ -117,6 +128,10 @@ class Project:
 
     def run(self, *command: str, code: int = 0) -> str:
         return self.installed.run(self.folder, *command, code=code)
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "--message", message)
 
     def repro(self) -> list[str]:
         """Run `dvc repro`: the stages that it ran."""
