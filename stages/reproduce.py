@@ -125,17 +125,12 @@ def _file_of(preset: str, clone: Path) -> Path:
 
 
 def _locked(clone: Path) -> Outputs:
-    """Return the outputs that a clone's dvc.lock names, before its stages run: their files are the project's own."""
-    kept = clone.parent / EXPECTED_FILES
-    lock = kept / LOCK
-    expected = Outputs(clone / LOCK, _cache_of(Path()), clone)
-    for path, md5 in expected.md5s.items():
-        if not md5.endswith(".dir") and (clone / path).is_file():
-            (kept / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(clone / path, kept / path)
-    kept.mkdir(exist_ok=True)
-    shutil.copyfile(clone / LOCK, lock)
-    return Outputs(lock, expected.cache, kept)
+    """Return the outputs that a clone's dvc.lock names. The stages write over those of git: these are copied."""
+    locked, kept = Outputs(clone / LOCK, _cache_of(Path()), clone), clone.parent / EXPECTED_FILES
+    for path in [str(LOCK), *(path for path in locked.md5s if (clone / path).is_file())]:
+        (kept / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(clone / path, kept / path)
+    return Outputs(kept / LOCK, locked.cache, kept)
 
 
 def _cache_of(project: Path) -> Path:
