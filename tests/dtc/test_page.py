@@ -1,4 +1,5 @@
 import base64
+import errno
 import io
 import re
 from dataclasses import replace
@@ -251,7 +252,7 @@ def test_the_page_is_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatc
     first = path.read_bytes()
     page.write_report(report(), path)
     assert path.read_bytes() == first  # equal reports give equal pages
-    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "disk full")))
     with pytest.raises(OSError, match="disk full"):
         page.write_report(report(title="another"), path)
     assert path.read_bytes() == first
