@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dtc.errors import InputError, install_hint
-from dtc.made_by import version_of_dtc
-from dtc.wav_mark import SOURCE_TYPE
+from dtc.wav_mark import SOURCE_TYPE, version_of_dtc
 
 WAV = "audio/wav"
 CURVES = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}

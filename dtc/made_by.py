@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +14,15 @@ if TYPE_CHECKING:
 
 
 class MadeBy(Section):
-    """What made a file, beside the files that it was made from. It holds no date, no host and no path.
+    """What made a file, beside the files that it was made from.
 
+    It holds no date, host or path, and no version of dtc, which may change while the code that made the file does not.
     It is no part of a fingerprint: equal results of another version have the same fingerprint.
     """
 
-    dtc: str = Field(default_factory=lambda: version_of_dtc())
     code: str  # fingerprint of the syntax trees of the code that decides the content
     params: dict[str, Any] = Field(default_factory=dict)  # the sections of params.yaml that the file has nowhere else
     environment: dict[str, str]  # what decides the last bits of the numbers: versions, device, threads
-
-
-def version_of_dtc() -> str:
-    """Return the version of dtc.
-
-    An import statement would make the version a part of the code that decides weights: a new one would train anew.
-    """
-    return str(import_module("dtc").__version__)
 
 
 def versions_of(*packages: str) -> dict[str, str]:

@@ -195,7 +195,7 @@ def _sum_fault(path: Path, md5: str) -> str:
 def _made_by(made_by: MadeBy | None) -> tuple[str, ...]:
     if made_by is None:
         return ()
-    facts = {"dtc": made_by.dtc, "code": made_by.code, **made_by.environment}
+    facts = {"code": made_by.code, **made_by.environment}
     return (f"made by {', '.join(f'{name} {value}' for name, value in facts.items())}",)
 
 

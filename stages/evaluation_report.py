@@ -57,7 +57,11 @@ def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Ma
             "voice": voice.fingerprint,
         },
         origin=voice.origin,
-        made_with={"dtc": __version__, "torch": torch.__version__, "Python": platform.python_version()},
+        made_with={
+            "dtc": __version__,
+            "torch": torch.__version__,
+            "Python": ".".join(platform.python_version_tuple()[:2]),
+        },
         params_yaml=_params_in_force(voice, settings),
         commands={
             "Train it again": "dvc repro",

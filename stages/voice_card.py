@@ -13,12 +13,11 @@ from typing import Any
 
 import yaml
 
-from dtc.made_by import version_of_dtc
 from dtc.model_card import ModelCard
 from dtc.report.metric_names import METRICS
 from dtc.seal import UNSEALED, sealed
 from dtc.voice import Voice
-from dtc.wav_mark import SOURCE_TYPE
+from dtc.wav_mark import SOURCE_TYPE, version_of_dtc
 from pipeline.shards import ShardIndex
 from pipeline.split import SPLITS
 from stages.evaluation_results import Evaluation
