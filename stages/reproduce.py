@@ -141,6 +141,7 @@ def _cache_of(project: Path) -> Path:
 def _run_stages(clone: Path, console: Console) -> Outputs:
     """Run `dvc repro` in a clone, all stages, with nothing from a cache that other projects share."""
     console.print(f"reproduce: runs all stages in {clone}", soft_wrap=True)
+    sys.stdout.flush()  # before the lines of another process
     environment = os.environ | {
         "DVC_NO_ANALYTICS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
