@@ -77,8 +77,8 @@ def doctor(
 
 
 REPRODUCE_EXAMPLES = examples(
-    "dtc reproduce                          does this machine make what dvc.lock says?",
-    "dtc reproduce --preset smoke           tiny models, twice: minutes",
+    "dtc reproduce                     does this machine make what dvc.lock says?",
+    "dtc reproduce --preset smoke      tiny models, twice: minutes",
     "dtc reproduce --rev v1.0 --require tolerance",
 )
 
