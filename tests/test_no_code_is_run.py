@@ -19,7 +19,7 @@ from stages.params_file import _Loader
 from tests.conftest import REPOSITORY, Project
 
 SOURCES = [path for room in ("dtc", "pipeline", "stages") for path in sorted((REPOSITORY / room).rglob("*.py"))]
-# What runs code that its argument holds. `torch.load` and `yaml.load` are checked by their arguments.
+# What runs code that its argument holds. `torch.load`, `yaml.load` and `np.load` are checked by their arguments.
 DANGEROUS = {
     *("eval", "exec", "compile", "__import__", "os.system", "os.popen", "runpy.run_path", "tarfile.extractall"),
     *(
@@ -27,7 +27,7 @@ DANGEROUS = {
         for module in ("pickle", "marshal", "dill", "joblib", "cloudpickle")
         for name in ("load", "loads")
     ),
-    *("pickle.Unpickler", "shelve.open", "np.load", "numpy.load", "pandas.read_pickle", "pd.read_pickle"),
+    *("pickle.Unpickler", "shelve.open", "pandas.read_pickle", "pd.read_pickle"),
     *("yaml.unsafe_load", "yaml.full_load", "yaml.load_all", "torch.hub.load", "torch.jit.load", "torch.package"),
 }
 
@@ -42,6 +42,8 @@ def _is_dangerous(name: str, call: ast.Call) -> bool:
     keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
     if name == "torch.load":
         return keywords.get("weights_only") != "True"
+    if name in ("np.load", "numpy.load"):
+        return keywords.get("allow_pickle") != "False"
     if name == "yaml.load":  # ruamel's YAML() has a method of this name, which takes the text alone
         return bool(keywords) and keywords != {"Loader": "_Loader"}
     is_open_shell = keywords.get("shell", "False") != "False" or keywords.get("allow_pickle", "False") != "False"
@@ -63,6 +65,7 @@ def test_the_source_has_no_reader_of_pickles_and_no_call_that_runs_a_text() -> N
         "torch.load(f, weights_only=False)",
         "pickle.loads(b)",
         "yaml.load(t, Loader=yaml.Loader)",
+        "np.load(f)",
         "np.load(f, allow_pickle=True)",
         "tar.extractall(d)",
         "subprocess.run(t, shell=True)",

@@ -85,6 +85,7 @@ def test_equal_outputs_are_identical(project: Project) -> None:
 
 def test_the_largest_difference_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOISE", "0.002")
+    monkeypatch.setenv("COLUMNS", "120")  # of a terminal in which no cell is wrapped
     kept = project.root / "kept"
     printed = project.run("reproduce", "--require", "tolerance", "--tolerance", "0.01", "--keep", str(kept))
     assert verdicts(printed) == {
