@@ -73,7 +73,8 @@ def check(source: Path, file: Path | None, console: Console, format: str | None 
     if refused or not found.rows:
         faults, clips = plural(len(found.faults), "fault"), plural(found.clips, "clip")
         raise InputError(source, f"{faults}, {len(found.rows):,} of {clips} without faults: not ready")
-    console.print("ready to train" + f", but on little: {_hours(found)} of speech" * _is_little(found))
+    unsplit = ", once the section split is changed" * (_fault_of_split(found, params) is not None)
+    console.print("ready to train" + f", but on little: {_hours(found)} of speech" * _is_little(found) + unsplit)
 
 
 def params_of(source: Path) -> Path | None:

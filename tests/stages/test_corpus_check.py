@@ -94,10 +94,12 @@ def test_too_few_clips_for_the_split_are_reported(tmp_path: Path, monkeypatch: p
     told = "• by these settings `dtc preprocess` will refuse them: split.method: hash leaves validation without one of "
     lines, _ = checked("voice")
     assert [line for line in lines if line.startswith(f"{told}4 clips")]
+    assert lines[-1] == "ready to train, but on little: 0.1 minutes of speech, once the section split is changed"
     ratio = {"split.method": "ratio", "split.validation_share": 0.25, "split.test_share": 0.25}
     Path("params.yaml").write_text(preset(ratio, 24000))
     lines, _ = checked("voice", "--params", "params.yaml")
     assert not [line for line in lines if "will refuse" in line]
+    assert lines[-1] == "ready to train, but on little: 0.1 minutes of speech"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,7 @@ def test_real_clips_are_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     lines, _ = checked(str(LJSPEECH_SAMPLE))
     assert lines[0].endswith(" at 22050 Hz, the rate of most of its clips")
-    assert lines[-1] == "ready to train, but on little: 2.2 minutes of speech"
+    assert lines[-1] == "ready to train, but on little: 2.2 minutes of speech, once the section split is changed"
 
 
 def test_a_projects_folder_is_checked_by_its_params(project: Project) -> None:
