@@ -26,6 +26,7 @@ ParamsFile = Annotated[Path, typer.Option("--params", help="The params file to r
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file or folder if it is there.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N. auto: cuda if there is a CUDA GPU, else cpu.")]
 LINE_WIDTH = 160  # characters of a table where neither a terminal nor COLUMNS limits it
+FORMAT_WARNING = warnings.formatwarning  # as Python has it, however often a command is run in one process
 
 
 class Commands(TyperGroup):
@@ -166,12 +167,11 @@ def set_thread_waiting() -> None:
 
 def print_notices_in_one_line() -> None:
     """Print a Notice as its text alone. By default Python adds the file that warns, and the line of code there."""
-    default = warnings.formatwarning
 
     def format_warning(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
     ) -> str:
-        return f"dtc: {message}\n" if category is Notice else default(message, category, filename, lineno, line)
+        return f"dtc: {message}\n" if category is Notice else FORMAT_WARNING(message, category, filename, lineno, line)
 
     warnings.formatwarning = format_warning
 
