@@ -11,11 +11,13 @@ import pytest
 import torch
 from rich.console import Console
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from dtc.batch import Batch
 from dtc.training import profile
 from dtc.training.logbook import Logbook
 from dtc.training.loop import train
+from dtc.training.operations import UNCOUNTED
 from dtc.training.task import Task
 from tests.dtc.tiny_acoustic import batch, model
 from tests.training_params import run_config, training_config
@@ -58,3 +60,11 @@ def test_a_training_that_is_too_short_has_no_profile(tmp_path: Path) -> None:
     _, printed = trained(tmp_path, 2, profiles=True)
     assert "profile: none, as the training has 5 steps or fewer left" in printed
     assert not (tmp_path / "profile.json.gz").exists()
+
+
+def test_the_products_that_pytorch_does_not_count_are_counted() -> None:
+    left, right = torch.zeros(3, 4), torch.zeros(4, 5)
+    with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
+        torch.zeros(3, 5).addmm_(left, right)
+        torch.zeros(2, 3, 5).baddbmm_(left.expand(2, 3, 4), right.expand(2, 4, 5))
+    assert counter.get_total_flops() == 2 * 3 * 4 * 5 + 2 * 2 * 3 * 4 * 5
