@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dtc.errors import InputError, plural
 from dtc.model_card import CARD, WEIGHTS
@@ -209,7 +209,8 @@ def _link(name: str, fingerprint: str, claimer: Artifact, found: Artifact | None
 
 
 def _print(target: Artifact, links: Sequence[Link], project: Project, console: Console) -> None:
-    table = Table("made from", "fingerprint", "file", "", title=str(target.path), title_justify="left")
+    fingerprint = Column("fingerprint", no_wrap=True)  # whole on a narrow terminal too, so that it can be copied
+    table = Table("made from", fingerprint, "file", "", title=str(target.path), title_justify="left")
     for link in links:
         table.add_row(link.name, link.fingerprint, str(link.path or ""), link.state)
     console.print(table)

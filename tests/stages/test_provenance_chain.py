@@ -48,7 +48,10 @@ def flip(path: str | Path, place: int) -> None:
     Path(path).write_bytes(content)
 
 
-def test_the_chain_of_a_wav_is_verified(project: Project) -> None:
+@pytest.mark.parametrize("columns", ["80", "160"])
+def test_the_chain_of_a_wav_is_verified(project: Project, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fingerprints are whole on a narrow terminal too."""
+    monkeypatch.setenv("COLUMNS", columns)
     printed = project.run("provenance", WAV)
     assert list(states(printed).items()) == [(name, "verified") for name in [*NAMES, "WAV"]]
     index, card = read_index(paths.FEATURES), read_card(paths.ACOUSTIC, "acoustic")
