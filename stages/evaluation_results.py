@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -16,14 +16,17 @@ from rich.table import Table
 from torch import Tensor
 
 from dtc.batch import Clip
+from dtc.evaluation import speech_folder
 from dtc.evaluation.quality_inputs import not_measured
+from dtc.evaluation.speech_folder import SpokenWaves, write_speech_folder
 from dtc.files import remove_folder, write_whole
 from dtc.speech import Speech
 from stages import paths
 from stages.say import write_speech
 
 # How the waveforms of a clip are made.
-RECORDING, COPY, FITTED_COPY, SYNTHESIS = "recording", "copy_synthesis", "fitted_copy", "synthesis"
+RECORDING, COPY, SYNTHESIS = speech_folder.RECORDING, speech_folder.COPY, speech_folder.SYNTHESIS
+FITTED_COPY = "fitted_copy"
 GRIFFIN_LIM_COPY, GRIFFIN_LIM_SYNTHESIS = "griffin_lim", "griffin_lim_synthesis"
 MEANINGS = {
     RECORDING: "the recordings of the corpus, unchanged",
@@ -76,7 +79,7 @@ def readable(name: str) -> str:
 
 
 def write_results(found: Evaluation) -> None:
-    """Write metrics, timings, one row for each utterance, and the synthesised WAVs with their sidecars."""
+    """Write metrics, timings, one row for each utterance, the synthesised WAVs with their sidecars, and results/scp."""
     tree = _rounded(found.metrics) | {"copies": {name: _rounded(values) for name, values in found.copies.items()}}
     write_whole(paths.EVALUATION, json.dumps(tree, indent=2) + "\n")
     write_whole(paths.TIMING, json.dumps({"real_time_factor": _rounded(found.timing)}, indent=2) + "\n")
@@ -84,7 +87,14 @@ def write_results(found: Evaluation) -> None:
     paths.WAVS.mkdir(parents=True)
     for number, speech in enumerate([*(trial.speech for trial in found.trials), *found.other_texts], start=1):
         write_speech(speech, paths.WAVS, number)
+    _write_speech_folder(found.trials)
     write_whole(paths.UTTERANCES, _utterance_table(found))
+
+
+def _write_speech_folder(trials: Sequence[Trial]) -> None:
+    spoken = (SpokenWaves(trial.clip.id, trial.clip.spoken_text, trial.waves) for trial in trials)
+    first = trials[0].speech
+    write_speech_folder(paths.SCP, spoken, first.sampling_rate, first.origin)
 
 
 def _is_speech(path: PurePosixPath) -> bool:

@@ -34,6 +34,7 @@ EVALUATION = RESULTS / "metrics/evaluate.json"
 TIMING = RUNS / "evaluate/timing.json"  # it differs from run to run, so it is not an output of `dtc evaluate`
 UTTERANCES = RESULTS / "utterances.csv"
 WAVS = RESULTS / "wavs"
+SCP = RESULTS / "scp"  # see dtc.evaluation.speech_folder
 REPORT = RESULTS / "report"
 ACOUSTIC_CURVE = RESULTS / "curves/acoustic.csv"
 VOCODER_CURVE = RESULTS / "curves/vocoder.csv"

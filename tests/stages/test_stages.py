@@ -21,6 +21,7 @@ import yaml
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from dtc.evaluation.speech_folder import read_speech_folder
 from dtc.provenance import md5_of
 from dtc.vocoder.base import load_vocoder
 from pipeline.shards import read_entries, read_index
@@ -538,6 +539,9 @@ def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     ]
     assert not [name for name in metrics if name.endswith("word_error_rate")]
     assert metrics["clips"] == 4
+    assert [(each.id, each.text) for each in read_speech_folder(paths.SCP)] == [
+        (row["id"], row["spoken_text"]) for row in rows
+    ]
     copies = metrics["copies"]
     assert list(copies) == ["recording", "copy_synthesis", "fitted_copy", "griffin_lim"]
     assert copies["recording"]["log_mel_l1"] == copies["recording"]["multi_resolution_stft"] == 0.0, "the ceiling"
