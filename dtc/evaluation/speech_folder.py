@@ -78,7 +78,9 @@ def write_speech_folder(
 
 
 def read_speech_folder(folder: Path) -> list[SpokenText]:
-    """Return the texts of the folder, in its order, with the paths of their WAV files relative to the project's folder.
+    """Return the texts of the folder, in its order, with the paths of their WAV files, which are in the folder.
+
+    Its lists have paths relative to its own project's folder, which may be another one than the working folder.
 
     Raises InputError, which says to run `dtc evaluate`, where a list is missing, the lists differ in their IDs, or a
     WAV file is not there.
@@ -88,7 +90,10 @@ def read_speech_folder(folder: Path) -> list[SpokenText]:
     for kind, paths in listed.items():
         if paths.keys() != texts.keys():
             raise _unusable(folder / LISTS[kind], f"other IDs than in {TEXTS}")
-    found = [SpokenText(id, text, {kind: Path(listed[kind][id]) for kind in LISTS}) for id, text in texts.items()]
+    found = [
+        SpokenText(id, text, {kind: folder / kind / PurePosixPath(listed[kind][id]).name for kind in LISTS})
+        for id, text in texts.items()
+    ]
     for path in (path for each in found for path in each.paths.values()):
         if not path.is_file():
             raise _unusable(path, "no such file")

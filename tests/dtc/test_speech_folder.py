@@ -52,6 +52,20 @@ def test_the_folder_is_read_as_it_was_written(written: list[SpokenWaves]) -> Non
             assert mark.origin.get("voice", "") == ("" if kind == RECORDING else "0123")
 
 
+def test_the_folder_of_another_project_has_its_own_files(
+    written: list[SpokenWaves], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    write_speech_folder(SCP, written[:2], 16_000, {})
+    monkeypatch.chdir(tmp_path)
+    found = read_speech_folder(Path("other/results/scp"))
+    assert [each.paths[COPY].as_posix() for each in found] == [
+        "other/results/scp/copy_synthesis/clip-001.wav",
+        "other/results/scp/copy_synthesis/größe.wav",
+    ]
+
+
 def test_the_lists_are_those_of_kaldi(written: list[SpokenWaves]) -> None:
     assert (SCP / "pred.scp").read_text(encoding="utf-8").splitlines() == [
         "clip-001 results/scp/synthesis/clip-001.wav",
