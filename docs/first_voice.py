@@ -146,5 +146,5 @@ print(again.status)
 # %% [markdown]
 # ## What is next
 #
-# `dtc evaluate` measures the voice with a speech recogniser and writes a report. `docs/your-voice.md` says how to make a
-# voice of your own recordings.
+# `dtc evaluate` measures the voice with a speech recogniser, and `dtc report` makes a page of it. `docs/your-voice.md`
+# says how to make a voice of your own recordings.

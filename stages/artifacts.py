@@ -162,7 +162,7 @@ def read_page(path: Path) -> Artifact:
     content = path.read_text(encoding="utf-8", errors="replace")
     origin = {name: html.unescape(value) for name, value in ORIGIN_IN_PAGE.findall(content)}
     if not origin:
-        raise InputError(path, "is no report of `dtc evaluate`, or of an older version", EXPECTED)
+        raise InputError(path, "is no page of `dtc report`, or of an older version", EXPECTED)
     return Artifact("report", path, "", _origin(origin), _seal_faults(path, has_seal=True))
 
 

@@ -242,9 +242,9 @@ def align(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
 
 @app.command(epilog=examples("dtc evaluate"))
 def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
-    """Measure the voice on held-out clips, and write the report.
+    """Measure the voice on held-out clips.
 
-    The report is results/report/index.html, and the voice's card models/VOICE.md.
+    Writes metrics, sounds, the voice's card models/VOICE.md, and what `dtc report` makes the report's page of.
     """
     from stages.evaluate import evaluate
     from stages.params import load_params

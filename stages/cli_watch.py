@@ -1,4 +1,4 @@
-"""The commands that look at what is there: `dtc board`, `dtc debug-batch`, `dtc runs` and `dtc provenance`."""
+"""The commands that look at what is there: `dtc report`, `dtc board`, `dtc debug-batch`, `dtc runs` and others."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ RUNS_EXAMPLES = examples(
     "dtc runs --prune            show those that are not current, ask, delete",
     "dtc runs --prune --yes vocoder-0123456789abcdef",
 )
+
+
+def report() -> None:
+    """Make the report's page of what `dtc evaluate` has saved.
+
+    The page is results/report/index.html. It holds all sounds and pictures, so it can be moved and mailed.
+    """
+    from stages.report import report
+
+    report(console())
 
 
 def board(
@@ -107,6 +117,7 @@ def provenance(
 
 # Name → the command and the end of its help.
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
+    "report": (report, examples("dtc report")),
     "board": (board, examples("dtc board", "dtc board --port 7007")),
     "debug-batch": (debug_batch, examples("dtc debug-batch runs/acoustic-0123456789abcdef/offending-batch.pt")),
     "runs": (runs, RUNS_EXAMPLES),

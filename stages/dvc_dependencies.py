@@ -61,13 +61,13 @@ STAGES = {
         ("stages.evaluate",),
         any_of=(ACOUSTIC_MODELS, ATTENTIONS, VOCODERS, RECOGNISERS),
         files=(
-            "dtc/report/templates",
             "pipeline/corpora/numbers/bare-numbers.jsgf",
             "pipeline/corpora/numbers/bare-numbers.txt",
             "pipeline/corpora/numbers/numbers.jsgf",
             "pipeline/corpora/sentences.txt",
         ),
     ),
+    "report": Code(("stages.report",), files=("dtc/report/templates",)),
 }
 
 
@@ -123,15 +123,17 @@ def rewritten(text: str) -> str:
 
 def of_project(text: str) -> str:
     """Return dvc.yaml of a project where dtc is installed, given that of the repository, which has the code."""
-    lines = list[str]()
+    lines, has_params = list[str](), False
     for line in text.splitlines():
         if line.startswith(COMMAND):
-            stage = line.removeprefix(COMMAND).replace(" ", "_")
+            stage, has_params = line.removeprefix(COMMAND).replace(" ", "_"), False
             line = f"    cmd: dtc {line.removeprefix(COMMAND)}"
         if "stages.dvc_dependencies" in line:
             line = "# In code.yaml is a fingerprint of the code of dtc that each stage runs."
         if line.startswith("    params:"):
-            lines += [line, "      - code.yaml:", f"          - {stage}"]
+            lines, has_params = [*lines, line, "      - code.yaml:", f"          - {stage}"], True
+        elif line == "    outs:" and not has_params:
+            lines += ["    params:", "      - code.yaml:", f"          - {stage}", line]
         elif not line.strip().startswith(tuple(f"- {package}/" for package in PACKAGES)):
             lines.append(line)
     return "\n".join(lines).replace("    deps:\n    params:", "    params:") + "\n"

@@ -1,4 +1,4 @@
-"""`dtc evaluate`: measure the voice on clips that no model was trained on; write metrics, WAVs and the report."""
+"""`dtc evaluate`: measure the voice on clips that no model was trained on, and write what was measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dtc.evaluation.quality import mean_quality, measure_quality, opinion_scores
 from dtc.evaluation.recognisers import transcribe_all
 from dtc.evaluation.word_errors import WordErrors, comparable_words, word_errors
 from dtc.files import locked, write_whole
-from dtc.report.page import write_report
+from dtc.report.content import save_report
 from dtc.speech import Speech
 from dtc.synthesis_config import SynthesisConfig
 from dtc.vocoder.configs import GriffinLimConfig
@@ -32,7 +32,7 @@ from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index
 from stages import paths
 from stages.ears import ears_of
-from stages.evaluation_report import make_report
+from stages.evaluation_report import make_report, pictures_of
 from stages.evaluation_results import (
     COPIES,
     COPY,
@@ -65,9 +65,9 @@ def evaluate(
         voice = Voice.load(paths.ACOUSTIC.parent, device)
         _require_same_training_data(index, voice)
         found = _evaluate(voice, evaluate, synthesis, console)
-        write_results(found)
+        sounds = write_results(found)
         settings = {"synthesis": synthesis, "evaluate": evaluate}
-        write_report(make_report(found, voice, index, settings), paths.REPORT / "index.html")
+        save_report(make_report(found, sounds, voice, index, settings), pictures_of(found), paths.EVALUATED)
         write_whole(paths.VOICE_CARD, make_voice_card(found, voice, index, rights))
     print_summary(found, console)
 

@@ -1,4 +1,4 @@
-"""Make the page of the report from the results of `dtc evaluate`."""
+"""What the page of the report shows of the results of `dtc evaluate`, for `dtc report` to draw."""
 
 from __future__ import annotations
 
@@ -6,26 +6,48 @@ import platform
 import shlex
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 import yaml
 
 from dtc import __version__
 from dtc.acoustic.utterance_status import STATUS_MEANINGS
 from dtc.config import Section
-from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip
+from dtc.report.content import (
+    ALIGNMENT,
+    PREDICTED_MEL,
+    RECORDED_MEL,
+    ComparisonRow,
+    Rendition,
+    Report,
+    ReportClip,
+)
 from dtc.speech import Speech
 from dtc.text.symbols import symbols_of, words_of
 from dtc.voice import Voice
 from pipeline.shards import ShardIndex
 from stages import paths
-from stages.evaluation_results import NOTES, OTHER_TEXTS, RECORDING, Evaluation, Trial, readable
+from stages.evaluation_results import (
+    COPY,
+    NOTES,
+    OTHER_TEXTS,
+    RECORDING,
+    SYNTHESIS,
+    Evaluation,
+    Sounds,
+    Trial,
+    readable,
+)
 
 
-def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Mapping[str, Section]) -> Report:
+def make_report(
+    found: Evaluation, sounds: Sounds, voice: Voice, index: ShardIndex, settings: Mapping[str, Section]
+) -> Report:
     """Return the report of an evaluation.
 
     Args:
         found: the evaluation.
+        sounds: its WAV files.
         voice: the voice that was evaluated.
         index: the index of the features that its test clips are from.
         settings: the params sections of synthesis and evaluation, by name.
@@ -43,8 +65,8 @@ def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Ma
             for name, rate in found.word_error_rates.items()
         ],
         copies=[ComparisonRow(readable(name), values, NOTES[name]) for name, values in found.copies.items()],
-        clips=[_report_clip(number, trial, found, voice) for number, trial in enumerate(found.trials)],
-        other_texts=[_other_text(number, speech, found, voice) for number, speech in enumerate(found.other_texts)],
+        clips=[_report_clip(number, trial, found, sounds, voice) for number, trial in enumerate(found.trials)],
+        other_texts=[_other_text(number, speech, found, sounds) for number, speech in enumerate(found.other_texts)],
         curves={"acoustic model": paths.ACOUSTIC_CURVE, "vocoder": paths.VOCODER_CURVE},
         kept={"acoustic model": voice.acoustic_card.kept, "vocoder": voice.vocoder_card.kept},
         provenance={
@@ -70,12 +92,12 @@ def make_report(found: Evaluation, voice: Voice, index: ShardIndex, settings: Ma
     )
 
 
-def _other_text(number: int, speech: Speech, found: Evaluation, voice: Voice) -> ReportClip:
+def _other_text(number: int, speech: Speech, found: Evaluation, sounds: Sounds) -> ReportClip:
     return ReportClip(
         id=f"text {number + 1}",
         raw_text=speech.raw_text,
         spoken_text=words_of(speech.spoken_text),
-        synthesis=Rendition(speech.wave, found.recognised[OTHER_TEXTS][number], voice.origin),
+        synthesis=Rendition(sounds.other_texts[number], found.recognised[OTHER_TEXTS][number]),
         status=STATUS_MEANINGS[speech.status],
         ended=speech.status == "ended",
     )
@@ -104,10 +126,10 @@ def _params_in_force(voice: Voice, settings: Mapping[str, Section]) -> str:
     return yaml.safe_dump(tree, sort_keys=False)
 
 
-def _report_clip(number: int, trial: Trial, found: Evaluation, voice: Voice) -> ReportClip:
+def _report_clip(number: int, trial: Trial, found: Evaluation, sounds: Sounds, voice: Voice) -> ReportClip:
     def rendition(name: str) -> Rendition:
         recognised = found.recognised[name][number] if found.recognised else None
-        return Rendition(trial.waves[name], recognised, None if name == RECORDING else voice.origin)
+        return Rendition(sounds.held_out[trial.clip.id][name], recognised)
 
     speech = trial.speech
     repeated = f", at attempt {speech.attempts}" if speech.attempts > 1 else ""
@@ -115,14 +137,24 @@ def _report_clip(number: int, trial: Trial, found: Evaluation, voice: Voice) -> 
         id=trial.clip.id,
         raw_text=trial.clip.raw_text,
         spoken_text=words_of(trial.clip.spoken_text),
-        synthesis=rendition("synthesis"),
-        recording=rendition("recording"),
-        copy_synthesis=rendition("copy_synthesis"),
+        synthesis=rendition(SYNTHESIS),
+        recording=rendition(RECORDING),
+        copy_synthesis=rendition(COPY),
         status=STATUS_MEANINGS[speech.status] + repeated,
         ended=speech.status == "ended",
-        reference_log_mel=trial.clip.mel.numpy(),
-        synthesised_log_mel=speech.mel.numpy(),
-        alignment=speech.alignment.numpy(),
         symbols=symbols_of(voice.pronounce(speech.spoken_text)),
         seconds_per_step=speech.seconds_per_step,
     )
+
+
+def pictures_of(found: Evaluation) -> dict[str, np.ndarray]:
+    """Return the arrays that the page draws, by `ID/NAME`."""
+    return {
+        f"{trial.clip.id}/{name}": tensor.numpy()
+        for trial in found.trials
+        for name, tensor in (
+            (RECORDED_MEL, trial.clip.mel),
+            (PREDICTED_MEL, trial.speech.mel),
+            (ALIGNMENT, trial.speech.alignment),
+        )
+    }

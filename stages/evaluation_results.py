@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from jaxtyping import Float
 from rich.console import Console
@@ -18,7 +18,7 @@ from torch import Tensor
 from dtc.batch import Clip
 from dtc.evaluation import speech_folder
 from dtc.evaluation.quality_inputs import not_measured
-from dtc.evaluation.speech_folder import SpokenWaves, write_speech_folder
+from dtc.evaluation.speech_folder import SpokenWaves, read_speech_folder, write_speech_folder
 from dtc.files import remove_folder, write_whole
 from dtc.speech import Speech
 from stages import paths
@@ -68,6 +68,14 @@ class Evaluation:
     warnings: list[str]  # sentences that the figures must not be read without
 
 
+@dataclass(frozen=True)
+class Sounds:
+    """The WAV files of an evaluation."""
+
+    held_out: Mapping[str, Mapping[str, Path]]  # of each clip's ID, by kind of waveform
+    other_texts: Sequence[Path]
+
+
 def rate_name(name: str) -> str:
     """Return the metric's name of the word error rate of the waveforms with this name."""
     return "word_error_rate" if name == SYNTHESIS else f"{name}_word_error_rate"
@@ -78,17 +86,19 @@ def readable(name: str) -> str:
     return name.replace("_", " ").replace("griffin lim", "Griffin-Lim")
 
 
-def write_results(found: Evaluation) -> None:
+def write_results(found: Evaluation) -> Sounds:
     """Write metrics, timings, one row for each utterance, the synthesised WAVs with their sidecars, and results/scp."""
     tree = _rounded(found.metrics) | {"copies": {name: _rounded(values) for name, values in found.copies.items()}}
     write_whole(paths.EVALUATION, json.dumps(tree, indent=2) + "\n")
     write_whole(paths.TIMING, json.dumps({"real_time_factor": _rounded(found.timing)}, indent=2) + "\n")
     remove_folder(paths.WAVS, _is_speech, "move the other files away")
     paths.WAVS.mkdir(parents=True)
-    for number, speech in enumerate([*(trial.speech for trial in found.trials), *found.other_texts], start=1):
-        write_speech(speech, paths.WAVS, number)
+    speeches = [*(trial.speech for trial in found.trials), *found.other_texts]
+    wavs = [write_speech(speech, paths.WAVS, number) for number, speech in enumerate(speeches, start=1)]
     _write_speech_folder(found.trials)
     write_whole(paths.UTTERANCES, _utterance_table(found))
+    held_out = {text.id: text.paths for text in read_speech_folder(paths.SCP)}
+    return Sounds(held_out, wavs[len(found.trials) :])
 
 
 def _write_speech_folder(trials: Sequence[Trial]) -> None:
@@ -142,6 +152,6 @@ def print_summary(found: Evaluation, console: Console) -> None:
     console.print(table)
     if missing := not_measured():
         console.print(f"evaluate: {missing}")
-    console.print(f"evaluate: report {paths.REPORT / 'index.html'}, WAVs {paths.WAVS}")
+    console.print(f"evaluate: WAVs {paths.WAVS}; `dtc report` makes {paths.REPORT / 'index.html'}")
     for warning in found.warnings:
         console.print(f"evaluate: {warning}")

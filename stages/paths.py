@@ -35,6 +35,7 @@ TIMING = RUNS / "evaluate/timing.json"  # it differs from run to run, so it is n
 UTTERANCES = RESULTS / "utterances.csv"
 WAVS = RESULTS / "wavs"
 SCP = RESULTS / "scp"  # see dtc.evaluation.speech_folder
+EVALUATED = RESULTS / "evaluation"  # what the report shows of it, see dtc.report.content
 REPORT = RESULTS / "report"
 ACOUSTIC_CURVE = RESULTS / "curves/acoustic.csv"
 VOCODER_CURVE = RESULTS / "curves/vocoder.csv"

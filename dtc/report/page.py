@@ -8,106 +8,26 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
-from dtc.audio import wav_bytes
-from dtc.evaluation.word_errors import WordPair, compare_words, word_errors
+from dtc.evaluation.word_errors import WordPair, compare_words
 from dtc.files import write_whole
 from dtc.report import plots
+from dtc.report.content import ALIGNMENT, PREDICTED_MEL, RECORDED_MEL, ComparisonRow, Report, ReportClip
 from dtc.report.html import data_uri, environment, png_uri
 from dtc.report.metric_names import METRICS, Metric
 from dtc.seal import UNSEALED, sealed
-from dtc.wav_mark import marked
 
 # Players and figures make the page large: 12 cards of 2.5 s at 16 kHz are about 6 MB. Cards end at the limit that is
 # reached first; all clips are in the table.
 MAX_CARDS = 12
 MAX_FAILURE_CARDS = 8
 MAX_AUDIO_BYTES = 6_000_000
+Pictures = Mapping[str, np.ndarray]  # `ID/NAME` of a clip's array → the array
 OTHER_TEXTS = "Texts that the corpus does not have"  # a heading
-
-
-@dataclass(frozen=True)
-class Rendition:
-    """One waveform of an utterance, in [-1, 1] and at the report's sampling rate, and its recognised words."""
-
-    wave: Float[Tensor, " samples"]
-    recognised: str | None = None  # None where there was no recogniser
-    origin: Mapping[str, str] | None = None  # of synthetic speech, name → fingerprint; None: a recording
-
-
-@dataclass(frozen=True)
-class ReportClip:
-    """One utterance of the test. Its mels are drawn where both are given."""
-
-    id: str  # unique in the report
-    raw_text: str
-    spoken_text: str  # with which the recognised words are compared
-    synthesis: Rendition  # by the voice; its word errors rank the clip
-    recording: Rendition | None = None
-    copy_synthesis: Rendition | None = None  # the vocoder's waveform of the recording's mel
-    status: str = ""  # in words
-    ended: bool = True  # the synthesis has the whole text and was ended by the model; otherwise the clip is a failure
-    reference_log_mel: Float[np.ndarray, "mels reference_frames"] | None = None
-    synthesised_log_mel: Float[np.ndarray, "mels synthesised_frames"] | None = None
-    alignment: Float[np.ndarray, "steps symbols"] | None = None
-    symbols: Sequence[str] | None = None  # of the alignment
-    seconds_per_step: float | None = None  # of the alignment
-
-    @property
-    def word_errors(self) -> int:
-        """Return the number of word errors of the synthesis; 0 where there was no recogniser."""
-        recognised = self.synthesis.recognised
-        return 0 if recognised is None else word_errors([self.spoken_text], [recognised]).errors
-
-    @property
-    def failed(self) -> bool:
-        """Return whether there is a word error or the synthesis is incomplete."""
-        return self.word_errors > 0 or not self.ended
-
-    @property
-    def renditions(self) -> dict[str, Rendition]:
-        """Return the waveforms by name, the recording first."""
-        named = {"recording": self.recording, "copy synthesis": self.copy_synthesis, "synthesis": self.synthesis}
-        return {name: rendition for name, rendition in named.items() if rendition is not None}
-
-
-@dataclass(frozen=True)
-class ComparisonRow:
-    """One kind of waveform and its metrics over the whole test, keyed as in `METRICS`."""
-
-    name: str
-    metrics: Mapping[str, float]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The content of the page. Rates and shares are fractions: 0.05 is shown as 5.0 %."""
-
-    title: str  # the voice's name
-    summary: str  # one sentence on the test
-    sampling_rate: int  # of every waveform, in Hz
-    hop_length: int  # samples from one mel frame to the next
-    metrics: Mapping[str, float]  # those in `METRICS` get a tile, others a line in the table of other figures
-    comparison: Sequence[ComparisonRow] = ()  # word errors of each kind of waveform
-    copies: Sequence[ComparisonRow] = ()  # measures of each vocoder's copies, and of the recordings themselves
-    warnings: Sequence[str] = ()  # clauses, without which the figures must not be read
-    clips: Sequence[ReportClip] = ()  # all utterances, in any order; the page sorts failures first
-    other_texts: Sequence[ReportClip] = ()  # texts that the corpus does not have, without recordings
-    curves: Mapping[str, Path] = field(default_factory=dict)  # name of a model → CSV, which may be missing
-    kept: Mapping[str, str] = field(default_factory=dict)  # name of a model → which of its weights these are, and why
-    provenance: Mapping[str, str] = field(default_factory=dict)  # name → fingerprint, from the corpus to the voice
-    origin: Mapping[str, str] = field(default_factory=dict)  # the same by the names that WAV files have for it
-    made_with: Mapping[str, str] = field(default_factory=dict)  # software → version
-    params_yaml: str = ""
-    commands: Mapping[str, str] = field(default_factory=dict)  # caption → command line
 
 
 def confusions(clips: Sequence[ReportClip]) -> list[tuple[WordPair, int]]:
@@ -126,17 +46,23 @@ def choose_cards(clips: Sequence[ReportClip]) -> tuple[list[ReportClip], list[Re
     ranked = worst_first(clips)
     failures = [clip for clip in ranked if clip.failed][:MAX_FAILURE_CARDS]
     ordinary = [clip for clip in ranked if not clip.failed][: MAX_CARDS - len(failures)]
-    n_bytes = accumulate(sum(2 * len(each.wave) for each in clip.renditions.values()) for clip in failures + ordinary)
+    n_bytes = accumulate(
+        sum(each.sound.stat().st_size for each in clip.renditions.values()) for clip in failures + ordinary
+    )
     affordable = {clip.id for clip, total in zip(failures + ordinary, n_bytes, strict=True) if total <= MAX_AUDIO_BYTES}
     return [clip for clip in failures if clip.id in affordable], [clip for clip in ordinary if clip.id in affordable]
 
 
-def write_report(report: Report, path: Path) -> None:
+def _sound_bytes(clip: ReportClip) -> int:
+    return sum(each.sound.stat().st_size for each in clip.renditions.values())
+
+
+def write_report(report: Report, pictures: Pictures, path: Path) -> None:
     """Write the page, sealed. A kill leaves the old page or the new one."""
-    write_whole(path, sealed(render_report(report).encode()))
+    write_whole(path, sealed(render_report(report, pictures).encode()))
 
 
-def render_report(report: Report) -> str:
+def render_report(report: Report, pictures: Pictures) -> str:
     """Render the page's HTML. Every text is escaped; equal reports give equal pages."""
     failures, ordinary = choose_cards(report.clips)
     unknown, known = choose_cards(report.other_texts)
@@ -158,9 +84,9 @@ def render_report(report: Report) -> str:
             confusions=confusions([clip for clip in report.clips if clip.synthesis.recognised is not None]),
             curves={name: plots.read_curves(path) for name, path in report.curves.items()},
             compare_words=compare_words,
-            audio=lambda rendition: _audio_uri(rendition, report.sampling_rate),
-            spectrograms=lambda clip: _spectrograms_uri(clip, report),
-            alignment=_alignment_uri,
+            audio=lambda rendition: data_uri("audio/wav", rendition.sound.read_bytes()),
+            spectrograms=lambda clip: _spectrograms_uri(clip, pictures, report),
+            alignment=lambda clip: _alignment_uri(clip, pictures),
             curves_figure=lambda curves: png_uri(plots.curves_figure(curves)),
             METRICS=METRICS,
             UNSEALED=UNSEALED,
@@ -189,23 +115,17 @@ def _bar_percent(rate: float, rates: Sequence[float]) -> float:
     return round(100 * rate / full, 1) if math.isfinite(rate) else 0.0
 
 
-def _audio_uri(rendition: Rendition, sampling_rate: int) -> str:
-    content = wav_bytes(rendition.wave, sampling_rate)
-    return data_uri("audio/wav", content if rendition.origin is None else marked(content, rendition.origin))
-
-
-def _spectrograms_uri(clip: ReportClip, report: Report) -> str:
+def _spectrograms_uri(clip: ReportClip, pictures: Pictures, report: Report) -> str:
     """Return a figure of the two spectrograms of a clip; "" where one is missing."""
-    if clip.reference_log_mel is None or clip.synthesised_log_mel is None:
+    mels = [pictures.get(f"{clip.id}/{name}") for name in (RECORDED_MEL, PREDICTED_MEL)]
+    if mels[0] is None or mels[1] is None:
         return ""
-    figure = plots.spectrogram_pair_figure(
-        clip.reference_log_mel, clip.synthesised_log_mel, report.sampling_rate, report.hop_length
-    )
-    return png_uri(figure)
+    return png_uri(plots.spectrogram_pair_figure(mels[0], mels[1], report.sampling_rate, report.hop_length))
 
 
-def _alignment_uri(clip: ReportClip) -> str:
+def _alignment_uri(clip: ReportClip, pictures: Pictures) -> str:
     """Return a figure of the alignment of a clip; "" where there is none."""
-    if clip.alignment is None:
+    alignment = pictures.get(f"{clip.id}/{ALIGNMENT}")
+    if alignment is None:
         return ""
-    return png_uri(plots.alignment_figure(clip.alignment, clip.symbols, clip.seconds_per_step))
+    return png_uri(plots.alignment_figure(alignment, clip.symbols, clip.seconds_per_step))

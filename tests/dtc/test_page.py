@@ -2,6 +2,7 @@ import base64
 import errno
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,15 +12,29 @@ import pytest
 import soundfile
 import torch
 
+from dtc.audio import wav_bytes
+from dtc.errors import InputError
 from dtc.evaluation.word_errors import WordPair
 from dtc.report import page
-from dtc.report.page import ComparisonRow, Rendition, Report, ReportClip
+from dtc.report.content import ComparisonRow, Rendition, Report, ReportClip, read_report, save_report
 from dtc.seal import check_seal
-from dtc.wav_mark import read_mark
+from dtc.wav_mark import marked, read_mark
 
 SAMPLING_RATE = 8000
 TONE = 0.5 * torch.sin(torch.arange(4000) / 5)
+RECORDED, SPOKEN, MINUTE = Path("recorded.wav"), Path("spoken.wav"), Path("minute.wav")
 LOG_MEL = np.linspace(-11.5, 0.0, 80 * 16, dtype=np.float32).reshape(80, 16)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run the tests in a folder with the sounds of all utterances."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("sounds"))
+        RECORDED.write_bytes(wav_bytes(TONE, SAMPLING_RATE))
+        SPOKEN.write_bytes(marked(RECORDED.read_bytes(), {"voice": "0123456789abcdef"}))
+        MINUTE.write_bytes(wav_bytes(torch.zeros(60 * 16000), 16000))
+        yield
 
 
 class Elements(HTMLParser):
@@ -46,17 +61,23 @@ def clip(number: int, recognised: str | None = "call two", **fields: object) -> 
         id=f"clip-{number:03d}",
         raw_text="call 2",
         spoken_text="call two",
-        synthesis=Rendition(TONE, recognised),
-        recording=Rendition(TONE, "call two"),
-        copy_synthesis=Rendition(TONE),
+        synthesis=Rendition(SPOKEN, recognised),
+        recording=Rendition(RECORDED, "call two"),
+        copy_synthesis=Rendition(SPOKEN),
         status="ended",
-        reference_log_mel=LOG_MEL,
-        synthesised_log_mel=LOG_MEL[:, :12],
-        alignment=np.full((6, 8), 1 / 8, dtype=np.float32),
-        symbols="call two",
+        symbols=list("call two"),
         seconds_per_step=0.03,
     )
     return replace(whole, **fields)
+
+
+def pictures(*clips: ReportClip) -> dict[str, np.ndarray]:
+    arrays = {
+        "recorded_mel": LOG_MEL,
+        "predicted_mel": LOG_MEL[:, :12],
+        "alignment": np.full((6, 8), np.float32(1 / 8)),
+    }
+    return {f"{clip.id}/{name}": array for clip in clips for name, array in arrays.items()}
 
 
 def report(*clips: ReportClip, **fields: object) -> Report:
@@ -79,6 +100,10 @@ def report(*clips: ReportClip, **fields: object) -> Report:
     return replace(whole, **fields)
 
 
+def render(whole: Report) -> str:
+    return page.render_report(whole, pictures(*whole.clips))
+
+
 @pytest.fixture(scope="module")
 def logbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("logbook") / "acoustic.csv"
@@ -89,7 +114,7 @@ def logbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole_page(logbook: Path) -> Elements:
     clips = [clip(0), clip(1, recognised="call to you"), clip(2, recognised=None)]
-    return Elements(page.render_report(report(*clips, curves={"acoustic model": logbook})))
+    return Elements(render(report(*clips, curves={"acoustic model": logbook})))
 
 
 def test_the_page_needs_nothing_from_outside(whole_page: Elements) -> None:
@@ -105,8 +130,8 @@ def test_the_page_needs_nothing_from_outside(whole_page: Elements) -> None:
 
 
 def test_the_page_is_sealed_and_its_synthetic_sounds_are_marked(tmp_path: Path) -> None:
-    spoken = replace(clip(0), synthesis=Rendition(TONE, "call two", {"voice": "0123456789abcdef"}))
-    page.write_report(report(spoken, origin={"voice": "0123456789abcdef", "manifest_md5": ""}), tmp_path / "page.html")
+    origin = {"voice": "0123456789abcdef", "manifest_md5": ""}
+    page.write_report(report(clip(0), origin=origin), {}, tmp_path / "page.html")
     content = (tmp_path / "page.html").read_bytes()
     assert check_seal(content) == "intact"
     found = Elements(content.decode())
@@ -114,8 +139,8 @@ def test_the_page_is_sealed_and_its_synthetic_sounds_are_marked(tmp_path: Path) 
     assert not [meta for meta in found.all("meta") if "manifest" in meta.get("name", "")]
     sounds = {each["aria-label"]: base64.b64decode(each["src"].partition(",")[2]) for each in found.all("audio")}
     marks = {label: read_mark(sound).synthetic for label, sound in sounds.items()}
-    assert [marked for label, marked in marks.items() if label.startswith("synthesis")] == [True]
-    assert not any(marked for label, marked in marks.items() if label.startswith("recording"))
+    assert [is_marked for label, is_marked in marks.items() if label.startswith("synthesis")] == [True]
+    assert not any(is_marked for label, is_marked in marks.items() if label.startswith("recording"))
 
 
 def test_links_inside_the_page_lead_somewhere(whole_page: Elements) -> None:
@@ -165,7 +190,7 @@ def test_every_text_is_escaped() -> None:
     row = ComparisonRow(evil, {evil: 1.0}, evil)
     texts = dict.fromkeys(("title", "summary", "params_yaml"), evil)
     mappings = {key: {evil: evil} for key in ("provenance", "made_with", "commands")}
-    html = page.render_report(
+    html = render(
         report(hostile, comparison=[row], curves={evil: Path(evil)}, metrics={evil: 1.0}, **texts, **mappings)
     )
     elements = Elements(html)
@@ -175,18 +200,16 @@ def test_every_text_is_escaped() -> None:
 
 
 def test_wrong_missed_and_added_words_are_marked() -> None:
-    html = page.render_report(
-        report(clip(0, spoken_text="call two four", recognised="call to four nine", symbols=None))
-    )
+    html = render(report(clip(0, spoken_text="call two four", recognised="call to four nine", symbols=None)))
     assert '<mark class="wrong">to</mark> <span class="instead">(for two)</span>' in html
     assert '<ins class="added">nine</ins>' in html
-    html = page.render_report(report(clip(0, recognised="two")))
+    html = render(report(clip(0, recognised="two")))
     assert '<del class="missed">call</del>' in html
     assert "1 word error" in Elements(html).text
 
 
 def test_a_model_without_curve_is_said_to_have_none(tmp_path: Path) -> None:
-    elements = Elements(page.render_report(report(curves={"vocoder": tmp_path / "vocoder.csv"})))
+    elements = Elements(render(report(curves={"vocoder": tmp_path / "vocoder.csv"})))
     assert "Vocoder: no curve was found in" in elements.text
     assert "vocoder.csv" in elements.text
     assert not elements.all("img")
@@ -194,21 +217,21 @@ def test_a_model_without_curve_is_said_to_have_none(tmp_path: Path) -> None:
 
 def test_the_least_that_can_be_reported() -> None:
     bare = Report(title="v", summary="", sampling_rate=SAMPLING_RATE, hop_length=256, metrics={})
-    assert "No utterance was tested." in page.render_report(bare)
-    only_audio = ReportClip(id="a", raw_text="two", spoken_text="two", synthesis=Rendition(TONE))
-    assert len(Elements(page.render_report(replace(bare, clips=[only_audio]))).all("audio")) == 1
+    assert "No utterance was tested." in render(bare)
+    only_audio = ReportClip(id="a", raw_text="two", spoken_text="two", synthesis=Rendition(SPOKEN))
+    assert len(Elements(render(replace(bare, clips=[only_audio]))).all("audio")) == 1
 
 
 def test_a_figure_that_is_not_a_number_is_a_dash() -> None:
     nowhere = {"word_error_rate": float("nan"), "mel_cepstral_distortion_db": float("inf")}
-    elements = Elements(page.render_report(report(metrics=nowhere, comparison=[ComparisonRow("a", nowhere)])))
+    elements = Elements(render(report(metrics=nowhere, comparison=[ComparisonRow("a", nowhere)])))
     assert not re.search(r"\bnan\b", elements.text)
     assert elements.text.count("–") >= 4
 
 
 def test_copies_have_a_table_of_their_own() -> None:
     copies = [ComparisonRow("recording", {"stoi": 1.0}), ComparisonRow("Griffin-Lim", {"stoi": 0.951, "odd": 0.5})]
-    with_copies, without = (Elements(page.render_report(report(copies=rows))) for rows in (copies, ()))
+    with_copies, without = (Elements(render(report(copies=rows))) for rows in (copies, ()))
     assert "Copies of the recordings" in with_copies.text
     for shown in ("STOI", "1.000", "0.951", "odd", "–"):
         assert shown in with_copies.text
@@ -229,14 +252,10 @@ def test_failures_come_first_and_do_not_crowd_out_the_ordinary() -> None:
 
 
 def test_clips_without_room_for_players_are_still_in_the_table() -> None:
-    minute = torch.zeros(60 * 16000)
-    clips = [
-        clip(n, synthesis=Rendition(minute, "call two"), recording=None, copy_synthesis=None, alignment=None)
-        for n in range(5)
-    ]
+    clips = [clip(n, synthesis=Rendition(MINUTE, "call two"), recording=None, copy_synthesis=None) for n in range(5)]
     assert len(page.choose_cards(clips)[1]) == 3  # of 1.92 MB each
-    short = [clip(n, alignment=None, reference_log_mel=None) for n in range(20)]
-    elements = Elements(page.render_report(report(*short)))
+    short = [clip(n) for n in range(20)]
+    elements = Elements(page.render_report(report(*short), {}))
     assert len(elements.all("audio")) == 3 * page.MAX_CARDS
     assert all(one.id in elements.text for one in short)
 
@@ -248,22 +267,49 @@ def test_the_most_frequent_errors_are_counted() -> None:
 
 def test_the_page_is_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report" / "index.html"
-    page.write_report(report(), path)
+    page.write_report(report(), {}, path)
     first = path.read_bytes()
-    page.write_report(report(), path)
+    page.write_report(report(), {}, path)
     assert path.read_bytes() == first  # equal reports give equal pages
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "disk full")))
     with pytest.raises(OSError, match="disk full"):
-        page.write_report(report(title="another"), path)
+        page.write_report(report(title="another"), {}, path)
     assert path.read_bytes() == first
 
 
 def test_other_texts_have_players_and_no_part_in_the_table() -> None:
-    wrong = ReportClip(id="text 1", raw_text="Two?", spoken_text="two", synthesis=Rendition(TONE, "too"))
-    right = ReportClip(id="text 2", raw_text="Three.", spoken_text="three", synthesis=Rendition(TONE, "three"))
-    plain, more = (Elements(page.render_report(report(clip(1), other_texts=texts))) for texts in ((), (right, wrong)))
+    wrong = ReportClip(id="text 1", raw_text="Two?", spoken_text="two", synthesis=Rendition(SPOKEN, "too"))
+    right = ReportClip(id="text 2", raw_text="Three.", spoken_text="three", synthesis=Rendition(SPOKEN, "three"))
+    plain, more = (Elements(render(report(clip(1), other_texts=texts))) for texts in ((), (right, wrong)))
     assert len(more.all("audio")) == len(plain.all("audio")) + 2
     assert "Texts that the corpus does not have 2 shown" in more.text
     assert "Texts that the corpus does not have" not in plain.text
     assert more.text.index("Two?") < more.text.index("Three.")
     assert len(more.all("tr")) == len(plain.all("tr"))
+
+
+def test_a_saved_report_is_read_as_it_was_and_equal_reports_give_equal_files(tmp_path: Path) -> None:
+    clips = [clip(0), clip(1, recognised=None, recording=None)]
+    whole = report(*clips, metrics={"word_error_rate": float("nan")}, curves={"vocoder": Path("vocoder.csv")})
+    for folder in ("first", "second"):
+        save_report(whole, pictures(*clips), tmp_path / folder)
+    files = [sorted((tmp_path / folder).iterdir()) for folder in ("first", "second")]
+    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
+    found, arrays = read_report(tmp_path / "first")
+    assert isinstance(found.clips[0].synthesis.sound, Path)
+    assert page.render_report(found, arrays) == render(whole)
+
+
+def test_a_report_that_cannot_be_read_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no evaluation, expected report.json .*; run `dtc evaluate`"):
+        read_report(tmp_path)
+    save_report(report(clip(0)), pictures(clip(0)), tmp_path)
+    saved = tmp_path / "report.json"
+    saved.write_text(saved.read_text().replace('"hop_length"', '"hop"'))
+    with pytest.raises(InputError, match=r"report.json: hop_length: .* required, .*; run `dtc evaluate`"):
+        read_report(tmp_path)
+    for name in ("report.json", "figures.safetensors"):
+        (tmp_path / name).write_bytes(b"{")
+        with pytest.raises(InputError, match="cannot be read"):
+            read_report(tmp_path)
+        save_report(report(clip(0)), pictures(clip(0)), tmp_path)

@@ -79,6 +79,7 @@ def test_parts_from_outside_from_corpus_to_report(project: Project, parts_from_o
     metrics = json.loads(paths.EVALUATION.read_text())
     assert 0 < metrics["word_error_rate"] <= 1
     assert {row["heard_in_synthesis"] for row in csv.DictReader(paths.UTTERANCES.open())} == {"one"}
+    project.run("report")
     assert "table" in Path("results/report/index.html").read_text()
     for arguments, line in (
         (["onnx", "voice.onnx"], "vocoder: tone has no network for ONNX, expected vocos or waveglow"),

@@ -22,7 +22,7 @@ from tests.e2e.clone import ROOT
 from tests.e2e.installed import Installed, install
 
 pytestmark = pytest.mark.slow
-STAGES = ["download", "verify", "preprocess", "train_acoustic", "align", "train_vocoder", "evaluate"]
+STAGES = ["download", "verify", "preprocess", "train_acoustic", "align", "train_vocoder", "evaluate", "report"]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_the_line_runs_once_and_then_only_what_changed(installed: Installed, tmp
     _every_origin_is_verified_and_a_second_run_is_equal(project)
 
     project.edit(lambda params: params["vocoder"].update(train_on="gta"))
-    assert project.repro() == ["align", "train_vocoder", "evaluate"]
+    assert project.repro() == ["align", "train_vocoder", "evaluate", "report"]
     # A vocoder that learns from predicted mels waits for the model that predicts them, and no other one does.
     assert project.would_run(_another_acoustic_model, "train_vocoder") == ["train_acoustic"]
     assert project.would_run(_another_acoustic_model_and_recorded_mels, "train_vocoder") == ["train_vocoder"]

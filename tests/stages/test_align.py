@@ -153,6 +153,7 @@ def test_the_vocoder_learns_from_them(trained: Project, train_on: str, folders: 
     printed = trained.run("provenance", "models/vocoder")
     assert printed.count("│ verified │") == 6, "corpus, manifest, features, acoustic model, predicted mels, vocoder"
     trained.run("evaluate", "--device", "cpu")
+    trained.run("report")
     assert list(csv.DictReader(paths.VOCODER_CURVE.open()))
     assert trained.run("provenance", "results/report/index.html").count("│ verified │") == 7
 

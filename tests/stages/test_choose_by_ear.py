@@ -128,6 +128,7 @@ def test_the_best_by_ear_is_kept_and_the_card_and_the_report_say_so(ready: Proje
     ready.run("train", "vocoder", "--device", "cpu")
     ready.write_params(CHOOSING | {"evaluate.ear": "none"})
     ready.run("evaluate", "--device", "cpu")
+    ready.run("report")
     page = Path("results/report/index.html").read_text()
     assert kept in page
     assert "the last, of step 1" in page, "the vocoder"

@@ -55,6 +55,7 @@ def test_from_features_to_a_report(parallel: Project) -> None:
     assert (metrics["ended_share"], metrics["attempts_per_phrase"]) == (1, 1)
     assert "attention_focus" not in metrics
     assert "attention_diagonality" not in metrics
+    parallel.run("report")
     page = Path("results/report/index.html").read_text()
     assert "Alignment of the words of" in page
     assert "Attention focus" not in page
