@@ -45,6 +45,14 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
+def pace(per_s: float) -> str:
+    """Return a speed, such as "12/s", "2.4/s" or, below one a second, "3.5 s each"; "" for none."""
+    if per_s <= 0:
+        return ""
+    number, unit = (per_s, "/s") if per_s >= 1 else (1 / per_s, " s each")
+    return f"{number:,.0f}{unit}" if number >= 10 else f"{number:.1f}{unit}"
+
+
 def named(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are, such as "a, b, c, d and 3 more"."""
     more = len(names) - NAMED

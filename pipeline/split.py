@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 LISTS = Path("splits")  # of a project
 SHIPPED = Path(__file__).parent / "splits"  # the lists that ship with the toolkit
+DEFAULT_SHARES = {"validation_share": 0.05, "test_share": 0.12, "seed": 1}  # in advice to split by ratio
 
 
 HeldOutShare = Annotated[float, Field(gt=0.0, lt=0.5)]
@@ -59,7 +61,7 @@ def assign_splits(ids: Sequence[str], config: SplitConfig, folder: Path = LISTS)
         return [split_of(clip_id, config) for clip_id in ids]
     if isinstance(config, RatioSplit):
         return _cut(ids, config)
-    return _look_up(ids, _folder_of(config, folder))
+    return _look_up(ids, config, _folder_of(config, folder))
 
 
 def require_every_split(splits: Sequence[Split], config: SplitConfig, folder: Path = LISTS) -> None:
@@ -67,17 +69,30 @@ def require_every_split(splits: Sequence[Split], config: SplitConfig, folder: Pa
     for split in SPLITS:
         if split not in splits:
             found = f"{config.method} leaves {split} without one of {plural(len(splits), 'clip')}"
-            raise InputError("split.method", found, "clips in every split", _remedy(split, config, folder))
+            raise InputError("split.method", found, "clips in every split", _remedy(split, config, len(splits), folder))
 
 
-def _remedy(split: Split, config: SplitConfig, folder: Path) -> str:
-    if isinstance(config, HashSplit):
-        return "for few clips set split.method to ratio, which meets the shares exactly; or record more"
-    if isinstance(config, RatioSplit):
-        share = "split.validation_share or split.test_share" if split == "train" else f"split.{split}_share"
-        return f"{'lower' if split == 'train' else 'raise'} {share}, or record more"
-    lists = folder / config.lists
-    return f"list clips of this corpus in {lists / split}.txt, or set split.method to ratio, which needs no lists"
+def _remedy(split: Split, config: SplitConfig, clips: int, folder: Path) -> str:
+    if clips < len(SPLITS):
+        return f"record more: {len(SPLITS)} clips are the fewest"
+    if isinstance(config, ListedSplit):
+        lists = folder / config.lists
+        return f"list clips of this corpus in {lists / split}.txt, or {_by_ratio(clips, config)}, which needs no lists"
+    return f"{_by_ratio(clips, config)}, which meets the shares exactly; or record more"
+
+
+def _by_ratio(clips: int, config: SplitConfig) -> str:
+    """Return the advice to split by ratio as a line for params.yaml, with shares that leave no split empty."""
+    own = config.model_dump(exclude={"method", "lists"})
+    ratio = RatioSplit.model_validate({"method": "ratio", **DEFAULT_SHARES, **own})
+    if 0 in _held_out(clips, ratio) or sum(_held_out(clips, ratio)) >= clips:
+        least = math.ceil(1000 / clips) / 1000  # of one clip
+        shares = {
+            key: min(max(getattr(ratio, key), least), max(0.2, least)) for key in ("validation_share", "test_share")
+        }
+        ratio = ratio.model_copy(update=shares)
+    shown = ", ".join(f"{key}: {value}" for key, value in ratio)
+    return f"replace the section split by `split: {{{shown}}}`"
 
 
 def split_of(clip_id: str, config: HashSplit) -> Split:
@@ -96,12 +111,17 @@ def _place(clip_id: str, seed: int) -> float:
 
 def _cut(ids: Sequence[str], config: RatioSplit) -> list[Split]:
     """Take round(share × clips) clips each for test and validation, in the order of the hashes."""
-    test, validation = (round(share * len(ids)) for share in (config.test_share, config.validation_share))
+    test, validation = _held_out(len(ids), config)
     order = sorted(range(len(ids)), key=lambda number: (_place(ids[number], config.seed), ids[number]))
     splits: list[Split] = ["train"] * len(ids)
     for place, number in enumerate(order[: test + validation]):
         splits[number] = "test" if place < test else "validation"
     return splits
+
+
+def _held_out(clips: int, config: RatioSplit) -> tuple[int, int]:
+    """Return the numbers of test and of validation clips."""
+    return round(config.test_share * clips), round(config.validation_share * clips)
 
 
 def describe_unknown_ids(ids: Sequence[str], config: SplitConfig, folder: Path = LISTS) -> str:
@@ -122,12 +142,14 @@ def _folder_of(config: ListedSplit, folder: Path) -> Path:
     return shipped if shipped.is_dir() and not own.is_dir() else own
 
 
-def _look_up(ids: Sequence[str], folder: Path) -> list[Split]:
+def _look_up(ids: Sequence[str], config: ListedSplit, folder: Path) -> list[Split]:
     listed = _read_lists(folder)
     keys = [composed(clip_id) for clip_id in ids]
     if listed and keys and listed.keys().isdisjoint(keys):
         found = f"none of its {plural(len(listed), 'id')} is in the corpus (such as {min(listed)})"
-        remedy = f"list ids such as {min(keys)}, or set split.method to ratio, which needs no lists"
+        remedy = f"list ids such as {min(keys)}"
+        if len(keys) >= len(SPLITS):
+            remedy += f", or {_by_ratio(len(keys), config)}, which needs no lists"
         raise InputError(folder, found, "lists of this corpus", remedy)
     if (folder / "train.txt").is_file():
         missing = [clip_id for clip_id, key in zip(ids, keys, strict=True) if key not in listed]

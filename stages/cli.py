@@ -80,14 +80,21 @@ app.command("doctor", epilog=examples("dtc doctor", "dtc doctor --quick"))(cli_p
 
 @app.command(epilog=examples("dtc params", "dtc params --params stages/presets/ljspeech.yaml"))
 def params(file: ParamsFile = paths.PARAMS) -> None:
-    """Check params.yaml and print all settings in it."""
+    """Check params.yaml and print all settings in it.
+
+    Those of `active_setting` and `use_model` are in effect; the first lines name them.
+    """
     import yaml
 
+    from stages.named_parts import choices
     from stages.params import load_params
+    from stages.params_file import read_yaml
 
     sections = load_params(file)
     paths.require_apart(sections.corpus.source)
     tree = sections.model_dump(mode="json")
+    for line in choices(read_yaml(file), file):
+        console().print(f"# {line}", soft_wrap=True)
     console().print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), end="", soft_wrap=True)
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from dtc.errors import InputError, install_hint, named
+from dtc.errors import InputError, install_hint, named, plural
 from dtc.files import local_path
 from stages import paths
+from stages.cli_errors import OWN
 from stages.doctor import Finding
 from stages.doctor_install import missing_of_extras, programs
 from stages.project_code import CODE, changed_stages, read_code
@@ -153,13 +154,17 @@ def _stages() -> Iterator[Finding]:
 
 
 def _reasons(entries: list[Any]) -> list[str]:
-    """Return the names of the files and params that have changed, and `command`, of a stage of `dvc status --json`."""
-    found: list[str] = []
+    """Return what has changed of a stage of `dvc status --json`: params, `command`, data, and how much of the code."""
+    params, files, code = list[str](), list[str](), 0
     for entry in entries:
         if isinstance(entry, str):
-            found.append(entry.removeprefix("changed "))
+            files.append(entry.removeprefix("changed "))
             continue
-        for files in entry.values():
-            for name, state in files.items():
-                found += list(state) if isinstance(state, dict) else [name]
-    return found
+        for name, state in (each for changed in entry.values() for each in changed.items()):
+            if isinstance(state, dict):
+                params += list(state) if name != str(CODE) else ["the code of dtc"]
+            elif name.startswith(tuple(f"{package}/" for package in OWN)):
+                code += 1
+            else:
+                files.append(name)
+    return [*params, *dict.fromkeys(files), *([plural(code, "file") + " of code"] if code else [])]

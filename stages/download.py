@@ -123,7 +123,8 @@ class Lines:
     @staticmethod
     def _line(done: int, total: int, bytes_per_s: float) -> str:
         unit, name = next((unit, name) for unit, name in UNITS if max(done, total) >= unit)
-        rate = f"{bytes_per_s / 1e6:.1f} MB/s"
+        per_s, of_rate = UNITS[1] if bytes_per_s >= 1e5 else UNITS[2]
+        rate = f"{bytes_per_s / per_s:.1f} {of_rate}/s"
         if not total:
             return f"{done / unit:.1f} {name}, {rate}"
         left_s = (total - done) / bytes_per_s

@@ -57,6 +57,16 @@ def read_named_parts(tree: object, where: Path) -> NamedParts:
     return parse_section(found, NamedParts, str(where))
 
 
+def choices(tree: object, where: Path) -> list[str]:
+    """Return a line for each choice that a params file offers: `active_setting: debug, of settings: debug, fast`."""
+    parts, lines = read_named_parts(tree, where), []
+    for key, known in (("active_setting", "settings"), ("use_model", "models")):
+        if names := ", ".join(getattr(parts, known)):
+            chosen = getattr(parts, key)
+            lines.append(f"{key}: {'null' if chosen is None else chosen}, of {known}: {names}")
+    return lines
+
+
 def resolved(tree: object, where: Path) -> object:
     """Return the content of a params file without its named parts, and with what they stand for.
 

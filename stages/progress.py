@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dtc.errors import plural
+from dtc.errors import pace, plural
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -49,8 +49,8 @@ def computed_clips(stage: str, total: int, console: Console) -> Iterator[Callabl
     """Yield a function to call with a number of further clips that a stage has computed, out of `total`."""
 
     def describe(done: int, clips_per_s: float) -> str:
-        left = f", {(total - done) / clips_per_s:.0f} s left" if clips_per_s else ""
-        return f"{stage}: {done:,} of {total:,} clips, {clips_per_s:.0f}/s{left}"
+        speed = f", {pace(clips_per_s)}, {(total - done) / clips_per_s:.0f} s left" if clips_per_s else ""
+        return f"{stage}: {done:,} of {total:,} clips{speed}"
 
     with clip_progress(describe, console, total) as advance:
         yield lambda number: advance(number, "")
@@ -61,7 +61,7 @@ def counted_clips(stage: str, console: Console) -> Iterator[Callable[[str], None
     """Yield a function to call with the name of each clip. Their number is not known, as an archive is a stream."""
 
     def describe(done: int, clips_per_s: float) -> str:
-        return f"{stage}: {plural(done, 'clip')}, {clips_per_s:.0f}/s"
+        return f"{stage}: {plural(done, 'clip')}" + (f", {pace(clips_per_s)}" if clips_per_s else "")
 
     with clip_progress(describe, console) as advance:
         yield lambda name: advance(1, name)

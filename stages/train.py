@@ -6,9 +6,11 @@ An unfinished run is continued, and a finished one is restored, if nothing that 
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -22,7 +24,7 @@ from dtc.model_card import ModelCard, ModelKind
 from dtc.model_folder import read_model, require_replaceable, save_model
 from dtc.provenance import fingerprint
 from dtc.training.checkpoints import checkpoints_in
-from dtc.training.config import RunConfig
+from dtc.training.config import RunConfig, TrainingConfig
 from dtc.training.curve import read_curve
 from dtc.training.devices import Devices
 from dtc.training.logbook import Logbook
@@ -32,7 +34,7 @@ from dtc.training.result import Trained
 from dtc.training.run_files import CURVE, METRICS
 from dtc.training.silent_logbook import SilentLogbook
 from dtc.training.start_from import Start
-from dtc.training.task import Listen, Task, shipped
+from dtc.training.task import Listen, Task, shipped, with_adversary
 from stages.align import align
 from stages.kinds import KINDS, Kind
 from stages.listening import listening_of
@@ -124,7 +126,33 @@ def _trained(recipe: Recipe, model: nn.Module, params: Params, logbook: Logbook,
         listen,
         devices,
     )
+    logbook.print(_summary(task, training))
     return train_model(task, training, how, logbook.folder, logbook)
+
+
+def _summary(task: Task, training: TrainingConfig) -> str:
+    """Return the line that is printed before the first step, which may take minutes."""
+    device, world = task.devices.device, task.devices.world
+    name = f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+    where = f"on {name}" if world == 1 else f"by {world} processes on {device.type}"
+    batches = "a batch" if training.accumulate == 1 else f"{training.accumulate} batches"
+    size = f"at most {training.batch_frames:,} frames" if training.batch_frames else f"{training.batch_size:,} clips"
+    steps = plural(training.steps(task.training.batches_per_epoch), "step")
+    model = f"{_trained_parameters(task.model, training):,} parameters to train"
+    return f"{model} {where} in {resolved(training.precision, device)}; {steps}, each of {batches} of {size}"
+
+
+def _trained_parameters(model: nn.Module, training: TrainingConfig) -> int:
+    """Return the number of parameters, those of discriminators too, but of those that are never trained."""
+    adversarial = with_adversary(model)
+    modules = (model,) if adversarial is None else (adversarial.model, adversarial.adversary)
+    frozen = [freeze.params for freeze in training.freeze if freeze.until_step is None]
+    return sum(
+        parameter.numel()
+        for module in modules
+        for name, parameter in module.named_parameters()
+        if not any(fnmatchcase(name, glob) for glob in frozen)
+    )
 
 
 def _not_here(*_: object) -> None:

@@ -33,7 +33,7 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests(print_line: Callable[[str], None]) -> Iterator[StopRequest]:
+def stop_requests(print_line: Callable[[str], None], leave: Callable[[], None] = lambda: None) -> Iterator[StopRequest]:
     """Yield a `StopRequest` that Ctrl-C and SIGTERM set; outside the main thread, no signal is handled.
 
     Python runs a signal handler only after the present call, and one backward pass of a large model takes seconds. So a
@@ -42,6 +42,7 @@ def stop_requests(print_line: Callable[[str], None]) -> Iterator[StopRequest]:
 
     Args:
         print_line: prints a line for the user.
+        leave: called before the process is ended.
     """
     stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -51,7 +52,7 @@ def stop_requests(print_line: Callable[[str], None]) -> Iterator[StopRequest]:
     writer.setblocking(False)  # set_wakeup_fd requires it
     handlers = {number: signal.signal(number, stop.handle) for number in SIGNALS}
     wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    watcher = threading.Thread(target=_watch, args=(reader, stop, print_line), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reader, stop, print_line, leave), daemon=True)
     watcher.start()
     try:
         yield stop
@@ -65,7 +66,9 @@ def stop_requests(print_line: Callable[[str], None]) -> Iterator[StopRequest]:
         reader.close()
 
 
-def _watch(reader: socket.socket, stop: StopRequest, print_line: Callable[[str], None]) -> None:
+def _watch(
+    reader: socket.socket, stop: StopRequest, print_line: Callable[[str], None], leave: Callable[[], None]
+) -> None:
     """Read the numbers of received signals until the other end is closed."""
     requests = 0
     while received := reader.recv(1):
@@ -75,5 +78,7 @@ def _watch(reader: socket.socket, stop: StopRequest, print_line: Callable[[str],
         if stop.stopped.wait(PATIENCE_S):
             continue
         if requests > 1:
+            print_line("stopped at once")
+            leave()
             os._exit(EXIT_CODE)
         print_line("stopping after this step; Ctrl-C again stops at once, and the last checkpoint is what remains")

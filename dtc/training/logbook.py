@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from dtc.errors import pace
 from dtc.files import full_disk_named, write_whole
 from dtc.training.curve import CurveWriter, final_figures, read_curve
 from dtc.training.event_log import Event, EventLog
@@ -111,8 +112,8 @@ class Logbook:
             self._print_progress(step, f"loss {loss:.3f}")
         if step == self._last_phase:
             self._phase_started = time.monotonic()
-        pace = (step - self._first_step) / max(self._seconds(), 1e-9)
-        self._progress.update(self._bar, completed=step, speed=f"{pace:.1f} steps/s", loss=f"{loss:.3f}")
+        speed = (step - self._first_step) / max(self._seconds(), 1e-9)
+        self._progress.update(self._bar, completed=step, speed=pace(speed), loss=f"{loss:.3f}")
 
     def scalars(
         self, step: int, split: str, values: Mapping[str, float], figures: Mapping[str, float] | None = None
@@ -167,14 +168,18 @@ class Logbook:
 
     def _print_progress(self, step: int, losses: str) -> None:
         done, left = step - max(self._first_step, self._last_phase), self.total_steps - step
-        pace = (time.monotonic() - self._phase_started) / done if done > 0 else 0.0
-        eta = f", {pace * left:.0f} s left" if pace and left else ""
+        step_s = (time.monotonic() - self._phase_started) / done if done > 0 else 0.0
+        eta = f", {step_s * left:.0f} s left" if step_s and left else ""
         self.print(f"step {step}/{self.total_steps}, {losses}, {self._seconds():.0f} s{eta}")
 
     def print(self, message: str) -> None:
         """Print a message as a line that starts with the title."""
         self._last_line = time.monotonic()
         self.console.print(f"{self.title}: {message}", highlight=False)
+
+    def leave(self) -> None:
+        """Show the terminal's cursor, which the progress bar hides; called before the process is ended at once."""
+        self.console.show_cursor(True)
 
     def image(self, step: int, name: str, picture: UInt8[np.ndarray, "height width 3"]) -> None:
         """Write a picture to TensorBoard."""

@@ -63,7 +63,11 @@ def train(task: Task, config: TrainingConfig, run: RunConfig, folder: Path, logb
     if state.step:
         logbook.print(f"continuing from step {state.step} of {state.total_steps}")
     opened = logbook.opened(state.step, state.total_steps, state.due, last_phase_of(task.model))
-    with opened, stop_requests(logbook.print) as stop, offending_batch_saved(state, config, logbook, task.devices):
+    with (
+        opened,
+        stop_requests(logbook.print, logbook.leave) as stop,
+        offending_batch_saved(state, config, logbook, task.devices),
+    ):
         Training(task, config, state, Review(task, config, run, state, logbook, stop)).run_to_the_end()
     return result_of(state, task, config, logbook.print)
 

@@ -71,7 +71,7 @@ import ctypes
 from dtc.training.interrupts import stop_requests
 mutex = ctypes.create_string_buffer(64)  # a zeroed pthread_mutex_t
 libc = ctypes.CDLL(None)
-with stop_requests(lambda line: print(line, flush=True)):
+with stop_requests(lambda line: print(line, flush=True), lambda: print("left", flush=True)):
     libc.pthread_mutex_lock(mutex)
     print("stuck", flush=True)
     libc.pthread_mutex_lock(mutex)  # never returns, and no signal handler of Python's runs meanwhile
@@ -86,6 +86,8 @@ def test_a_second_request_in_a_call_that_does_not_return_ends_the_process() -> N
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline().startswith("stopping after this step")
     process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "stopped at once\n"
+    assert process.stdout.readline() == "left\n"
     assert process.wait(timeout=60) == 130
 
 

@@ -163,3 +163,14 @@ def test_a_phase_that_begins_is_announced(tmp_path: Path) -> None:
         for step, number in ((4, 2), (9, 3))
     ]
     assert steps_of(tmp_path, "phase") == [4, 9]
+
+
+def test_a_process_that_ends_at_once_shows_the_cursor_again(tmp_path: Path) -> None:
+    hide, show = "\x1b[?25l", "\x1b[?25h"
+    screen = io.StringIO()
+    logbook = Logbook(tmp_path, "toy", Console(file=screen, force_terminal=True, width=100, legacy_windows=False))
+    with logbook.opened(0, 3):
+        assert hide in screen.getvalue()
+        assert show not in screen.getvalue()
+        logbook.leave()
+        assert screen.getvalue().endswith(show)

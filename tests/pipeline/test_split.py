@@ -1,9 +1,11 @@
 """Test the splits by a hash of seed and id, by exact shares and by lists, and the lists that ship."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
@@ -184,22 +186,22 @@ def test_own_lists_come_before_shipped_ones_of_the_same_name(tmp_path: Path) -> 
         (
             by_hash(),
             ["train", "test"],
-            "hash leaves validation without one of 2 clips, expected clips in every split; for few clips set split.method to ratio, which meets the shares exactly; or record more",
+            "hash leaves validation without one of 2 clips, expected clips in every split; record more: 3 clips are the fewest",
+        ),
+        (
+            by_hash(seed=7),
+            ["train", "test", "train", "train"] * 10,
+            "hash leaves validation without one of 40 clips, expected clips in every split; replace the section split by `split: {method: ratio, validation_share: 0.05, test_share: 0.12, seed: 7}`, which meets the shares exactly; or record more",
         ),
         (
             by_ratio(),
-            ["train", "validation"],
-            "ratio leaves test without one of 2 clips, expected clips in every split; raise split.test_share, or record more",
-        ),
-        (
-            by_ratio(),
-            ["test"],
-            "ratio leaves train without one of 1 clip, expected clips in every split; lower split.validation_share or split.test_share, or record more",
+            ["train", "validation", "train", "train"],
+            "ratio leaves test without one of 4 clips, expected clips in every split; replace the section split by `split: {method: ratio, validation_share: 0.25, test_share: 0.25, seed: 1}`, which meets the shares exactly; or record more",
         ),
         (
             NVIDIA,
-            ["train"] * 3,
-            "lists leaves validation without one of 3 clips, expected clips in every split; list clips of this corpus in splits/nvidia-ljspeech/validation.txt, or set split.method to ratio, which needs no lists",
+            ["train"] * 100,
+            "lists leaves validation without one of 100 clips, expected clips in every split; list clips of this corpus in splits/nvidia-ljspeech/validation.txt, or replace the section split by `split: {method: ratio, validation_share: 0.05, test_share: 0.12, seed: 1}`, which needs no lists",
         ),
     ],
 )
@@ -208,6 +210,18 @@ def test_an_empty_split_names_the_remedy_of_its_method(config: SplitConfig, spli
         require_every_split(splits, config)
     assert str(error.value) == f"split.method: {line}"
     require_every_split(SPLITS, config)
+
+
+@given(st.integers(3, 300), st.sampled_from([by_hash, by_ratio]), shares, shares)
+def test_the_line_of_the_remedy_leaves_no_split_empty(
+    clips: int, by, validation_share: float, test_share: float
+) -> None:
+    for config in (by(validation_share, test_share, 5), NVIDIA):
+        with pytest.raises(InputError) as error:
+            require_every_split(["train"] * clips, config)
+        line = re.search("`(split: .*)`", error.value.remedy)[1]
+        advised = TypeAdapter[SplitConfig](SplitConfig).validate_python(yaml.safe_load(line)["split"])
+        assert set(assign_splits(IDS[:clips], advised)) == set(SPLITS)
 
 
 def test_the_published_split_of_ljspeech() -> None:

@@ -99,7 +99,14 @@ def test_params_prints_what_is_in_force(project: Project) -> None:
     assert load_params(Path("again.yaml")) == load_params(Path("params.yaml"))
     keys = yaml.safe_load(Path("params.yaml").read_text())
     assert list(yaml.safe_load(printed)) == [key for key in keys if key not in NamedParts.model_fields]
-    assert project.run("params", "--params", "again.yaml") == printed
+    first, _, rest = printed.partition("\n")
+    assert first == "# active_setting: null, of settings: debug"
+    assert project.run("params", "--params", "again.yaml") == rest
+    project.write_params({"active_setting": "debug", "models": {"a": {}, "b": {}}, "use_model": "b"})
+    assert project.run("params").splitlines()[:2] == [
+        "# active_setting: debug, of settings: debug",
+        "# use_model: b, of models: a, b",
+    ]
 
 
 def test_a_number_written_without_a_dot_is_a_number(project: Project) -> None:

@@ -115,3 +115,21 @@ def test_programs_are_those_of_this_environment(tmp_path: Path, monkeypatch: pyt
     facts = {finding.name: finding.line for finding in doctor_install.programs()}
     assert facts["git"] == "!! git              not found; install it"
     assert f"`dtc` is {other}, another program than this one; put " in facts["dtc"]
+
+
+def test_params_come_before_data_and_the_code_is_counted() -> None:
+    code = {"dtc/batch.py": "modified", "pipeline/loader.py": "modified", "stages/paths.py": "modified"}
+    changed = [
+        {"changed deps": code | {"data/features": "modified"}},
+        {"changed deps": {"params.yaml": {"training.acoustic.seed": "modified", "acoustic": "modified"}}},
+        {"changed outs": {"data/features": "deleted"}},
+        "changed command",
+    ]
+    assert doctor_project._reasons(changed) == [
+        "training.acoustic.seed",
+        "acoustic",
+        "data/features",
+        "command",
+        "3 files of code",
+    ]
+    assert doctor_project._reasons([{"changed deps": {"code.yaml": {"align": "modified"}}}]) == ["the code of dtc"]

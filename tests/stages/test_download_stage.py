@@ -255,7 +255,7 @@ GB, MB = 10**9, 10**6
             [(0, 1, 10 * MB), (5, 5 * MB, 10 * MB), (6, MB, 10 * MB), (7, 2 * MB, 10 * MB)],
             ["5.0 of 10.0 MB, 1.0 MB/s, 5 s left", "2.0 of 10.0 MB, 1.0 MB/s, 8 s left"],
         ),
-        ([(0, 1, 5000), (1, 900, 5000)], ["0.9 of 5.0 kB, 0.0 MB/s, 5 s left"]),
+        ([(0, 1, 5000), (1, 900, 5000)], ["0.9 of 5.0 kB, 0.9 kB/s, 5 s left"]),
     ],
 )
 def test_plain_lines(calls: list[tuple[float, int, int]], said: list[str]) -> None:

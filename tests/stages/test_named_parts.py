@@ -1,5 +1,6 @@
 """Settings, models, optimizers and schedules by name: what stands for what, and which names are refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,9 @@ def test_the_strategy_is_the_order_of_train_all(tmp_path: Path) -> None:
     assert load_strategy(tmp_path / FILE).order == ("acoustic", "vocoder")
 
 
+FIRST_LINE = r"(acoustic|vocoder): [\d,]+ parameters to train on cpu in (fp32|bf16); \d+ steps?, each of a batch of .+"
+
+
 def test_train_all_trains_in_the_order_of_the_strategy(project: Project) -> None:
     for order in (["vocoder", "acoustic"], ["acoustic"]):
         project.write_params(
@@ -167,6 +171,8 @@ def test_train_all_trains_in_the_order_of_the_strategy(project: Project) -> None
         for command in ("download", "verify", "preprocess"):
             project.run(command)
         printed = project.run("train", "all", "--device", "cpu")
+        lines = [line for line in printed.splitlines() if re.fullmatch(FIRST_LINE, line)]
+        assert [line.partition(":")[0] for line in lines] == (order if len(order) == 2 else [])
         written = [Path(f"models/{kind}/config.json").stat().st_mtime_ns for kind in order]
         assert written == sorted(written)
         complete = [kind for kind in ("acoustic", "vocoder") if f"{kind}: is complete already" in printed]

@@ -189,7 +189,8 @@ def test_lists_of_another_corpus_are_refused(project: Project) -> None:
         project.run(command)
     line = (
         "splits/mine: none of its 2 ids is in the corpus (such as LJ001-0001), expected lists of this corpus; "
-        "list ids such as clip-000, or set split.method to ratio, which needs no lists"
+        "list ids such as clip-000, or replace the section split by "
+        "`split: {method: ratio, validation_share: 0.05, test_share: 0.12, seed: 1}`, which needs no lists"
     )
     assert project.run("preprocess", code=2) == line
     assert f"• by these settings `dtc preprocess` will refuse them: {line}" in project.run(

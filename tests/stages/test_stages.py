@@ -260,7 +260,8 @@ def test_too_few_clips_for_a_split(project: Project) -> None:
     project.run("verify")
     assert project.run("preprocess", code=2) == (
         "split.method: hash leaves validation without one of 12 clips, expected clips in every split; "
-        "for few clips set split.method to ratio, which meets the shares exactly; or record more"
+        "replace the section split by `split: {method: ratio, validation_share: 0.084, test_share: 0.2, seed: 1}`, "
+        "which meets the shares exactly; or record more"
     )
     assert not paths.FEATURES.exists()
     project.write_params()

@@ -195,6 +195,16 @@ def test_progress_in_plain_lines(project: Project, monkeypatch: pytest.MonkeyPat
     assert "\nverify: 12 clips, " in project.run("verify")
 
 
+def test_less_than_one_clip_a_second_is_told_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 0.0, 8.0, 100.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    screen = io.StringIO()
+    with progress.computed_clips("preprocess", 20, Console(file=screen, width=100)) as advance:
+        advance(2)
+        advance(2)
+    assert screen.getvalue() == "preprocess: 4 of 20 clips, 25 s each, 400 s left\n"
+
+
 def test_progress_on_a_terminal() -> None:
     screen = io.StringIO()
     with progress.counted_clips("verify", Console(file=screen, force_terminal=True, width=100)) as advance:
