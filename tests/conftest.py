@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two test processes share two cores
+os.environ.pop("COLUMNS", None)  # tables are as wide as where nothing limits them, whatever terminal starts the tests
 
 import io
 import signal
