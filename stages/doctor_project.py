@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dtc.errors import InputError, install_hint, named, plural
-from dtc.files import local_path
 from stages import paths
 from stages.cli_errors import OWN
 from stages.doctor import Finding
 from stages.doctor_install import missing_of_extras, programs
-from stages.project_code import CODE, changed_stages, read_code
+from stages.init import own_recordings
+from stages.project_code import CODE, DVC_LOCK, DVC_YAML, changed_stages, read_code
 
 if TYPE_CHECKING:
     from stages.params import Params
 
-DVC_YAML, LOCK, CACHE = Path("dvc.yaml"), Path("dvc.lock"), Path(".dvc/cache")
+CACHE = Path(".dvc/cache")
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -55,7 +55,7 @@ def project(device: str, times: bool) -> Iterator[Finding]:
 
 def _corpus(params: Params) -> Iterator[Finding]:
     """Yield a fault where the recordings are not there, and no copy of them is."""
-    path = local_path(params.corpus.source) if ":" not in params.corpus.source else None
+    path = own_recordings(params.corpus.source)
     if path is not None and not path.exists() and not any(paths.ARCHIVE.glob("*")):
         remedy = "put the recordings there, or correct corpus.source"
         yield Finding("recordings", f"{path} is not there", remedy)
@@ -92,7 +92,7 @@ def _archive_bytes(params: Params) -> int | None:
     """Return the size of the corpus's archive, or of the folder or the file that it will be made of."""
     if paths.ARCHIVE.is_dir():
         return _size_of(paths.ARCHIVE)
-    path = local_path(params.corpus.source) if ":" not in params.corpus.source else None
+    path = own_recordings(params.corpus.source)
     return _size_of(path) if path is not None and path.exists() else None
 
 
@@ -123,15 +123,10 @@ def _code() -> Iterator[Finding]:
     """Yield whether code.yaml notes the code that runs, where the project has that file."""
     if not CODE.is_file():
         return
-    try:
-        changed = changed_stages(read_code())
-    except InputError as error:
-        yield Finding("code", f"{error.where}: {error.found}", error.remedy)
-        return
-    remedy = "run `dtc init --update .`" if changed else ""
-    yield Finding(
-        "code", f"{CODE} notes other code of {', '.join(changed)}" if changed else f"as {CODE} notes it", remedy
-    )
+    if changed := changed_stages(read_code()):
+        yield Finding("code", f"{CODE} notes other code of {', '.join(changed)}", "run `dtc init --update .`")
+    else:
+        yield Finding("code", f"as {CODE} notes it")
 
 
 def _stages() -> Iterator[Finding]:
@@ -147,7 +142,7 @@ def _stages() -> Iterator[Finding]:
         return
     changed: Mapping[str, list[Any]] = json.loads(done.stdout)
     stages = yaml.safe_load(DVC_YAML.read_text(encoding="utf-8"))["stages"]
-    run = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"] if LOCK.is_file() else {}
+    run = yaml.safe_load(DVC_LOCK.read_text(encoding="utf-8"))["stages"] if DVC_LOCK.is_file() else {}
     for name in stages:
         state = "up to date" if name not in changed else f"changed: {named(_reasons(changed[name]))}"
         yield Finding(f"· {name}", state if name in run else "never run")

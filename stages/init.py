@@ -29,11 +29,10 @@ from stages.cli_base import device_named
 from stages.dvc_dependencies import TEMPLATE
 from stages.params import load_params
 from stages.params_file import edited, read_yaml
-from stages.project_code import CODE, PIPELINE, VERSION, changed_stages, read_code, write_code
+from stages.project_code import CODE, DVC_YAML, PIPELINE, VERSION, changed_stages, read_code, write_code
 
 Ask = Callable[[str, str], str]  # (question, default) → answer
 PRESETS, TEMPLATES = Path(__file__).parent / "presets", TEMPLATE.parent
-DVC_YAML = Path("dvc.yaml")
 # Files that a folder may have already, as of a new repository; then they are kept.
 KEPT = {"README.md": "README.md", ".gitignore": "gitignore", "lexicon.txt": "lexicon.txt"}
 KEPT |= {"splits/README.md": "splits/README.md"}
@@ -63,18 +62,9 @@ class Wanted:
     consent: str | None = None
 
     @property
-    def preset_file(self) -> Path:
-        """Return the preset's file. Raises InputError where there is no such preset."""
-        known = {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
-        if self.preset not in known:
-            near = did_you_mean(self.preset, known)
-            raise InputError("--preset", f"found {self.preset!r}", f"one of {', '.join(known)}", near)
-        return known[self.preset]
-
-    @property
     def needs_recordings(self) -> bool:
         """Return whether the preset has no corpus of its own."""
-        return _is_own(_source_in(self.preset_file))
+        return own_recordings(_source_in(preset_file(self.preset))) is not None
 
     def completed(self, ask: Ask) -> Wanted:
         """Return this with answers in place of what is not given."""
@@ -102,7 +92,7 @@ class Wanted:
         if self.recordings is None:
             return {key: value for key, value in rights.items() if value is not None}
         source, folder = self.recordings, Path.cwd() / self.folder
-        if (path := local_path(source)) is not None:
+        if (path := own_recordings(source)) is not None:
             if not path.exists():
                 expected = "a folder of recordings, or an archive of one"
                 raise InputError("--recordings", f"{source}: no such file or folder", expected)
@@ -114,6 +104,19 @@ class Wanted:
         return {**own, **rights}
 
 
+def preset_file(name: str, folder: Path = PRESETS) -> Path:
+    """Return the file of a preset. Raises InputError where the folder has no such preset."""
+    known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name not in known:
+        raise InputError("--preset", f"found {name!r}", f"one of {', '.join(known)}", did_you_mean(name, known))
+    return known[name]
+
+
+def own_recordings(source: str) -> Path | None:
+    """Return the path of recordings of the user's own; None for a URL, and for a corpus that ships with dtc."""
+    return None if source.startswith(EMBEDDED) else local_path(source)
+
+
 def init(wanted: Wanted, console: Console) -> None:
     """Make a project: write its files, initialise git and DVC where they are missing, and check the recordings.
 
@@ -123,7 +126,7 @@ def init(wanted: Wanted, console: Console) -> None:
     if find_spec("dvc") is None:
         raise InputError("dtc init", "dvc is not installed", remedy=f"run {install_hint('train')}")
     values = wanted.values()
-    params, pipeline = edited(wanted.preset_file, values), _pipeline(wanted.device or "auto")
+    params, pipeline = edited(preset_file(wanted.preset), values), _pipeline(wanted.device or "auto")
     wanted.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.chdir(wanted.folder):
         _require_free({paths.PARAMS: params, DVC_YAML: pipeline}, wanted.folder)
@@ -163,7 +166,7 @@ def _write_if_missing(wanted: Wanted, console: Console) -> None:
         "recordings": f"`{source}`",
         "version": __version__,
         "preset": wanted.preset,
-        "first": _next_commands(is_ready=not _is_own(source))[0],
+        "first": _next_commands(is_ready=own_recordings(source) is None)[0],
         "text": _text_to_say(source),
     }
     for name, template in KEPT.items():
@@ -191,14 +194,14 @@ def _check(console: Console) -> bool:
     """Check the recordings where they are there; return whether they are ready to train on."""
     from stages.corpus_check import check
 
-    source = _source_in(paths.PARAMS)
-    if not _is_own(source):
+    recordings = own_recordings(_source_in(paths.PARAMS))
+    if recordings is None:
         return True
-    if not Path(source).exists():
-        console.print(f"init: put your recordings into {Path.cwd() / source}, or set corpus.source in params.yaml")
+    if not recordings.exists():
+        console.print(f"init: put your recordings into {Path.cwd() / recordings}, or set corpus.source in params.yaml")
         return False
     try:
-        check(Path(source), paths.PARAMS, console)
+        check(recordings, paths.PARAMS, console)
     except InputError as error:
         console.print(f"init: {error}", soft_wrap=True)
         return False
@@ -208,7 +211,7 @@ def _check(console: Console) -> bool:
 def _next_commands(is_ready: bool) -> list[str]:
     """Return the commands that come after `dtc init`, in the project's folder."""
     source = _source_in(paths.PARAMS)
-    first = "dtc doctor" if is_ready else f"dtc corpus check {shlex.quote(source)}"
+    first = "dtc doctor" if is_ready else f"dtc corpus check {shlex.quote(str(own_recordings(source)))}"
     return [first, "dvc repro", f'dtc say "{_text_to_say(source)}"']
 
 
@@ -219,11 +222,6 @@ def _text_to_say(source: str) -> str:
 def _source_in(file: Path) -> str:
     """Return corpus.source of a params file."""
     return str(read_yaml(file)["corpus"]["source"])  # type: ignore[index]
-
-
-def _is_own(source: str) -> bool:
-    """Return whether a source is a path of the user's, not a URL or an embedded corpus."""
-    return not source.startswith(EMBEDDED) and local_path(source) is not None
 
 
 def _pipeline(device: str) -> str:

@@ -7,6 +7,7 @@ refused: the code that runs is the code that dvc.lock names.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint
 from stages.params_file import read_yaml
 
-CODE = Path("code.yaml")
-VERSION, PIPELINE = "dtc", "dvc.yaml"  # keys of the file beside the stages
+CODE, DVC_YAML, DVC_LOCK = Path("code.yaml"), Path("dvc.yaml"), Path("dvc.lock")
+VERSION, PIPELINE = "dtc", str(DVC_YAML)  # keys of code.yaml beside the stages
 HEAD = (
     "# The code of dtc that each stage runs, as fingerprints. After an upgrade of dtc, `dtc init --update .` writes\n"
     "# this file again, and says which stages will run again.\n"
@@ -35,13 +36,17 @@ def write_code(pipeline: str) -> None:
 
 
 def read_code() -> Mapping[str, str]:
-    """Return the content of code.yaml: stage → fingerprint, the version of dtc, and the fingerprint of dvc.yaml."""
+    """Return the content of code.yaml: stage → fingerprint, the version of dtc, and the fingerprint of dvc.yaml.
+
+    A file that is damaged, as by a merge, notes nothing, and `dtc init --update .` writes it again.
+    """
     if not CODE.is_file():
         raise InputError(CODE, "no such file", "the folder of a project that `dtc init` has made")
-    tree = read_yaml(CODE)
-    if not isinstance(tree, dict) or VERSION not in tree:
-        raise InputError(CODE, "not as `dtc init` writes it", remedy="run `dtc init --update .`")
-    return {key: str(value) for key, value in tree.items()}
+    tree: object = None
+    with contextlib.suppress(InputError):
+        tree = read_yaml(CODE)
+    known = tree if isinstance(tree, dict) else {}
+    return {VERSION: "(unknown)"} | {key: str(value) for key, value in known.items()}
 
 
 def running_code() -> Mapping[str, str]:

@@ -16,16 +16,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from dtc.config import did_you_mean
 from dtc.errors import InputError, plural
-from dtc.files import local_path
 from stages import paths
 from stages.compare_outputs import Compared, Outputs, compare
-from stages.init import PRESETS
+from stages.init import PRESETS, own_recordings, preset_file
 from stages.params import load_params
 from stages.params_file import edited, read_yaml
+from stages.project_code import DVC_LOCK
 
-LOCK, EXPECTED_FILES = Path("dvc.lock"), "expected"
+EXPECTED_FILES = "expected"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def reproduce(wanted: Reproduction, console: Console) -> None:
         console.print("reproduce: the working folder has changes that are not committed; HEAD is what is run")
     with _folder(wanted.keep) as folder:
         first, is_other = _prepare(top, commit, folder / "first", place, wanted.preset)
-        against = "a second run" if is_other else f"{LOCK} of {commit[:12]}"
+        against = "a second run" if is_other else f"{DVC_LOCK} of {commit[:12]}"
         expected = None if is_other else _locked(first)
         found = _run_stages(first, console)
         if expected is None:
@@ -106,31 +105,23 @@ def _prepare(top: str, commit: str, folder: Path, place: str, preset: str | None
     clone = folder / place
     path, other = clone / paths.PARAMS, False
     if preset is not None:
-        file = _file_of(preset, clone)
+        presets = clone / "stages/presets"
+        file = preset_file(preset, presets if presets.is_dir() else PRESETS)
         other = read_yaml(file) != read_yaml(path)
         shutil.copyfile(file, path)
-    recordings = local_path(load_params(path, "corpus.source").corpus.source)
+    recordings = own_recordings(load_params(path, "corpus.source").corpus.source)
     if recordings and recordings.exists() and not (clone / recordings).exists():
         path.write_text(edited(path, {"corpus.source": str(recordings.resolve())}), encoding="utf-8")
     return clone, other
 
 
-def _file_of(preset: str, clone: Path) -> Path:
-    """Return a preset's file, of the clone where it has presets. Raises InputError where there is no such preset."""
-    folder = clone / "stages/presets"
-    known = {path.stem: path for path in sorted((folder if folder.is_dir() else PRESETS).glob("*.yaml"))}
-    if preset not in known:
-        raise InputError("--preset", f"found {preset!r}", f"one of {', '.join(known)}", did_you_mean(preset, known))
-    return known[preset]
-
-
 def _locked(clone: Path) -> Outputs:
     """Return the outputs that a clone's dvc.lock names. The stages write over those of git: these are copied."""
-    locked, kept = Outputs(clone / LOCK, _cache_of(Path()), clone), clone.parent / EXPECTED_FILES
-    for path in [str(LOCK), *(path for path in locked.md5s if (clone / path).is_file())]:
+    locked, kept = Outputs(clone / DVC_LOCK, _cache_of(Path()), clone), clone.parent / EXPECTED_FILES
+    for path in [str(DVC_LOCK), *(path for path in locked.md5s if (clone / path).is_file())]:
         (kept / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(clone / path, kept / path)
-    return Outputs(kept / LOCK, locked.cache, kept)
+    return Outputs(kept / DVC_LOCK, locked.cache, kept)
 
 
 def _cache_of(project: Path) -> Path:
@@ -150,7 +141,7 @@ def _run_stages(clone: Path, console: Console) -> Outputs:
     done = subprocess.run(_dvc("repro", "--force", "--no-run-cache"), cwd=clone, env=environment, check=False)
     if done.returncode != 0:
         raise InputError("reproduce", f"`dvc repro` ended with exit code {done.returncode}", remedy="see its lines")
-    return Outputs(clone / LOCK, _cache_of(clone), clone)
+    return Outputs(clone / DVC_LOCK, _cache_of(clone), clone)
 
 
 def _dvc(*arguments: str) -> list[str]:

@@ -180,3 +180,9 @@ def test_dvc_runs_only_the_code_that_is_noted(elsewhere: Project, monkeypatch: p
     assert line.endswith("run `dtc init --update .`, which says what will run again; or install that version again")
     monkeypatch.setenv("DVC_STAGE", "verify")
     assert "data/archive" in elsewhere.run("verify", code=2), "its code is the noted one"
+    for damaged in ("- a list\n", "<<<<<<< HEAD\ndtc: 0.1.0\n=======\n"):
+        code.write_text(damaged)
+        assert "; run `dtc init --update .`, which says" in elsewhere.run("download", code=2)
+    monkeypatch.delenv("DVC_STAGE")
+    assert f"`dvc repro` will run {', '.join(STAGES)} again" in elsewhere.run("init", "--update", ".")
+    assert yaml.safe_load(code.read_text()) == known
