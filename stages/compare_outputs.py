@@ -1,8 +1,7 @@
 """Compare outputs of two runs of a project by what their dvc.lock lists: equal bytes, or values within a tolerance.
 
-Files of numbers are compared value by value: tensors, arrays in shards, samples of WAV files, numbers in texts. What
-differs necessarily where other files differ, fingerprints and checksums, is left out, and so are pictures and sounds
-inside a page.
+Files of numbers are compared value by value: tensors, arrays in shards, samples of WAV files, numbers in texts. Left
+out are fingerprints and checksums, which differ wherever another file differs, and the pictures and sounds in a page.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import soundfile
 import yaml
+from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
 from dtc.errors import InputError
@@ -28,6 +28,7 @@ Verdict = Literal["identical", "within tolerance", "different"]
 NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.?\d+)(?:[eE][-+]?\d+)?")
 DIGEST = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9a-f]{16})\b|data:[^\"']*")
 Values = Mapping[str, Any]  # name → array, or text with its numbers taken out
+UNREADABLE = (ValueError, RuntimeError, OSError, tarfile.TarError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _compare_file(
         return Compared(path, "different", "the expected file is not here: `dvc pull` brings it")
     try:
         ours, theirs = (values_of(path, content) for content in contents if content is not None)
-    except (ValueError, RuntimeError, OSError, tarfile.TarError) as error:
+    except UNREADABLE as error:
         return Compared(path, "different", f"cannot be read ({error})")
     return compare_values(path, ours, theirs, tolerance)
 
@@ -125,7 +126,7 @@ def _relative_difference(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def values_of(path: str, content: bytes) -> dict[str, Any]:
-    """Return the values in a file by name: arrays of numbers, and texts. Raises ValueError for a damaged file."""
+    """Return the values in a file by name: arrays of numbers, and texts. Raises one of UNREADABLE where it is damaged."""
     suffix = PurePosixPath(path).suffix
     if suffix == ".safetensors":
         return dict(load_tensors(content))

@@ -137,10 +137,13 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_each_file_of_a_folder_is_compared(folders: tuple[Path, Path]) -> None:
-    both = {"same.bin": b"\xff", "lost.txt": b"1", "text.md": b"a 1.0"}
+    both = {"same.bin": b"\xff", "damaged.safetensors": b"1", "lost.txt": b"1", "text.md": b"a 1.0"}
     first = outputs(folders[0], both)
-    second = outputs(folders[1], {"same.bin": b"\xff", "new.txt": b"2", "text.md": b"b 1.0"})
-    assert list(compare(first, second, 0.1)) == [
+    files = {"same.bin": b"\xff", "damaged.safetensors": b"2", "new.txt": b"2", "text.md": b"b 1.0"}
+    damaged, *others = compare(first, outputs(folders[1], files), 0.1)
+    assert (damaged.path, damaged.verdict) == ("out/damaged.safetensors", "different")
+    assert damaged.largest.startswith("cannot be read (")
+    assert others == [
         Compared("out/lost.txt", "different", "in one of the runs only"),
         Compared("out/new.txt", "different", "in one of the runs only"),
         Compared("out/text.md", "different", "text of line 1"),
