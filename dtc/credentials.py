@@ -7,7 +7,7 @@ bytes of the file. Format: https://spec.c2pa.org. Needs the extra `c2pa`.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ EXTRA = "c2pa"
 class Credentials:
     """A private key, and the certificates from the signer's own to the one below its authority, as PEM."""
 
-    key: bytes
+    key: bytes = field(repr=False)  # a secret, which no message may show
     certificates: bytes
     algorithm: bytes
 
