@@ -88,9 +88,11 @@ def room_for(config: DevicesConfig, device: str, nodes: Sequence[Mapping[str, An
         raise InputError("--device", f"{device} with {SECTION}.engine ray", "cuda, of which Ray chooses, or cpu")
     there = [(int(each.get("CPU", 0)), int(each.get("GPU", 0))) for each in _resources(nodes)]
     cpus, gpus = (sum(counts) for counts in zip(*there, strict=True))
-    on_gpu = device == "cuda" or (device == "auto" and gpus > 0)
-    count = (max(1, gpus if on_gpu else 1)) if config.processes == "auto" else config.processes
-    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if device == "cuda" and not gpus:
+        raise InputError("--device", "cuda, of 0 GPUs in the cluster", remedy="use --device cpu, or add nodes")
+    on_gpu = device != "cpu" and gpus > 0
+    count = (gpus if on_gpu else 1) if config.processes == "auto" else config.processes
+    asked = os.environ.get("OMP_NUM_THREADS", "").lstrip("0")
     sizes = [int(asked)] if asked.isdigit() else range(max(cpus, 1), 0, -1)
 
     def room(size: int) -> int:

@@ -33,6 +33,7 @@ def node(cpus: int, gpus: int = 0, alive: bool = True) -> Mapping[str, Any]:
     [
         (2, "cpu", "", [node(8)], (2, {"CPU": 4, "GPU": 0})),
         (2, "cpu", "1", [node(8)], (2, {"CPU": 1, "GPU": 0})),
+        (2, "cpu", "0", [node(8)], (2, {"CPU": 4, "GPU": 0})),
         (3, "cpu", "", [node(4), node(3), node(64, alive=False)], (3, {"CPU": 2, "GPU": 0})),
         ("auto", "cpu", "", [node(8, 2)], (1, {"CPU": 8, "GPU": 0})),
         ("auto", "auto", "", [node(8), node(2)], (1, {"CPU": 8, "GPU": 0})),
@@ -63,6 +64,12 @@ def test_more_processes_than_the_cluster_has_room_for(
     with pytest.raises(InputError) as error:
         room_for(devices_config(engine="ray", processes=processes), device, [node(2, 1), node(1)])
     assert str(error.value).startswith(line)
+
+
+def test_a_cluster_without_gpus_is_named() -> None:
+    with pytest.raises(InputError) as error:
+        room_for(devices_config(engine="ray"), "cuda", [node(2)])
+    assert str(error.value) == "--device: cuda, of 0 GPUs in the cluster; use --device cpu, or add nodes"
 
 
 def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
