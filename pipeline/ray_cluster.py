@@ -62,7 +62,7 @@ def require_cluster(section: str, address: str) -> None:
         raise InputError(where, f"{address}: {reason}", expected, remedy)
 
 
-def _import_ray(section: str):  # type: ignore[no-untyped-def]
+def _import_ray(section: str) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise it sends usage reports
     try:
         import ray

@@ -194,10 +194,12 @@ def _signals_passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator
 def _wait_for_all(processes: Sequence[subprocess.Popen[bytes]]) -> list[tuple[int, int]]:
     """Return number and exit code of each process that has ended by itself, in order; the others are killed."""
     queue = SimpleQueue[tuple[int, int]]()
-    for number, process in enumerate(processes):
-        threading.Thread(
-            target=lambda *of: queue.put((of[0], of[1].wait())), args=(number, process), daemon=True
-        ).start()
+
+    def wait(number: int, process: subprocess.Popen[bytes]) -> None:
+        queue.put((number, process.wait()))
+
+    for each in enumerate(processes):
+        threading.Thread(target=wait, args=each, daemon=True).start()
     ended: list[tuple[int, int]] = []
     deadline = None
     while len(ended) < len(processes):
