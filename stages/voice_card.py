@@ -100,7 +100,12 @@ def _figures(found: Evaluation) -> str:
 
 def _table(header: tuple[str, ...], rows: list[Any]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return a text of any length in one line, as a cell of a table must be."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _code(*lines: str) -> str:

@@ -525,7 +525,7 @@ def test_a_config_of_other_weights_is_refused(voice: Path, project: Project) -> 
 def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     for folder in ("data", "models"):
         shutil.copytree(voice / folder, folder)
-    edits = {"evaluate.ear": "none", "evaluate.griffin_lim_iterations": 2, "corpus.licence": "Ann's: ask her"}
+    edits = {"evaluate.ear": "none", "evaluate.griffin_lim_iterations": 2, "corpus.licence": "Ann's: |\nask her"}
     project.write_params({**edits, "corpus.consent": None})
     last_line = project.run("evaluate", "--device", "cpu").splitlines()[-1]
     unknown = "the other figures do not tell a voice that can be understood from one that cannot"
@@ -555,9 +555,10 @@ def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
 
     front, card = paths.VOICE_CARD.read_text().removeprefix("---\n").split("---\n", 1)
     known = yaml.safe_load(front)
-    assert (known["license"], known["license_name"], known["language"]) == ("other", "Ann's: ask her", ["en"])
+    assert (known["license"], known["license_name"], known["language"]) == ("other", "Ann's: |\nask her", ["en"])
     assert (known["pipeline_tag"], known["tags"][2:]) == ("text-to-speech", ["tacotron2", "vocos"])
     assert known["dtc"]["features"] == read_index(paths.FEATURES).fingerprint
+    assert "| licence of the recordings | Ann's: \\| ask her |" in card
     assert "| permission of the speaker | unknown |" in card
     assert f"| Mel-cepstral distortion | {metrics['mel_cepstral_distortion_db']:.2f} dB |" in card
     assert project.run("provenance", str(paths.VOICE_CARD)).count("│ verified │") == 6
