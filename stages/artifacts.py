@@ -176,8 +176,8 @@ def read_voice_card(path: Path) -> Artifact:
     return Artifact("card", path, "", _origin(origin), _seal_faults(path, has_seal=True))
 
 
-def _origin(named: Mapping[str, str]) -> dict[str, str]:
-    return {name: named[key] for key, name in ORIGINS.items() if key in named}
+def _origin(named: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(named[key]) for key, name in ORIGINS.items() if key in named}
 
 
 def _seal_faults(path: Path, has_seal: bool) -> tuple[str, ...]:
@@ -199,7 +199,7 @@ def _made_by(made_by: MadeBy | None) -> tuple[str, ...]:
     return (f"made by {', '.join(f'{name} {value}' for name, value in facts.items())}",)
 
 
-def _read_json(path: Path) -> dict[str, str]:
+def _read_json(path: Path) -> dict[str, object]:
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -151,10 +151,12 @@ def test_other_files_are_refused(project: Project, make_sound: object) -> None:
     Path("recording.wav").write_bytes(make_sound())  # type: ignore[operator]
     Path("page.html").write_text("<p>mine</p>")
     Path("mine.json").write_text(json.dumps({"a": 1}))
+    Path("odd.json").write_text(json.dumps({"wav_sha256": 1, "features": [1]}))
     for file, found in {
         "recording.wav": "has no mark of synthetic speech, and no sidecar",
         "page.html": "is no report of",
         "mine.json": "is no file of which dtc knows the origin",
+        "odd.json": "but odd.json was made from [1]",
         "params.yaml": "is no file of which dtc knows the origin",
         "data": "is a folder of none of these",
         "nothing.wav": "no such file",
