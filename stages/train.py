@@ -217,14 +217,16 @@ def _report_start(start: Start, config: Section, recipe: Recipe, console: Consol
     shorter = [f"{change}, as this part is trained already" for change in differences(before, after)]
     for remark in start.remarks() + shorter:
         _say(console, kind, remark)
-    if "DVC_STAGE" in os.environ and not _is_watched(source, f"train_{kind.name}"):
-        remedy = f"add it to the deps of train_{kind.name} in dvc.yaml"
+    stage = os.environ.get("DVC_STAGE")
+    if stage and not _is_watched(source, stage):
+        remedy = f"add it to the deps of {stage} in dvc.yaml"
         _say(console, kind, f"DVC does not watch {source}, and will not notice a change there: {remedy}")
 
 
 def _is_watched(folder: str, stage: str) -> bool:
     """Return whether a folder is a dependency of a stage in dvc.yaml, or inside one."""
-    dependencies = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]["deps"]
+    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    dependencies = stages.get(stage, {}).get("deps", ())
     watched = Path(folder).expanduser().resolve()
     return any(watched.is_relative_to(Path(each).resolve()) for each in dependencies if isinstance(each, str))
 
