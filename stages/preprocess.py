@@ -71,17 +71,18 @@ def _make_features(params: Params, source: _Source, console: Console) -> None:
         lexicon=lexicon,
         alphabet=_alphabet_of_training(source.splits, lexicon),
         **unfinished.summed_up(params.audio.n_mel_channels),
-        made_by=MadeBy(
-            code=fingerprint_code(modules_of(CODE)),
-            params={name: getattr(params, name).model_dump(mode="json") for name in ("features", "split")},
-            environment=versions_of(*LIBRARIES),
-        ),
+        made_by=_made_by(params),
     )
     unfinished.put_in_place(index)
     write_whole(paths.RECORDED, f"{index.fingerprint}\n")
     write_whole(paths.PREPROCESSED, f"{made_from} {index.fingerprint}\n")
     unfinished.discard()
     _report(index, computed, time.monotonic() - started, console)
+
+
+def _made_by(params: Params) -> MadeBy:
+    sections = {name: getattr(params, name).model_dump(mode="json") for name in ("features", "split")}
+    return MadeBy(code=fingerprint_code(modules_of(CODE)), params=sections, environment=versions_of(*LIBRARIES))
 
 
 def _alphabet_of_training(splits: Sequence[Split], config: LexiconConfig | None) -> tuple[str, ...]:
