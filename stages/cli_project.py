@@ -68,8 +68,8 @@ def doctor(
     """Look at installation, machine and project.
 
     Where there are features, times 20 steps of each training that is not done, and says how long it takes, how much
-    memory, and what is to be seen of it at which step. Changes nothing. What has to be mended is marked with !!, and
-    the exit code is 2 then.
+    memory it needs, and what its curve shows at which step. Changes nothing. What has to be mended is marked with !!,
+    and the exit code is 2 then.
     """
     from stages.doctor import doctor
 

@@ -1,4 +1,4 @@
-"""Time some training steps for `dtc doctor`, and say how long the training takes and what to see of it.
+"""Time some training steps for `dtc doctor`: how long the training takes, and what its curve shows at which step.
 
 The steps change nothing: weights are drawn anew, and nothing is written into the project.
 """
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 WARM_UP, STEPS = 2, 20
 LONGEST_S = 40.0  # in which the steps of a phase are timed; then fewer have to do
-# Model → what its curve looks like, see docs/projects.md.
+# Model → what its curve shows, as in docs/projects.md.
 TO_SEE: Mapping[str, str] = {
     "parallel": "a loss of 0.1 when the aligner is trained (step 400), a duration_ratio near 1 from step 600 on",
     "tacotron2": "a diagonal_score of 0.97 at step 200; the loss halves until step 600",
@@ -47,7 +47,7 @@ TO_SEE: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Timing:
-    """What some steps of a training have told.
+    """The time, memory and disk that a training takes, by some of its steps.
 
     Args:
         steps: of the whole training.
