@@ -60,8 +60,9 @@ class _Page:
         section = section_in(field.annotation)
         assert section is not None
         if {"acoustic", "vocoder"} <= section.model_fields.keys():  # those of both models have the same class
-            for key in section.model_fields.keys() - {"vocoder"} if path == "run" else ("acoustic",):
-                self.add_section(f"{path}.{key}", section.model_fields[key])
+            for key in section.model_fields:
+                if key != "vocoder":
+                    self.add_section(f"{path}.{key}", section.model_fields[key])
         else:
             both = f" and {path.replace('acoustic', 'vocoder')}" if path.endswith(".acoustic") else ""
             self.add_table(path + both, section, path, self.presets)
