@@ -48,18 +48,19 @@ mutate: $(INSTALLED)
 	@mutmut run && mutmut results
 
 # Known weaknesses of the locked packages, from a public database: it needs a network, so no test runs it.
-audit: $(TOOLS)
+audit: $(TOOLS)/installed
 	@$(TOOLS)/bin/pip-audit --disable-pip --require-hashes --requirement requirements.lock
 	@$(TOOLS)/bin/zizmor --offline --no-progress .github
 
 # The hashes of all files that the index has of each version. To change a version, edit its line and run this.
-lock: $(TOOLS)
+lock: $(TOOLS)/installed
 	@$(TOOLS)/bin/uv pip compile --quiet --universal --no-deps --no-header --no-annotate --generate-hashes \
 		--python-version 3.11 requirements.lock --output-file requirements.lock
 
-$(TOOLS):
+$(TOOLS)/installed:
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet 'pip-audit>=2.9' 'uv>=0.7' 'zizmor>=1.9'
+	@touch $@
 
 format: $(INSTALLED)
 	@ruff check --fix
