@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install dtc into a virtual environment. The Dockerfile and the Makefile run this script, so that each proves the other.
+# Install dtc into a virtual environment. The Dockerfile and the Makefile both run this script, so that every `make`
+# tests the installation of the image.
 #
 #   docker/install.sh packages ENVIRONMENT    the versions of requirements.lock
 #   docker/install.sh dtc ENVIRONMENT [-e]    dtc itself; -e: the code of this folder stays where it is
@@ -13,7 +14,7 @@ what=$1 environment=$2 editable=${3:-}
 if [ ! -x "$environment/bin/python" ]; then
     "${PYTHON:-python3}" -m venv "$environment"
 fi
-# Word for word: $install has several words.
+# $install is used without quotes, as it has several words.
 install="$environment/bin/python -m pip install --quiet --no-deps"
 
 case "$what:${DEVICE:-cuda}" in
