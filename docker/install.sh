@@ -22,6 +22,7 @@ packages:cuda)
     $install --requirement requirements.lock
     ;;
 packages:cpu)
+    : "${TORCH_INDEX:?is not set, expected the address of an index with wheels for CPUs}"
     others=$(mktemp)
     # An entry of the lock begins in the first column; its hashes are in the lines after it.
     awk '/^[^ ]/ { kept = !/^(nvidia-|cuda-|triton|torch==|torchaudio==)/ } kept' requirements.lock > "$others"

@@ -126,7 +126,7 @@ def _relative_difference(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def values_of(path: str, content: bytes) -> dict[str, Any]:
-    """Return the values in a file by name: arrays of numbers, and texts. Raises one of UNREADABLE where it is damaged."""
+    """Return arrays and texts in a file by name. Raises one of UNREADABLE for a damaged file."""
     suffix = PurePosixPath(path).suffix
     if suffix == ".safetensors":
         return dict(load_tensors(content))

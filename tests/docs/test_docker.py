@@ -1,8 +1,10 @@
 """docker/: hadolint, the schema of Compose, and what an image must not have. The Makefile runs install.sh itself."""
 
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,10 +69,17 @@ def test_the_installation_without_cuda_leaves_out_whole_entries_of_the_lock() ->
     assert done.stdout == "numpy==2.0 \\\n    --hash=a\ntyper==1 \\\n    --hash=c\n"
 
 
-def test_an_unknown_installation_is_refused(tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    ("what", "device", "fault"),
+    [("everything", "cuda", "found everything with DEVICE=cuda"), ("packages", "cpu", "TORCH_INDEX: is not set")],
+)
+def test_an_installation_that_is_not_known_or_not_whole_is_refused(
+    tmp_path: Path, what: str, device: str, fault: str
+) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/python").symlink_to(sys.executable)
-    command = ["sh", REPOSITORY / "docker/install.sh", "everything", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "found everything" in done.stderr
+    command = ["sh", REPOSITORY / "docker/install.sh", what, tmp_path]
+    environment = os.environ | {"DEVICE": device, "TORCH_INDEX": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert fault in done.stderr

@@ -14,6 +14,7 @@ import torch
 
 from dtc.model_folder import read_model
 from stages import paths
+from stages.train import _is_watched
 from tests.conftest import REPOSITORY, Project, write_corpus
 from tests.dtc.nvidia_tensors import SMALL, random_state_dict
 from tests.stages.conftest import prepare
@@ -116,6 +117,7 @@ def test_that_dvc_does_not_watch_it_is_told(
     Path("dvc.yaml").write_text(json.dumps({"stages": {"train_acoustic": {"deps": [dependency]}}}))
     line = "acoustic: DVC does not watch base/acoustic, and will not notice a change there: add it to the deps of "
     assert (f"{line}train_acoustic in dvc.yaml\n" in based.run(*ACOUSTIC)) == is_told
+    assert not _is_watched("base/acoustic", "a stage that dvc.yaml does not have")
 
 
 def test_from_nvidias_checkpoint_to_a_voice_in_its_format(project: Project, voice: Path) -> None:
