@@ -24,6 +24,7 @@ from dtc.provenance import DIGITS, fingerprint
 from dtc.registry import Registry
 
 PACKAGES = ("dtc", "pipeline", "stages")
+PATHS = "stages.paths"  # it names files, and decides nothing: what is read from a file has a fingerprint of its own
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -59,13 +60,16 @@ def files_of(modules: Iterable[str]) -> list[Path]:
 
 
 def fingerprint_code(modules: Iterable[str]) -> str:
-    """Return the fingerprint of modules' names and syntax trees."""
+    """Return the fingerprint of modules' names and syntax trees, as `code_digests` returns them."""
     return fingerprint(code_digests(modules))
 
 
 def code_digests(modules: Iterable[str]) -> dict[str, str]:
-    """Return module → digest of its syntax tree without docstrings, so that two versions can be compared by module."""
-    return {module: _digest_of(_file_of(module)) for module in sorted(modules)}
+    """Return module → digest of its syntax tree without docstrings, so that two versions can be compared by module.
+
+    The module PATHS is left out: a path that is new there starts no training over.
+    """
+    return {module: _digest_of(_file_of(module)) for module in sorted({*modules} - {PATHS})}
 
 
 @cache

@@ -77,7 +77,7 @@ def edit_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: str, old:
 SPEAK = "def training_loss("
 
 
-def test_logging_comments_and_a_moved_folder_lose_nothing(
+def test_logging_comments_new_paths_and_a_moved_folder_lose_nothing(
     ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (
@@ -91,6 +91,8 @@ def test_logging_comments_and_a_moved_folder_lose_nothing(
     moved.write_params(EPOCHS | how)
     comment = f"# A comment.\n    {SPEAK}"
     edit_code(monkeypatch, tmp_path, "dtc.vocoder.vocos", SPEAK, comment)
+    (tmp_path / "paths").mkdir()
+    edit_code(monkeypatch, tmp_path / "paths", "stages.paths", "SPOKEN = ", 'ANOTHER = Path("another")\nSPOKEN = ')
     printed = moved.run(*TRAIN)
     assert "vocoder: continuing from step 2 of 4" in printed
     assert "starts over" not in printed
