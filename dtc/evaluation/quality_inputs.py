@@ -17,13 +17,14 @@ Copy = Float[np.ndarray, " copy_samples"]
 MODEL_RATE_HZ = 16_000  # of PESQ's wide band, swift-f0, DNSMOS, DistillMOS and PocketSphinx
 SHORTEST_S = 0.25  # PESQ refuses shorter clips, which are too short to be judged
 
-Measure = Literal["pitch", "PESQ", "DNSMOS", "DistillMOS"]  # those that need further packages
+Measure = Literal["pitch", "PESQ", "DNSMOS", "DistillMOS", "speaker similarity"]  # those that need further packages
 # Measure → the modules that it needs besides dtc, and the command that installs them.
 OPTIONAL: dict[Measure, tuple[tuple[str, ...], str]] = {
     "pitch": (("swift_f0", "onnxruntime"), install_hint("quality")),
     "DNSMOS": (("speechmos", "onnxruntime"), install_hint("quality")),
     "PESQ": (("pesq",), install_hint("pesq")),
     "DistillMOS": (("distillmos", "xls_r_sqa"), "pip install --no-deps distillmos xls-r-sqa"),
+    "speaker similarity": (("resemblyzer",), "pip install --no-deps Resemblyzer"),
 }
 
 

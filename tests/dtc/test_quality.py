@@ -32,7 +32,7 @@ from dtc.report.metric_names import METRICS
 
 REPOSITORY = Path(__file__).parents[2]
 RATE = 16_000
-OPTIONAL = ("pesq", "swift_f0", "onnxruntime", "speechmos", "distillmos", "xls_r_sqa")
+OPTIONAL = ("pesq", "swift_f0", "onnxruntime", "speechmos", "distillmos", "xls_r_sqa", "resemblyzer")
 ALWAYS = {"multi_resolution_stft", "log_mel_l1", "stoi"}
 
 
@@ -271,7 +271,8 @@ def test_measure_quality_without_optional_packages(speech, audio, nothing_option
     assert "\n" not in note
     assert note == (
         "pitch, DNSMOS not measured: pip install 'dueling-turing-classifier[quality]'; PESQ not measured: pip install 'dueling-turing-classifier[pesq]'; "
-        "DistillMOS not measured: pip install --no-deps distillmos xls-r-sqa"
+        "DistillMOS not measured: pip install --no-deps distillmos xls-r-sqa; "
+        "speaker similarity not measured: pip install --no-deps Resemblyzer"
     )
     for measure in (pesq_wb, pitch_errors):
         with pytest.raises(InputError, match="is not installed; install it with `pip install"):
