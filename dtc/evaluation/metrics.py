@@ -12,6 +12,8 @@ from scipy.spatial.distance import cdist
 # Coefficients 1 to 13 describe the spectral envelope. Coefficient 0 is loudness; those above 13 are mostly pitch.
 N_CEPSTRA = 13
 NEAR_DIAGONAL = 0.2  # of the text
+DB_OF_CEPSTRA = 10.0 * math.sqrt(2.0) / math.log(10.0)  # Euclidean distance of mel cepstra → dB
+WAYS = ((1, 1), (1, 0), (0, 1))  # rows and columns of a step of a warping path
 
 
 def mel_cepstra(log_mel: Float[np.ndarray, "mels frames"]) -> Float[np.ndarray, "frames 13"]:
@@ -47,47 +49,69 @@ def mel_cepstral_distortion_db(
     Source: Kubichek 1993, "Mel-cepstral distance measure for objective speech quality assessment".
     Raises ValueError for empty mels or a different number of bands.
     """
+    return warping_path(reference_log_mel, synthesised_log_mel)[0]
+
+
+def warping_path(
+    reference_log_mel: Float[np.ndarray, "mels reference_frames"],
+    synthesised_log_mel: Float[np.ndarray, "_ synthesised_frames"],
+) -> tuple[float, Integer[np.ndarray, "pairs 2"]]:
+    """Return the mel-cepstral distortion in dB, and the frames of reference and synthesis that it pairs.
+
+    See `mel_cepstral_distortion_db`.
+    """
     if reference_log_mel.shape[0] != synthesised_log_mel.shape[0]:
         raise ValueError(f"{reference_log_mel.shape[0]} mel bands against {synthesised_log_mel.shape[0]}")
     distance = cdist(mel_cepstra(reference_log_mel), mel_cepstra(synthesised_log_mel))
-    cost, n_pairs = cheapest_path(distance)
-    return 10.0 * math.sqrt(2.0) / math.log(10.0) * cost / n_pairs
+    cost, path = cheapest_path(distance)
+    return DB_OF_CEPSTRA * cost / len(path), path
 
 
-def cheapest_path(distance: Float[np.ndarray, "rows columns"]) -> tuple[float, int]:
-    """Return cost and number of pairs of the cheapest path from the first pair to the last, by dynamic time warping.
+def cheapest_path(distance: Float[np.ndarray, "rows columns"]) -> tuple[float, Integer[np.ndarray, "pairs 2"]]:
+    """Return the cost and the pairs (row, column) of the cheapest path from the first pair to the last.
 
-    Each step of the path advances one row, one column, or one of both. Of equally cheap paths the shortest is taken, so
-    the result is the same for the transposed matrix.
+    Each step of the path (dynamic time warping) advances one row, one column, or one of both. Of equally cheap paths
+    a shortest is taken, so cost and length are the same for the transposed matrix.
 
-    The cells of an anti-diagonal depend only on the two anti-diagonals before, so each is one vectorised step. The
-    length of the path is carried along, so that no path is traced back. Row r of an anti-diagonal is at index r + 1;
-    index 0 is a border that no path crosses.
+    The cells of an anti-diagonal depend only on the two anti-diagonals before, so each is one vectorised step. Row r
+    of an anti-diagonal is at index r + 1; index 0 is a border that no path crosses.
     """
     n_rows, n_columns = distance.shape
     cost, cost_before = np.full((2, n_rows + 1), np.inf)
     length, length_before = np.zeros((2, n_rows + 1), dtype=np.int64)
     cost_before[0] = 0.0  # the virtual pair before the first
+    ways = np.empty((n_rows, n_columns), dtype=np.int8)  # by which of WAYS the path comes to each pair
 
     for diagonal in range(n_rows + n_columns - 1):
         rows = np.arange(max(0, diagonal - n_columns + 1), min(n_rows, diagonal + 1))
         from_costs = np.stack([cost_before[rows], cost[rows], cost[rows + 1]])
         from_lengths = np.stack([length_before[rows], length[rows], length[rows + 1]])
-        cheapest, shortest = _cheapest_then_shortest(from_costs, from_lengths)
+        way = _cheapest_then_shortest(from_costs, from_lengths)
+        ways[rows, diagonal - rows] = way
         cost_before, length_before = cost, length
         cost, length = np.full_like(cost, np.inf), np.zeros_like(length)
-        cost[rows + 1] = cheapest + distance[rows, diagonal - rows]
-        length[rows + 1] = shortest + 1
-    return float(cost[-1]), int(length[-1])
+        cells = np.arange(len(rows))
+        cost[rows + 1] = from_costs[way, cells] + distance[rows, diagonal - rows]
+        length[rows + 1] = from_lengths[way, cells] + 1
+    return float(cost[-1]), _traced_back(ways)
 
 
 def _cheapest_then_shortest(
     costs: Float[np.ndarray, "ways cells"], lengths: Integer[np.ndarray, "ways cells"]
-) -> tuple[Float[np.ndarray, " cells"], Integer[np.ndarray, " cells"]]:
-    """Return for each cell the lowest cost, and the smallest length of the ways with that cost."""
-    cheapest = costs.min(axis=0)
+) -> Integer[np.ndarray, " cells"]:
+    """Return for each cell the way with the lowest cost, and of several the one with the smallest length."""
     longer_than_any = np.iinfo(np.int64).max
-    return cheapest, np.where(costs == cheapest, lengths, longer_than_any).min(axis=0)
+    return np.where(costs == costs.min(axis=0), lengths, longer_than_any).argmin(axis=0)
+
+
+def _traced_back(ways: Integer[np.ndarray, "rows columns"]) -> Integer[np.ndarray, "pairs 2"]:
+    row, column = (size - 1 for size in ways.shape)
+    pairs = [(row, column)]
+    while row or column:
+        rows, columns = WAYS[ways[row, column]]
+        row, column = row - rows, column - columns
+        pairs.append((row, column))
+    return np.array(pairs[::-1])
 
 
 def attention_focus(alignment: Float[np.ndarray, "steps symbols"]) -> float:
@@ -117,6 +141,15 @@ def attention_diagonality(alignment: Float[np.ndarray, "steps symbols"]) -> floa
 def _require_weights(alignment: Float[np.ndarray, "steps symbols"]) -> None:
     if alignment.ndim != 2 or not alignment.size or not alignment.sum() > 0:
         raise ValueError(f"an alignment of shape {alignment.shape} with no attention weight")
+
+
+def longest_symbol_s(alignment: Float[np.ndarray, "steps symbols"], seconds_per_step: float) -> float:
+    """Return the longest time that one symbol lasts: the sum of its weights over the steps, in seconds.
+
+    The alignment may be attention weights, or the durations of a model without attention.
+    """
+    _require_weights(alignment)
+    return float(alignment.sum(axis=0).max()) * seconds_per_step
 
 
 def real_time_factor(seconds_of_work: float, seconds_of_audio: float) -> float:

@@ -100,3 +100,20 @@ def word_errors(expected: Sequence[str], recognised: Sequence[str]) -> WordError
     pairs = [pair for texts in zip(expected, recognised, strict=True) for pair in compare_words(*texts)]
     errors = sum(pair.verdict != "right" for pair in pairs)
     return WordErrors(errors, sum(bool(pair.expected) for pair in pairs))
+
+
+def character_errors(expected: str, recognised: str) -> tuple[int, int]:
+    """Return the number of substituted, missed and added characters, and of the expected ones, with single spaces.
+
+    Compared is the spelling of `comparable_words`, with compounds as the expected text has them. A word that is wrong
+    by a sound counts little, while in the word errors it counts as much as a word that is missed.
+
+    >>> character_errors("call two", "call too")
+    (1, 8)
+    """
+    ours = comparable_words(expected)
+    theirs = _compounds_as_in(ours, comparable_words(recognised))
+    if not ours:
+        return len(" ".join(theirs)), 0
+    found = jiwer.process_characters(" ".join(ours), " ".join(theirs))
+    return found.substitutions + found.deletions + found.insertions, len(" ".join(ours))

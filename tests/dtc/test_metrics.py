@@ -10,6 +10,7 @@ from dtc.evaluation.metrics import (
     attention_diagonality,
     attention_focus,
     cheapest_path,
+    longest_symbol_s,
     mel_cepstra,
     mel_cepstral_distortion_db,
     real_time_factor,
@@ -97,12 +98,30 @@ def test_distortion_of_mels_that_do_not_fit_is_refused() -> None:
 
 def test_cheapest_path_literal() -> None:
     distance = np.array([[1.0, 9, 9], [1, 9, 9], [9, 1, 1]])
-    assert cheapest_path(distance) == (4.0, 4)  # down, diagonally, right
+    cost, path = cheapest_path(distance)
+    assert cost == 4.0
+    assert path.tolist() == [[0, 0], [1, 0], [2, 1], [2, 2]]  # down, diagonally, right
 
 
 def test_among_equally_cheap_paths_the_shortest_counts() -> None:
-    assert cheapest_path(np.zeros((4, 7))) == (0.0, 7)
-    assert cheapest_path(np.zeros((7, 4))) == (0.0, 7)
+    for shape in ((4, 7), (7, 4)):
+        cost, path = cheapest_path(np.zeros(shape))
+        assert (cost, len(path)) == (0.0, 7)
+
+
+@given(rows=st.integers(1, 12), columns=st.integers(1, 12), seed=st.integers(0, 99))
+def test_the_path_has_the_cost_and_only_allowed_steps(rows: int, columns: int, seed: int) -> None:
+    distance = np.random.default_rng(seed).random((rows, columns))
+    cost, path = cheapest_path(distance)
+    assert distance[path[:, 0], path[:, 1]].sum() == pytest.approx(cost)
+    assert path[0].tolist() == [0, 0]
+    assert path[-1].tolist() == [rows - 1, columns - 1]
+    assert {tuple(step) for step in np.diff(path, axis=0).tolist()} <= {(1, 1), (1, 0), (0, 1)}
+
+
+def test_the_longest_symbol() -> None:
+    alignment = np.array([[1.0, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
+    assert longest_symbol_s(alignment, 0.1) == pytest.approx(0.25)
 
 
 def test_attention_focus() -> None:

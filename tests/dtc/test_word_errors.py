@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtc.evaluation.word_errors import WordErrors, compare_words, word_errors
+from dtc.evaluation.word_errors import WordErrors, character_errors, compare_words, word_errors
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,24 @@ def test_word_errors_of_empty_texts():
     assert word_errors([""], ["one"]).rate == math.inf
     with pytest.raises(ValueError, match="shorter"):
         word_errors(["one"], [])
+
+
+@given(*[st.text("abc", max_size=12)] * 2)
+def test_character_errors_in_a_word_are_its_edit_distance(expected: str, recognised: str) -> None:
+    distance = edit_distance(list(expected), list(recognised))
+    assert character_errors(expected, recognised) == (distance, len(expected))
+
+
+@pytest.mark.parametrize(
+    ("expected", "recognised", "errors", "characters"),
+    [
+        ("call two", "Call too.", 1, 8),
+        ("call two", "", 8, 8),
+        ("", "um", 2, 0),
+        ("at 7:45", "at seven forty", 5, 19),
+        ("ice cream", "icecream", 0, 9),
+        ("kitten", "sitting", 3, 6),
+    ],
+)
+def test_character_errors(expected: str, recognised: str, errors: int, characters: int) -> None:
+    assert character_errors(expected, recognised) == (errors, characters)
