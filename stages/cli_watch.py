@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dtc.errors import InputError, install_hint
 from stages import paths
 from stages.cli_base import Device, ParamsFile, confirm, console, examples
 from stages.cli_base import device as device_of
@@ -115,6 +116,60 @@ def provenance(
     provenance(files, project, console())
 
 
+DUEL_EXAMPLES = examples(
+    "dtc duel --open                          listen yourself",
+    "dtc duel --host 192.168.1.20 --token TOKEN   let others in your network listen",
+    "dtc duel --static page                   one page to send or to put on a web server",
+    "dtc duel --count duel-*.json             count the answers that come back from it",
+    "dtc duel ../a/results/scp ../b/results/scp   several voices against one another",
+)
+
+
+def duel(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILES", help="A speech folder for each voice, [default: results/scp]; or see --count."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on: this machine alone, or with --token another one.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="The port to listen on. [default: 8642, or the next free one]"),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="What the page's address must have, where others can reach it.")
+    ] = None,
+    static: Annotated[
+        Path | None, typer.Option("--static", metavar="DIR", help="Write one page into DIR, and serve nothing.")
+    ] = None,
+    count: Annotated[
+        bool, typer.Option("--count", help="Count the votes in FILES. [default: those in votes/duel.sqlite]")
+    ] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Let people say which is the human: the voice or the speaker.
+
+    Serves a page with the held-out clips of `dtc evaluate`, equal in level, band, length and silence: single clips
+    (human or machine?) and pairs of one text (which is the human?). Votes are kept in votes/duel.sqlite, and none is
+    lost when the server is killed. When it ends, and by --count, results/metrics/duel.json has how often each voice was
+    taken for a human, with intervals. Needs the extra `duel`.
+    """
+    try:
+        from stages.duel import Address, serve, write_page
+        from stages.duel_count import count as count_votes
+    except ModuleNotFoundError as error:
+        raise InputError("dtc duel", f"{error.name} is not installed", remedy=f"run {install_hint('duel')}") from None
+    if count and static:
+        raise InputError("--static", "given together with --count", remedy="leave out one of them")
+    if count:
+        count_votes(files or [], console())
+    elif static:
+        write_page(files or [], static, console())
+    else:
+        serve(files or [], Address(host, port, token), open_page, console())
+
+
 # Name → the command and the end of its help.
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "report": (report, examples("dtc report")),
@@ -122,4 +177,5 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "debug-batch": (debug_batch, examples("dtc debug-batch runs/acoustic-0123456789abcdef/offending-batch.pt")),
     "runs": (runs, RUNS_EXAMPLES),
     "provenance": (provenance, PROVENANCE_EXAMPLES),
+    "duel": (duel, DUEL_EXAMPLES),
 }

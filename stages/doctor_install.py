@@ -20,6 +20,7 @@ USES = {
     "pesq": "PESQ in dtc evaluate",
     "onnx": "dtc export",
     "c2pa": "dtc say --credentials",
+    "duel": "dtc duel",
     "ray": "distributed.engine: ray, dtc tune",
 }
 

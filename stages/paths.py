@@ -39,6 +39,9 @@ EVALUATED = RESULTS / "evaluation"  # what the report shows of it, see dtc.repor
 REPORT = RESULTS / "report"
 ACOUSTIC_CURVE = RESULTS / "curves/acoustic.csv"
 VOCODER_CURVE = RESULTS / "curves/vocoder.csv"
+VOTES = Path("votes")  # of the people who took part in `dtc duel`; git-ignored, unknown to DVC, never deleted
+DUEL_VOTES = VOTES / "duel.sqlite"
+DUEL = RESULTS / "metrics/duel.json"
 ACOUSTIC_METRICS = RESULTS / "metrics/acoustic.json"
 VOCODER_METRICS = RESULTS / "metrics/vocoder.json"
 

@@ -1,0 +1,263 @@
+"use strict";
+// One page for two ways to take part: with a server, which has the clips and takes each vote, or from a file, which has
+// the clips of all trials and saves the answers at the end. Neither knows which clip is which.
+const content = JSON.parse(document.getElementById("content").textContent);
+const QUESTIONS = {
+  single: {question: "Is this a human or a machine?", clips: ["The clip"], answers: {human: "A human", machine: "A machine"}},
+  pair: {question: "Which one is the human?", clips: ["Clip A", "Clip B"], answers: {a: "A is the human", b: "B is the human"}},
+};
+const LISTENER = "dtc-duel-listener";  // the random number of this browser, so that a second round counts as the same listener
+const RETRY_MS = 2000;
+const element = (id) => document.getElementById(id);
+const player = new Audio();  // one for all clips: a phone lets a page play only what a touch has started
+
+function remembered() {
+  try { return localStorage.getItem(LISTENER); } catch { return null; }
+}
+
+function remember(listener) {
+  try { localStorage.setItem(LISTENER, listener); } catch { /* private windows keep nothing */ }
+}
+
+// ── with a server ──
+
+async function ask(path, body) {
+  const request = body && {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)};
+  const answer = await fetch(path, request);
+  const isRepeated = path === "votes" && answer.status === 409;  // it is on disk, and its answer was lost on the way
+  if (!answer.ok && !isRepeated) {
+    const told = await answer.json().catch(() => ({}));
+    throw Object.assign(new Error(told.error || `The server answers ${answer.status}.`), {status: answer.status});
+  }
+  return answer;
+}
+
+const server = {
+  volume: "volume.wav",
+  async begin() {
+    const begun = await (await ask("sessions", {consent: true, listener: remembered()})).json();
+    remember(begun.listener);
+    this.session = begun.session;
+    return begun.trials;
+  },
+  async clip(trial, side) {
+    return URL.createObjectURL(await (await ask(`clips/${trial.id}/${"ab"[side]}.wav`)).blob());
+  },
+  vote: (trial, answer) => ask("votes", {trial: trial.id, answer}),
+  async end() {
+    showScore(await (await ask(`sessions/${this.session}/score`)).json());
+  },
+};
+
+// ── from a file ──
+
+const file = {
+  volume: content.volume,
+  async begin() {
+    const listener = remembered() || Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
+    remember(listener);
+    this.result = {format: content.format, page: content.page, listener, answers: []};
+    const shuffled = (trials) => trials.map((trial) => [Math.random(), trial]).sort((one, other) => one[0] - other[0]).map(([, trial]) => trial);
+    const trials = content.trials.map((trial) => ({...trial, form: trial.clips.length === 1 ? "single" : "pair", swapped: trial.clips.length === 2 && Math.random() < 0.5}));
+    return ["single", "pair"].flatMap((form) => shuffled(trials.filter((trial) => trial.form === form)));
+  },
+  clip: async (trial, side) => trial.clips[trial.swapped ? 1 - side : side],
+  async vote(trial, answer) {
+    const after_s = (performance.now() - trial.shownAt) / 1000;
+    this.result.answers.push({trial: trial.id, answer, swapped: trial.swapped, after_s: Math.round(after_s * 100) / 100});
+  },
+  async end() {
+    element("result").textContent = "Save your answers";
+    element("meaning").textContent = "They are in a file, which you send to whoever gave you this page. Your score comes back from there: this page does not know it.";
+    element("save").hidden = false;
+    element("save").onclick = () => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([JSON.stringify(this.result)], {type: "application/json"}));
+      link.download = `duel-${content.page.slice(0, 8)}-${this.result.listener.slice(0, 8)}.json`;
+      link.click();
+    };
+  },
+};
+
+// ── the game ──
+
+const source = content.page ? file : server;
+let trials = [], current = 0, heard = [], last = -1, urls = [], playing = false, isBusy = false, upcoming = null;
+
+function show(id) {
+  for (const section of document.querySelectorAll("section")) section.hidden = section.id !== id;
+  document.querySelector(`#${id} h2`)?.focus();
+}
+
+function report(error) {
+  element("trouble").textContent = error ? `${error.message} ` : "";
+  element("trouble").hidden = !error;
+}
+
+/** Play a sound, mark its button, and return once it has been heard to its end. */
+async function play(url, button) {
+  playing = true;
+  button.classList.add("playing");
+  try {
+    player.src = url;
+    const ended = new Promise((done, fail) => { player.onended = done; player.onerror = () => fail(new Error("The sound cannot be played.")); });
+    await player.play();
+    await ended;
+  } finally {
+    playing = false;
+    button.classList.remove("playing");
+  }
+  button.classList.add("heard");
+}
+
+/** Call a function that needs the network, again and again until it answers; a refusal is no matter of the network. */
+async function persist(task) {
+  for (;;) {
+    try {
+      const result = await task();
+      report(null);
+      return result;
+    } catch (error) {
+      if (error.status) throw error;
+      report(new Error("No connection. Trying again; nothing is lost."));
+      await new Promise((done) => setTimeout(done, RETRY_MS));
+    }
+  }
+}
+
+function load(trial) {
+  return Promise.all(QUESTIONS[trial.form].clips.map((_, side) => persist(() => source.clip(trial, side))));
+}
+
+async function showTrial() {
+  const trial = trials[current], {question, clips, answers} = QUESTIONS[trial.form];
+  urls = await (upcoming || load(trial));
+  upcoming = current + 1 < trials.length ? load(trials[current + 1]) : null;  // so that its sound begins at once
+  upcoming?.catch(() => {});  // it is reported when the trial is shown
+  heard = clips.map(() => false);
+  last = -1;
+  element("number").textContent = `Question ${current + 1} of ${trials.length}`;
+  element("progress").max = trials.length;
+  element("progress").value = current;
+  element("question").textContent = question;
+  element("clips").className = `clips ${trial.form}`;
+  element("clips").replaceChildren(...clips.map((name, side) => clipButton(name, side)));
+  element("answers").replaceChildren(...Object.entries(answers).map(([answer, name], n) => answerButton(answer, name, "AB"[n])));
+  trial.shownAt = performance.now();
+  show("trial");
+  update();
+}
+
+function clipButton(name, side) {
+  const button = document.createElement("button");
+  button.className = "play";
+  button.innerHTML = '<span class="disc" aria-hidden="true"></span><span class="name"></span>';
+  button.querySelector(".name").textContent = name;
+  button.onclick = () => playClip(side);
+  return button;
+}
+
+function answerButton(answer, name, key) {
+  const button = document.createElement("button"), label = document.createElement("kbd");
+  label.textContent = key;
+  button.append(label, name);
+  button.onclick = () => vote(answer);
+  return button;
+}
+
+function update() {
+  const all = heard.every(Boolean);
+  for (const button of element("answers").children) button.disabled = !all || playing || isBusy;
+  for (const button of element("clips").children) button.disabled = playing || isBusy;
+  const keys = matchMedia("(hover: none)").matches ? "" : " (space)";
+  element("hint").textContent = playing ? "Listen to the end" : all ? "Your answer? You may hear it again first" : `Play ${heard.length === 1 ? "it" : heard.some(Boolean) ? "the other one" : "both"}${keys}`;
+}
+
+async function playClip(side) {
+  if (playing || isBusy) return;
+  const played = play(urls[side], element("clips").children[side]);
+  update();
+  try {
+    await played;
+    heard[side] = true;
+    last = side;
+    report(null);
+  } catch (error) {
+    report(error);
+  }
+  update();
+}
+
+async function vote(answer) {
+  if (!heard.every(Boolean) || playing || isBusy) return;
+  isBusy = true;
+  update();
+  try {
+    await persist(() => source.vote(trials[current], answer));
+    for (const url of urls) if (url.startsWith("blob:")) URL.revokeObjectURL(url);
+    current += 1;
+    if (current < trials.length) {
+      await showTrial();
+    } else {
+      await persist(() => source.end());
+      show("end");
+    }
+  } catch (error) {
+    report(error);
+  }
+  isBusy = false;
+  update();
+}
+
+function showScore({right, of, controls}) {
+  element("result").textContent = "Your score";
+  element("points").hidden = false;
+  element("points").innerHTML = `${Number(right)}<small> of ${Number(of)}</small>`;
+  const other = controls ? ` ${controls} more ${controls === 1 ? "question was a check" : "questions were checks"} without a right answer.` : "";
+  element("meaning").textContent = `You were right ${right} of ${of} times. By guessing one is right about ${Math.round(of / 2)} times.${other}`;
+}
+
+async function start() {
+  report(null);
+  try {
+    trials = await persist(() => source.begin());
+    current = 0;
+    upcoming = null;
+    await showTrial();
+  } catch (error) {
+    report(error);
+  }
+}
+
+// ── keys and buttons ──
+
+const KEYS = {a: 0, b: 1};
+document.addEventListener("keydown", (event) => {
+  if (element("trial").hidden || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === " ") {
+    event.preventDefault();  // not a click on the button that has the focus, and no scrolling
+    const next = heard.indexOf(false);
+    playClip(next === -1 ? (last + 1) % heard.length : next);
+  } else if (event.key.toLowerCase() in KEYS) {
+    element("answers").children[KEYS[event.key.toLowerCase()]].click();
+  }
+});
+document.addEventListener("keyup", (event) => {
+  if (event.key === " " && !element("trial").hidden) event.preventDefault();
+});
+document.querySelector("[data-count]").textContent = content.page ? content.trials.length : content.trials;
+element("agree").onchange = () => { element("begin").disabled = !element("agree").checked; };
+element("begin").onclick = () => show("volume");
+element("noise").onclick = async () => {
+  if (playing) return;
+  try {
+    await play(source.volume, element("noise"));
+    element("ready").disabled = false;
+  } catch (error) {
+    report(error);
+  }
+};
+element("ready").onclick = start;
+element("again").onclick = start;
+element("again").hidden = source === file;  // it has the same clips
+if (location.search) history.replaceState(null, "", location.pathname);  // the token is in a cookie by now

@@ -1,0 +1,109 @@
+"""`dtc duel --count`: count the votes of a duel, write results/metrics/duel.json and print what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from dtc.duel.sequential import MARGIN, TOLD_APART, UNDECIDED
+from dtc.duel.static_page import read_answers
+from dtc.duel.statistics import Figures, figures_of
+from dtc.duel.trials import Item, Trial, Vote, score_of
+from dtc.duel.votes import read_votes
+from dtc.errors import InputError, plural
+from dtc.files import write_whole
+from stages import paths
+
+VOICE = "voice"  # the name of the voice in results/scp
+ROWS = {
+    "human_rate": "taken for a human, alone",
+    "fooling_rate": "that, over the rate of the recordings",
+    "copy_human_rate": "copies taken for a human, alone",
+    "ab_share": "taken for the human, beside the recording",
+    "copy_ab_share": "copies taken for the human, beside it",
+    "strength": "strength, in log-odds; the recordings have 0",
+}
+
+
+def count(files: Sequence[Path], console: Console) -> None:
+    """Count the votes in files: databases and the answers that pages have saved; without any, votes/duel.sqlite.
+
+    A file of answers that is given twice counts once, and the score of each listener is printed.
+    """
+    votes = dict[tuple[str, str], Vote]()
+    for path in files or [paths.DUEL_VOTES]:
+        is_answers = path.suffix == ".json"
+        found = read_answers(path, paths.VOTES) if is_answers else read_votes(path)
+        if is_answers:
+            score = score_of(found)
+            console.print(f"duel: {path}: right {score['right']} of {score['of']} times")
+        for vote in found:
+            if votes.setdefault((vote.listener, vote.trial.id), vote) != vote:
+                remedy = "leave one of the files out"
+                raise InputError(path, "another answer of the same listener to the same trial", remedy=remedy)
+    if not votes:
+        raise InputError("dtc duel --count", "no votes", remedy="let people listen first: `dtc duel`")
+    write_figures(list(votes.values()), console)
+
+
+def write_figures(votes: Sequence[Vote], console: Console) -> None:
+    """Write results/metrics/duel.json, and print what the votes say."""
+    newest = of_newest_voices(votes)
+    if left_out := len(votes) - len(newest):
+        console.print(f"duel: {plural(left_out, 'vote')} on earlier voices of the same name, which are not counted")
+    common, voices = figures_of(newest)
+    write_whole(paths.DUEL, json.dumps({**common, **voices}, indent=2) + "\n")
+    _print(common, voices, console)
+
+
+def of_newest_voices(votes: Sequence[Vote]) -> list[Vote]:
+    """Return the votes on the voices that were heard last, of each name, by their names without fingerprints."""
+    labels = [item.voice for vote in votes for item in vote.trial.sides if item.voice]
+    newest = {label.partition("@")[0]: label for label in labels}
+    kept = {"": ""} | {label: name for name, label in newest.items()}
+
+    def renamed(trial: Trial) -> Trial:
+        return replace(trial, sides=tuple(Item(kind, kept[voice]) for kind, voice in trial.sides))
+
+    counted = (vote for vote in votes if all(item.voice in kept for item in vote.trial.sides))
+    return [replace(vote, trial=renamed(vote.trial)) for vote in counted]
+
+
+def _print(common: Figures, voices: Mapping[str, Figures], console: Console) -> None:
+    table = Table("share", *voices, "recordings")
+    for name, meaning in ROWS.items():
+        cells = [_cell(values, name) for values in voices.values()]
+        recordings = _cell(common, "recording_human_rate") if name == "human_rate" else ""
+        if any(cells):
+            table.add_row(meaning, *(cell or "–" for cell in cells), recordings)
+    console.print(table)
+    nouns = {"votes": "vote", "listeners": "listener", "texts": "text"}
+    counted = ", ".join(plural(int(common[name]), noun) for name, noun in nouns.items())
+    console.print(f"duel: {counted}; intervals of 95 %; {paths.DUEL}")
+    for name, values in sorted(voices.items(), key=lambda voice: int(voice[1].get("rank", 0))):
+        console.print(f"duel: {name}: {_sentence(values)}")
+
+
+def _cell(values: Mapping[str, object], name: str) -> str:
+    """Return a figure and its interval; "" where there are no votes for it."""
+    if name not in values:
+        return ""
+    numbers = [values[key] for key in (name, f"{name}_low", f"{name}_high")]
+    value, low, high = (f"{number:.2f}" if name == "strength" else f"{number:.0%}" for number in numbers)
+    return f"{value} ({low} to {high})"
+
+
+def _sentence(values: Figures) -> str:
+    """Return the verdict in words."""
+    margin = f"{0.5 - MARGIN:.0%} to {0.5 + MARGIN:.0%}"
+    pairs = plural(int(values["ab_votes"]), "vote")
+    if values["verdict"] == UNDECIDED:
+        return f"undecided after {pairs} beside recordings; about {values['more_votes']:,} more, if the share stays"
+    if values["verdict"] == TOLD_APART:
+        return f"told apart from the speaker, after {pairs} beside recordings"
+    return f"equal to the speaker within the margin ({margin}), after {pairs} beside recordings"
