@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dtc.errors import InputError
-from stages.cli_base import Device, ask, console, examples
+from stages.cli_base import Device, ask, console, device_named, examples
 
 INIT_EXAMPLES = examples(
     "dtc init my-voice --recordings recordings/",
@@ -23,11 +23,12 @@ def init(
         Path, typer.Argument(metavar="FOLDER", help="The folder of the project, which may be new.")
     ] = Path(),
     preset: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What params.yaml is made of: voice, for recordings of your own, numbers, ljspeech and others."
+            help="What params.yaml is made of: voice, for recordings of your own, numbers, ljspeech and others. "
+            "[default: voice]"
         ),
-    ] = "voice",
+    ] = None,
     recordings: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="A folder or an archive of recordings, or the URL of one.")
     ] = None,
@@ -51,11 +52,11 @@ def init(
     from stages import init as project
 
     if update:
-        if recordings or device or licence or consent:
+        if preset or recordings or device or licence or consent:
             raise InputError("--update", "given together with what it keeps", remedy="change params.yaml and dvc.yaml")
         project.update(folder, console())
         return
-    wanted = project.Wanted(folder, preset, recordings, device, licence, consent)
+    wanted = project.Wanted(folder, preset or "voice", recordings, device, licence, consent)
     if sys.stdin.isatty() and sys.stdout.isatty():
         wanted = wanted.completed(ask)
     project.init(wanted, console())
@@ -73,7 +74,7 @@ def doctor(
     """
     from stages.doctor import doctor
 
-    doctor(device, not quick, console())
+    doctor(device_named(device), not quick, console())
 
 
 REPRODUCE_EXAMPLES = examples(

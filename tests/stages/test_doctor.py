@@ -30,6 +30,11 @@ def test_outside_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_device_that_cannot_be_is_refused() -> None:
+    code, _, said = doctor("--quick", "--device", "nonsense")
+    assert (code, said.strip()) == (2, "dtc: --device: found 'nonsense', expected auto, cpu, cuda or cuda:N")
+
+
 def test_in_a_new_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, ["init", "--preset", "smoke"]).exit_code == 0

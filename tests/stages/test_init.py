@@ -111,6 +111,7 @@ def test_nothing_of_the_user_s_is_replaced(elsewhere: Project) -> None:
         (["voice", "--device", "gpu"], "--device: found 'gpu', expected auto, cpu, cuda or cuda:N"),
         (["--update", "."], "code.yaml: no such file, expected the folder of a project that `dtc init` has made"),
         (["voice", "--update", "--device", "cpu"], "--update: given together with what it keeps; .*"),
+        (["voice", "--update", "--preset", "numbers"], "--update: given together with what it keeps; .*"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_written(
