@@ -117,11 +117,11 @@ def provenance(
 
 
 DUEL_EXAMPLES = examples(
-    "dtc duel --open                          listen yourself",
-    "dtc duel --host 192.168.1.20 --token TOKEN   let others in your network listen",
-    "dtc duel --static page                   one page to send or to put on a web server",
-    "dtc duel --count duel-*.json             count the answers that come back from it",
-    "dtc duel ../a/results/scp ../b/results/scp   several voices against one another",
+    "dtc duel --open                              listen yourself",
+    "dtc duel --host 192.168.1.20 --token TOKEN   let others listen",
+    "dtc duel --static page                       one page, without a server",
+    "dtc duel --count duel-*.json                 count the answers to it",
+    "dtc duel a/results/scp b/results/scp         compare several voices",
 )
 
 
