@@ -24,11 +24,33 @@ RUNS_EXAMPLES = examples(
 )
 
 
-def report() -> None:
+REPORT_EXAMPLES = examples(
+    "dtc report",
+    "dtc report --open                see it in a browser, with what changed since the last commit",
+    "dtc report --compare v1.0        is this voice better than that of v1.0?",
+)
+
+
+def report(
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="Add what changed since a revision of git, in runs/report/index.html."),
+    ] = None,
+    in_browser: Annotated[
+        bool, typer.Option("--open", help="Open the page in a browser, with the changes since REV or HEAD.")
+    ] = False,
+) -> None:
     """Make the report's page of what `dtc evaluate` has saved.
 
-    The page is results/report/index.html. It holds all sounds and pictures, so it can be moved and mailed.
+    Shows also what `dtc judge`, `dtc duel` and `dtc evaluate --stress` found. The page is results/report/index.html. It
+    holds all sounds and pictures, so it can be moved and mailed. With --compare or --open it is runs/report/index.html,
+    which no stage writes. The same texts by both voices are compared pairwise.
     """
+    if compare or in_browser:
+        from stages.report_view import view
+
+        view(compare, in_browser, console())
+        return
     from stages.report import report
 
     report(console())
@@ -172,7 +194,7 @@ def duel(
 
 # Name → the command and the end of its help.
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
-    "report": (report, examples("dtc report")),
+    "report": (report, REPORT_EXAMPLES),
     "board": (board, examples("dtc board", "dtc board --port 7007")),
     "debug-batch": (debug_batch, examples("dtc debug-batch runs/acoustic-0123456789abcdef/offending-batch.pt")),
     "runs": (runs, RUNS_EXAMPLES),

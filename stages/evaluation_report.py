@@ -36,6 +36,7 @@ from stages.evaluation_results import (
     Evaluation,
     Sounds,
     Trial,
+    rate_name,
     readable,
 )
 
@@ -61,8 +62,7 @@ def make_report(
         hop_length=audio.hop_length,
         metrics={name: value for name, value in found.metrics.items() if name not in ("clips", "words")},
         comparison=[
-            ComparisonRow(readable(name), {"word_error_rate": rate}, NOTES[name])
-            for name, rate in found.word_error_rates.items()
+            ComparisonRow(readable(name), _word_errors(found, name), NOTES[name]) for name in found.word_error_rates
         ],
         copies=[ComparisonRow(readable(name), values, NOTES[name]) for name, values in found.copies.items()],
         clips=[_report_clip(number, trial, found, sounds, voice) for number, trial in enumerate(found.trials)],
@@ -88,8 +88,16 @@ def make_report(
         commands={
             "Train it again": "dvc repro",
             "Speak a text": say_command(found.trials[0].clip.raw_text),
+            "Let a machine judge, and people": "dtc judge\ndtc duel",
+            "See what changed since the last commit": "dtc report --compare HEAD --open",
         },
     )
+
+
+def _word_errors(found: Evaluation, name: str) -> dict[str, float]:
+    """Return the word error rate of a kind of waveform, and its interval where the metrics have it."""
+    rates = {f"word_error_rate{end}": found.metrics.get(f"{rate_name(name)}{end}") for end in ("", "_low", "_high")}
+    return {key: rate for key, rate in rates.items() if rate is not None}
 
 
 def _other_text(number: int, speech: Speech, found: Evaluation, sounds: Sounds) -> ReportClip:

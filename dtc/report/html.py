@@ -27,5 +27,5 @@ def data_uri(media_type: str, content: bytes) -> str:
 
 
 def png_uri(figure: Figure) -> str:
-    """Return a figure as an address that holds its PNG."""
-    return data_uri("image/png", plots.png_bytes(figure))
+    """Return a figure as an address that holds its PNG, of 256 colours."""
+    return data_uri("image/png", plots.small_png_bytes(figure))

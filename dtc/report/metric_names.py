@@ -47,3 +47,15 @@ METRICS: Mapping[str, Metric] = {
     "dnsmos": Metric("DNSMOS", "1 to 5", "opinion score, without the recording"),
     "distill_mos": Metric("DistillMOS", "1 to 5", "opinion score, without the recording"),
 }
+
+HIGHER_IS_BETTER = ("stoi", "pesq", "dnsmos", "distill_mos", "attention_focus", "attention_diagonality")
+LOWER_IS_BETTER = (
+    "word_errors",
+    "mel_cepstral_distortion_db",
+    "multi_resolution_stft",
+    "log_mel_l1",
+    "f0_rmse_cents",
+    "voicing_error",
+    "periodicity_rmse",
+    "attempts",
+)

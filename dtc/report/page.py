@@ -17,16 +17,18 @@ from dtc.evaluation.word_errors import WordPair, compare_words
 from dtc.files import write_whole
 from dtc.report import plots
 from dtc.report.content import ALIGNMENT, PREDICTED_MEL, RECORDED_MEL, ComparisonRow, Report, ReportClip
+from dtc.report.findings import Estimate, Findings
 from dtc.report.html import data_uri, environment, png_uri
-from dtc.report.metric_names import METRICS, Metric
+from dtc.report.metric_names import METRICS
 from dtc.seal import UNSEALED, sealed
 
-# Players and figures make the page large: 12 cards of 2.5 s at 16 kHz are about 6 MB. Cards end at the limit that is
-# reached first; all clips are in the table.
+# Sounds make the page large: it is to weigh 6 MB at most, and in it they take 4/3 of their size. Cards end at the limit
+# that is reached first; all clips are in the table.
 MAX_CARDS = 12
 MAX_FAILURE_CARDS = 8
-MAX_AUDIO_BYTES = 6_000_000
+MAX_AUDIO_BYTES, MAX_OTHER_AUDIO_BYTES = 2_900_000, 500_000
 Pictures = Mapping[str, np.ndarray]  # `ID/NAME` of a clip's array → the array
+NO_FINDINGS = Findings()
 OTHER_TEXTS = "Texts that the corpus does not have"  # a heading
 
 
@@ -41,7 +43,9 @@ def worst_first(clips: Sequence[ReportClip]) -> list[ReportClip]:
     return sorted(clips, key=lambda clip: (clip.ended, -clip.word_errors))
 
 
-def choose_cards(clips: Sequence[ReportClip]) -> tuple[list[ReportClip], list[ReportClip]]:
+def choose_cards(
+    clips: Sequence[ReportClip], max_bytes: int = MAX_AUDIO_BYTES
+) -> tuple[list[ReportClip], list[ReportClip]]:
     """Choose the clips that get players and figures: failures, the worst first, and other clips."""
     ranked = worst_first(clips)
     failures = [clip for clip in ranked if clip.failed][:MAX_FAILURE_CARDS]
@@ -49,7 +53,7 @@ def choose_cards(clips: Sequence[ReportClip]) -> tuple[list[ReportClip], list[Re
     n_bytes = accumulate(
         sum(each.sound.stat().st_size for each in clip.renditions.values()) for clip in failures + ordinary
     )
-    affordable = {clip.id for clip, total in zip(failures + ordinary, n_bytes, strict=True) if total <= MAX_AUDIO_BYTES}
+    affordable = {clip.id for clip, total in zip(failures + ordinary, n_bytes, strict=True) if total <= max_bytes}
     return [clip for clip in failures if clip.id in affordable], [clip for clip in ordinary if clip.id in affordable]
 
 
@@ -57,23 +61,25 @@ def _sound_bytes(clip: ReportClip) -> int:
     return sum(each.sound.stat().st_size for each in clip.renditions.values())
 
 
-def write_report(report: Report, pictures: Pictures, path: Path) -> None:
+def write_report(path: Path, report: Report, pictures: Pictures, findings: Findings = NO_FINDINGS) -> None:
     """Write the page, sealed. A kill leaves the old page or the new one."""
-    write_whole(path, sealed(render_report(report, pictures).encode()))
+    write_whole(path, sealed(render_report(report, pictures, findings).encode()))
 
 
-def render_report(report: Report, pictures: Pictures) -> str:
-    """Render the page's HTML. Every text is escaped; equal reports give equal pages."""
+def render_report(report: Report, pictures: Pictures, findings: Findings = NO_FINDINGS) -> str:
+    """Render the page's HTML. Every text is escaped; equal arguments give equal pages."""
     failures, ordinary = choose_cards(report.clips)
-    unknown, known = choose_cards(report.other_texts)
+    unknown, known = choose_cards(report.other_texts, MAX_OTHER_AUDIO_BYTES)
     return (
         environment()
         .get_template("report.html.j2")
         .render(
             report=report,
+            findings=findings,
             word_error_rates=_known(report.metrics, word_errors=True),
             tiles=_known(report.metrics, word_errors=False),
-            other_metrics={key: value for key, value in report.metrics.items() if key not in METRICS},
+            other_metrics={key: value for key, value in report.metrics.items() if _base(key) not in METRICS},
+            estimate=Estimate.of,
             columns_of=_columns,
             bar_percent=lambda rate: _bar_percent(rate, _word_error_rates(report.comparison)),
             card_sections={"Failures": failures, "Other utterances": ordinary, OTHER_TEXTS: unknown + known},
@@ -88,21 +94,27 @@ def render_report(report: Report, pictures: Pictures) -> str:
             spectrograms=lambda clip: _spectrograms_uri(clip, pictures, report),
             alignment=lambda clip: _alignment_uri(clip, pictures),
             curves_figure=lambda curves: png_uri(plots.curves_figure(curves)),
+            png=lambda path: data_uri("image/png", path.read_bytes()),
+            HEARD=plots.HEARD,
             METRICS=METRICS,
             UNSEALED=UNSEALED,
         )
     )
 
 
-def _known(metrics: Mapping[str, float], *, word_errors: bool) -> list[tuple[Metric, float]]:
+def _known(metrics: Mapping[str, float], *, word_errors: bool) -> list[str]:
     """Return the metrics that are in `METRICS`, in its order: the word error rates, or all others."""
-    keys = [key for key in METRICS if key in metrics and key.endswith("word_error_rate") == word_errors]
-    return [(METRICS[key], metrics[key]) for key in keys]
+    return [key for key in METRICS if key in metrics and key.endswith("word_error_rate") == word_errors]
+
+
+def _base(key: str) -> str:
+    """Return the name of a metric, given that of its value or of an end of its interval."""
+    return key.removesuffix("_low").removesuffix("_high")
 
 
 def _columns(rows: Sequence[ComparisonRow]) -> list[str]:
-    """Return the metrics that any row has, in the order of their first appearance."""
-    return list(dict.fromkeys(key for row in rows for key in row.metrics))
+    """Return the metrics that any row has, without the ends of intervals, in the order of their first appearance."""
+    return list(dict.fromkeys(_base(key) for row in rows for key in row.metrics))
 
 
 def _word_error_rates(rows: Sequence[ComparisonRow]) -> list[float]:

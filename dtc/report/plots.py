@@ -21,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from PIL import Image
 
 from dtc.training.curve import read_curve
 
@@ -34,6 +35,8 @@ PART_COLOURS = ("#7d8fd6", "#d985a8", "#8fb569", "#b79a7c", "#7fa6bd", "#a58bc2"
 # The lightness rises throughout, so that the colours are in order in a grey print too.
 LOUDNESS = LinearSegmentedColormap.from_list("loudness", [GROUND, "#15405a", "#13807f", "#8bc17a", "#fbeeb4"])
 
+HEARD = "word_error_rate"  # the column of a curve with the word errors of the model's speech
+
 WIDTH_IN = 4.4
 DOTS_PER_IN = 160
 TEXT_PT = 9.5
@@ -43,6 +46,14 @@ def png_bytes(figure: Figure) -> bytes:
     """Encode the figure as a PNG file; the same drawing gives the same bytes."""
     file = BytesIO()
     figure.savefig(file, format="png", dpi=DOTS_PER_IN, facecolor=GROUND, metadata={"Software": None})
+    return file.getvalue()
+
+
+def small_png_bytes(figure: Figure) -> bytes:
+    """Encode the figure as `png_bytes`, with 256 colours: a third of the size."""
+    file = BytesIO()
+    image = Image.fromarray(rgb_array(figure)).quantize(method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    image.save(file, format="png", optimize=True)
     return file.getvalue()
 
 
@@ -139,11 +150,30 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
     """Draw losses over training steps, on a logarithmic axis where all values are positive.
 
     The first curve's name is that of the total loss, which is drawn for each split. Of all other names, only the curve
-    of the validation is drawn; so names that only "train" has, such as the learning rate, are not drawn.
+    of the validation is drawn; so names that only "train" has, such as the learning rate, are not drawn. Where a
+    recogniser has heard the voice in training, its word errors are drawn below.
     """
     if not curves:
         raise ValueError("there is no curve to draw")
-    figure, (axes,) = _figure(height_in=2.9, n_rows=1)
+    heard = [curve for curve in curves if curve.name == HEARD]
+    figure, rows = _figure(height_in=4.3 if heard else 2.9, n_rows=2 if heard else 1)
+    _draw_losses(rows[0], [curve for curve in curves if not curve.name.startswith(HEARD)])
+    for curve in heard:
+        values = [100 * value for value in curve.values]
+        rows[1].plot(curve.steps, values, color=AMBER, lw=1.5, marker=".", ms=4)
+        rows[1].set_ylim(0, max([10, *values]) * 1.05)
+        rows[1].set_ylabel("words misheard (%)")
+    for axes in rows:
+        axes.set_xlim(rows[0].get_xlim())
+        axes.grid(color=FAINT, lw=0.5)
+    rows[-1].set_xlabel("training step")
+    figure.legend(
+        loc="outside lower center", ncols=2, columnspacing=1.2, frameon=False, labelcolor=INK, fontsize=TEXT_PT - 1
+    )
+    return figure
+
+
+def _draw_losses(axes: Axes, curves: Sequence[Curve]) -> None:
     totals = [curve for curve in curves if curve.name == curves[0].name]
     parts = [curve for curve in curves if curve.name != curves[0].name and curve.split != "train"]
     for curve in totals:
@@ -153,14 +183,8 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
         axes.plot(curve.steps, curve.values, color=colour, lw=0.9, label=curve.name.replace("_", " "))
     if all(value > 0 for curve in totals + parts for value in curve.values):
         _use_log_scale(axes)
-    axes.set_xlabel("training step")
     axes.set_ylabel("loss")
     axes.margins(x=0.01)
-    axes.grid(color=FAINT, lw=0.5)
-    figure.legend(
-        loc="outside lower center", ncols=2, columnspacing=1.2, frameon=False, labelcolor=INK, fontsize=TEXT_PT - 1
-    )
-    return figure
 
 
 def objective_figure(lines: Mapping[int, Sequence[tuple[int, float]]], name: str, best: int | None) -> Figure:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -50,8 +51,17 @@ def test_a_figure_gives_a_png_and_the_same_pixels_for_tensorboard(name: str) -> 
     np.testing.assert_array_equal(in_tensorboard, pixels)
 
 
-def test_the_same_drawing_gives_the_same_bytes() -> None:
-    assert plots.png_bytes(figures()["pair"]) == plots.png_bytes(figures()["pair"])
+@pytest.mark.parametrize("encode", [plots.png_bytes, plots.small_png_bytes])
+def test_the_same_drawing_gives_the_same_bytes(encode: Callable[[Figure], bytes]) -> None:
+    assert encode(figures()["pair"]) == encode(figures()["pair"])
+
+
+def test_fewer_colours_make_a_smaller_picture_of_the_same_things() -> None:
+    whole, small = (encode(figures()["pair"]) for encode in (plots.png_bytes, plots.small_png_bytes))
+    assert len(small) < len(whole) / 2
+    pixels = [imread(BytesIO(png))[:, :, :3] for png in (whole, small)]
+    assert pixels[0].shape == pixels[1].shape
+    assert np.abs(pixels[0] - pixels[1]).mean() < 1 / 255
 
 
 def test_axes_have_units() -> None:
@@ -125,3 +135,13 @@ def test_the_total_is_drawn_for_each_split_and_its_parts_from_validation(tmp_pat
 def test_losses_that_are_not_positive_get_a_linear_axis() -> None:
     figure = plots.curves_figure([plots.Curve("loss", "train", (1, 2), (1.0, -0.5))])
     assert figure.axes[0].get_yscale() == "linear"
+
+
+def test_the_heard_word_errors_are_drawn_below_the_losses(tmp_path: Path) -> None:
+    rows = "50,train,4,,\n50,validation,5,0.5,0.1\n100,validation,3,0.25,0.1\n"
+    header = "step,split,loss,word_error_rate,word_error_rate_noise\n"
+    figure = plots.curves_figure(plots.read_curves(logbook(tmp_path, rows, header)))
+    losses, heard = figure.axes
+    assert [line.get_label() for line in losses.lines] == ["loss, train", "loss, validation"]
+    assert [list(line.get_ydata()) for line in heard.lines] == [[50, 25]]
+    assert losses.get_xlim() == heard.get_xlim()

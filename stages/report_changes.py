@@ -1,0 +1,105 @@
+"""What changed since a revision of git: what dvc.lock names, the figures, and the same texts by both voices."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dtc.errors import InputError
+from dtc.report.changes import Changed, Changes, Row, compare_utterances
+from stages import paths
+from stages.code_identity import PACKAGES
+from stages.run_folders import leaves
+
+LOCK = Path("dvc.lock")
+EXPECTED = "a commit, a branch or a tag of the project whose dvc.lock is committed"
+
+
+def changes_since(revision: str) -> Changes:
+    """Return what differs between a revision of the project and its folder.
+
+    Raises InputError where git does not have the revision, or where one of both has no dvc.lock.
+    """
+    commit = (_git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") or "").strip()
+    if not commit:
+        raise InputError("--compare", f"git knows no revision {revision}", EXPECTED)
+    old, new = Revision(commit), Revision("")
+    for each, name in ((old, f"at {revision}"), (new, "here")):
+        if each.text(LOCK) is None:
+            raise InputError("--compare", f"no {LOCK} {name}", EXPECTED, "`dvc repro` writes it")
+    before, after = old.locked(), new.locked()
+    changed = {name: _differing(before[name], after[name]) for name in before}
+    return Changes(
+        since=commit[:12] if commit.startswith(revision) else f"{revision} ({commit[:12]})",
+        compared=compare_utterances(old.utterances(), new.utterances()),
+        figures=_changed(old.figures(), new.figures()),
+        settings=_changed(before["settings"], after["settings"]),
+        code=changed["code"],
+        outputs=changed["outputs"],
+        n_equal=len({**before["outputs"], **after["outputs"]}) - len(changed["outputs"]),
+    )
+
+
+class Revision:
+    """The files of a project that git has at a commit; those in the working folder for the commit ""."""
+
+    def __init__(self, commit: str) -> None:
+        self.commit = commit
+
+    def text(self, path: Path) -> str | None:
+        """Return the content of a file; None where it is not there."""
+        if self.commit:
+            return _git("show", f"{self.commit}:./{path.as_posix()}")
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    def locked(self) -> dict[str, dict[str, Any]]:
+        """Return what dvc.lock names: settings, key → value; code and outputs, path → MD5."""
+        found: dict[str, dict[str, Any]] = {"settings": {}, "code": {}, "outputs": {}}
+        for stage in yaml.safe_load(self.text(LOCK) or "")["stages"].values():
+            for file, tree in stage.get("params", {}).items():
+                prefix = "" if file == str(paths.PARAMS) else f"{file} "
+                found["settings"] |= {f"{prefix}{key}": value for key, value in leaves(tree)}
+            deps = {dep["path"]: dep["md5"] for dep in stage.get("deps", ())}
+            found["code"] |= {path: md5 for path, md5 in deps.items() if path.partition("/")[0] in PACKAGES}
+            found["outputs"] |= {out["path"]: out["md5"] for out in stage.get("outs", ())}
+        return found
+
+    def utterances(self) -> Iterator[Row]:
+        """Yield the rows of results/utterances.csv."""
+        return csv.DictReader(io.StringIO(self.text(paths.UTTERANCES) or ""))
+
+    def figures(self) -> dict[str, Any]:
+        """Return file and key → value of all metrics, without the ends of intervals."""
+        folder = paths.EVALUATION.parent
+        names = [path.name for path in folder.glob("*.json")]
+        if self.commit:
+            names = (
+                _git("ls-tree", "--full-tree", "--name-only", f"{self.commit}:./{folder.as_posix()}") or ""
+            ).splitlines()
+        trees = {Path(name).stem: json.loads(self.text(folder / name) or "{}") for name in sorted(names)}
+        return {key: value for key, value in leaves(trees) if not key.endswith(("_low", "_high"))}
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [key for key in {**before, **after} if before.get(key) != after.get(key)]
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Changed]:
+    return [Changed(key, _shown(before.get(key)), _shown(after.get(key))) for key in _differing(before, after)]
+
+
+def _shown(value: object) -> str:
+    return "–" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what a git command prints; None where it fails."""
+    done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
+    return done.stdout if done.returncode == 0 else None

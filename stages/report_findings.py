@@ -1,0 +1,92 @@
+"""Read what the machine judge, the duel and the stress list have left in results/, where it is there."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dtc.errors import InputError
+from dtc.report.findings import Contest, Contestant, Duel, Estimate, Findings, Ruling, Stress, Surest
+from stages import paths
+
+Tree = Mapping[str, Any]
+T = TypeVar("T")
+NETWORK = "network"  # the judge whose figures have no prefix
+
+
+def read_findings() -> Findings:
+    """Return what is there. Raises InputError for a file of another version."""
+    return Findings(
+        contests=_read(paths.JUDGE / "contests.json", "dtc judge", _contests) or (),
+        duel=_read(paths.DUEL, "dtc duel --count", _duel),
+        stress=_read(paths.STRESS_METRICS, "dtc evaluate --stress", _stress),
+    )
+
+
+def _read(path: Path, command: str, parse: Callable[[Any], T]) -> T | None:
+    """Return what `parse` makes of a JSON file; None where there is no file."""
+    if not path.is_file():
+        return None
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = f"cannot be read ({type(error).__name__}: {error})"
+        raise InputError(path, found, f"what `{command}` of this version writes", f"run `{command}` again") from None
+
+
+def _contests(trees: Sequence[Tree]) -> list[Contest]:
+    return [
+        Contest(
+            name=tree["name"],
+            blames=tree["blames"],
+            first=tree["first"],
+            second=tree["second"],
+            pairs=len(tree["pairs"]),
+            told_apart=tree["told_apart"],
+            telling_hz=tuple(tree["telling_hz"]) if tree["telling_hz"] else None,
+            rulings=[_ruling(judge, tree) for judge in tree["scores"]],
+            surest=[Surest(each["id"], each["kind"], paths.JUDGE / each["file"]) for each in tree["surest"]],
+        )
+        for tree in trees
+    ]
+
+
+def _ruling(judge: str, tree: Tree) -> Ruling:
+    prefix = "" if judge == NETWORK else f"{judge}_"
+    auc, rate = (Estimate.of(tree, f"{prefix}{name}") for name in ("auc", "equal_error_rate"))
+    if auc is None or rate is None:
+        raise KeyError(f"{prefix}auc")
+    return Ruling(judge, auc, rate, float(tree[f"{prefix}p"]))
+
+
+def _duel(tree: Tree) -> Duel:
+    return Duel(
+        votes=tree["votes"],
+        listeners=tree["listeners"],
+        texts=tree["texts"],
+        recording_human_rate=Estimate.of(tree, "recording_human_rate"),
+        control_a_share=Estimate.of(tree, "control_a_share"),
+        voices=[_contestant(name, voice) for name, voice in tree.items() if isinstance(voice, Mapping)],
+    )
+
+
+def _contestant(name: str, tree: Tree) -> Contestant:
+    return Contestant(
+        name=name,
+        human_rate=Estimate.of(tree, "human_rate"),
+        fooling_rate=Estimate.of(tree, "fooling_rate"),
+        ab_share=Estimate.of(tree, "ab_share"),
+        ab_votes=tree["ab_votes"],
+        verdict=tree["verdict"],
+        more_votes=tree["more_votes"],
+        rank=tree.get("rank"),
+    )
+
+
+def _stress(tree: Tree) -> Stress:
+    with paths.STRESS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return Stress({name: value for name, value in tree.items() if isinstance(value, (int, float))}, rows)

@@ -1,0 +1,93 @@
+"""The sections of the page on what is not the evaluation's: machine judge, duel, stress list and changes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dtc.report.changes import Changed, Changes, Compared
+from dtc.report.content import ComparisonRow, Report
+from dtc.report.findings import Contest, Contestant, Duel, Estimate, Findings, Ruling, Stress, Surest
+from dtc.report.page import render_report
+from tests.dtc.test_page import Elements
+
+HOSTILE = "<script>alert('x')</script>\"&"
+REPORT = Report(
+    title="numbers",
+    summary="One voice.",
+    sampling_rate=8000,
+    hop_length=256,
+    metrics={"word_error_rate": 0.0431, "word_error_rate_low": 0.021, "word_error_rate_high": 0.067, "words": 7},
+    comparison=[
+        ComparisonRow(
+            "synthesis", {"word_error_rate": 0.0431, "word_error_rate_low": 0.02, "word_error_rate_high": 0.07}
+        )
+    ],
+)
+SHARE = Estimate(0.61, 0.49, 0.72)
+
+
+def findings(folder: Path, text: str = "voice") -> Findings:
+    picture = folder / "vocoder-1.png"
+    picture.write_bytes(b"\x89PNG")
+    ruling = Ruling(text, Estimate(0.93, 0.88, 0.97), Estimate(0.12, 0.05, 0.2), 0.002)
+    surest = [Surest(text, "copy_synthesis", picture)]
+    contest = Contest(text, text, "recording", "copy_synthesis", 40, True, (3000, 7000), [ruling], surest)
+    control = replace(contest, blames="", told_apart=False, telling_hz=None, surest=[])
+    contestant = Contestant(text, SHARE, Estimate(0.73, 0.57, 0.93), None, 61, text, 40, 1)
+    changes = Changes(
+        since=text,
+        compared=[Compared(text, "-0.475", "-0.6 to -0.3", 40, "better")],
+        figures=[Changed(text, "1", "2")],
+        settings=[Changed(text, text, text)],
+        code=[text],
+        outputs=[text],
+        n_equal=3,
+    )
+    return Findings([contest, control], Duel(212, 9, 40, SHARE, SHARE, [contestant]), Stress({text: 1.5}, []), changes)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Elements:
+    return Elements(render_report(REPORT, {}, findings(tmp_path_factory.mktemp("judge"))))
+
+
+def test_figures_have_their_intervals(page: Elements) -> None:
+    text = " ".join(page.text.split())
+    for shown in (
+        "4.3% 2.1 to 6.7",
+        "4.3 2.0 to 7.0",
+        "0.93 0.88 to 0.97",
+        "12 % 5 to 20",
+        "61 % 49 to 72",
+        "73% 57 to 93",
+    ):
+        assert shown in text, shown
+
+
+def test_the_contests_say_what_was_told_apart(page: Elements) -> None:
+    text = " ".join(page.text.split())
+    assert "told apart, mostly by 3000–7000 Hz" in text
+    assert "not told apart" in text
+    assert [image["src"] for image in page.all("img")] == ["data:image/png;base64,iVBORw=="]
+
+
+def test_the_changes_come_first_and_name_what_differs(page: Elements) -> None:
+    text = " ".join(page.text.split())
+    assert text.index("Changes since voice") < text.index("Word errors compared The same")
+    assert "Of 4 outputs, 3 are equal." in text
+    assert "-0.475 -0.6 to -0.340better" in text, "the cells of a row"
+    without = Elements(render_report(REPORT, {}, Findings(changes=Changes("HEAD", n_equal=22)))).text
+    assert "Nothing: settings, code and all 22 outputs" in " ".join(without.split())
+
+
+def test_what_is_not_there_has_no_section(page: Elements) -> None:
+    sections = {section["id"] for section in page.all("section")}
+    bare = {section["id"] for section in Elements(render_report(REPORT, {})).all("section")}
+    assert sections - bare == {"changes", "judge", "duel", "stress"}
+
+
+def test_every_text_of_them_is_escaped(tmp_path: Path) -> None:
+    elements = Elements(render_report(REPORT, {}, findings(tmp_path, HOSTILE)))
+    assert not elements.all("script")
+    assert elements.text.count("<script>") >= 10

@@ -1,0 +1,169 @@
+"""`dtc report`: the page of what is there, and the comparison with a revision of git, in a real repository."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from dtc.audio import wav_bytes
+from dtc.report.content import Rendition, Report, ReportClip, save_report
+from dtc.seal import check_seal
+from stages import paths
+from tests.conftest import Project
+
+PAGE = Path("results/report/index.html")
+SINCE = Path("runs/report/index.html")
+CONTEST = {
+    "name": "vocoder",
+    "blames": "the vocoder",
+    "first": "recording",
+    "second": "copy_synthesis",
+    "told_apart": True,
+    "telling_hz": [3000, 7000],
+    "auc": 0.93,
+    "auc_low": 0.88,
+    "auc_high": 0.97,
+    "equal_error_rate": 0.12,
+    "equal_error_rate_low": 0.05,
+    "equal_error_rate_high": 0.2,
+    "p": 0.002,
+    "pairs": [["a", "a"]],
+    "scores": {"network": [[0.1, 0.2]]},
+    "surest": [],
+}
+DUEL = {"votes": 12, "listeners": 3, "texts": 4, "voice": {"ab_votes": 5, "verdict": "undecided", "more_votes": 40}}
+
+
+def git(*arguments: str) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+def evaluated(distortion: float, *, epochs: int = 1) -> None:
+    """Write what an evaluation of four utterances leaves, and a dvc.lock."""
+    paths.UTTERANCES.parent.mkdir(exist_ok=True)
+    rows = [f"{n},two,two,ended,1,two,{distortion + n / 100}" for n in range(4)]
+    header = "id,text,spoken_text,status,attempts,heard_in_synthesis,mel_cepstral_distortion_db"
+    paths.UTTERANCES.write_text("\n".join([header, *rows, ""]))
+    paths.EVALUATION.parent.mkdir(exist_ok=True)
+    paths.EVALUATION.write_text(json.dumps({"mel_cepstral_distortion_db": distortion, "clips": 4}))
+    evaluate = {
+        "cmd": "dtc evaluate",
+        "deps": [{"path": "dtc/audio.py", "md5": f"{epochs}"}, {"path": "data/features", "md5": "1.dir"}],
+        "params": {"params.yaml": {"training": {"epochs": epochs}, "seed": 1}},
+        "outs": [{"path": "results/utterances.csv", "md5": f"{distortion}"}, {"path": "models/VOICE.md", "md5": "3"}],
+    }
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"evaluate": evaluate}}))
+    sound = Path("sound.wav")
+    sound.write_bytes(wav_bytes(torch.tensor([0.0, 0.5, -0.5]), 16000))
+    clips = [ReportClip(str(n), "two", "two", Rendition(sound, "two")) for n in range(4)]
+    save_report(Report("tones", "Four.", 16000, 256, {}, clips=clips, origin={"voice": "0123"}), {}, paths.EVALUATED)
+
+
+@pytest.fixture
+def repository(project: Project) -> Project:
+    """A project whose first evaluation is committed, and which has a second one with less distortion."""
+    git("init", "--quiet")
+    Path(".gitignore").write_text("/runs/\n/results/report/\n")
+    evaluated(2.0)
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "first")
+    git("tag", "v1")
+    evaluated(1.5, epochs=2)
+    return project
+
+
+def test_the_same_texts_are_compared_with_those_of_a_revision(repository: Project) -> None:
+    lines = repository.run("report", "--compare", "v1").splitlines()
+    assert lines[0].startswith(f"report: {SINCE}, 0.")
+    assert lines[1:] == [
+        "report: word errors since v1: no difference seen, +0 (+0 to +0) in 4 texts",
+        "report: attempts since v1: no difference seen, +0 (+0 to +0) in 4 texts",
+        "report: Mel-cepstral distortion since v1: better, -0.5 (-0.5 to -0.5) in 4 texts",
+    ]
+    page = " ".join(SINCE.read_text().split())
+    for shown in (
+        "training.epochs",
+        "evaluate.mel_cepstral_distortion_db",
+        "dtc/audio.py",
+        "Of 2 outputs, 1 are equal",
+    ):
+        assert shown in page
+    assert "<code>seed</code>" not in page
+    assert "data/features" not in page, "the data are no code"
+    assert not PAGE.exists(), "what depends on the history of git is no output of a stage"
+
+
+def test_a_project_in_a_folder_of_a_repository_is_compared_with_its_own_files(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("init", "--quiet")
+    Path("voice").mkdir()
+    monkeypatch.chdir("voice")
+    evaluated(2.0)
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "first")
+    assert "no difference seen" in project.run("report", "--compare", "HEAD")
+    assert "Nothing: settings, code and all 2 outputs" in " ".join(SINCE.read_text().split())
+
+
+@pytest.mark.parametrize(
+    ("revision", "line"),
+    [
+        (
+            "v2",
+            "--compare: git knows no revision v2, expected a commit, a branch or a tag of the project whose dvc.lock",
+        ),
+        ("empty", "--compare: no dvc.lock at empty, expected a commit"),
+    ],
+)
+def test_a_revision_without_results_is_refused(repository: Project, revision: str, line: str) -> None:
+    git("checkout", "--quiet", "--orphan", "empty")
+    git("rm", "--quiet", "--cached", "--force", "dvc.lock")
+    git("commit", "--quiet", "--message", "empty")
+    assert repository.run("report", "--compare", revision, code=2).startswith(line)
+
+
+def test_the_page_is_opened_with_the_changes_since_the_last_commit(
+    repository: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = Path("browser").resolve()
+    browser.write_text('#!/bin/sh\necho "$1" > opened\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    monkeypatch.setattr("webbrowser._tryorder", None)  # it reads BROWSER once in a process
+    assert len(repository.run("report", "--open").splitlines()) == 1
+    assert Path("opened").read_text().strip() == SINCE.resolve().as_uri()
+    assert "Changes since HEAD (" in SINCE.read_text()
+    Path("dvc.lock").unlink()
+    repository.run("report", "--open")
+    assert "Changes since" not in SINCE.read_text(), "there is nothing to compare"
+
+
+def test_the_page_shows_what_judge_and_duel_left_and_equal_results_give_equal_pages(repository: Project) -> None:
+    repository.run("report")
+    bare = PAGE.read_bytes()
+    paths.JUDGE.mkdir()
+    (paths.JUDGE / "contests.json").write_text(json.dumps([CONTEST]))
+    paths.DUEL.write_text(json.dumps(DUEL))
+    repository.run("report")
+    page = PAGE.read_bytes()
+    assert b"mostly by 3000" in page
+    assert b"12 votes of 3 listeners" in page
+    assert b"mostly by 3000" not in bare
+    assert check_seal(page) == "intact"
+    repository.run("report")
+    assert PAGE.read_bytes() == page
+    assert b"Changes since" not in page
+
+
+def test_results_of_another_version_are_named(repository: Project) -> None:
+    paths.DUEL.write_text(json.dumps(DUEL | {"voice": {}}))
+    line = "results/metrics/duel.json: cannot be read (KeyError: 'ab_votes'), expected what `dtc duel --count` of this "
+    assert repository.run("report", code=2).startswith(line)
+    paths.DUEL.unlink()
+    (paths.EVALUATED / "report.json").unlink()
+    assert repository.run("report", code=2).startswith("results/evaluation: holds no evaluation, expected report.json ")
