@@ -18,7 +18,7 @@ from starlette.routing import Route
 from dtc.duel.guard import Guard
 from dtc.duel.page import Page
 from dtc.duel.sounds import Sounds
-from dtc.duel.trials import Trial, draw_trials, score_of
+from dtc.duel.trials import TRIALS, Trial, draw_trials, score_of
 from dtc.duel.votes import RefusedError, VoteBook
 
 LARGEST_BODY = 1024  # bytes of a request; the largest that the page sends has about 100
@@ -103,7 +103,7 @@ def make_app(duel: Duel, token: str | None) -> Guard:
         Route("/votes", duel.vote, methods=["POST"]),
     ]
     app = Starlette(routes=routes, exception_handlers={RefusedError: _refuse})
-    app.state.page, app.state.volume = Page.of_server(), duel.sounds.volume_wav()
+    app.state.page, app.state.volume = Page.of_server(min(TRIALS, len(duel.texts))), duel.sounds.volume_wav()
     return Guard(app, token)
 
 

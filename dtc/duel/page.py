@@ -11,8 +11,6 @@ from importlib.resources import files
 
 import jinja2
 
-from dtc.duel.trials import TRIALS
-
 
 @dataclass(frozen=True)
 class Page:
@@ -22,9 +20,9 @@ class Page:
     policy: str
 
     @classmethod
-    def of_server(cls) -> Page:
-        """Return the page that a server sends."""
-        return cls._made({"trials": TRIALS}, connect="'self'")
+    def of_server(cls, n_trials: int) -> Page:
+        """Return the page that a server sends. `n_trials`: of a session."""
+        return cls._made({"trials": n_trials}, connect="'self'")
 
     @classmethod
     def alone(cls, content: Mapping[str, object]) -> Page:

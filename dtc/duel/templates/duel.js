@@ -214,7 +214,7 @@ function showScore({right, of, controls}) {
   element("points").hidden = false;
   element("points").innerHTML = `${Number(right)}<small> of ${Number(of)}</small>`;
   const other = controls ? ` ${controls} more ${controls === 1 ? "question was a check" : "questions were checks"} without a right answer.` : "";
-  element("meaning").textContent = `You were right ${right} of ${of} times. By guessing one is right about ${Math.round(of / 2)} times.${other}`;
+  element("meaning").textContent = `You were right in ${right} of ${of} questions. Who guesses is right in about half of them.${other}`;
 }
 
 async function start() {

@@ -1,0 +1,115 @@
+"""The page of a duel in a real Chromium: by keys, on a phone, without a server, and while the network is away."""
+
+import json
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtc.duel.app import score_of
+from dtc.duel.votes import read_votes
+from tests.conftest import Project
+from tests.dtc.duel_clips import TEXTS, write_clips
+from tests.stages.duel_server import Server, free_port
+
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("there is no chromium", allow_module_level=True)
+sync_api = pytest.importorskip("playwright.sync_api")
+
+PHONE = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "color_scheme": "dark"}
+WAIT_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        arguments = ["--mute-audio", "--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+def opened(chromium: Any, url: str, **options: Any) -> tuple[Any, list[str]]:
+    """A page, and what its console and its scripts complain about."""
+    page, complaints = chromium.new_context(**options).new_page(), list[str]()
+    page.set_default_timeout(WAIT_MS)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(url)
+    return page, complaints
+
+
+def begin(page: Any) -> None:
+    """Consent, hear the noise, and come to the first question."""
+    assert page.locator("#begin").is_disabled(), "without consent"
+    page.check("#agree")
+    page.click("#begin")
+    assert page.locator("#ready").is_disabled(), "before the noise was heard"
+    page.click("#noise")
+    page.click("#ready")  # waits until it is enabled
+
+
+def require_no_scroll(page: Any) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def hear_all(page: Any, play: Any) -> None:
+    """Play each clip of a trial; no answer counts before."""
+    for side in range(page.locator("#clips .play").count()):
+        assert page.locator("#answers button:enabled").count() == 0
+        page.keyboard.press("a")  # too early: the vote at the end is another one
+        play(side)
+        page.wait_for_selector(f"#clips .play:nth-child({side + 1}).heard")
+
+
+def test_a_session_by_keys_while_the_network_is_away_for_a_while(chromium: Any, project: Project) -> None:
+    write_clips(Path("results/scp"), TEXTS[:2], seconds=0.1)
+    server = Server(project.root, free_port())
+    page, complaints = opened(chromium, server.address)
+    begin(page)
+    for number in (1, 2):
+        page.wait_for_selector(f"text=Question {number} of 2")
+        hear_all(page, lambda side: page.keyboard.press(" "))
+        if number == 2:
+            assert complaints == []
+            page.context.set_offline(True)
+        page.keyboard.press("b")
+    page.wait_for_selector("text=Trying again; nothing is lost")
+    page.context.set_offline(False)
+    page.wait_for_selector("#points")
+    votes = read_votes(Path("votes/duel.sqlite"))
+    assert [vote.answer for vote in votes] == ["machine", "b"]
+    assert page.inner_text("#points") == "{right} of {of}".format(**score_of(votes))
+    page.context.close()
+    code, printed = server.end(signal.SIGINT)
+    assert (code, "duel: 2 votes, 1 listener" in printed) == (0, True)
+    assert json.loads(Path("results/metrics/duel.json").read_text())["votes"] == 2
+
+
+def test_the_page_alone_on_a_phone(chromium: Any, project: Project) -> None:
+    write_clips(Path("results/scp"), TEXTS[:2], seconds=0.1)
+    project.run("duel", "--static", "page")
+    page, complaints = opened(chromium, Path("page/index.html").resolve().as_uri(), **PHONE)
+    require_no_scroll(page)
+    begin(page)
+    answers = []
+    for number in (1, 2):
+        page.wait_for_selector(f"text=Question {number} of 2")
+        require_no_scroll(page)
+        hear_all(page, lambda side: page.locator("#clips .play").nth(side).tap())
+        page.locator("#answers button").last.tap()
+    with page.expect_download() as download:
+        page.locator("#save").tap()
+    saved = Path("saved.json")
+    download.value.save_as(saved)
+    answers = json.loads(saved.read_text())["answers"]
+    assert [answer["answer"] for answer in answers] == ["machine", "b"]
+    assert re.fullmatch(r"duel-[0-9a-f]{8}-[0-9a-f]{8}\.json", download.value.suggested_filename)
+    assert complaints == []
+    page.context.close()
+    assert re.search(r"saved\.json: right \d of \d times", project.run("duel", "--count", "saved.json"))
