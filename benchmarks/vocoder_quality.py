@@ -181,7 +181,9 @@ def copies_of(speak: Speak, clips: list[Clip], params: Params) -> dict[str, floa
     waves = [speak(clip.mel[None])[0] for clip in clips]
     seconds = time.process_time() - started
     qualities = [
-        measure_quality(clip.wave.numpy(), wave.numpy(), params.audio) for clip, wave in zip(clips, waves, strict=True)
+        measure_quality(clip.wave.numpy(), wave.numpy(), params.audio)
+        | opinion_scores(wave.numpy(), params.audio.sampling_rate)
+        for clip, wave in zip(clips, waves, strict=True)
     ]
     spoken_s = sum(len(wave) for wave in waves) / params.audio.sampling_rate
     heard = word_error_rate(waves, [clip.spoken_text for clip in clips], params)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -15,10 +14,8 @@ from dtc.audio_config import require_same_audio
 from dtc.batch import Clip
 from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EvaluateConfig
-from dtc.evaluation.metrics import attention_diagonality, attention_focus, mel_cepstral_distortion_db, real_time_factor
-from dtc.evaluation.quality import mean_quality, measure_quality, opinion_scores
 from dtc.evaluation.recognisers import transcribe_all
-from dtc.evaluation.word_errors import WordErrors, comparable_words, word_errors
+from dtc.evaluation.word_errors import WordErrors, total
 from dtc.files import locked, write_whole
 from dtc.report.content import save_report
 from dtc.speech import Speech
@@ -32,6 +29,14 @@ from pipeline.loader import ShardLoader
 from pipeline.shards import ShardIndex, read_index
 from stages import paths
 from stages.ears import ears_of
+from stages.evaluation_figures import (
+    copy_figures,
+    count_errors,
+    error_rates,
+    measure_utterances,
+    timing,
+    voice_figures,
+)
 from stages.evaluation_report import make_report, pictures_of
 from stages.evaluation_results import (
     COPIES,
@@ -46,7 +51,6 @@ from stages.evaluation_results import (
     Evaluation,
     Trial,
     print_summary,
-    rate_name,
     write_results,
 )
 from stages.evaluation_verdict import not_judged, worse_on_other_texts
@@ -83,18 +87,20 @@ def _evaluate(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig
     trials = _make_trials(voice, clips, speeches, evaluate)
     other_texts = _speak_other_texts(voice, evaluate, synthesis, console)
     recognised = _recognise(trials, other_texts, voice, evaluate, console) if evaluate.ear != NO_RECOGNISER else {}
-    console.print(f"evaluate: measuring {len(trials)} × {len(COPIES)} copies")
-    counted = _count_errors(clips, other_texts, recognised)
-    rates = {name: errors.rate for name, errors in counted.items()}
+    console.print(f"evaluate: measuring {len(trials)} utterances and {len(trials)} × {len(COPIES)} copies")
+    counted = count_errors(trials, other_texts, recognised)
+    totals = {name: total(errors) for name, errors in counted.items()}
+    utterances = measure_utterances(trials, recognised, voice)
     return Evaluation(
         trials=trials,
         other_texts=other_texts,
         recognised=recognised,
-        word_error_rates=rates,
-        metrics={rate_name(name): rate for name, rate in rates.items()} | _metrics(trials, voice),
-        copies={name: _quality(name, trials, voice) for name in COPIES},
-        timing=_timing(trials, voice, synthesis_seconds),
-        warnings=_warnings(counted, other_texts),
+        word_error_rates={name: errors.rate for name, errors in totals.items()},
+        utterances=utterances,
+        metrics=error_rates(trials, counted, recognised) | voice_figures(trials, utterances, voice),
+        copies=copy_figures(trials, voice),
+        timing=timing(trials, voice, synthesis_seconds),
+        warnings=_warnings(totals, other_texts),
     )
 
 
@@ -114,15 +120,6 @@ def _speak_other_texts(
         except InputError as error:
             console.print(f"evaluate: left out: {error}")
     return voice.speak_words(list(spoken), list(spoken.values()), evaluate.seed, synthesis)
-
-
-def _count_errors(
-    clips: Sequence[Clip], other_texts: Sequence[Speech], recognised: Mapping[str, list[str]]
-) -> dict[str, WordErrors]:
-    """Return the word errors of every kind of waveform that a recogniser has transcribed."""
-    held_out = [clip.spoken_text for clip in clips]
-    expected = {OTHER_TEXTS: [speech.spoken_text for speech in other_texts]}
-    return {name: word_errors(expected.get(name, held_out), words) for name, words in recognised.items()}
 
 
 def _warnings(counted: Mapping[str, WordErrors], other_texts: Sequence[Speech]) -> list[str]:
@@ -191,42 +188,3 @@ def _recognise(
     requests = [(configs[name], wave) for name in waves for wave in waves[name]]
     words = iter(transcribe_all(requests, voice.audio.sampling_rate))
     return {name: list(islice(words, len(waves[name]))) for name in waves}
-
-
-def _quality(name: str, trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
-    """Return the mean quality of copies against the recordings; the recordings are copies of themselves too."""
-    pairs = [(trial.clip.wave.numpy(), trial.waves[name].numpy()) for trial in trials]
-    return mean_quality([measure_quality(recorded, copied, voice.audio) for recorded, copied in pairs])
-
-
-def _timing(trials: Sequence[Trial], voice: Voice, synthesis_seconds: float) -> dict[str, float]:
-    """Return the seconds of computing per second of audio of the synthesis and of each copy."""
-    seconds = {name: sum(trial.copy_seconds[name] for trial in trials) for name in trials[0].copy_seconds}
-    samples = {name: sum(len(trial.waves[name]) for trial in trials) for name in MEANINGS}
-    return {
-        name: real_time_factor(spent, samples[name] / voice.audio.sampling_rate)
-        for name, spent in {SYNTHESIS: synthesis_seconds, **seconds}.items()
-    }
-
-
-def _metrics(trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
-    """Return the means over the trials of what needs no recogniser."""
-    sampling_rate = voice.audio.sampling_rate
-    phrases = [phrase for trial in trials for phrase in trial.speech.phrases]
-    alignments = [phrase.alignment.numpy() for phrase in phrases]
-    of_attention = {"attention_focus": attention_focus, "attention_diagonality": attention_diagonality}
-    measures = of_attention if voice.acoustic.attends else {}
-    spoken_s = sum(len(trial.speech.wave) for trial in trials) / sampling_rate
-    recorded_s = sum(len(trial.clip.wave) for trial in trials) / sampling_rate
-    return {
-        **mean_quality([opinion_scores(trial.speech.wave.numpy(), sampling_rate) for trial in trials]),
-        "mel_cepstral_distortion_db": statistics.fmean(
-            mel_cepstral_distortion_db(trial.clip.mel.numpy(), trial.speech.mel.numpy()) for trial in trials
-        ),
-        "duration_ratio": spoken_s / recorded_s,
-        **{name: statistics.fmean(map(measure, alignments)) for name, measure in measures.items()},
-        "ended_share": statistics.fmean(trial.speech.status == "ended" for trial in trials),
-        "attempts_per_phrase": statistics.fmean(phrase.attempts for phrase in phrases),
-        "clips": len(trials),
-        "words": sum(len(comparable_words(trial.clip.spoken_text)) for trial in trials),
-    }

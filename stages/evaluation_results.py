@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from jaxtyping import Float
@@ -40,6 +42,9 @@ COPIES = (RECORDING, COPY, FITTED_COPY, GRIFFIN_LIM_COPY)
 OTHER_TEXTS = "other_texts"
 NOTES = MEANINGS | {OTHER_TEXTS: "texts that the corpus does not have (evaluate.texts), through both models"}
 
+ENDS = ("_low", "_high")  # of the names of the ends of an interval
+IN_OTHER_COLUMNS = ("ended_share", "attempts_per_phrase")  # as status and attempts
+
 Wave = Float[Tensor, " samples"]
 
 
@@ -62,8 +67,10 @@ class Evaluation:
     # The recognised words of every trial, by the waveform's name, and of `other_texts`; {}: no recogniser.
     recognised: dict[str, list[str]]
     word_error_rates: dict[str, float]  # by the same names
-    metrics: dict[str, float]  # of the voice, the word error rates among them
-    copies: dict[str, dict[str, float]]  # of the copies, by name
+    utterances: list[dict[str, float]]  # measures of each trial's speech; NaN where one is not defined
+    # Of the voice, the word error rates among them. A mean over the texts NAME has NAME_low and NAME_high beside it.
+    metrics: dict[str, float]
+    copies: dict[str, dict[str, float]]  # the same of the copies, by name
     timing: dict[str, float]  # seconds of computing per second of audio, by name
     warnings: list[str]  # sentences that the figures must not be read without
 
@@ -115,12 +122,14 @@ def _is_speech(path: PurePosixPath) -> bool:
 def _utterance_table(found: Evaluation) -> str:
     table = io.StringIO()
     names = [name for name in MEANINGS if name in found.recognised]
-    columns = ["id", "text", "spoken_text", "status", "attempts", *(f"heard_in_{name}" for name in names)]
+    measures = [name for name in dict.fromkeys(chain(*found.utterances)) if name not in IN_OTHER_COLUMNS]
+    columns = ["id", "text", "spoken_text", "status", "attempts", *measures, *(f"heard_in_{name}" for name in names)]
     writer = csv.DictWriter(table, columns, lineterminator="\n")
     writer.writeheader()
     for number, trial in enumerate(found.trials):
         heard = {f"heard_in_{name}": found.recognised[name][number] for name in names}
-        writer.writerow(_row(trial.clip.id, trial.clip.spoken_text, trial.speech) | heard)
+        values = {name: _cell(found.utterances[number].get(name, math.nan)) for name in measures}
+        writer.writerow(_row(trial.clip.id, trial.clip.spoken_text, trial.speech) | values | heard)
     for number, speech in enumerate(found.other_texts):
         heard = {f"heard_in_{SYNTHESIS}": found.recognised[OTHER_TEXTS][number]}
         writer.writerow(_row(f"text {number + 1}", speech.spoken_text, speech) | heard)
@@ -132,19 +141,26 @@ def _row(id: str, spoken_text: str, speech: Speech) -> dict[str, object]:
     return described | {"status": speech.status, "attempts": speech.attempts}
 
 
+def _cell(value: float) -> str:
+    """Return a measure as a cell of the table, empty where it is not defined."""
+    return f"{value:.5g}" if math.isfinite(value) else ""
+
+
 def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
 def print_summary(found: Evaluation, console: Console) -> None:
     """Print the metrics, the measures of the copies, where the files are, and at the end the warnings."""
-    table = Table("metric", "value")
+    table = Table("metric", "value", "95 % interval")
     for name, value in found.metrics.items():
-        table.add_row(name, f"{value:.2%}" if name.endswith("_rate") else f"{value:.4g}")
-    table.add_row("real_time_factor", f"{found.timing[SYNTHESIS]:.4g}")
+        if not name.endswith(ENDS):
+            ends = [_shown(name, found.metrics[f"{name}{end}"]) for end in ENDS if f"{name}{end}" in found.metrics]
+            table.add_row(name, _shown(name, value), " to ".join(ends))
+    table.add_row("real_time_factor", f"{found.timing[SYNTHESIS]:.4g}", "")
     console.print(table)
     table = Table("true mels through", *map(readable, found.copies))
-    names = dict.fromkeys(name for values in found.copies.values() for name in values)
+    names = dict.fromkeys(name for values in found.copies.values() for name in values if not name.endswith(ENDS))
     rows = {name: [values.get(name) for values in found.copies.values()] for name in names}
     rows["real_time_factor"] = [found.timing.get(name) for name in found.copies]
     for name, values in rows.items():
@@ -155,3 +171,7 @@ def print_summary(found: Evaluation, console: Console) -> None:
     console.print(f"evaluate: WAVs {paths.WAVS}; `dtc report` makes {paths.REPORT / 'index.html'}")
     for warning in found.warnings:
         console.print(f"evaluate: {warning}")
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{value:.2%}" if name.endswith("_rate") else f"{value:.4g}"

@@ -8,35 +8,36 @@ vary. A voice that is too smooth has too small variances. What is said, and in w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from dtc.evaluation.metrics import DB_OF_CEPSTRA, mel_cepstra
+from dtc.evaluation.metrics import DB_OF_CEPSTRA, N_CEPSTRA, mel_cepstra
 
 LogMel = Float[np.ndarray, "mels _"]
 
 
 def envelope_distances(reference: Sequence[LogMel], others: Sequence[LogMel]) -> dict[str, float]:
-    """Return the Fréchet distances in dB of two sets of log-mels, by name; 0 if they are equal.
+    """Return the Fréchet distances in dB of two sets of log-mels, by name: 0 if equal, NaN for no frames.
 
     frechet_envelope_db: of the mel cepstra 1 to 13 of all frames, on the scale of the mel-cepstral distortion.
     frechet_movement_db: of their differences from frame to frame.
     Both are larger by chance for few frames; with 40 clips of 2 s, two halves of the same recordings are not at 0.
     """
+    a, b = ([DB_OF_CEPSTRA * mel_cepstra(mel) for mel in mels] for mels in (reference, others))
     return {
-        "frechet_envelope_db": frechet_distance(_envelopes(reference), _envelopes(others)),
-        "frechet_movement_db": frechet_distance(_movements(reference), _movements(others)),
+        "frechet_envelope_db": frechet_distance(_rows(a), _rows(b)),
+        "frechet_movement_db": frechet_distance(_rows(map(_movements, a)), _rows(map(_movements, b))),
     }
 
 
-def _envelopes(mels: Sequence[LogMel]) -> Float[np.ndarray, "frames 13"]:
-    return DB_OF_CEPSTRA * np.concatenate([mel_cepstra(mel) for mel in mels])
+def _movements(envelopes: Float[np.ndarray, "frames 13"]) -> Float[np.ndarray, "fewer 13"]:
+    return np.diff(envelopes, axis=0)
 
 
-def _movements(mels: Sequence[LogMel]) -> Float[np.ndarray, "frames 13"]:
-    return DB_OF_CEPSTRA * np.concatenate([np.diff(mel_cepstra(mel), axis=0) for mel in mels])
+def _rows(clips: Iterable[Float[np.ndarray, "_ 13"]]) -> Float[np.ndarray, "rows 13"]:
+    return np.concatenate([np.zeros((0, N_CEPSTRA)), *clips])
 
 
 def frechet_distance(a: Float[np.ndarray, "n features"], b: Float[np.ndarray, "m features"]) -> float:

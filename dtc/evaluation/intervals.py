@@ -2,13 +2,12 @@
 
 All are percentile intervals (Efron 1979, doi:10.1214/aos/1176344552): the observations are drawn again with
 replacement, and the interval has the middle 95 % of the statistic's values. Equal arguments give equal intervals.
-Where all observations are equal, such as no word error at all, the interval has no width, although more texts could
-have an error.
+Where all observations are equal the interval has no width, although more of them could differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,10 +89,34 @@ def _of_draws(
     return np.array([statistic(values[each]) for each in rows], dtype=np.float64)
 
 
+def mean_intervals(rows: Sequence[Mapping[str, float]], *, seed: int) -> dict[str, float]:
+    """Return the mean of each measure over the rows in which it is finite, as NAME, with NAME_low and NAME_high.
+
+    A measure that is finite in no row is left out, so that no value is NaN, which JSON does not have.
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: np.array([row.get(name, np.nan) for row in rows], dtype=np.float64) for name in names}
+    finite = {name: column[np.isfinite(column)] for name, column in columns.items()}
+    found = [bootstrap_interval(column, seed=seed).named(name) for name, column in finite.items() if len(column)]
+    return {name: value for each in found for name, value in each.items()}
+
+
 def ratio_of_sums(values: Float[np.ndarray, "n 2"]) -> float:
     """Return the sum of the first column over that of the second, such as word errors over words; NaN for 0/0."""
     errors, words = values.sum(axis=0)
     return float(errors / words) if words else float("nan")
+
+
+def rate_interval(errors: Float[np.ndarray, "n 2"], *, seed: int) -> Interval:
+    """Return an error rate, such as word errors over words of each text, with its interval.
+
+    Where there is no error, drawing again finds none either. Then the upper end is the exact one of Clopper and Pearson
+    for 0 errors in n words, 1 − 0.025^(1/n), as if the words were independent.
+    """
+    found = bootstrap_interval(errors, ratio_of_sums, seed=seed)
+    words = float(errors[:, 1].sum())
+    none = not errors[:, 0].any() and words
+    return Interval(found.value, found.low, 1.0 - ((1.0 - LEVEL) / 2.0) ** (1.0 / words)) if none else found
 
 
 def clustered_interval(

@@ -57,7 +57,7 @@ def pitch_errors(reference: Wave, copy: Copy, sampling_rate: int) -> PitchErrors
     if len(reference) < SHORTEST_S * sampling_rate:
         return PitchErrors(math.nan, math.nan, math.nan)
     waves = [at_model_rate(wave, sampling_rate) for wave in (reference, copy)]
-    ours, theirs = (_pitch_tracker().detect(wave, MODEL_RATE_HZ, *SPEECH_F0_HZ) for wave in waves)
+    ours, theirs = (pitch_tracker().detect(wave, MODEL_RATE_HZ, *SPEECH_F0_HZ) for wave in waves)
     ours_voiced, theirs_voiced = ours.confidence >= VOICED, theirs.confidence >= VOICED
     both = ours_voiced & theirs_voiced
     cents = 1200.0 * np.log2(theirs.pitch_hz[both] / ours.pitch_hz[both])
@@ -71,10 +71,11 @@ def pitch_errors(reference: Wave, copy: Copy, sampling_rate: int) -> PitchErrors
 def dnsmos(wave: Wave, sampling_rate: int) -> float:
     """Return the overall opinion score that DNSMOS P.835 predicts from the waveform alone: 1 to 5, higher is better.
 
-    The waveform is resampled to 16 kHz and clipped to [-1, 1]. A clip is repeated until it fills the model's window of
-    9.01 s; windows start every second, and their scores are averaged. That takes seconds for each clip. The model was
-    made for noise suppressors and reacts to noise more than to the quality of a voice. Silence has the score 1.84. NaN
-    for less than 0.25 s.
+    The waveform is resampled to 16 kHz and clipped to [-1, 1]. A clip that is shorter than the model's window of 9.01 s
+    is repeated until it fills one; in a longer one, windows start every second, and their scores are averaged. The
+    published code averages up to eight windows of a repeated clip too, which takes seconds and says little more: of 12
+    clips, the scores differed by 0.02 in the mean, and by 0.08 at most. The model was made for noise suppressors and
+    reacts to noise more than to the quality of a voice. Silence has the score 1.84. NaN for less than 0.25 s.
     Source: Reddy et al. 2022 (arXiv:2110.01763), the model that ships in the package speechmos; `ovrl_mos` there.
     Raises ValueError for non-finite samples, InputError if speechmos or onnxruntime is not installed.
     """
@@ -82,10 +83,9 @@ def dnsmos(wave: Wave, sampling_rate: int) -> float:
     require_installed("DNSMOS")
     if len(wave) < SHORTEST_S * sampling_rate:
         return math.nan
-    repeated = np.clip(at_model_rate(wave, sampling_rate), -1.0, 1.0)
-    while len(repeated) < DNSMOS_WINDOW:
-        repeated = np.concatenate([repeated, repeated])
-    windows = [repeated[None, start : start + DNSMOS_WINDOW] for start in _dnsmos_starts(len(repeated))]
+    clipped = np.clip(at_model_rate(wave, sampling_rate), -1.0, 1.0)
+    filled = np.resize(clipped, max(len(clipped), DNSMOS_WINDOW))  # by repeating it
+    windows = [filled[None, start : start + DNSMOS_WINDOW] for start in _dnsmos_starts(len(filled))]
     raw = [_dnsmos_model().run(None, {"input_1": window})[0][0, 2] for window in windows]  # signal, background, overall
     return float(np.polyval(DNSMOS_OVERALL, np.array(raw, dtype=np.float64)).mean())
 
@@ -119,7 +119,8 @@ def _root_mean_square(values: Float[np.ndarray, " _"]) -> float:
 
 # Loaded once. The ONNX models run on one thread, so that sums, and thus results, do not depend on the number of cores.
 @functools.cache
-def _pitch_tracker() -> Any:
+def pitch_tracker() -> Any:
+    """Return swift-f0."""
     from swift_f0 import SwiftF0
 
     return SwiftF0(threads=1, spin=False)

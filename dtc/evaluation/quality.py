@@ -8,9 +8,11 @@ recording against itself is the best possible one.
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import numpy as np
@@ -124,7 +126,9 @@ def pesq_wb(reference: Wave, copy: Copy, sampling_rate: int) -> float:
 
 
 def measure_quality(reference: Wave, copy: Copy, audio: AudioConfig) -> dict[str, float]:
-    """Return all measures that are installed, by the names that dtc.report.metric_names has; NaN where undefined.
+    """Return the measures of a copy that are installed, by the names that dtc.report.metric_names has.
+
+    NaN stands for one that is not defined. Measures that need no recording are those of `opinion_scores`.
 
     A copy has a whole number of frames, so both are cut to the shorter if they differ by at most a hop.
     Raises ValueError if they differ by more, and for non-finite samples.
@@ -139,7 +143,7 @@ def measure_quality(reference: Wave, copy: Copy, audio: AudioConfig) -> dict[str
         values["pesq"] = pesq_wb(reference, copy, audio.sampling_rate)
     if is_installed("pitch"):
         values |= asdict(pitch_errors(reference, copy, audio.sampling_rate))
-    return values | opinion_scores(copy, audio.sampling_rate)
+    return values
 
 
 def opinion_scores(wave: Wave, sampling_rate: int) -> dict[str, float]:
@@ -150,6 +154,18 @@ def opinion_scores(wave: Wave, sampling_rate: int) -> dict[str, float]:
     if is_installed("DistillMOS"):
         values["distill_mos"] = distill_mos(wave, sampling_rate)
     return values
+
+
+def opinion_scores_of(waves: Sequence[Float[np.ndarray, " _"]], sampling_rate: int) -> list[dict[str, float]]:
+    """Return the opinion scores of each waveform, computed in a thread for each core: the networks take most time.
+
+    Each network runs as it would in one thread, so that the number of cores does not change the scores.
+    """
+    if not waves:
+        return []
+    first = opinion_scores(waves[0], sampling_rate)  # loads the networks once
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return [first, *threads.map(lambda wave: opinion_scores(wave, sampling_rate), waves[1:])]
 
 
 def mean_quality(clips: Sequence[Mapping[str, float]]) -> dict[str, float]:

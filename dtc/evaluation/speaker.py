@@ -41,10 +41,10 @@ class SpeakerEncoder(nn.Module):
 
 
 def speaker_similarity(reference: Wave, other: Float[np.ndarray, " other_samples"], sampling_rate: int) -> float:
-    """Return the cosine of the speaker embeddings of two clips: 1 if equal, about 0.5 for two speakers.
+    """Return the cosine of the speaker embeddings of two clips, from 0 to 1 if equal; NaN where one is silent.
 
-    The texts and the lengths may differ. The embedding also depends on the microphone and the room. NaN where a clip
-    is silent. Raises as `speaker_embedding`.
+    The texts and the lengths may differ, but the embedding depends on them too, and on the microphone: clips of one
+    speaker with two texts of `numbers` have 0.85, and with the same text 0.95 to 0.98. Raises as `speaker_embedding`.
     """
     return float(speaker_embedding(reference, sampling_rate) @ speaker_embedding(other, sampling_rate))
 

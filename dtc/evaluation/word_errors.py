@@ -102,6 +102,11 @@ def word_errors(expected: Sequence[str], recognised: Sequence[str]) -> WordError
     return WordErrors(errors, sum(bool(pair.expected) for pair in pairs))
 
 
+def total(texts: Sequence[WordErrors]) -> WordErrors:
+    """Return the word errors of all texts together."""
+    return WordErrors(sum(each.errors for each in texts), sum(each.words for each in texts))
+
+
 def character_errors(expected: str, recognised: str) -> tuple[int, int]:
     """Return the number of substituted, missed and added characters, and of the expected ones, with single spaces.
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from dtc.evaluation.intervals import bootstrap_interval, clustered_interval, paired_difference, ratio_of_sums
+from dtc.evaluation.intervals import (
+    bootstrap_interval,
+    clustered_interval,
+    mean_intervals,
+    paired_difference,
+    rate_interval,
+    ratio_of_sums,
+)
 
 rng = np.random.default_rng(0)
 
@@ -61,6 +68,23 @@ def test_no_observation_and_no_spread() -> None:
     assert all(map(math.isnan, bootstrap_interval(np.zeros(0), seed=1).named("x").values()))
     assert bootstrap_interval(np.full(9, 2.0), seed=1).named("x") == {"x": 2.0, "x_low": 2.0, "x_high": 2.0}
     assert math.isnan(ratio_of_sums(np.zeros((3, 2))))
+
+
+def test_means_are_over_the_rows_that_have_a_measure() -> None:
+    rows = [{"stoi": 0.5, "pesq": math.nan}, {"stoi": 1.0, "pesq": 3.0}, {"stoi": 0.75}, {"f0": math.nan}]
+    found = mean_intervals(rows, seed=1)
+    assert found.keys() == {f"{name}{end}" for name in ("stoi", "pesq") for end in ("", "_low", "_high")}
+    assert 0.5 <= found["stoi_low"] < found["stoi"] == 0.75 < found["stoi_high"] <= 1.0
+    assert found["pesq_low"] == found["pesq"] == found["pesq_high"] == 3.0
+    assert mean_intervals([], seed=1) == {}
+
+
+def test_no_error_is_no_proof_that_there_are_none() -> None:
+    none = rate_interval(np.array([[0.0, 5], [0, 7]]), seed=1)
+    expected = scipy.stats.binomtest(0, 12).proportion_ci(0.95, method="exact")
+    assert (none.value, none.low, none.high) == pytest.approx((0, expected.low, expected.high))
+    some = np.array([[1.0, 5], [0, 7], [2, 6]])
+    assert rate_interval(some, seed=1) == bootstrap_interval(some, ratio_of_sums, seed=1)
 
 
 def test_observations_of_one_cluster_count_once() -> None:

@@ -209,7 +209,7 @@ def test_pitch_errors_from_a_trackers_frames(monkeypatch):
             assert (rate, band_hz) == (RATE, (50, 550))
             return next(tracks)
 
-    monkeypatch.setattr(neural_quality, "_pitch_tracker", Tracker)
+    monkeypatch.setattr(neural_quality, "pitch_tracker", Tracker)
     errors = pitch_errors(silence(), silence(), RATE)
     assert errors.f0_rmse_cents == pytest.approx(math.sqrt(1200**2 / 2))  # an octave, and nothing; 0.5 is voiced
     assert errors.voicing_error == 0.25
@@ -229,7 +229,7 @@ def test_silence_has_no_pitch():
 
 def test_dnsmos_equals_speechmos(speech):
     reference = pytest.importorskip("speechmos.dnsmos", exc_type=ImportError)  # wants librosa
-    wave = with_noise(speech, 20)[: round(1.2 * RATE)]  # doubled three times, one window
+    wave = with_noise(speech, 20)[: round(1.2 * RATE)]  # doubled three times there, which gives one window
     assert dnsmos(wave, RATE) == pytest.approx(reference.run(wave, RATE)["ovrl_mos"], abs=1e-4)  # float32
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -541,6 +542,10 @@ def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     ]
     assert not [name for name in metrics if name.endswith("word_error_rate")]
     assert metrics["clips"] == 4
+    distortions = [float(row["mel_cepstral_distortion_db"]) for row in rows]
+    assert metrics["mel_cepstral_distortion_db"] == pytest.approx(statistics.fmean(distortions), rel=1e-3)
+    assert min(distortions) <= metrics["mel_cepstral_distortion_db_low"] <= metrics["mel_cepstral_distortion_db"]
+    assert metrics["duration_ratio_low"] <= metrics["duration_ratio"] <= metrics["duration_ratio_high"]
     assert [(each.id, each.text) for each in read_speech_folder(paths.SCP)] == [
         (row["id"], row["spoken_text"]) for row in rows
     ]
