@@ -56,10 +56,21 @@ METRICS: Mapping[str, Metric] = {
     "distill_mos": Metric("DistillMOS", "1 to 5", "opinion score, without the recording"),
 }
 
-HIGHER_IS_BETTER = ("stoi", "pesq", "dnsmos", "distill_mos", "attention_focus", "attention_diagonality")
+HIGHER_IS_BETTER = (
+    "log_f0_correlation",
+    "speaker_similarity",
+    "stoi",
+    "pesq",
+    "dnsmos",
+    "distill_mos",
+    "attention_focus",
+    "attention_diagonality",
+)
 LOWER_IS_BETTER = (
     "word_errors",
+    "character_errors",
     "mel_cepstral_distortion_db",
+    "log_f0_rmse",
     "multi_resolution_stft",
     "log_mel_l1",
     "f0_rmse_cents",
