@@ -30,6 +30,7 @@ from stages import paths
 from stages.duel_count import VOICE, write_figures
 
 HOST, PORT = "127.0.0.1", 8642
+GRACE_S = 3  # for answers that are under way when the server ends
 PORTS = 20  # that are tried where none is named
 SHORTEST_TOKEN = 12  # characters
 TOKEN_REMEDY = "make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`"
@@ -77,14 +78,21 @@ def serve(folders: Sequence[Path], address: Address, open_page: bool, console: C
     clips = read_clips(folders)
     with closing(VoteBook(paths.DUEL_VOTES)) as book, closing(_listen(address)) as listening:
         duel = Duel(clips.sounds, clips.texts, clips.voices, book)
-        app = make_app(duel, None if address.is_of_this_machine else address.token)
+        app = make_app(duel, address.token)
         host, port = (f"[{address.host}]" if ":" in address.host else address.host), listening.getsockname()[1]
-        query = f"?token={address.token}" if address.token and not address.is_of_this_machine else ""
+        query = f"?token={address.token}" if address.token else ""
         page = f"http://{host}:{port}/{query}"
         console.print(f"duel: {page} {_description(clips)}; Ctrl-C ends it and counts the votes")
         if open_page:
             webbrowser.open(page)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_S,
+        )
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends the server as Ctrl-C does
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])

@@ -218,6 +218,8 @@ function showScore({right, of, controls}) {
 }
 
 async function start() {
+  if (isBusy) return;
+  isBusy = true;
   report(null);
   try {
     trials = await persist(() => source.begin());
@@ -227,6 +229,8 @@ async function start() {
   } catch (error) {
     report(error);
   }
+  isBusy = false;
+  if (!element("trial").hidden) update();
 }
 
 // ── keys and buttons ──
