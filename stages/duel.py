@@ -54,6 +54,11 @@ class Address:
         except ValueError:
             return False
 
+    def page(self, port: int) -> str:
+        """Return the address of the page."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{port}/" + (f"?token={self.token}" if self.token else "")
+
     def require_token(self) -> None:
         """Raise InputError where other machines could connect without a token, and for a token that can be guessed."""
         if self.token is None and not self.is_of_this_machine:
@@ -76,12 +81,9 @@ def serve(folders: Sequence[Path], address: Address, open_page: bool, console: C
     """Serve the page until Ctrl-C, then count the votes and write results/metrics/duel.json."""
     address.require_token()
     clips = read_clips(folders)
-    with closing(VoteBook(paths.DUEL_VOTES)) as book, closing(_listen(address)) as listening:
-        duel = Duel(clips.sounds, clips.texts, clips.voices, book)
-        app = make_app(duel, address.token)
-        host, port = (f"[{address.host}]" if ":" in address.host else address.host), listening.getsockname()[1]
-        query = f"?token={address.token}" if address.token else ""
-        page = f"http://{host}:{port}/{query}"
+    with closing(_listen(address)) as listening, closing(VoteBook(paths.DUEL_VOTES)) as book:
+        app = make_app(Duel(clips.sounds, clips.texts, clips.voices, book), address.token)
+        page = address.page(listening.getsockname()[1])
         console.print(f"duel: {page} {_description(clips)}; Ctrl-C ends it and counts the votes")
         if open_page:
             webbrowser.open(page)

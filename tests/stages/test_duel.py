@@ -6,13 +6,15 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+from dtc.duel.static_page import Key, key_path, make_page
 from dtc.duel.trials import Item, Trial, Vote
 from dtc.duel.votes import read_votes
-from stages.duel import Address
+from stages.duel import Address, read_clips
 from stages.duel_count import of_newest_voices
 from tests.conftest import Project
 from tests.dtc.duel_clips import TEXTS, write_clips
@@ -122,10 +124,20 @@ def test_forged_answers_are_refused(damaged_answers: Any, damage: Any, message: 
     assert not Path("results/metrics/duel.json").exists()
 
 
+@pytest.fixture(scope="module")
+def page_and_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Key]:
+    folder = tmp_path_factory.mktemp("duel") / "scp"
+    write_clips(folder, TEXTS[:6], seconds=0.1)
+    clips = read_clips([folder])
+    return make_page(clips.sounds, clips.texts, clips.voices, Random(1))
+
+
 @pytest.fixture
-def damaged_answers(heard: Project) -> tuple[Project, dict[str, Any]]:
-    heard.run("duel", "--static", "page")
-    return heard, answers_of(Path("page/index.html").read_text(), first_answer)
+def damaged_answers(project: Project, page_and_key: tuple[str, Key]) -> tuple[Project, dict[str, Any]]:
+    page, key = page_and_key
+    Path("votes").mkdir()
+    key_path(Path("votes"), key.page).write_text(key.model_dump_json())
+    return project, answers_of(page, first_answer)
 
 
 def test_two_answers_of_one_listener_to_one_trial_are_refused(damaged_answers: Any) -> None:
