@@ -108,15 +108,14 @@ def ratio(a: Interval | None, b: Interval | None) -> Interval | None:
 
     None where either share is missing, or where the second may be 0: then the ratio has no upper end.
     """
-    if a is None or b is None or not b.low > 0 or not b.value > 0:
+    if a is None or b is None or b.low <= 0:
         return None
     product = a.value * b.value
-    of_low, of_high = a.low * b.high, a.high * b.low
-    low_root = math.sqrt(max(0.0, product**2 - of_low * (2 * a.value - a.low) * (2 * b.value - b.high)))
-    high_root = math.sqrt(max(0.0, product**2 - of_high * (2 * a.value - a.high) * (2 * b.value - b.low)))
-    low = (product - low_root) / (b.high * (2 * b.value - b.high))
-    high = (product + high_root) / (b.low * (2 * b.value - b.low))
-    return Interval(a.value / b.value, max(0.0, low), high)
+    low_a, high_a = (end * (2 * a.value - end) for end in (a.low, a.high))
+    low_b, high_b = (end * (2 * b.value - end) for end in (b.low, b.high))
+    low = low_a / (product + math.sqrt(product**2 - low_a * high_b)) if low_a > 0 else 0.0
+    high = (product + math.sqrt(product**2 - high_a * low_b)) / low_b
+    return Interval(a.value / b.value, low, high)
 
 
 def _named(interval: Interval | None, name: str) -> Figures:

@@ -85,6 +85,13 @@ def test_the_interval_of_a_ratio_has_the_true_one_as_often_as_it_says() -> None:
     assert covered / rounds == pytest.approx(0.95, abs=DEVIATIONS * (0.95 * 0.05 / rounds) ** 0.5 + 0.005)
 
 
+def test_a_ratio_is_defined_at_the_ends_of_its_shares() -> None:
+    found = ratio(Interval(0.0, 0.0, 0.3), Interval(0.25, 0.1, 0.5))  # twice 0.25 is the upper end
+    assert found is not None
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(0.3 / (0.1 * 0.4) ** 0.5)
+
+
 def test_a_ratio_to_nothing_is_none() -> None:
     assert ratio(Interval(0.5, 0.3, 0.7), Interval(0.0, 0.0, 0.3)) is None
     assert ratio(None, Interval(0.5, 0.3, 0.7)) is None
