@@ -247,14 +247,28 @@ def align(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
     align(load_params(file, "vocoder").vocoder.train_on, device_of(device), console())
 
 
-@app.command(epilog=examples("dtc evaluate"))
-def evaluate(file: ParamsFile = paths.PARAMS, device: Device = "auto") -> None:
+@app.command(epilog=examples("dtc evaluate", "dtc evaluate --stress"))
+def evaluate(
+    file: ParamsFile = paths.PARAMS,
+    device: Device = "auto",
+    stress: Annotated[
+        bool, typer.Option("--stress", help="Speak 60 texts that are hard to read instead of the held-out ones.")
+    ] = False,
+) -> None:
     """Measure the voice on held-out clips.
 
-    Writes metrics, sounds, the voice's card models/VOICE.md, and what `dtc report` makes the report's page of.
+    Writes metrics, sounds, the voice's card models/VOICE.md, and what `dtc report` makes the report's page of. With
+    --stress it writes results/stress.csv and results/metrics/stress.json.
     """
-    from stages.evaluate import evaluate
     from stages.params import load_params
+
+    if stress:
+        from stages.stress import stress as speak_stress_list
+
+        sections = load_params(file, "synthesis", "evaluate")
+        speak_stress_list(sections.evaluate, sections.synthesis, device_of(device), console())
+        return
+    from stages.evaluate import evaluate
     from stages.voice_card import Rights
 
     sections = load_params(file, "synthesis", "evaluate", "corpus.licence", "corpus.consent")

@@ -108,15 +108,17 @@ def ratio_of_sums(values: Float[np.ndarray, "n 2"]) -> float:
 
 
 def rate_interval(errors: Float[np.ndarray, "n 2"], *, seed: int) -> Interval:
-    """Return an error rate, such as word errors over words of each text, with its interval.
+    """Return an error rate, such as word errors over words of each text, with its interval; NaN for no words.
 
     Where there is no error, drawing again finds none either. Then the upper end is the exact one of Clopper and Pearson
     for 0 errors in n words, 1 − 0.025^(1/n), as if the words were independent.
     """
-    found = bootstrap_interval(errors, ratio_of_sums, seed=seed)
-    words = float(errors[:, 1].sum())
-    none = not errors[:, 0].any() and words
-    return Interval(found.value, found.low, 1.0 - ((1.0 - LEVEL) / 2.0) ** (1.0 / words)) if none else found
+    n_errors, words = errors.sum(axis=0)
+    if not words:
+        return NOTHING
+    if not n_errors:
+        return Interval(0.0, 0.0, 1.0 - float((1.0 - LEVEL) / 2.0) ** (1.0 / float(words)))
+    return bootstrap_interval(errors, ratio_of_sums, seed=seed)
 
 
 def clustered_interval(
