@@ -85,8 +85,8 @@ def serve(folders: Sequence[Path], address: Address, open_page: bool, console: C
         app = make_app(Duel(clips.sounds, clips.texts, clips.voices, book), address.token)
         page = address.page(listening.getsockname()[1])
         console.print(f"duel: {page} {_description(clips)}; Ctrl-C ends it and counts the votes")
-        if open_page:
-            webbrowser.open(page)
+        if open_page and not webbrowser.open(page):
+            console.print("duel: no browser was found; open that address in one")
         config = uvicorn.Config(
             app,
             log_level="warning",
