@@ -50,6 +50,10 @@ def begin(page: Any) -> None:
     page.check("#agree")
     page.click("#begin")
     assert page.locator("#ready").is_disabled(), "before the noise was heard"
+    page.evaluate("() => { document.getElementById('noise').click(); player.onplaying = () => player.pause(); }")
+    page.wait_for_selector("text=The sound was interrupted. Play it again.")  # as by a call on a phone
+    assert page.locator("#ready").is_disabled()
+    page.evaluate("() => { player.onplaying = null; }")
     page.click("#noise")
     page.click("#ready")  # waits until it is enabled
 

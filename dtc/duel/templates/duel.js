@@ -100,7 +100,12 @@ async function play(url, button) {
   button.classList.add("playing");
   try {
     player.src = url;
-    const ended = new Promise((done, fail) => { player.onended = done; player.onerror = () => fail(new Error("The sound cannot be played.")); });
+    const ended = new Promise((done, fail) => {
+      player.onended = done;
+      player.onerror = () => fail(new Error("The sound cannot be played."));
+      player.onpause = () => { if (!player.ended) fail(new Error("The sound was interrupted. Play it again.")); };
+    });
+    ended.catch(() => {});  // where play() fails first
     await player.play();
     await ended;
   } finally {
@@ -257,6 +262,7 @@ element("noise").onclick = async () => {
   try {
     await play(source.volume, element("noise"));
     element("ready").disabled = false;
+    report(null);
   } catch (error) {
     report(error);
   }
