@@ -7,21 +7,29 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dtc.files import locked
 from dtc.report.changes import Changes
-from dtc.report.content import read_report
+from dtc.report.content import Report, read_report
+from dtc.report.findings import Findings
 from dtc.report.page import write_report
 from stages import paths
 from stages.report_findings import read_findings
+from stages.report_tables import write_tables
 
 PAGE = "index.html"
 
 
 def report(console: Console) -> None:
-    """Write results/report/index.html: equal results give equal pages."""
-    make_page(paths.REPORT / PAGE, None, console)
+    """Write results/report/index.html, and what DVC plots and compares. Equal results give equal bytes."""
+    with locked(paths.REPORT):
+        content, findings = make_page(paths.REPORT / PAGE, None, console)
+        write_tables(content, findings)
 
 
-def make_page(path: Path, changes: Changes | None, console: Console) -> None:
-    """Write the page of the results that are there, with changes since a revision where they are given."""
-    write_report(path, *read_report(paths.EVALUATED), replace(read_findings(), changes=changes))
+def make_page(path: Path, changes: Changes | None, console: Console) -> tuple[Report, Findings]:
+    """Write the page of the results that are there, with changes since a revision where they are given; return them."""
+    content, pictures = read_report(paths.EVALUATED)
+    findings = replace(read_findings(), changes=changes)
+    write_report(path, content, pictures, findings)
     console.print(f"report: {path}, {path.stat().st_size / 1e6:.1f} MB")
+    return content, findings

@@ -86,9 +86,9 @@ def _number(cell: str) -> float | None:
 def _compared(name: str, pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> Compared:
     both = np.array([(first[name], second[name]) for first, second in pairs if name in first and name in second])
     found = paired_difference(both[:, 0], both[:, 1], seed=SEED)
-    label = METRICS[name].label if name in METRICS else name.replace("_", " ")
-    interval = f"{found.low:+.3g} to {found.high:+.3g}"
-    return Compared(label, f"{found.value:+.3g}", interval, found.pairs, _verdict(name, found))
+    label = METRICS[name].label if name in METRICS else name.replace("_", " ").capitalize()
+    value, low, high = (f"{number:+.3g}" if number else "0" for number in (found.value, found.low, found.high))
+    return Compared(label, value, f"{low} to {high}", found.pairs, _verdict(name, found))
 
 
 def _verdict(name: str, found: PairedDifference) -> str:

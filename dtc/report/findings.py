@@ -90,7 +90,7 @@ class Stress:
     """The stress list: the figures of all its texts, and a row for each text."""
 
     figures: Mapping[str, float]
-    rows: Sequence[Mapping[str, str]]
+    rows: Sequence[Mapping[str, str]]  # the worst first
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def test_a_difference_is_seen_where_zero_is_outside_its_interval() -> None:
     after = table(["call two"] * 7 + ["call"], [1.5, 1.7, 1.8, 1.7, 1.9, 2.1, 2.2, 2.1])
     compared = compare_utterances(before, after)
     assert found(compared) == {
-        "word errors": ("no difference seen", 8),
+        "Word errors": ("no difference seen", 8),
         "Mel-cepstral distortion": ("better", 8),
     }
     assert compared[1].difference == "-0.475"
@@ -37,10 +37,10 @@ def test_a_measure_of_which_neither_direction_is_better_is_higher_or_lower() -> 
 def test_only_texts_and_measures_that_both_have_are_compared() -> None:
     before = [row("1", "call two"), row("2", "", extra=1), row("3", "call two", new="")]
     after = [row("2", "call two", new=3), row("3", "call two", new=3), row("4", "call two")]
-    assert found(compare_utterances(before, after)) == {"word errors": ("no difference seen", 2)}
+    assert found(compare_utterances(before, after)) == {"Word errors": ("no difference seen", 2)}
     assert compare_utterances(before, []) == compare_utterances([], []) == []
 
 
 def test_without_a_recogniser_there_are_no_word_errors() -> None:
     rows = [{"id": "1", "text": "a", "spoken_text": "a", "status": "ended", "attempts": "1"}]
-    assert found(compare_utterances(rows, rows)) == {"attempts": ("no difference seen", 1)}
+    assert found(compare_utterances(rows, rows)) == {"Attempts": ("no difference seen", 1)}

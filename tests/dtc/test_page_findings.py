@@ -44,7 +44,12 @@ def findings(folder: Path, text: str = "voice") -> Findings:
         outputs=[text],
         n_equal=3,
     )
-    return Findings([contest, control], Duel(212, 9, 40, SHARE, SHARE, [contestant]), Stress({text: 1.5}, []), changes)
+    return Findings(
+        [contest, control],
+        Duel(212, 9, 40, SHARE, SHARE, [contestant]),
+        Stress({text: 1.5}, [{"text": text, "word_errors": "3"}]),
+        changes,
+    )
 
 
 @pytest.fixture(scope="module")

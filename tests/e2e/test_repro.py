@@ -78,6 +78,7 @@ def test_the_line_runs_once_and_then_only_what_changed(installed: Installed, tmp
 
     project.edit(lambda params: params["vocoder"].update(train_on="gta"))
     assert project.repro() == ["align", "train_vocoder", "evaluate", "report"]
+    _dvc_compares_with_the_first_run(project)
     # A vocoder that learns from predicted mels waits for the model that predicts them, and no other one does.
     assert project.would_run(_another_acoustic_model, "train_vocoder") == ["train_acoustic"]
     assert project.would_run(_another_acoustic_model_and_recorded_mels, "train_vocoder") == ["train_vocoder"]
@@ -99,6 +100,20 @@ def _every_origin_is_verified_and_a_second_run_is_equal(project: "Project") -> N
     outs = {out["path"] for stage in locked.values() for out in stage["outs"]}
     assert {"data/archive", "data/features", "models/acoustic", "models/VOICE.md", "results/wavs"} < outs
     assert f"\nreproduce: {len(outs)} identical\n" in project.run("dtc", "reproduce")
+
+
+def _dvc_compares_with_the_first_run(project: "Project") -> None:
+    """The vocoder has changed since the commit of the first run."""
+    rows = [line.split() for line in project.run("dvc", "metrics", "diff").splitlines()]
+    changed = {(path, name) for path, name, *_ in rows}
+    assert ("results/metrics/evaluate.json", "copies.copy_synthesis.log_mel_l1") in changed
+    project.run("dvc", "plots", "diff")
+    shown = (project.folder / "dvc_plots/index.html").read_text()
+    for title in ("loss of the acoustic model", "loss of the vocoder", "word errors"):
+        assert f'"text": "{title}"' in shown
+    assert '"filename": "validation.csv"' in shown
+    assert '"rev": "HEAD"' in shown
+    assert "Word errors since HEAD: " in project.run("dtc", "report", "--compare", "HEAD")
 
 
 def _an_upgrade_says_what_runs_again(project: "Project") -> None:

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from dtc.audio import wav_bytes
-from dtc.report.content import Rendition, Report, ReportClip, save_report
+from dtc.report.content import ComparisonRow, Rendition, Report, ReportClip, save_report
 from dtc.seal import check_seal
 from stages import paths
 from tests.conftest import Project
@@ -80,8 +80,8 @@ def test_the_same_texts_are_compared_with_those_of_a_revision(repository: Projec
     lines = repository.run("report", "--compare", "v1").splitlines()
     assert lines[0].startswith(f"report: {SINCE}, 0.")
     assert lines[1:] == [
-        "report: word errors since v1: no difference seen, +0 (+0 to +0) in 4 texts",
-        "report: attempts since v1: no difference seen, +0 (+0 to +0) in 4 texts",
+        "report: Word errors since v1: no difference seen, 0 (0 to 0) in 4 texts",
+        "report: Attempts since v1: no difference seen, 0 (0 to 0) in 4 texts",
         "report: Mel-cepstral distortion since v1: better, -0.5 (-0.5 to -0.5) in 4 texts",
     ]
     page = " ".join(SINCE.read_text().split())
@@ -158,6 +158,32 @@ def test_the_page_shows_what_judge_and_duel_left_and_equal_results_give_equal_pa
     repository.run("report")
     assert PAGE.read_bytes() == page
     assert b"Changes since" not in page
+
+
+def test_dvc_gets_curves_word_errors_and_headline_figures(repository: Project) -> None:
+    curve = Path("results/curves/vocoder.csv")
+    curve.parent.mkdir()
+    curve.write_text("step,split,loss,mel\n10,train,2.5,1\n20,train,2,1\n20,validation,3,1\n")
+    rates = [ComparisonRow("recording", {"word_error_rate": 0.01732}), ComparisonRow("synthesis", {})]
+    metrics = {"word_error_rate": 0.5, "word_error_rate_low": 0.4, "words": 7}
+    save_report(
+        Report("tones", "Four.", 16000, 256, metrics, comparison=rates, curves={"vocoder": curve}), {}, paths.EVALUATED
+    )
+    paths.JUDGE.mkdir()
+    (paths.JUDGE / "contests.json").write_text(json.dumps([CONTEST]))
+    voice = DUEL["voice"] | {"fooling_rate": 0.7, "fooling_rate_low": 0.6, "fooling_rate_high": 0.8}
+    paths.DUEL.write_text(json.dumps(DUEL | {"voice": voice}))
+    repository.run("report")
+    files = {str(path.relative_to(paths.PLOTS)): path.read_text() for path in sorted(paths.PLOTS.rglob("*.csv"))}
+    assert files == {
+        "vocoder/train.csv": "step,loss\n10,2.5\n20,2.0\n",
+        "vocoder/validation.csv": "step,loss\n20,3.0\n",
+        "word_errors.csv": "speech,word errors in percent\nrecording,1.732\n",
+    }
+    expected = {"word_error_rate": 0.5, "judge_vocoder_auc": 0.93, "fooling_rate": {"voice": 0.7}}
+    assert json.loads(paths.HEADLINE.read_text()) == expected
+    (paths.PLOTS / "mine.csv").write_text("a\n")
+    assert repository.run("report", code=2).startswith("results/plots: holds what dtc did not write (mine.csv)")
 
 
 def test_results_of_another_version_are_named(repository: Project) -> None:
