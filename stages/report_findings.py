@@ -14,7 +14,6 @@ from stages import paths
 
 Tree = Mapping[str, Any]
 T = TypeVar("T")
-WORD_ERRORS = "word_errors"  # the column of stress.csv that ranks its texts
 NETWORK = "network"  # the judge whose figures have no prefix
 
 
@@ -89,5 +88,5 @@ def _contestant(name: str, tree: Tree) -> Contestant:
 
 def _stress(tree: Tree) -> Stress:
     with paths.STRESS.open(encoding="utf-8", newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: -float(row.get(WORD_ERRORS) or 0))
-    return Stress({name: value for name, value in tree.items() if isinstance(value, (int, float))}, rows)
+        rows = sorted(csv.DictReader(file), key=lambda row: -int(row["word_errors"] or 0))
+    return Stress({name: value for name, value in tree.items() if name != "kinds"}, tree["kinds"], rows)

@@ -87,9 +87,10 @@ class Duel:
 
 @dataclass(frozen=True)
 class Stress:
-    """The stress list: the figures of all its texts, and a row for each text."""
+    """The stress list: the figures of all its texts and of each kind, and a row for each text."""
 
-    figures: Mapping[str, float]
+    figures: Mapping[str, int | float]
+    kinds: Mapping[str, Mapping[str, int | float]]
     rows: Sequence[Mapping[str, str]]  # the worst first
 
 

@@ -27,6 +27,16 @@ REPORT = Report(
 SHARE = Estimate(0.61, 0.49, 0.72)
 
 
+def stress(text: str) -> Stress:
+    names = ("texts", "refused", "not_ended", "texts_with_word_errors", "words", "word_errors", "skipped", "repeated")
+    figures = dict.fromkeys((*names, "run_on"), 3) | dict.fromkeys(
+        ("word_error_rate", "recording_word_error_rate"), 0.25
+    )
+    interval = {"word_error_rate_low": 0.1, "word_error_rate_high": 0.4}
+    row = {"text": text, "kind": text, "status": "cut_off", "heard": text, "word_errors": "3"}
+    return Stress(figures | interval, {text: figures}, [row])
+
+
 def findings(folder: Path, text: str = "voice") -> Findings:
     picture = folder / "vocoder-1.png"
     picture.write_bytes(b"\x89PNG")
@@ -44,12 +54,7 @@ def findings(folder: Path, text: str = "voice") -> Findings:
         outputs=[text],
         n_equal=3,
     )
-    return Findings(
-        [contest, control],
-        Duel(212, 9, 40, SHARE, SHARE, [contestant]),
-        Stress({text: 1.5}, [{"text": text, "word_errors": "3"}]),
-        changes,
-    )
+    return Findings([contest, control], Duel(212, 9, 40, SHARE, SHARE, [contestant]), stress(text), changes)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,12 @@ def test_the_changes_come_first_and_name_what_differs(page: Elements) -> None:
     assert "-0.475 -0.6 to -0.340better" in text, "the cells of a row"
     without = Elements(render_report(REPORT, {}, Findings(changes=Changes("HEAD", n_equal=22)))).text
     assert "Nothing: settings, code and all 22 outputs" in " ".join(without.split())
+
+
+def test_the_stress_list_has_its_kinds_and_its_worst_texts(page: Elements) -> None:
+    text = " ".join(page.text.split())
+    assert "3 of 3 have a word error; 25.0 % of all words are wrong (10.0 to 40.0)" in text
+    assert "voicevoice; cut offvoice3" in text, "the cells of a row"
 
 
 def test_what_is_not_there_has_no_section(page: Elements) -> None:

@@ -34,6 +34,8 @@ CONTEST = {
     "scores": {"network": [[0.1, 0.2]]},
     "surest": [],
 }
+STRESS = dict.fromkeys(("texts", "texts_with_word_errors", "refused", "not_ended", "words", "word_errors"), 1)
+STRESS |= dict.fromkeys(("skipped", "repeated", "run_on"), 0)
 DUEL = {"votes": 12, "listeners": 3, "texts": 4, "voice": {"ab_votes": 5, "verdict": "undecided", "more_votes": 40}}
 
 
@@ -149,8 +151,11 @@ def test_the_page_shows_what_judge_and_duel_left_and_equal_results_give_equal_pa
     paths.JUDGE.mkdir()
     (paths.JUDGE / "contests.json").write_text(json.dumps([CONTEST]))
     paths.DUEL.write_text(json.dumps(DUEL))
+    paths.STRESS_METRICS.write_text(json.dumps(STRESS | {"kinds": {"one word": STRESS}}))
+    paths.STRESS.write_text("kind,text,status,heard,word_errors\none word,two,refused,,\none word,one,ended,nine,1\n")
     repository.run("report")
     page = PAGE.read_bytes()
+    assert page.index(b"one<small>one word; ended</small>") < page.index(b"two<small>one word; refused</small>")
     assert b"mostly by 3000" in page
     assert b"12 votes of 3 listeners" in page
     assert b"mostly by 3000" not in bare
