@@ -33,6 +33,7 @@ from stages.evaluation_figures import (
     copy_figures,
     count_errors,
     error_rates,
+    errors_of_utterances,
     measure_utterances,
     timing,
     voice_figures,
@@ -90,14 +91,15 @@ def _evaluate(voice: Voice, evaluate: EvaluateConfig, synthesis: SynthesisConfig
     console.print(f"evaluate: measuring {len(trials)} utterances and {len(trials)} × {len(COPIES)} copies")
     counted = count_errors(trials, other_texts, recognised)
     totals = {name: total(errors) for name, errors in counted.items()}
-    utterances = measure_utterances(trials, recognised, voice)
+    measured = measure_utterances(trials, voice)
+    errors = errors_of_utterances(trials, recognised)
     return Evaluation(
         trials=trials,
         other_texts=other_texts,
         recognised=recognised,
         word_error_rates={name: errors.rate for name, errors in totals.items()},
-        utterances=utterances,
-        metrics=error_rates(trials, counted, recognised) | voice_figures(trials, utterances, voice),
+        utterances=[heard | values for heard, values in zip(errors, measured, strict=True)],
+        metrics=error_rates(trials, counted, recognised) | voice_figures(trials, measured, voice),
         copies=copy_figures(trials, voice),
         timing=timing(trials, voice, synthesis_seconds),
         warnings=_warnings(totals, other_texts),

@@ -17,10 +17,20 @@ from dtc.evaluation.utterances import measure_utterance
 from dtc.evaluation.word_errors import WordErrors, character_errors, comparable_words, word_errors
 from dtc.speech import Speech
 from dtc.voice import Voice
-from stages.evaluation_results import COPIES, MEANINGS, OTHER_TEXTS, RECORDING, SYNTHESIS, Trial, rate_name
+from stages.evaluation_results import (
+    COPIES,
+    COPY,
+    MEANINGS,
+    OTHER_TEXTS,
+    RECORDING,
+    SYNTHESIS,
+    Trial,
+    rate_name,
+)
 
 SEED = 1  # of the draws of the intervals
 RATIO = "duration_ratio"
+WITH_OPINIONS = (RECORDING, COPY)  # of the copies: opinion scores take most of the time of an evaluation
 
 
 def count_errors(
@@ -52,24 +62,21 @@ def error_rates(
     return found
 
 
-def measure_utterances(
-    trials: Sequence[Trial], recognised: Mapping[str, Sequence[str]], voice: Voice
-) -> list[dict[str, float]]:
-    """Return all measures of each utterance of the voice; NaN where one is not defined."""
-    opinions = _opinions(SYNTHESIS, trials, voice)
-    measured = [measure_utterance(trial.clip, trial.speech, voice.audio, voice.acoustic.attends) for trial in trials]
-    errors = [{}] * len(trials) if SYNTHESIS not in recognised else _errors(trials, recognised[SYNTHESIS])
-    return [heard | opinion | values for heard, opinion, values in zip(errors, opinions, measured, strict=True)]
-
-
-def _errors(trials: Sequence[Trial], heard: Sequence[str]) -> list[dict[str, float]]:
+def errors_of_utterances(trials: Sequence[Trial], recognised: Mapping[str, Sequence[str]]) -> list[dict[str, float]]:
+    """Return the word and character errors of each utterance of the voice; nothing where there is no recogniser."""
+    if SYNTHESIS not in recognised:
+        return [{} for _ in trials]
+    pairs = [(trial.clip.spoken_text, heard) for trial, heard in zip(trials, recognised[SYNTHESIS], strict=True)]
     return [
-        {
-            "word_errors": word_errors([trial.clip.spoken_text], [words]).errors,
-            "character_errors": character_errors(trial.clip.spoken_text, words)[0],
-        }
-        for trial, words in zip(trials, heard, strict=True)
+        {"word_errors": word_errors([text], [heard]).errors, "character_errors": character_errors(text, heard)[0]}
+        for text, heard in pairs
     ]
+
+
+def measure_utterances(trials: Sequence[Trial], voice: Voice) -> list[dict[str, float]]:
+    """Return the measures of each utterance that need no recogniser; NaN where one is not defined."""
+    measured = [measure_utterance(trial.clip, trial.speech, voice.audio, voice.acoustic.attends) for trial in trials]
+    return [opinion | values for opinion, values in zip(_opinions(SYNTHESIS, trials, voice), measured, strict=True)]
 
 
 def voice_figures(trials: Sequence[Trial], utterances: Sequence[Mapping[str, float]], voice: Voice) -> dict[str, float]:
@@ -77,10 +84,7 @@ def voice_figures(trials: Sequence[Trial], utterances: Sequence[Mapping[str, flo
 
     The duration ratio is that of all utterances together. The distances of distributions are no means and have none.
     """
-    others = ("word_errors", "character_errors")
-    means = mean_intervals(
-        [{name: value for name, value in each.items() if name not in others} for each in utterances], seed=SEED
-    )
+    means = mean_intervals(utterances, seed=SEED)
     seconds = np.array([(len(trial.speech.wave), len(trial.clip.wave)) for trial in trials], dtype=np.float64)
     ratio = bootstrap_interval(seconds, ratio_of_sums, seed=SEED).named(RATIO)
     words = sum(len(comparable_words(trial.clip.spoken_text)) for trial in trials)
@@ -97,6 +101,8 @@ def copy_figures(trials: Sequence[Trial], voice: Voice) -> dict[str, dict[str, f
 
 def _qualities(name: str, trials: Sequence[Trial], voice: Voice) -> list[dict[str, float]]:
     compared = [measure_quality(trial.clip.wave.numpy(), trial.waves[name].numpy(), voice.audio) for trial in trials]
+    if name not in WITH_OPINIONS:
+        return compared
     return [values | opinion for values, opinion in zip(compared, _opinions(name, trials, voice), strict=True)]
 
 
