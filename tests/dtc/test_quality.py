@@ -17,7 +17,7 @@ from scipy.signal.windows import hann
 
 from dtc.audio import log_mel
 from dtc.errors import InputError
-from dtc.evaluation import neural_quality
+from dtc.evaluation import neural_quality, quality
 from dtc.evaluation.neural_quality import distill_mos, dnsmos, pitch_errors
 from dtc.evaluation.quality import (
     log_mel_l1,
@@ -249,6 +249,31 @@ def test_noise_lowers_distill_mos(speech, capsys):
     clean, noisy = distill_mos(speech, RATE), distill_mos(with_noise(speech, 0), RATE)
     assert 1 < noisy < clean < 5
     assert capsys.readouterr().out == ""
+
+
+def test_opinion_scores_keep_the_order_of_the_clips(monkeypatch):
+    monkeypatch.setattr(quality, "opinion_scores", lambda wave, rate: {"dnsmos": float(wave[0]) * rate})
+    waves = [np.full(9, number, np.float32) for number in range(40)]
+    assert quality.opinion_scores_of(waves, 2) == [{"dnsmos": 2.0 * number} for number in range(40)]
+    assert quality.opinion_scores_of([], 2) == []
+
+
+def test_a_short_clip_fills_one_window_of_dnsmos(monkeypatch):
+    windows = []
+
+    class Model:
+        def run(self, _, inputs):
+            windows.append(inputs["input_1"][0])
+            return [np.array([[0.0, 0.0, 3.0]])]
+
+    monkeypatch.setattr(neural_quality, "_dnsmos_model", Model)
+    monkeypatch.setattr(neural_quality, "require_installed", lambda measure: None)
+    wave = np.random.default_rng(1).uniform(-1, 1, 20_000).astype(np.float32)
+    assert dnsmos(wave, RATE) == pytest.approx(np.polyval(neural_quality.DNSMOS_OVERALL, 3.0))
+    assert len(windows) == 1
+    assert np.array_equal(windows[0], np.tile(wave, 8)[:144_160])
+    dnsmos(np.zeros(176_160, np.float32), RATE)
+    assert len(windows) == 3, "11.01 s have two windows"
 
 
 def test_opinion_scores_of_silence_and_short_clips():
