@@ -5,10 +5,13 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two test processes share two cores
 os.environ.pop("COLUMNS", None)  # tables are as wide as where nothing limits them, whatever terminal starts the tests
 
+import copy
 import io
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,10 @@ from dtc.registry import Part, Registry
 # on a busy machine: that is no fault of the test that happens to draw it.
 settings.register_profile("dtc", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("dtc")
+
+# Otherwise each of the hundreds of processes that the tests start would compile dtc anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -60,6 +67,11 @@ TINY = {
 
 def default_params() -> dict[str, Any]:
     """The preset numbers-tacotron2, which has settings of all that a model with attention needs."""
+    return copy.deepcopy(_preset())
+
+
+@cache
+def _preset() -> dict[str, Any]:
     return yaml.safe_load((REPOSITORY / "stages/presets/numbers-tacotron2.yaml").read_text(encoding="utf-8"))
 
 

@@ -14,7 +14,8 @@ from dtc.training.interrupts import Interrupted
 from tests.dtc.test_training import TaughtToy, Toy, assert_same_run, read_last_checkpoint, run, taught, toy
 from tests.training_params import SPIKES
 
-GUARDED = {"epochs": 40, "loss_spikes": SPIKES}
+SELDOM = {"epochs_save": 50, "epochs_test": 50, "predict": 200}
+GUARDED = {"epochs": 40, "loss_spikes": SPIKES, **SELDOM}
 
 
 def spiking(*calls: int, **options: object) -> Toy:
@@ -34,7 +35,7 @@ def test_a_loss_that_spikes_changes_no_weights(tmp_path: Path, capsys: pytest.Ca
     rows = [row for row in csv.DictReader((tmp_path / "history.csv").open()) if row["split"] == "train"]
     assert float(rows[130]["loss"]) > 100 * float(rows[129]["loss"]), "the curve hides nothing"
     unguarded = spiking(131, 133)
-    run(tmp_path / "unguarded", unguarded, epochs=40)
+    run(tmp_path / "unguarded", unguarded, epochs=40, **SELDOM)
     assert not any(torch.equal(before, after) for before, after in pairwise(unguarded.seen))
 
 
@@ -50,7 +51,7 @@ def test_stopped_among_spikes_it_is_as_if_never_stopped(tmp_path: Path) -> None:
 
 def test_a_loss_that_stays_up_stops_the_training(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"step 149: loss .*, above .* for 20 steps: start anew with a lower"):
-        run(tmp_path, spiking(131, 1000), **GUARDED)
+        run(tmp_path, spiking(131, 1000), **GUARDED | {"epochs_save": 1})
     assert read_last_checkpoint(tmp_path)["step"] == 149
 
 

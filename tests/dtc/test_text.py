@@ -3,14 +3,18 @@
 import subprocess
 import sys
 
-import inflect
 import pytest
+import typeguard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dtc.text import html_entities, spoken_words
 from dtc.text.numbers_in_words import cardinal, fraction_in_words, ordinal_in_words, pairs_in_words, roman_value
 from dtc.text.symbols import TextConfig
+
+with pytest.MonkeyPatch.context() as patch:  # inflect's checks of its own types take two seconds to compile
+    patch.setattr(typeguard, "typechecked", lambda each: each)
+    import inflect
 
 ENGINE = inflect.engine()
 

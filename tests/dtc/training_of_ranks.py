@@ -20,7 +20,7 @@ from dtc.vocoder.configs import AdversarialConfig, DiscriminatorsConfig
 from tests.dtc import test_dtc, test_vocoder, tiny_acoustic, tiny_parallel, tiny_waveglow
 from tests.training_params import devices_config
 
-STEPS = {"tacotron": 50, "dtc": 15, "parallel": 25, "vocos": 15, "waveglow": 25}
+STEPS = {"tacotron": 22, "dtc": 12, "parallel": 22, "vocos": 12, "waveglow": 12}
 SIZES = ((5, 30), (9, 41), (7, 52), (4, 23), (8, 36))  # symbols and frames of each clip
 CPU = torch.device("cpu")
 

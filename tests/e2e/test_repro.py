@@ -10,9 +10,7 @@ import subprocess
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -61,7 +59,7 @@ def test_the_line_runs_once_and_then_only_what_changed(installed: Installed, tmp
     said = installed.run(tmp_path, "dtc", "init", "my-voice", "--preset", "smoke", "--recordings", "numbers-1.0")
     assert "ready to train" in said
     project = Project(installed, tmp_path / "my-voice")
-    project.edit(lambda params: params["vocoder"].update(train_on="gta"))
+    project.edit({"vocoder.train_on": "gta", "evaluate.max_clips": 2})
     assert sorted(project.repro()) == sorted(STAGES)
 
     folder = project.folder
@@ -75,7 +73,7 @@ def test_the_line_runs_once_and_then_only_what_changed(installed: Installed, tmp
         "attention_focus",
         "duration_ratio",
     } <= metrics.keys()
-    assert metrics["recording_word_error_rate"] <= 0.1  # three clips, a dozen words
+    assert metrics["recording_word_error_rate"] <= 0.1  # two clips, some words
     page = (folder / "results/report/index.html").read_text()
     assert "<audio" in page
     sidecar = json.loads(next((folder / "results/wavs").glob("001-*.json")).read_text())
@@ -177,11 +175,9 @@ class Project:
         """Run `dvc repro`: the stages that it ran."""
         return _running(self.run("dvc", "repro"))
 
-    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+    def edit(self, edits: dict[str, object]) -> None:
         path = self.folder / "params.yaml"
-        params = yaml.safe_load(path.read_text())
-        change(params)
-        path.write_text(yaml.safe_dump(params))
+        path.write_text(yaml.safe_dump(edited(yaml.safe_load(path.read_text()), edits)))
 
     def would_run(self, *changes: tuple[str, dict[str, object]]) -> list[list[str]]:
         """Stages that `dvc repro --dry` names for a target after each change of params.yaml, which is taken back."""

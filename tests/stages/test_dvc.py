@@ -113,12 +113,12 @@ def test_queued_experiments_run_with_their_values_and_with_the_code_that_was_que
     edit_verify(clone)
     run_in(clone, "dvc", "exp", "run", "--queue", "--name", "edited", "verify")
     run_in(clone, "git", "checkout", "stages/verify.py")
-    run_in(clone, "dvc", "exp", "run", "--queue", "-S", "verify.max_duration_s=18,19", "verify")
+    run_in(clone, "dvc", "exp", "run", "--queue", "-S", "verify.max_duration_s=18", "verify")
     run_in(clone, "dvc", "exp", "run", "--run-all")
 
     rows = list(csv.DictReader(run_in(clone, "dvc", "exp", "show", "--csv").splitlines()))
     shown = ("verify.max_duration_s", "State", "results/metrics/corpus.json:clips")
     ran = {tuple(row[column] for column in shown) for row in rows if row["typ"].startswith("branch")}
-    assert ran == {("20.0", "Success", "12"), ("18", "Success", "12"), ("19", "Success", "12")}, rows
+    assert ran == {("20.0", "Success", "12"), ("18", "Success", "12")}, rows
     [experiment] = run_in(clone, "git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/edited").split()
     assert "Edited corpus tones" in run_in(clone, "git", "show", f"{experiment}:results/corpus.md")

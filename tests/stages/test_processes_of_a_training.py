@@ -166,43 +166,46 @@ def test_two_processes_train_as_one(project: Project, undisturbed: Result) -> No
 
 
 @pytest.mark.slow
-def test_when_one_is_killed_all_end_and_the_run_continues(project: Project, undisturbed: Result) -> None:
-    killed = disturbed("1@3=SIGKILL:self")
-    assert killed.returncode == 1
-    assert killed.stderr == "dtc: process 1 was killed by SIGKILL; the same command continues the training\n"
+def test_a_fault_a_kill_and_sigterm_end_all_and_the_run_continues(project: Project, undisturbed: Result) -> None:
+    """Each disturbs what the one before has left. SIGTERM is sent to the process that started the others."""
+    deeds = ("1@1=refuse", "1@3=SIGKILL:self", "1@5=SIGTERM:parent")
+    ends = [
+        (2, "dtc: clip-7: a fault\n"),
+        (1, "dtc: process 1 was killed by SIGKILL; the same command continues the training\n"),
+        (130, "dtc: acoustic: stopped at step 5 of 8, saved; `dtc train acoustic --device cpu` continues\n"),
+    ]
+    for end in ends:
+        done = disturbed(*deeds)
+        assert (done.returncode, done.stderr) == end
+    assert "continuing from step 2 of 8" in done.stdout
     assert_ends_as(undisturbed)
 
 
 @pytest.mark.slow
-def test_sigterm_stops_all_after_the_same_step(project: Project, undisturbed: Result) -> None:
-    """Sent to the process that started them."""
-    stopped = disturbed("1@3=SIGTERM:parent")
-    assert stopped.returncode == 130
-    assert (
-        stopped.stderr == "dtc: acoustic: stopped at step 3 of 8, saved; `dtc train acoustic --device cpu` continues\n"
-    )
-    assert_ends_as(undisturbed)
-
-
-@pytest.mark.slow
-def test_the_fault_that_one_process_finds_is_one_line(project: Project) -> None:
-    done = disturbed("1@2=refuse")
-    assert (done.returncode, done.stderr) == (2, "dtc: clip-7: a fault\n")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "launcher",
-    [
-        ["torch.distributed.run", "--nproc-per-node", "2"],
-        ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"],
-    ],
-)
-def test_another_launcher_starts_the_processes(project: Project, launcher: list[str]) -> None:
+def test_torchrun_starts_the_processes(project: Project) -> None:
+    launcher = ("torch.distributed.run", "--nproc-per-node", "2")
     done = command("-m", *launcher, "-m", "stages.cli", "train", "acoustic", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fingerprint") == 1
     assert len(result().curve.splitlines()) > STEPS
+
+
+TELL = """
+import os
+from pathlib import Path
+names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR")
+Path(f"rank-{os.environ['RANK']}").write_text(" ".join(os.environ[name] for name in names))
+int(os.environ["MASTER_PORT"])
+"""
+
+
+@pytest.mark.slow
+def test_accelerate_launch_tells_each_process_its_place_among_all(project: Project) -> None:
+    Path("tell.py").write_text(TELL)
+    options = ("--multi_gpu", "--num_processes", "2", "--main_process_port", "0")
+    done = command("-m", "accelerate.commands.launch", *options, "tell.py")
+    assert done.returncode == 0, done.stderr
+    assert [Path(f"rank-{rank}").read_text() for rank in "01"] == ["0 2 0 127.0.0.1", "1 2 1 127.0.0.1"]
 
 
 @pytest.mark.slow
