@@ -27,10 +27,6 @@ class Interval:
     low: float
     high: float
 
-    def includes(self, value: float) -> bool:
-        """Return whether a value lies in the interval or on its ends."""
-        return self.low <= value <= self.high
-
     def named(self, name: str) -> dict[str, float]:
         """Return the three numbers by the names of a metrics file: NAME, NAME_low and NAME_high."""
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
