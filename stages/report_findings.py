@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dtc.errors import InputError
-from dtc.report.findings import Contest, Contestant, Duel, Estimate, Findings, Ruling, Stress, Surest
+from dtc.report.findings import Contest, Contestant, Duel, Findings, Ruling, Stress, Surest, interval_in
 from stages import paths
 
 Tree = Mapping[str, Any]
@@ -56,7 +56,7 @@ def _contests(trees: Sequence[Tree]) -> list[Contest]:
 
 def _ruling(judge: str, tree: Tree) -> Ruling:
     prefix = "" if judge == NETWORK else f"{judge}_"
-    auc, rate = (Estimate.of(tree, f"{prefix}{name}") for name in ("auc", "equal_error_rate"))
+    auc, rate = (interval_in(tree, f"{prefix}{name}") for name in ("auc", "equal_error_rate"))
     if auc is None or rate is None:
         raise KeyError(f"{prefix}auc")
     return Ruling(judge, auc, rate, float(tree[f"{prefix}p"]))
@@ -67,8 +67,8 @@ def _duel(tree: Tree) -> Duel:
         votes=tree["votes"],
         listeners=tree["listeners"],
         texts=tree["texts"],
-        recording_human_rate=Estimate.of(tree, "recording_human_rate"),
-        control_a_share=Estimate.of(tree, "control_a_share"),
+        recording_human_rate=interval_in(tree, "recording_human_rate"),
+        control_a_share=interval_in(tree, "control_a_share"),
         voices=[_contestant(name, voice) for name, voice in tree.items() if isinstance(voice, Mapping)],
     )
 
@@ -76,9 +76,9 @@ def _duel(tree: Tree) -> Duel:
 def _contestant(name: str, tree: Tree) -> Contestant:
     return Contestant(
         name=name,
-        human_rate=Estimate.of(tree, "human_rate"),
-        fooling_rate=Estimate.of(tree, "fooling_rate"),
-        ab_share=Estimate.of(tree, "ab_share"),
+        human_rate=interval_in(tree, "human_rate"),
+        fooling_rate=interval_in(tree, "fooling_rate"),
+        ab_share=interval_in(tree, "ab_share"),
         ab_votes=tree["ab_votes"],
         verdict=tree["verdict"],
         more_votes=tree["more_votes"],

@@ -6,23 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dtc.evaluation.intervals import Interval
 from dtc.report.changes import Changes
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, figures: Mapping[str, object], name: str) -> Estimate | None:
-        """Return NAME with NAME_low and NAME_high; None where there is no such figure, or no interval of it."""
-        found = [figures.get(key) for key in (name, f"{name}_low", f"{name}_high")]
-        numbers = [float(each) for each in found if isinstance(each, (int, float))]
-        return cls(*numbers) if len(numbers) == len(found) else None
+def interval_in(figures: Mapping[str, object], name: str) -> Interval | None:
+    """Return NAME with NAME_low and NAME_high; None where there is no such figure, or no interval of it."""
+    found = [figures.get(key) for key in (name, f"{name}_low", f"{name}_high")]
+    numbers = [float(each) for each in found if isinstance(each, int | float)]
+    return Interval(*numbers) if len(numbers) == len(found) else None
 
 
 @dataclass(frozen=True)
@@ -30,8 +22,8 @@ class Ruling:
     """What one machine judge found in a contest."""
 
     judge: str
-    auc: Estimate
-    equal_error_rate: Estimate
+    auc: Interval
+    equal_error_rate: Interval
     p: float
 
 
@@ -64,9 +56,9 @@ class Contestant:
     """What the listeners found of one voice: see dtc.duel. A share without votes is None."""
 
     name: str
-    human_rate: Estimate | None
-    fooling_rate: Estimate | None
-    ab_share: Estimate | None
+    human_rate: Interval | None
+    fooling_rate: Interval | None
+    ab_share: Interval | None
     ab_votes: int
     verdict: str
     more_votes: int
@@ -80,8 +72,8 @@ class Duel:
     votes: int
     listeners: int
     texts: int
-    recording_human_rate: Estimate | None
-    control_a_share: Estimate | None
+    recording_human_rate: Interval | None
+    control_a_share: Interval | None
     voices: Sequence[Contestant]
 
 

@@ -17,7 +17,7 @@ from dtc.evaluation.word_errors import WordPair, compare_words
 from dtc.files import write_whole
 from dtc.report import plots
 from dtc.report.content import ALIGNMENT, PREDICTED_MEL, RECORDED_MEL, ComparisonRow, Report, ReportClip
-from dtc.report.findings import Estimate, Findings
+from dtc.report.findings import Findings, interval_in
 from dtc.report.html import data_uri, environment, png_uri
 from dtc.report.metric_names import METRICS
 from dtc.seal import UNSEALED, sealed
@@ -79,7 +79,7 @@ def render_report(report: Report, pictures: Pictures, findings: Findings = NO_FI
             word_error_rates=_known(report.metrics, word_errors=True),
             tiles=_known(report.metrics, word_errors=False),
             other_metrics={key: value for key, value in report.metrics.items() if _base(key) not in METRICS},
-            estimate=Estimate.of,
+            interval_in=interval_in,
             columns_of=_columns,
             bar_percent=lambda rate: _bar_percent(rate, _word_error_rates(report.comparison)),
             card_sections={"Failures": failures, "Other utterances": ordinary, OTHER_TEXTS: unknown + known},

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from dtc.evaluation.intervals import Interval
 from dtc.report.changes import Changed, Changes, Compared
 from dtc.report.content import ComparisonRow, Report
-from dtc.report.findings import Contest, Contestant, Duel, Estimate, Findings, Ruling, Stress, Surest
+from dtc.report.findings import Contest, Contestant, Duel, Findings, Ruling, Stress, Surest
 from dtc.report.page import render_report
 from tests.dtc.test_page import Elements
 
@@ -24,7 +25,7 @@ REPORT = Report(
         )
     ],
 )
-SHARE = Estimate(0.61, 0.49, 0.72)
+SHARE = Interval(0.61, 0.49, 0.72)
 
 
 def stress(text: str) -> Stress:
@@ -40,11 +41,11 @@ def stress(text: str) -> Stress:
 def findings(folder: Path, text: str = "voice") -> Findings:
     picture = folder / "vocoder-1.png"
     picture.write_bytes(b"\x89PNG")
-    ruling = Ruling(text, Estimate(0.93, 0.88, 0.97), Estimate(0.12, 0.05, 0.2), 0.002)
+    ruling = Ruling(text, Interval(0.93, 0.88, 0.97), Interval(0.12, 0.05, 0.2), 0.002)
     surest = [Surest(text, "copy_synthesis", picture)]
     contest = Contest(text, text, "recording", "copy_synthesis", 40, True, (3000, 7000), [ruling], surest)
     control = replace(contest, blames="", told_apart=False, telling_hz=None, surest=[])
-    contestant = Contestant(text, SHARE, Estimate(0.73, 0.57, 0.93), None, 61, text, 40, 1)
+    contestant = Contestant(text, SHARE, Interval(0.73, 0.57, 0.93), None, 61, text, 40, 1)
     changes = Changes(
         since=text,
         compared=[Compared(text, "-0.475", "-0.6 to -0.3", 40, "better")],
