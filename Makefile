@@ -67,7 +67,7 @@ format: $(INSTALLED)
 	@ruff format
 
 clean:
-	rm -rf .venv data models runs spoken results/evaluation results/report results/scp results/wavs
+	rm -rf .venv data models runs spoken results/evaluation results/judge results/report results/scp results/wavs
 
 # The versions of requirements.lock.
 $(INSTALLED): requirements.lock pyproject.toml docker/install.sh

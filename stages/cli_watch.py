@@ -138,6 +138,19 @@ def provenance(
     provenance(files, project, console())
 
 
+def judge(file: ParamsFile = paths.PARAMS) -> None:
+    """Let a machine try to tell the voice from the speaker.
+
+    Trains small networks to tell recordings from the vocoder's copies, copies from synthesis, and, as a control,
+    recordings from other recordings; each judges texts that it was not trained on. Needs results/scp of `dtc evaluate`.
+    Writes results/judge and results/metrics/judge.json.
+    """
+    from stages.judge import judge
+    from stages.params import load_params
+
+    judge(load_params(file, "judge").judge, console())
+
+
 DUEL_EXAMPLES = examples(
     "dtc duel --open                              listen yourself",
     "dtc duel --host 192.168.1.20 --token TOKEN   let others listen",
@@ -195,6 +208,7 @@ def duel(
 # Name → the command and the end of its help.
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "report": (report, REPORT_EXAMPLES),
+    "judge": (judge, examples("dtc judge")),
     "board": (board, examples("dtc board", "dtc board --port 7007")),
     "debug-batch": (debug_batch, examples("dtc debug-batch runs/acoustic-0123456789abcdef/offending-batch.pt")),
     "runs": (runs, RUNS_EXAMPLES),

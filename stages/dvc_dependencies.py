@@ -68,6 +68,7 @@ STAGES = {
         ),
     ),
     "report": Code(("stages.report",), files=("dtc/report/templates",)),
+    "judge": Code(("stages.judge",)),
 }
 
 

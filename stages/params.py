@@ -13,6 +13,7 @@ from dtc.audio_config import AudioConfig
 from dtc.config import Section, parse_section
 from dtc.errors import InputError
 from dtc.evaluation import NO_RECOGNISER, EarConfig, EvaluateConfig
+from dtc.judge import JudgeConfig
 from dtc.model_card import ModelKind
 from dtc.synthesis_config import DEFAULT_SYNTHESIS, SynthesisConfig
 from dtc.training.config import RunConfig, TrainingConfig
@@ -59,6 +60,7 @@ class Params(Section):
     run: RunSections
     synthesis: SynthesisConfig
     evaluate: EvaluateConfig
+    judge: JudgeConfig
 
 
 def _vocoder_fits_audio(params: Params) -> None:

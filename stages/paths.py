@@ -37,6 +37,7 @@ WAVS = RESULTS / "wavs"
 SCP = RESULTS / "scp"  # see dtc.evaluation.speech_folder
 EVALUATED = RESULTS / "evaluation"  # what the report shows of it, see dtc.report.content
 JUDGE = RESULTS / "judge"
+JUDGE_METRICS = RESULTS / "metrics/judge.json"
 STRESS = RESULTS / "stress.csv"
 STRESS_METRICS = RESULTS / "metrics/stress.json"
 STRESS_GRAMMAR = RUNS / "stress/words.jsgf"

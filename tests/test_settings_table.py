@@ -1,10 +1,11 @@
-"""The settings of a training: for each, the test that shows its effect. None is missing, and each test is there."""
+"""The settings of a training and of the machine judge: for each, the test that shows its effect. None is missing, and each test is there."""
 
 import ast
 
 import pytest
 
 from dtc.config import Section
+from dtc.judge import JudgeConfig
 from dtc.training.config import LoaderConfig, OrderConfig, RunConfig, TrainingConfig
 from dtc.training.devices_config import DevicesConfig
 from dtc.training.optim import OPTIMIZERS
@@ -17,6 +18,7 @@ RUN, STOP, OPTIM = "tests/dtc/test_run_settings.py", "tests/dtc/test_stopping.py
 LOOP, LOADER, NAMED = "tests/dtc/test_training.py", "tests/pipeline/test_loader.py", "tests/stages/test_named_parts.py"
 SCHEDULE, CADENCE = "tests/dtc/test_schedule.py", f"{RUN}::test_how_often_it_logs_validates_shows_and_saves"
 START = "tests/dtc/test_start_from.py"
+JUDGE = "tests/dtc/test_judge.py"
 DEVICES, LAUNCH, ON_RAY = "tests/dtc/test_devices.py", "tests/stages/test_launch.py", "tests/stages/test_train_ray.py"
 ADDRESSES = f"{LAUNCH}::test_addresses_and_ranks_of_the_processes_of_a_node"
 TESTS: dict[type[Section], dict[str, str]] = {
@@ -88,6 +90,12 @@ TESTS: dict[type[Section], dict[str, str]] = {
         "cudnn_enabled": f"{DEVICES}::test_settings_of_pytorch",
         "cudnn_benchmark": f"{DEVICES}::test_settings_of_pytorch",
         "deterministic": f"{DEVICES}::test_settings_of_pytorch",
+    },
+    JudgeConfig: {
+        "seed": f"{JUDGE}::test_equal_seeds_give_equal_scores_and_others_do_not",
+        "folds": f"{JUDGE}::test_equal_texts_are_in_one_fold_and_the_folds_are_of_equal_size",
+        "steps": f"{JUDGE}::test_equal_seeds_give_equal_scores_and_others_do_not",
+        "draws": "tests/dtc/test_judge_statistics.py::test_p_is_the_share_of_all_swaps_spread_as_the_folds_are",
     },
     NamedParts: {
         "optimizers": f"{NAMED}::test_names_stand_for_optimizers_and_schedules",

@@ -22,7 +22,9 @@ REPOSITORY = Path(__file__).parents[2]
 COPY = REPOSITORY / "build/docs"
 GENERATED = {"commands.md": commands_page, "params.md": params_page, "first-voice.md": notebook_page}
 # Code blocks, which stay as they are; and equations.
-PARTS = re.compile(r"(?P<code>^```.*?^```|`[^`\n]+`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\s][^$]*?)\$", re.S | re.M)
+PARTS = re.compile(
+    r"(?P<code>^```.*?^```|^    [^\n]*|`[^`\n]+`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$\s][^$]*?)\$", re.S | re.M
+)
 
 
 def main() -> int:

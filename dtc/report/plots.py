@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
@@ -89,6 +89,27 @@ def spectrogram_pair_figure(
         axes.set_xlim(0, seconds_per_frame * max(mel.shape[1] for mel in log_mels))
     rows[0].tick_params(labelbottom=False)
     rows[-1].set_xlabel("time (s)")
+    return figure
+
+
+def saliency_figure(
+    log_mel: Float[np.ndarray, "bands frames"],
+    saliency: Float[np.ndarray, "bands frames"],
+    frequencies_hz: Float[np.ndarray, " bands"],
+    seconds_per_frame: float,
+) -> Figure:
+    """Draw a mel in grey, and over it in amber what adds to a score; NaN where nothing is known."""
+    figure, (axes,) = _figure(height_in=1.9, n_rows=1)
+    low, high = np.nanpercentile(log_mel, 1), np.nanmax(log_mel)
+    grey = np.clip((np.nan_to_num(log_mel, nan=low) - low) / max(high - low, 1e-3), 0, 1)[..., None]
+    added = np.clip(np.nan_to_num(saliency), 0, None)
+    share = (added / max(float(added.max()), 1e-9))[..., None]
+    picture = (1 - share) * (0.06 + 0.6 * grey) + share * np.array(to_rgb(AMBER))
+    _draw_image(axes, picture, log_mel.shape[1] * seconds_per_frame, limits=(0.0, 1.0))
+    shown_hz = [hz for hz in (500, 1000, 2000, 4000, 8000) if hz < frequencies_hz[-1]]
+    axes.set_yticks(np.interp(shown_hz, frequencies_hz, np.arange(len(frequencies_hz)) + 0.5), map(str, shown_hz))
+    axes.set_xlabel("time without pauses (s)")
+    axes.set_ylabel("Hz")
     return figure
 
 
@@ -249,9 +270,12 @@ def _draw_spectrogram(
 
 
 def _draw_image(
-    axes: Axes, values: Float[np.ndarray, "rows columns"], width: float, limits: tuple[float, float]
+    axes: Axes, values: Float[np.ndarray, "rows columns *rgb"], width: float, limits: tuple[float, float]
 ) -> None:
-    """Show values as colours, row 0 at the bottom, over an x axis from 0 to width and a y axis that counts rows."""
+    """Show values as colours, row 0 at the bottom, over an x axis from 0 to width and a y axis that counts rows.
+
+    A third axis of the values, of 3, has red, green and blue.
+    """
     axes.imshow(
         values,
         cmap=LOUDNESS,

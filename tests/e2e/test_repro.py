@@ -22,7 +22,7 @@ from tests.e2e.clone import ROOT
 from tests.e2e.installed import Installed, install
 
 pytestmark = pytest.mark.slow
-STAGES = ["download", "verify", "preprocess", "train_acoustic", "align", "train_vocoder", "evaluate", "report"]
+STAGES = ["download", "verify", "preprocess", "train_acoustic", "align", "train_vocoder", "evaluate", "judge", "report"]
 # One process for several dry runs: each start of DVC takes a second.
 DRY_RUNS = """
 import json, pathlib, sys

@@ -59,6 +59,7 @@ def test_a_project_of_own_recordings(elsewhere: Project) -> None:
         "align": "dtc align --device cuda:1",
         "train_vocoder": "dtc train vocoder --device cuda:1",
         "evaluate": "dtc evaluate --device cuda:1",
+        "judge": "dtc judge",
         "report": "dtc report",
     }
     assert (folder / ".git").is_dir()
