@@ -3,7 +3,6 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two test processes share two cores
-os.environ.pop("COLUMNS", None)  # tables are as wide as where nothing limits them, whatever terminal starts the tests
 
 import copy
 import io
@@ -32,6 +31,11 @@ settings.load_profile("dtc")
 # Otherwise each of the hundreds of processes that the tests start would compile dtc anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Tables and colours are those of one kind of terminal, whichever the tests are started in.
+for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(name, None)
+os.environ["TERM"] = "xterm"
 
 # A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

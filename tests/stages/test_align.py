@@ -152,10 +152,11 @@ def test_the_vocoder_learns_from_them(trained: Project, train_on: str, folders: 
     assert card.weights != before.weights
     printed = trained.run("provenance", "models/vocoder")
     assert printed.count("│ verified │") == 6, "corpus, manifest, features, acoustic model, predicted mels, vocoder"
-    trained.run("evaluate", "--device", "cpu")
-    trained.run("report")
     assert list(csv.DictReader(paths.VOCODER_CURVE.open()))
-    assert trained.run("provenance", "results/report/index.html").count("│ verified │") == 7
+    if train_on == "both":  # tests/e2e/test_repro.py reports on a voice with gta
+        trained.run("evaluate", "--device", "cpu")
+        trained.run("report")
+        assert trained.run("provenance", "results/report/index.html").count("│ verified │") == 7
 
 
 def test_batches_in_turn_are_those_of_each(trained: Project) -> None:
