@@ -26,7 +26,7 @@ RUNS_EXAMPLES = examples(
 
 REPORT_EXAMPLES = examples(
     "dtc report",
-    "dtc report --open                see it in a browser, with what changed since the last commit",
+    "dtc report --open                see it, with changes since the last commit",
     "dtc report --compare v1.0        is this voice better than that of v1.0?",
 )
 

@@ -154,7 +154,7 @@ def test_other_files_are_refused(project: Project, make_sound: object) -> None:
     Path("odd.json").write_text(json.dumps({"wav_sha256": 1, "features": [1]}))
     for file, found in {
         "recording.wav": "has no mark of synthetic speech, and no sidecar",
-        "page.html": "is no report of",
+        "page.html": "is no page of `dtc report`",
         "mine.json": "is no file of which dtc knows the origin",
         "odd.json": "but odd.json was made from [1]",
         "params.yaml": "is no file of which dtc knows the origin",
