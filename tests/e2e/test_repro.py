@@ -121,7 +121,7 @@ def _every_origin_is_verified_and_a_second_run_is_equal(project: "Project") -> N
 
 def _dvc_compares_with_the_first_run(project: "Project") -> None:
     """Figures and curves differ from those of the commit, as another vocoder's would."""
-    files = [project.folder / "results/metrics/evaluate.json", *(project.folder / "results/curves").glob("*.csv")]
+    files = [project.folder / "results/metrics/evaluate.json", *(project.folder / "results/plots").rglob("*.csv")]
     before = {file: file.read_text() for file in files}
     for file, text in before.items():
         file.write_text(re.sub(r"\d+\.\d+", lambda number: f"{0.5 * float(number[0]):.6f}", text))
@@ -134,6 +134,7 @@ def _dvc_compares_with_the_first_run(project: "Project") -> None:
         assert f'"text": "{title}"' in shown
     assert '"filename": "validation.csv"' in shown
     assert '"rev": "HEAD"' in shown
+    assert '<img src="static/' in shown, "what the judge was surest about"
     assert "Word errors since HEAD: " in project.run("dtc", "report", "--compare", "HEAD")
     for file, text in before.items():
         file.write_text(text)
