@@ -42,6 +42,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 
+# They have tests of half a minute and more. At the end, one process would wait for another that has begun with them late.
+LONGEST = ("test_repro.py", "test_tune.py", "test_processes_of_a_training.py", "test_dvc.py", "test_killed.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files with the longest tests first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 # The preset numbers-tacotron2, shrunk until a stage takes a second; everything else is what the repository says.
 TINY = {
     "verify.min_duration_s": 0.1,

@@ -141,9 +141,9 @@ def test_a_finished_run_is_restored_with_equal_bytes(ready: Project) -> None:
 def test_a_profile_is_a_file_of_its_run(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("SIZE", 64), ("COUNTED_STEPS", 1), ("PROFILED_STEPS", 2)):
         monkeypatch.setattr(f"dtc.training.profile.{name}", value)
-    trace = ready.run(*TRAIN, "--profile").split("vocoder: ")[0].split("profile: ")[-1].split(",")[0]
-    assert trace == f"{the_run()}/profile.json.gz"
-    assert Path(trace).is_file()
+    printed = ready.run(*TRAIN, "--profile")
+    assert f"profile: {the_run()}/profile.json.gz," in printed
+    assert (the_run() / "profile.json.gz").is_file()
     assert "vocoder: no step is done, so none is profiled" in ready.run(*TRAIN, "--profile")
     ready.run("runs", "--prune", "--yes", the_run().name)
 

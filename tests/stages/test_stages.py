@@ -375,7 +375,7 @@ def test_features_for_another_mel_than_params_say_are_not_trained_on(project: Pr
 @pytest.mark.parametrize("kind", ["acoustic", "vocoder"])
 def test_training_killed_by_sigkill_ends_with_the_same_bytes(project: Project, kind: str) -> None:
     """A real process trains the real model; it is killed as soon as its first checkpoint is on the disk."""
-    project.write_params({f"training.{kind}.epochs": 40, f"run.{kind}.epochs_save": 1})
+    project.write_params({f"training.{kind}.epochs": 24, f"run.{kind}.epochs_save": 1})
     prepare(project)
     command = [sys.executable, "-c", "from stages.cli import app; app()", "train", kind, "--device", "cpu"]
     environment = os.environ | {"PYTHONPATH": str(KILLED.parents[2])}
