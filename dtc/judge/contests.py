@@ -45,7 +45,7 @@ class Contest:
         blames: the part that is to be mended where the two are told apart; "" for the control.
         first: the kind of the first ones.
         second: the kind of the second ones.
-        pairs: the clips; [] where there are too few.
+        pairs: the clips.
     """
 
     name: str

@@ -19,7 +19,7 @@ from dtc.evaluation.speech_folder import (
     read_speech_folder,
     write_speech_folder,
 )
-from dtc.judge import JudgeConfig
+from dtc.judge import JudgeConfig, speaker
 from dtc.judge.contests import Contest, Pair, Sample, Wave, make_contests
 from dtc.judge.equalise import at_level, band_limited, common_band, equalise, without_silence
 from dtc.judge.logistic import train_logistic
@@ -146,6 +146,17 @@ def test_silence_alone_is_judged_and_does_not_fail() -> None:
     assert len(without_silence(np.zeros(320), SAMPLING_RATE_HZ)) == 320
 
 
+def test_the_speaker_embedding_of_a_clip_is_the_mean_of_as_many_windows_whatever_its_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speaker, "speaker_embedding", lambda wave, rate: np.array([len(wave), wave[0], rate]))
+    short, long = np.arange(16_000.0), np.arange(64_000.0)
+    vectors = speaker.speaker_vectors([Pair("one", Sample("1", "a", long), Sample("1", "b", long[:32_000]))], 16_000)
+    np.testing.assert_array_equal(vectors, [[[25_600, 38_400 / 2, 16_000], [25_600, 6_400 / 2, 16_000]]])
+    vectors = speaker.speaker_vectors([Pair("one", Sample("1", "a", short), Sample("1", "b", long))], 16_000)
+    np.testing.assert_array_equal(vectors, [[[25_600, 0, 16_000]] * 2])
+
+
 # ── texts, folds and contests ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -180,7 +191,7 @@ def test_contests(spoken: list[tuple[str, Wave]], tmp_path: Path, monkeypatch: p
     repeated = [*spoken[:8], spoken[0]]  # one text was recorded twice
     _speech_folder(repeated, {RECORDING: _same, COPY: _same, SYNTHESIS: lambda wave: wave / 2})
     contests, sampling_rate = make_contests(read_speech_folder(Path("results/scp")), seed=1)
-    vocoder, acoustic, control = contests
+    vocoder, _, control = contests
     assert sampling_rate == SAMPLING_RATE_HZ
     assert [(each.name, each.first, each.second) for each in contests] == [
         ("vocoder", "recording", "copy_synthesis"),
@@ -190,8 +201,7 @@ def test_contests(spoken: list[tuple[str, Wave]], tmp_path: Path, monkeypatch: p
     assert [pair.first.id for pair in vocoder.pairs] == [pair.second.id for pair in vocoder.pairs]
     for pair in vocoder.pairs:
         np.testing.assert_array_equal(pair.first.wave, pair.second.wave, "the mark in the header is not read")
-    assert len(acoustic.pairs) == 9
-    assert len(control.pairs) == 4
+    assert [len(each.pairs) for each in contests] == [9, 9, 4]
     used = [sample.id for pair in control.pairs for sample in (pair.first, pair.second)]
     assert len(set(used)) == 8, "each text once, on one side"
     assert {"0", "8"} - set(used), "one of the two recordings of the text"
