@@ -21,7 +21,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-from PIL import Image
 
 from dtc.training.curve import read_curve
 
@@ -46,14 +45,6 @@ def png_bytes(figure: Figure) -> bytes:
     """Encode the figure as a PNG file; the same drawing gives the same bytes."""
     file = BytesIO()
     figure.savefig(file, format="png", dpi=DOTS_PER_IN, facecolor=GROUND, metadata={"Software": None})
-    return file.getvalue()
-
-
-def small_png_bytes(figure: Figure) -> bytes:
-    """Encode the figure as `png_bytes`, with 256 colours: a third of the size."""
-    file = BytesIO()
-    image = Image.fromarray(rgb_array(figure)).quantize(method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    image.save(file, format="png", optimize=True)
     return file.getvalue()
 
 
@@ -157,8 +148,7 @@ class Curve:
 def read_curves(path: Path) -> list[Curve]:
     """Return the curves of a history.csv in the order of its columns; none where it is missing or has no rows.
 
-    The header is `step,split,<names …>`, the total loss before all others. A cell that is empty or not a
-    finite number is left out.
+    The header is `step,split,<names …>`, the total loss before all others. A cell without a finite number is left out.
     """
     rows = [row for row in read_curve(path) if _number(row.get("step")) is not None]
     names = [name for name in (rows[0] if rows else {}) if name not in ("step", "split", None)]
@@ -182,8 +172,7 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
     for curve in heard:
         values = [100 * value for value in curve.values]
         rows[1].plot(curve.steps, values, color=AMBER, lw=1.5, marker=".", ms=4)
-        rows[1].set_ylim(0, max([10, *values]) * 1.05)
-        rows[1].set_ylabel("words misheard (%)")
+        rows[1].set(ylim=(0, 1.05 * max([10, *values])), ylabel="words misheard (%)")
     for axes in rows:
         axes.set_xlim(rows[0].get_xlim())
         axes.grid(color=FAINT, lw=0.5)

@@ -13,10 +13,9 @@ import soundfile
 import torch
 
 from dtc.audio import wav_bytes
-from dtc.errors import InputError
 from dtc.evaluation.word_errors import WordPair
 from dtc.report import page
-from dtc.report.content import ComparisonRow, Rendition, Report, ReportClip, read_report, save_report
+from dtc.report.content import ComparisonRow, Rendition, Report, ReportClip
 from dtc.seal import check_seal
 from dtc.wav_mark import marked, read_mark
 
@@ -286,30 +285,3 @@ def test_other_texts_have_players_and_no_part_in_the_table() -> None:
     assert "Texts that the corpus does not have" not in plain.text
     assert more.text.index("Two?") < more.text.index("Three.")
     assert len(more.all("tr")) == len(plain.all("tr"))
-
-
-def test_a_saved_report_is_read_as_it_was_and_equal_reports_give_equal_files(tmp_path: Path) -> None:
-    clips = [clip(0), clip(1, recognised=None, recording=None)]
-    whole = report(*clips, metrics={"word_error_rate": float("nan")}, curves={"vocoder": Path("vocoder.csv")})
-    for folder in ("first", "second"):
-        save_report(whole, pictures(*clips), tmp_path / folder)
-    files = [sorted((tmp_path / folder).iterdir()) for folder in ("first", "second")]
-    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
-    found, arrays = read_report(tmp_path / "first")
-    assert isinstance(found.clips[0].synthesis.sound, Path)
-    assert page.render_report(found, arrays) == render(whole)
-
-
-def test_a_report_that_cannot_be_read_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no evaluation, expected report.json .*; run `dtc evaluate`"):
-        read_report(tmp_path)
-    save_report(report(clip(0)), pictures(clip(0)), tmp_path)
-    saved = tmp_path / "report.json"
-    saved.write_text(saved.read_text().replace('"hop_length"', '"hop"'))
-    with pytest.raises(InputError, match=r"report.json: hop_length: .* required, .*; run `dtc evaluate`"):
-        read_report(tmp_path)
-    for name in ("report.json", "figures.safetensors"):
-        (tmp_path / name).write_bytes(b"{")
-        with pytest.raises(InputError, match="cannot be read"):
-            read_report(tmp_path)
-        save_report(report(clip(0)), pictures(clip(0)), tmp_path)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from dtc.report import plots
+from dtc.report.html import small_png_bytes
 
 HEADER = "step,split,loss,mel,gate\n"
 
@@ -51,13 +52,13 @@ def test_a_figure_gives_a_png_and_the_same_pixels_for_tensorboard(name: str) -> 
     np.testing.assert_array_equal(in_tensorboard, pixels)
 
 
-@pytest.mark.parametrize("encode", [plots.png_bytes, plots.small_png_bytes])
+@pytest.mark.parametrize("encode", [plots.png_bytes, small_png_bytes])
 def test_the_same_drawing_gives_the_same_bytes(encode: Callable[[Figure], bytes]) -> None:
     assert encode(figures()["pair"]) == encode(figures()["pair"])
 
 
 def test_fewer_colours_make_a_smaller_picture_of_the_same_things() -> None:
-    whole, small = (encode(figures()["pair"]) for encode in (plots.png_bytes, plots.small_png_bytes))
+    whole, small = (encode(figures()["pair"]) for encode in (plots.png_bytes, small_png_bytes))
     assert len(small) < len(whole) / 2
     pixels = [imread(BytesIO(png))[:, :, :3] for png in (whole, small)]
     assert pixels[0].shape == pixels[1].shape
