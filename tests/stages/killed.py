@@ -14,6 +14,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from stages.cli import app
+from stages.code_identity import PACKAGES, code_digests
 
 IMPORTED = ("params", "download", "verify", "preprocess")  # what every child finds imported
 
@@ -42,6 +43,8 @@ def main(project: Path, copies: Path, command: str) -> None:
     """Kill ever later, until the command ends by itself."""
     for stage in IMPORTED:
         importlib.import_module(f"stages.{stage}")
+    # Every child would compute these anew. Not the import graph: its threads would not be there in the children.
+    code_digests(".".join(path.with_suffix("").parts) for name in PACKAGES for path in Path(name).rglob("[!_]*.py"))
     number = 0
     while True:
         number += 1
