@@ -51,7 +51,7 @@ def install(folder: Path) -> Installed:
     source = clone_into(folder / "source")
     build(source, "build_sdist", folder)
     with tarfile.open(next(folder.glob("*.tar.gz"))) as sdist:
-        sdist.extractall(folder / "unpacked", filter="data")
+        sdist.extractall(folder / "unpacked")
     build(next((folder / "unpacked").iterdir()), "build_wheel", folder)
     made = Installed(folder / "environment", next(folder.glob("*.whl")))
     run = [sys.executable, "-m", "venv", "--without-pip", str(made.folder)]
