@@ -19,6 +19,7 @@ import torch
 
 from dtc.errors import InputError
 from dtc.processes import process_pool
+from dtc.threads import one_thread
 from pipeline.config import DistributedConfig
 from pipeline.ray_cluster import ray_cluster
 
@@ -44,20 +45,9 @@ def run(work: Callable[[Job], Result], jobs: Iterable[Job], config: DistributedC
 
 
 def _run_here(work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
-    with _one_thread():
+    with one_thread():
         for job in jobs:
             yield work(job)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread, as worker processes do: the rounding of a sum may depend on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _run_in_processes(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Int
 
 from dtc.judge import JudgeConfig
@@ -19,6 +17,7 @@ from dtc.judge.patches import mel_patches
 from dtc.judge.saliency import Salient, salient, telling_band
 from dtc.judge.statistics import Outcome, Scores, outcome_of
 from dtc.seeding import seed_of
+from dtc.threads import one_thread
 
 NETWORK, SPEAKER = "network", "speaker"  # the judges
 SUREST = 3  # clips of the second side whose saliency is kept
@@ -68,18 +67,7 @@ def trainings(contest: Contest, config: JudgeConfig, embed: Embed | None) -> int
     return folds * (2 if embed else 1)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: the rounding of a sum may depend on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_one_thread()
+@one_thread()
 def judge_contest(
     contest: Contest, sampling_rate: int, config: JudgeConfig, embed: Embed | None, advance: Advance
 ) -> Verdict:
