@@ -1,7 +1,8 @@
 """A duel without a server: one page with its sounds, the key that stays with its host, and the files of answers.
 
-The page has no answers: its trials have random ids, and their clips are samples without names. Only the key says what
-they are. Who takes the sounds out of the page can examine them with instruments, as with any sound that is heard.
+The page has no answers: its trials have random ids, and their clips are samples without names, in files of equal size
+for each text. Only the key says what they are. Who takes the sounds out of the page can examine them with instruments,
+as any sound that is heard.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
 from dtc.config import Section
 from dtc.duel.page import Page
@@ -46,7 +47,7 @@ class Answer(Section):
     trial: str
     answer: str  # human or machine; a or b, in the order in which the listener had them
     swapped: bool  # whether the second clip of the page was the listener's A
-    after_s: float  # since the trial was shown
+    after_s: FiniteFloat  # since the trial was shown
 
 
 class Answers(Section):
@@ -62,14 +63,8 @@ def make_page(sounds: Sounds, texts: Sequence[str], voices: Sequence[str], rando
     """Return a page with one session of trials, and its key."""
     trials = draw_trials(texts, voices, random)
     page = f"{random.getrandbits(ID_BITS):032x}"
-    shown = [
-        {
-            "id": trial.id,
-            "clips": [_uri(sounds.wav(clip, f"{trial.id} {side}")) for side, clip in enumerate(trial.clips)],
-        }
-        for trial in trials
-    ]
-    content = {"format": FORMAT, "page": page, "volume": _uri(sounds.volume_wav()), "trials": shown}
+    shown = [{"id": trial.id, "clips": [_uri("flac", content) for content in sounds.flacs(trial)]} for trial in trials]
+    content = {"format": FORMAT, "page": page, "volume": _uri("wav", sounds.volume_wav()), "trials": shown}
     keyed = {
         trial.id: KeyedTrial(text=trial.text, sides=trial.sides, duration_s=sounds.duration_s(trial.clips[0]))
         for trial in trials
@@ -77,8 +72,8 @@ def make_page(sounds: Sounds, texts: Sequence[str], voices: Sequence[str], rando
     return Page.alone(content).html, Key(page=page, trials=keyed)
 
 
-def _uri(wav: bytes) -> str:
-    return f"data:audio/wav;base64,{base64.b64encode(wav).decode()}"
+def _uri(form: str, content: bytes) -> str:
+    return f"data:audio/{form};base64,{base64.b64encode(content).decode()}"
 
 
 def key_path(folder: Path, page: str) -> Path:
@@ -102,7 +97,7 @@ def read_answers(path: Path, keys: Path) -> list[Vote]:
         found = None
     if found is None or found.format != FORMAT:
         raise InputError(path, "no answers of a duel's page", remedy="leave the file out")
-    key, votes = _read_key(key_path(keys, found.page)), dict[str, Vote]()
+    key, votes = _read_key(key_path(keys, found.page), found.page), dict[str, Vote]()
     for answer in found.answers:
         if answer.trial in votes:
             raise InputError(path, "answers a trial twice", remedy="leave the file out")
@@ -110,14 +105,17 @@ def read_answers(path: Path, keys: Path) -> list[Vote]:
     return list(votes.values())
 
 
-def _read_key(path: Path) -> Key:
+def _read_key(path: Path, page: str) -> Key:
     try:
-        return Key.model_validate_json(path.read_bytes())
+        key = Key.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         remedy = "count in the folder where the page was made with `dtc duel --static`"
         raise InputError(path, "no such file", "the key of the page", remedy) from None
     except ValidationError:
         raise InputError(path, "is not the key of a page", remedy="restore it from a copy") from None
+    if key.page != page:
+        raise InputError(path, f"is the key of page {key.page}", page, "restore the key of that page from a copy")
+    return key
 
 
 def _vote(answer: Answer, key: Key, listener: str, path: Path) -> Vote:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
+import numpy as np
+import soundfile
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,6 +31,7 @@ from dtc.wav_mark import marked
 TEXTS = "text"
 RECORDING, COPY, SYNTHESIS = "recording", "copy_synthesis", "synthesis"
 LISTS = {RECORDING: "gt.scp", COPY: "copy.scp", SYNTHESIS: "pred.scp"}  # kind of waveform → its list of paths
+AGAIN = "run `dtc evaluate` again"
 SEPARATORS = re.compile(r"[\s%/\\]")
 
 
@@ -98,6 +101,20 @@ def read_speech_folder(folder: Path) -> list[SpokenText]:
         if not path.is_file():
             raise _unusable(path, "no such file")
     return found
+
+
+def read_speech(path: Path) -> tuple[Float[np.ndarray, " samples"], int]:
+    """Return the samples of a WAV file of the folder, in [-1, 1), and their sampling rate in Hz.
+
+    Nothing else that the file has is returned. Raises InputError where it cannot be read, or is not mono.
+    """
+    try:
+        wave, sampling_rate = soundfile.read(path, dtype="float64")
+    except soundfile.LibsndfileError as error:
+        raise InputError(path, f"cannot be read ({error.error_string})", remedy=AGAIN) from None
+    if wave.ndim != 1:
+        raise InputError(path, f"{wave.shape[1]} channels", "1", AGAIN)
+    return wave, sampling_rate
 
 
 def _read_list(path: Path) -> dict[str, str]:

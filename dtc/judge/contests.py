@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from jaxtyping import Float
 
+from dtc.equalise import Wave
 from dtc.errors import InputError
-from dtc.evaluation.speech_folder import COPY, RECORDING, SYNTHESIS, SpokenText
+from dtc.evaluation.speech_folder import AGAIN, COPY, RECORDING, SYNTHESIS, SpokenText, read_speech
 from dtc.seeding import seed_of
 
-Wave = Float[np.ndarray, " samples"]
 OTHER_RECORDING = "other_recording"  # of another text
 
 
@@ -80,17 +78,14 @@ def make_contests(texts: Sequence[SpokenText], seed: int) -> tuple[list[Contest]
 
 
 def _read(path: Path, rates: dict[int, Path]) -> Wave:
-    """Return the samples of a WAV file alone: nothing else in it reaches the judge. Adds its rate to `rates`."""
-    try:
-        wave, sampling_rate = soundfile.read(path, dtype="float64")
-    except soundfile.LibsndfileError as error:
-        raise InputError(path, f"cannot be read ({error.error_string})", remedy="run `dtc evaluate` again") from None
+    """Return the samples of a WAV file, and add its rate to `rates`, which must have one rate only."""
+    wave, sampling_rate = read_speech(path)
     if not len(wave):
-        raise InputError(path, "has no samples", remedy="run `dtc evaluate` again")
+        raise InputError(path, "has no samples", remedy=AGAIN)
     rates.setdefault(sampling_rate, path)
     if len(rates) > 1:
         rate, other = next(iter(rates.items()))
-        raise InputError(path, f"{sampling_rate} Hz", f"{rate} Hz as {other}", "run `dtc evaluate` again")
+        raise InputError(path, f"{sampling_rate} Hz", f"{rate} Hz as {other}", AGAIN)
     return wave
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dtc.audio import log_mel
 from dtc.audio_config import AudioConfig
-from dtc.judge.contests import Pair, Wave
+from dtc.equalise import Wave
+from dtc.judge.contests import Pair
 
 PATCHES, PATCH_S = 8, 0.5  # of each clip
 HOP_S, BANDS = 0.01, 80

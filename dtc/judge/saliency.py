@@ -13,8 +13,8 @@ from torch import Tensor
 
 from dtc.audio import mel_filters
 from dtc.audio_config import AudioConfig
+from dtc.equalise import Band
 from dtc.judge.contests import Pair
-from dtc.judge.equalise import Band
 from dtc.judge.network import PatchNetwork
 from dtc.judge.patches import PATCH_S, PATCHES, filled, judge_audio, starts_of
 

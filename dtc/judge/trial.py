@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
+from dtc.equalise import Band
 from dtc.judge import JudgeConfig
 from dtc.judge.contests import Contest, Pair
-from dtc.judge.equalise import Band, equalise
+from dtc.judge.equalise import equalise
 from dtc.judge.logistic import Vectors, train_logistic
 from dtc.judge.network import PatchNetwork, scores_of, train_network
 from dtc.judge.patches import mel_patches

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dtc.duel.sounds import Wave
 from dtc.duel.trials import Clip, Item
+from dtc.equalise import Wave
 from dtc.evaluation.speech_folder import COPY, RECORDING, SYNTHESIS, SpokenWaves, write_speech_folder
 
 RATE = 16_000
@@ -24,11 +24,11 @@ def speech(seed: int, seconds: float = 0.3, highest_hz: float = 8000.0) -> Wave:
     wave = np.fft.irfft(spectrum, samples)
     wave *= np.sin(np.linspace(0, 2 * np.pi, samples)) ** 2
     wave[samples // 2 - 80 : samples // 2 + 80] = 0
-    return (0.5 * wave / np.abs(wave).max()).astype(np.float32)
+    return 0.5 * wave / np.abs(wave).max()
 
 
 def silence(seconds: float) -> Wave:
-    return np.zeros(round(seconds * RATE), np.float32)
+    return np.zeros(round(seconds * RATE))
 
 
 def of_kind(kind: str, seed: int) -> Wave:
@@ -39,7 +39,7 @@ def of_kind(kind: str, seed: int) -> Wave:
     if kind == COPY:
         return 0.5 * wave
     room = np.random.default_rng(seed).normal(0.0, 0.001, len(wave))
-    return (wave + room + 0.05).astype(np.float32)
+    return wave + room + 0.05
 
 
 def duel_waves(texts: Sequence[str] = TEXTS) -> dict[Clip, Wave]:

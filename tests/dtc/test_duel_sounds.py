@@ -2,14 +2,16 @@
 
 import io
 import struct
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from dtc.duel.sounds import EDGE_WIDTH, LEAD_S, LEVEL_DB, NOISE_DB, Sounds, Wave, prepare, read_waves
-from dtc.duel.trials import Clip, Item
+from dtc.duel.sounds import LEAD_S, NOISE_BELOW_SPEECH_DB, Sounds, prepare, read_waves
+from dtc.duel.trials import Clip, Item, Trial
+from dtc.equalise import MARGIN, SPEECH_RMS, Wave
 from dtc.errors import InputError
 from dtc.evaluation.speech_folder import COPY, RECORDING, SYNTHESIS
 from dtc.silence import PAUSE_DB, frame_powers, sounds
@@ -17,6 +19,8 @@ from tests.dtc.duel_clips import RATE, TEXTS, VOICE, duel_waves, silence, speech
 
 KINDS = (Item(RECORDING), Item(COPY, VOICE), Item(SYNTHESIS, VOICE))
 EDGE_HZ = 4000.0  # of the synthesis in tests.dtc.duel_clips
+LEVEL_DB = 20 * np.log10(SPEECH_RMS)
+NOISE_DB = LEVEL_DB - NOISE_BELOW_SPEECH_DB
 TOLERANCE_DB = 0.5  # of the power of a few thousand samples of noise
 
 
@@ -26,7 +30,7 @@ def prepared() -> Sounds:
 
 
 def heard(prepared: Sounds, clip: Clip) -> Wave:
-    return soundfile.read(io.BytesIO(prepared.wav(clip, f"a {clip}")), dtype="float32")[0]
+    return soundfile.read(io.BytesIO(prepared.wav(clip, f"a {clip}")))[0]
 
 
 def db(power: float) -> float:
@@ -40,6 +44,33 @@ def test_files_of_one_text_have_equal_sizes_and_equal_headers(prepared: Sounds, 
     assert len({each[:44] for each in files}) == 1
     assert files[0][36:40] == b"data", "no chunk that says what the file is"
     assert struct.unpack_from("<I", files[0], 40)[0] == len(files[0]) - 44
+
+
+def test_flac_files_have_the_samples_of_wav_files_and_sizes_that_do_not_tell(prepared: Sounds) -> None:
+    text = TEXTS[0]
+    pairs = [Trial("one", text, sides) for sides in permutations(KINDS, 2)]
+    files = [content for trial in pairs for content in prepared.flacs(trial)]
+    assert len({len(content) for content in files}) == 1
+    assert len(files[0]) < len(prepared.wav(Clip(KINDS[0], text), "a"))
+    assert len({len(prepared.flacs(Trial("one", text, (item,)))[0]) for item in KINDS}) == 1
+    wave, rate = soundfile.read(io.BytesIO(files[0]))
+    assert (len(wave), rate) == (len(heard(prepared, Clip(KINDS[0], text))), RATE)
+    noise = 10 ** (NOISE_DB / 20)
+    np.testing.assert_allclose(wave, heard(prepared, Clip(KINDS[0], text)), atol=10 * noise)
+
+
+def test_the_noise_cannot_be_computed_from_the_name(prepared: Sounds) -> None:
+    clip = Clip(Item(RECORDING), TEXTS[0])
+    other = Sounds(prepared.sampling_rate, prepared.waves)
+    assert prepared.wav(clip, "a") != other.wav(clip, "a")
+
+
+def test_samples_of_eight_bits_do_not_tell_by_the_noise_of_their_rounding() -> None:
+    dull = [speech(seed, seconds=1.0, highest_hz=2000.0) for seed in (1, 2)]
+    waves = {Clip(KINDS[0], "a"): np.round(dull[0] * 128) / 128, Clip(KINDS[2], "a"): dull[1]}
+    recorded, spoken = prepare(waves, RATE).waves.values()
+    powers = [_power_above(wave, 2200.0) for wave in (recorded, spoken)]
+    assert db(powers[0] / powers[1]) == pytest.approx(0, abs=TOLERANCE_DB)
 
 
 def test_the_marks_of_the_files_that_are_read_are_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +97,7 @@ def test_level_offset_noise_and_edge_are_those_of_every_kind(prepared: Sounds, i
     assert db(np.square(before).mean()) == pytest.approx(NOISE_DB, abs=TOLERANCE_DB)
     after = np.concatenate([wave[-round(0.9 * LEAD_S * RATE) :] for wave in waves])
     assert db(np.square(after).mean()) == pytest.approx(NOISE_DB, abs=TOLERANCE_DB)
-    above = np.mean([_power_above(wave, EDGE_HZ * (1 + EDGE_WIDTH)) for wave in waves])
+    above = np.mean([_power_above(wave, EDGE_HZ * (1 + MARGIN)) for wave in waves])
     assert db(above) == pytest.approx(NOISE_DB, abs=TOLERANCE_DB)
 
 
@@ -89,7 +120,7 @@ def test_the_same_clip_of_two_trials_has_other_bytes_and_of_one_trial_the_same(p
     assert prepared.wav(clip, "one a") != prepared.wav(clip, "one b")
 
 
-def test_a_peak_makes_all_clips_quieter_and_none_is_clipped() -> None:
+def test_a_peak_makes_all_clips_quieter_and_none_is_clipped(prepared: Sounds) -> None:
     click = speech(1)
     click[1000] = 40.0
     waves = {Clip(Item(RECORDING), "a"): click, Clip(Item(SYNTHESIS, VOICE), "a"): speech(2)}
@@ -97,6 +128,8 @@ def test_a_peak_makes_all_clips_quieter_and_none_is_clipped() -> None:
     assert max(np.abs(wave).max() for wave in found.waves.values()) == pytest.approx(0.9, abs=0.001)
     levels = [np.square(wave).mean() for wave in prepare(duel_waves(TEXTS[:1]), RATE).waves.values()]
     assert np.square(found.waves[Clip(Item(SYNTHESIS, VOICE), "a")]).mean() < min(levels) / 4
+    loudest = [np.abs(soundfile.read(io.BytesIO(each.volume_wav()))[0]).max() for each in (found, prepared)]
+    assert loudest[0] < 0.5 * loudest[1], "so is the noise for the volume"
 
 
 @pytest.mark.parametrize("wave", [silence(0.5), silence(0.0)], ids=["silent", "empty"])
@@ -109,7 +142,7 @@ def test_a_voice_that_says_nothing_is_heard_as_noise(wave: Wave) -> None:
 
 
 def test_the_noise_for_the_volume_is_as_loud_as_the_clips(prepared: Sounds) -> None:
-    wave, rate = soundfile.read(io.BytesIO(prepared.volume_wav()), dtype="float32")
+    wave, rate = soundfile.read(io.BytesIO(prepared.volume_wav()))
     powers = frame_powers(wave, rate // 100)
     assert db(powers[sounds(powers, PAUSE_DB)].mean()) == pytest.approx(LEVEL_DB, abs=0.2)
 
@@ -121,7 +154,7 @@ def test_a_file_of_another_rate_is_resampled_and_no_sound_is_named(tmp_path: Pat
     waves, rate = read_waves(clips)
     assert (rate, len({len(wave) for wave in waves.values()})) == (RATE // 2, 2)
     (tmp_path / "b.wav").write_bytes(b"no sound")
-    with pytest.raises(InputError, match=r"b\.wav: cannot be read as a sound"):
+    with pytest.raises(InputError, match=r"b\.wav: cannot be read .*; run `dtc evaluate` again"):
         read_waves(clips)
     soundfile.write(tmp_path / "b.wav", np.zeros((100, 2)), RATE)
     with pytest.raises(InputError, match="2 channels, expected 1"):

@@ -10,6 +10,7 @@ import torch
 
 from dtc.audio import griffin_lim, log_mel, magnitude_from_mel, resample
 from dtc.audio_config import AudioConfig
+from dtc.equalise import Wave
 from dtc.errors import InputError
 from dtc.evaluation.speech_folder import (
     COPY,
@@ -20,8 +21,8 @@ from dtc.evaluation.speech_folder import (
     write_speech_folder,
 )
 from dtc.judge import JudgeConfig, speaker
-from dtc.judge.contests import Contest, Pair, Sample, Wave, make_contests
-from dtc.judge.equalise import at_level, band_limited, common_band, equalise, without_silence
+from dtc.judge.contests import Contest, Pair, Sample, make_contests
+from dtc.judge.equalise import equalise
 from dtc.judge.logistic import train_logistic
 from dtc.judge.patches import cut_windows, mel_patches
 from dtc.judge.saliency import telling_band
@@ -121,29 +122,12 @@ def test_windows_are_at_the_same_places_of_both_clips() -> None:
     np.testing.assert_array_equal(windows[0, 0, [999, 1000, 1499]], [999, 0, 499])
 
 
-def test_no_silent_frame_is_kept() -> None:
-    loud, soft = np.tile([0.5, -0.5], 80), np.tile([0.004, -0.004], 80)  # 10 ms; -42 dB
-    wave = np.concatenate([soft, loud, soft, soft, loud, loud[:90]])
-    np.testing.assert_array_equal(without_silence(wave, SAMPLING_RATE_HZ), np.concatenate([loud, loud, loud[:90]]))
-
-
-def test_the_common_band_is_what_both_sides_have() -> None:
-    noise = np.random.default_rng(1).standard_normal(16_000) * 0.05
-    pair = Pair("one", Sample("1", "whole", noise), Sample("1", "narrow", band_limited(noise, 16_000, (200.0, 5000.0))))
-    low, high = common_band([pair], 16_000)
-    assert 200 <= low <= 300
-    assert 4400 <= high <= 5000
-    assert common_band([replace(pair, second=pair.first)], 16_000) == (60.0, 8000.0)
-
-
 def test_silence_alone_is_judged_and_does_not_fail() -> None:
     pair = Pair("one", Sample("1", "a", np.zeros(16_000)), Sample("1", "b", np.full(9_000, 0.25)))
     ((found,), _) = equalise([pair], SAMPLING_RATE_HZ, seed=1)
     assert np.isfinite(found.first.wave).all()
     assert np.isfinite(found.second.wave).all()
     assert np.isfinite(mel_patches([found], SAMPLING_RATE_HZ)).all()
-    np.testing.assert_array_equal(at_level(np.zeros(9)), np.zeros(9))
-    assert len(without_silence(np.zeros(320), SAMPLING_RATE_HZ)) == 320
 
 
 def test_the_speaker_embedding_of_a_clip_is_the_mean_of_as_many_windows_whatever_its_length(
