@@ -46,16 +46,20 @@ class Duel:
         return Response(request.app.state.volume, media_type="audio/wav")
 
     async def begin(self, request: Request) -> Response:
-        """Begin a session, and answer with the ids and forms of its trials, and nothing else about them."""
+        """Begin a session, or go on with one; answer with the ids and forms of its open trials, and nothing else."""
         asked = await _json_of(request)
         if asked.get("consent") is not True:
             raise RefusedError(403, "A listener has to consent first.")
-        listener = asked.get("listener")
-        trials = draw_trials(self.texts, self.voices, self.random)
-        known = listener if isinstance(listener, str) else None
-        session, listener = self.book.begin(known, trials, self.clock())
+        listener, answered = _text(asked.get("listener")), 0
+        begun = self.book.open_trials(listener)
+        if begun and all(map(self._has_clips, begun[2])):
+            session, answered, trials = begun
+        else:
+            trials = draw_trials(self.texts, self.voices, self.random)
+            session, listener = self.book.begin(listener, trials, self.clock())
         shown = [{"id": trial.id, "form": trial.form} for trial in trials]
-        return JSONResponse({"session": session, "listener": listener, "trials": shown}, 201)
+        found = {"session": session, "listener": listener, "answered": answered, "trials": shown}
+        return JSONResponse(found, 201)
 
     async def clip(self, request: Request) -> Response:
         """Answer with a clip of a trial, and note the time."""
@@ -72,7 +76,7 @@ class Duel:
         asked = await _json_of(request)
         trial = self._trial(asked.get("trial"))
         duration_s = self.sounds.duration_s(trial.clips[0])
-        left = self.book.vote(trial, str(asked.get("answer")), duration_s, self.clock())
+        left = self.book.vote(trial, _text(asked.get("answer")), duration_s, self.clock())
         return JSONResponse({"left": left})
 
     async def score(self, request: Request) -> Response:
@@ -80,10 +84,13 @@ class Duel:
         return JSONResponse(score_of(self.book.session_votes(request.path_params["session"])))
 
     def _trial(self, id: object) -> Trial:
-        trial = self.book.trial(str(id))
-        if not all(clip in self.sounds.waves for clip in trial.clips):
-            raise RefusedError(410, "The clips of this trial are not there any more; begin again.")
+        trial = self.book.trial(_text(id))
+        if not self._has_clips(trial):
+            raise RefusedError(410, "The clips of this question are not there any more. Reload the page.")
         return trial
+
+    def _has_clips(self, trial: Trial) -> bool:
+        return all(clip in self.sounds.waves for clip in trial.clips)
 
 
 def make_app(duel: Duel, token: str | None) -> Guard:
@@ -105,6 +112,11 @@ def make_app(duel: Duel, token: str | None) -> Guard:
     app = Starlette(routes=routes, exception_handlers={RefusedError: _refuse})
     app.state.page, app.state.volume = Page.of_server(min(TRIALS, len(duel.texts))), duel.sounds.volume_wav()
     return Guard(app, token)
+
+
+def _text(found: object) -> str:
+    """Return a text that a request has; "" for anything else, and for a text that is not ASCII, as all of ours are."""
+    return found if isinstance(found, str) and found.isascii() else ""
 
 
 async def _json_of(request: Request) -> dict[str, Any]:

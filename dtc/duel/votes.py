@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS listeners (id TEXT PRIMARY KEY, consented_at REAL NOT
 CREATE TABLE IF NOT EXISTS sessions (
     id TEXT PRIMARY KEY, listener TEXT NOT NULL REFERENCES listeners, last_vote_at REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS sessions_of_a_listener ON sessions (listener);
 CREATE TABLE IF NOT EXISTS trials (
     id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions, text TEXT NOT NULL, sides TEXT NOT NULL,
     fetched_a REAL, fetched_b REAL
@@ -80,6 +81,18 @@ class VoteBook:
             write.executemany("INSERT INTO trials (id, session, text, sides) VALUES (?, ?, ?, ?)", rows)
         return session, listener
 
+    def open_trials(self, listener: str | None) -> tuple[str, int, list[Trial]] | None:
+        """Return the last session of a listener that has trials without votes: its id, its votes, and those trials.
+
+        None where there is no such listener or session. So a page that was closed half way goes on.
+        """
+        query = """SELECT sessions.id, trials.id, text, sides, votes.trial IS NULL FROM trials
+            JOIN sessions ON session = sessions.id LEFT JOIN votes ON trial = trials.id WHERE session =
+            (SELECT id FROM sessions WHERE listener = ? ORDER BY rowid DESC LIMIT 1) ORDER BY trials.rowid"""
+        rows = self._notes.execute(query, (listener,)).fetchall()
+        trials = [Trial(id, text, read_sides(sides)) for _, id, text, sides, is_open in rows if is_open]
+        return (rows[0][0], len(rows) - len(trials), trials) if trials else None
+
     def trial(self, id: str) -> Trial:
         """Return a trial. Raises RefusedError where there is none with this id."""
         row = self._notes.execute("SELECT text, sides FROM trials WHERE id = ?", (id,)).fetchone()
@@ -123,37 +136,41 @@ class VoteBook:
                 write.execute("UPDATE sessions SET last_vote_at = ? WHERE id = ?", (now, session))
         except sqlite3.IntegrityError:
             raise RefusedError(409, HAS_VOTE) from None
-        return self._open_trials(session)
+        return self._count_open(session)
 
-    def _open_trials(self, session: str) -> int:
-        query = "SELECT count(*) FROM trials WHERE session = ? AND id NOT IN (SELECT trial FROM votes)"
+    def _count_open(self, session: str) -> int:
+        query = "SELECT count(*) FROM trials LEFT JOIN votes ON trial = id WHERE session = ? AND trial IS NULL"
         return int(self._notes.execute(query, (session,)).fetchone()[0])
 
     def session_votes(self, session: str) -> list[Vote]:
         """Return the votes of a session. Raises RefusedError where trials have none yet, or there is no session."""
-        if self._open_trials(session):
+        if self._count_open(session):
             raise RefusedError(409, "Trials of this session are open.")
-        if not (votes := self._read("WHERE sessions.id = ?", session)):
+        if not (votes := _read(self._notes, "WHERE sessions.id = ?", session)):
             raise RefusedError(404, "There is no such session.")
         return votes
 
     def all_votes(self) -> list[Vote]:
         """Return all votes, in the order in which they came."""
-        return self._read("")
-
-    def _read(self, where: str, *values: str) -> list[Vote]:
-        query = f"""SELECT listener, trials.id, text, sides, answer FROM votes
-            JOIN trials ON trial = trials.id JOIN sessions ON session = sessions.id {where} ORDER BY votes.rowid"""
-        rows = self._notes.execute(query, values)
-        return [Vote(who, Trial(id, text, read_sides(sides)), answer) for who, id, text, sides, answer in rows]
+        return _read(self._notes, "")
 
 
 def read_votes(path: Path) -> list[Vote]:
-    """Return all votes of a database. Raises InputError where there is no such file."""
+    """Return all votes of a database, which is not changed. Raises InputError where there is no such database."""
     if not path.is_file():
         raise InputError(path, "no such file", "votes", "run `dtc duel` and let people listen first")
-    with closing(VoteBook(path)) as book:
-        return book.all_votes()
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)) as connection:
+            return _read(connection, "")
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, error, "leave it out") from None
+
+
+def _read(connection: sqlite3.Connection, where: str, *values: str) -> list[Vote]:
+    query = f"""SELECT listener, trials.id, text, sides, answer FROM votes
+        JOIN trials ON trial = trials.id JOIN sessions ON session = sessions.id {where} ORDER BY votes.rowid"""
+    rows = connection.execute(query, values)
+    return [Vote(who, Trial(id, text, read_sides(sides)), answer) for who, id, text, sides, answer in rows]
 
 
 def written_sides(sides: Iterable[Item]) -> str:
@@ -173,5 +190,10 @@ def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.executescript(SCHEMA)
     except sqlite3.DatabaseError as error:
-        raise InputError(path, f"cannot be used ({error})", "votes of `dtc duel`", "move it away") from None
+        connection.close()
+        raise _unusable(path, error, "move it away") from None
     return connection
+
+
+def _unusable(path: Path, error: sqlite3.DatabaseError, remedy: str) -> InputError:
+    return InputError(path, f"cannot be used ({error})", "votes of `dtc duel`", remedy)

@@ -3,7 +3,9 @@
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,7 +16,7 @@ from starlette.testclient import TestClient
 
 from dtc.duel.app import LARGEST_BODY, Duel, make_app
 from dtc.duel.sounds import Sounds, prepare
-from dtc.duel.votes import VoteBook
+from dtc.duel.votes import VoteBook, read_votes
 from dtc.errors import InputError
 from dtc.evaluation.speech_folder import COPY, RECORDING, SYNTHESIS
 from tests.dtc.duel_clips import RATE, TEXTS, VOICE, duel_waves
@@ -27,14 +29,17 @@ SECRETS = (RECORDING, COPY, SYNTHESIS, VOICE, "voice", *TEXTS)  # what no answer
 class Listener:
     """A page that takes part: a client of the server, with a clock that the test turns."""
 
-    def __init__(self, sounds: Sounds, folder: Path, token: str | None = None) -> None:
+    def __init__(self, sounds: Sounds, folder: Path, token: str | None = None, seed: int = 1) -> None:
         self.now, self.sounds = START, sounds
         self.book = VoteBook(folder / "votes/duel.sqlite")
-        duel = Duel(sounds, TEXTS, [VOICE], self.book, Random(1), clock=lambda: self.now)
+        duel = Duel(sounds, TEXTS, [VOICE], self.book, Random(seed), clock=lambda: self.now)
         self.http = TestClient(make_app(duel, token), base_url="http://127.0.0.1")
 
+    def post(self, path: str, body: Any) -> Any:
+        return self.http.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+
     def begin(self, **asked: Any) -> dict[str, Any]:
-        answer = self.http.post("/sessions", json={"consent": True, **asked})
+        answer = self.post("/sessions", {"consent": True, **asked})
         assert answer.status_code == 201
         return answer.json()
 
@@ -83,8 +88,24 @@ def test_a_session_from_consent_to_score(listener: Listener) -> None:
 def test_one_who_comes_again_is_the_same_listener_and_a_made_up_one_is_new(listener: Listener) -> None:
     first = listener.begin()["listener"]
     assert listener.begin(listener=first)["listener"] == first
-    for forged in ("0" * 32, "'; DROP TABLE votes", 7, None, ["a"]):
+    for forged in ("0" * 32, "'; DROP TABLE votes", "\ud800", 7, None, ["a"]):
         assert listener.begin(listener=forged)["listener"] not in (first, forged)
+
+
+def test_a_page_that_is_opened_again_goes_on_with_the_open_questions(listener: Listener) -> None:
+    begun = listener.begin()
+    assert begun["answered"] == 0
+    for trial in begun["trials"][:2]:
+        listener.hear(trial)
+        listener.vote(trial)
+    again = listener.begin(listener=begun["listener"])
+    assert again == begun | {"answered": 2, "trials": begun["trials"][2:]}
+    for trial in again["trials"]:
+        listener.hear(trial)
+        assert listener.vote(trial).status_code == 200
+    new = listener.begin(listener=begun["listener"])
+    assert (new["answered"], len(new["trials"])) == (0, 12)
+    assert new["session"] != begun["session"]
 
 
 def test_nothing_that_is_sent_tells_which_clip_is_which(listener: Listener) -> None:
@@ -170,6 +191,7 @@ def test_a_second_vote_is_refused_and_the_first_stays(listener: Listener) -> Non
         ({"trial": "0" * 32, "answer": "human"}, 404),
         ({"trial": None, "answer": "human"}, 404),
         ({"trial": "x' OR '1'='1", "answer": "human"}, 404),
+        ({"trial": "\ud800", "answer": "human"}, 404),
         ({"answer": "human"}, 404),
         ([], 400),
         ("human", 400),
@@ -183,7 +205,7 @@ def test_a_forged_vote_is_refused(listener: Listener, body: Any, status: int) ->
     listener.hear(trial)
     if isinstance(body, dict) and body.get("trial") == "the first":
         body = body | {"trial": trial["id"]}
-    answer = listener.http.post("/votes", json=body)
+    answer = listener.post("/votes", body)
     assert answer.status_code == status
     assert answer.json()["error"]
     assert listener.book.all_votes() == []
@@ -275,9 +297,11 @@ def test_everything_needs_the_token_where_there_is_one(sounds: Sounds, tmp_path:
 
 
 def test_a_trial_whose_voice_is_gone_is_refused(listener: Listener) -> None:
-    trials = listener.begin()["trials"]
-    gone = Listener(Sounds(RATE, {}), listener.book.path.parents[1])
+    begun = listener.begin()
+    trials = begun["trials"]
+    gone = Listener(Sounds(RATE, {}), listener.book.path.parents[1], seed=2)
     assert gone.vote(trials[0]).status_code == 410
+    assert gone.begin(listener=begun["listener"])["session"] != begun["session"], "a new one begins"
     gone.book.close()
 
 
@@ -285,3 +309,13 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "duel.sqlite").write_text("votes, but no database " * 50)
     with pytest.raises(InputError, match=r"duel\.sqlite: cannot be used \(file is not a database\)"):
         VoteBook(tmp_path / "duel.sqlite")
+
+
+def test_a_database_of_others_is_not_counted_and_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (id)")
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"other\.sqlite: cannot be used \(no such table: votes\)"):
+        read_votes(path)
+    assert (path.read_bytes(), [each.name for each in tmp_path.iterdir()]) == (before, ["other.sqlite"])

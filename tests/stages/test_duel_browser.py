@@ -54,8 +54,23 @@ def begin(page: Any) -> None:
     page.wait_for_selector("text=The sound was interrupted. Play it again.")  # as by a call on a phone
     assert page.locator("#ready").is_disabled()
     page.evaluate("() => { player.onplaying = null; }")
+    hear_noise(page)
+
+
+def hear_noise(page: Any) -> None:
+    """Come from the noise to a question; the noise is played faster than listeners hear it."""
+    page.evaluate("player.defaultPlaybackRate = 8")
     page.click("#noise")
     page.click("#ready")  # waits until it is enabled
+    page.evaluate("player.defaultPlaybackRate = 1")
+
+
+def come_again(page: Any) -> None:
+    """Load the page again, as one who has closed it half way."""
+    page.reload()
+    page.check("#agree")
+    page.click("#begin")
+    hear_noise(page)
 
 
 def require_no_scroll(page: Any) -> None:
@@ -105,8 +120,13 @@ def test_the_page_alone_on_a_phone(chromium: Any, project: Project) -> None:
     for number in (1, 2):
         page.wait_for_selector(f"text=Question {number} of 2")
         require_no_scroll(page)
+        if number == 2:
+            come_again(page)
+            page.wait_for_selector("text=Question 2 of 2")
         hear_all(page, lambda side: page.locator("#clips .play").nth(side).tap())
         page.locator("#answers button").last.tap()
+    page.wait_for_selector("#save")
+    come_again(page)  # the answers are there until they are saved
     with page.expect_download() as download:
         page.locator("#save").tap()
     saved = Path("saved.json")

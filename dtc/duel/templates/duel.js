@@ -11,12 +11,12 @@ const RETRY_MS = 2000;
 const element = (id) => document.getElementById(id);
 const player = new Audio();  // one for all clips: a phone lets a page play only what a touch has started
 
-function remembered() {
-  try { return localStorage.getItem(LISTENER); } catch { return null; }
+function remembered(name) {
+  try { return localStorage.getItem(name); } catch { return null; }
 }
 
-function remember(listener) {
-  try { localStorage.setItem(LISTENER, listener); } catch { /* private windows keep nothing */ }
+function remember(name, text) {
+  try { localStorage.setItem(name, text); } catch { /* a private window may keep nothing */ }
 }
 
 // ── with a server ──
@@ -35,10 +35,10 @@ async function ask(path, body) {
 const server = {
   volume: "volume.wav",
   async begin() {
-    const begun = await (await ask("sessions", {consent: true, listener: remembered()})).json();
-    remember(begun.listener);
+    const begun = await (await ask("sessions", {consent: true, listener: remembered(LISTENER)})).json();
+    remember(LISTENER, begun.listener);
     this.session = begun.session;
-    return begun.trials;
+    return begun;
   },
   async clip(trial, side) {
     return URL.createObjectURL(await (await ask(`clips/${trial.id}/${"ab"[side]}.wav`)).blob());
@@ -51,20 +51,31 @@ const server = {
 
 // ── from a file ──
 
+function shuffled(trials) {
+  return trials.map((trial) => [Math.random(), trial]).sort((one, other) => one[0] - other[0]).map(([, trial]) => trial);
+}
+
+const STATE = `dtc-duel-${content.page}`;  // order and answers, so that a page that is closed half way can be opened again
 const file = {
   volume: content.volume,
   async begin() {
-    const listener = remembered() || Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
-    remember(listener);
-    this.result = {format: content.format, page: content.page, listener, answers: []};
-    const shuffled = (trials) => trials.map((trial) => [Math.random(), trial]).sort((one, other) => one[0] - other[0]).map(([, trial]) => trial);
-    const trials = content.trials.map((trial) => ({...trial, form: trial.clips.length === 1 ? "single" : "pair", swapped: trial.clips.length === 2 && Math.random() < 0.5}));
-    return ["single", "pair"].flatMap((form) => shuffled(trials.filter((trial) => trial.form === form)));
+    this.state = JSON.parse(remembered(STATE)) || this.drawn();
+    remember(LISTENER, this.state.result.listener);
+    const answered = this.state.result.answers.length;
+    const clips = new Map(content.trials.map((trial) => [trial.id, trial.clips]));
+    return {answered, trials: this.state.order.slice(answered).map((trial) => ({...trial, clips: clips.get(trial.id)}))};
+  },
+  drawn() {
+    const listener = remembered(LISTENER) || Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
+    const trials = content.trials.map(({id, clips}) => ({id, form: clips.length === 1 ? "single" : "pair", swapped: clips.length === 2 && Math.random() < 0.5}));
+    const order = ["single", "pair"].flatMap((form) => shuffled(trials.filter((trial) => trial.form === form)));
+    return {order, result: {format: content.format, page: content.page, listener, answers: []}};
   },
   clip: async (trial, side) => trial.clips[trial.swapped ? 1 - side : side],
   async vote(trial, answer) {
     const after_s = (performance.now() - trial.shownAt) / 1000;
-    this.result.answers.push({trial: trial.id, answer, swapped: trial.swapped, after_s: Math.round(after_s * 100) / 100});
+    this.state.result.answers.push({trial: trial.id, answer, swapped: trial.swapped, after_s: Math.round(after_s * 100) / 100});
+    remember(STATE, JSON.stringify(this.state));
   },
   async end() {
     element("result").textContent = "Save your answers";
@@ -72,8 +83,8 @@ const file = {
     element("save").hidden = false;
     element("save").onclick = () => {
       const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob([JSON.stringify(this.result)], {type: "application/json"}));
-      link.download = `duel-${content.page.slice(0, 8)}-${this.result.listener.slice(0, 8)}.json`;
+      link.href = URL.createObjectURL(new Blob([JSON.stringify(this.state.result)], {type: "application/json"}));
+      link.download = `duel-${content.page.slice(0, 8)}-${this.state.result.listener.slice(0, 8)}.json`;
       link.click();
     };
   },
@@ -82,7 +93,9 @@ const file = {
 // ── the game ──
 
 const source = content.page ? file : server;
-let trials = [], current = 0, heard = [], last = -1, urls = [], playing = false, isBusy = false, upcoming = null;
+let trials = [], answered = 0, current = 0, heard = [], last = -1, urls = [], upcoming = null;
+let shown = null;  // the trial on the page that has no answer yet
+let playing = false, isBusy = false;
 
 function show(id) {
   for (const section of document.querySelectorAll("section")) section.hidden = section.id !== id;
@@ -115,7 +128,7 @@ async function play(url, button) {
   button.classList.add("heard");
 }
 
-/** Call a function that needs the network, again and again until it answers; a refusal is no matter of the network. */
+/** Call a function that needs the network until it answers; only a refusal ends that. */
 async function persist(task) {
   for (;;) {
     try {
@@ -123,7 +136,7 @@ async function persist(task) {
       report(null);
       return result;
     } catch (error) {
-      if (error.status) throw error;
+      if (error.status < 500) throw error;
       report(new Error("No connection. Trying again; nothing is lost."));
       await new Promise((done) => setTimeout(done, RETRY_MS));
     }
@@ -135,20 +148,26 @@ function load(trial) {
 }
 
 async function showTrial() {
+  if (current === trials.length) {
+    await persist(() => source.end());
+    show("end");
+    return;
+  }
   const trial = trials[current], {question, clips, answers} = QUESTIONS[trial.form];
   urls = await (upcoming || load(trial));
   upcoming = current + 1 < trials.length ? load(trials[current + 1]) : null;  // so that its sound begins at once
   upcoming?.catch(() => {});  // it is reported when the trial is shown
   heard = clips.map(() => false);
   last = -1;
-  element("number").textContent = `Question ${current + 1} of ${trials.length}`;
-  element("progress").max = trials.length;
-  element("progress").value = current;
+  element("number").textContent = `Question ${answered + current + 1} of ${answered + trials.length}`;
+  element("progress").max = answered + trials.length;
+  element("progress").value = answered + current;
   element("question").textContent = question;
   element("clips").className = `clips ${trial.form}`;
   element("clips").replaceChildren(...clips.map((name, side) => clipButton(name, side)));
   element("answers").replaceChildren(...Object.entries(answers).map(([answer, name], n) => answerButton(answer, name, "AB"[n])));
   trial.shownAt = performance.now();
+  shown = trial;
   show("trial");
   update();
 }
@@ -156,8 +175,8 @@ async function showTrial() {
 function clipButton(name, side) {
   const button = document.createElement("button");
   button.className = "play";
-  button.innerHTML = '<span class="disc" aria-hidden="true"></span><span class="name"></span>';
-  button.querySelector(".name").textContent = name;
+  button.innerHTML = '<span class="disc" aria-hidden="true"></span><span class="name"><small></small></span>';
+  button.querySelector(".name").prepend(name);
   button.onclick = () => playClip(side);
   return button;
 }
@@ -165,6 +184,8 @@ function clipButton(name, side) {
 function answerButton(answer, name, key) {
   const button = document.createElement("button"), label = document.createElement("kbd");
   label.textContent = key;
+  label.ariaHidden = "true";
+  button.setAttribute("aria-keyshortcuts", key);
   button.append(label, name);
   button.onclick = () => vote(answer);
   return button;
@@ -173,9 +194,13 @@ function answerButton(answer, name, key) {
 function update() {
   const all = heard.every(Boolean);
   for (const button of element("answers").children) button.disabled = !all || playing || isBusy;
-  for (const button of element("clips").children) button.disabled = playing || isBusy;
+  for (const [side, button] of [...element("clips").children].entries()) {
+    button.ariaDisabled = String(playing || isBusy);  // one that is disabled loses the focus
+    button.querySelector("small").textContent = button.matches(".playing") ? "listen to the end" : heard[side] ? "heard" : "not heard yet";
+  }
   const keys = matchMedia("(hover: none)").matches ? "" : " (space)";
-  element("hint").textContent = playing ? "Listen to the end" : all ? "Your answer? You may hear it again first" : `Play ${heard.length === 1 ? "it" : heard.some(Boolean) ? "the other one" : "both"}${keys}`;
+  const next = all ? "Your answer? You may hear it again first" : `Play ${heard.length === 1 ? "it" : heard.some(Boolean) ? "the other one" : "both"}${keys}`;
+  element("hint").textContent = playing ? "" : next;  // a screen reader says it, which must not disturb the sound
 }
 
 async function playClip(side) {
@@ -194,19 +219,15 @@ async function playClip(side) {
 }
 
 async function vote(answer) {
-  if (!heard.every(Boolean) || playing || isBusy) return;
+  if (!shown || !heard.every(Boolean) || playing || isBusy) return;
   isBusy = true;
   update();
   try {
-    await persist(() => source.vote(trials[current], answer));
+    await persist(() => source.vote(shown, answer));
+    shown = null;
     for (const url of urls) if (url.startsWith("blob:")) URL.revokeObjectURL(url);
     current += 1;
-    if (current < trials.length) {
-      await showTrial();
-    } else {
-      await persist(() => source.end());
-      show("end");
-    }
+    await showTrial();
   } catch (error) {
     report(error);
   }
@@ -227,7 +248,7 @@ async function start() {
   isBusy = true;
   report(null);
   try {
-    trials = await persist(() => source.begin());
+    ({trials, answered} = await persist(() => source.begin()));
     current = 0;
     upcoming = null;
     await showTrial();
@@ -241,10 +262,12 @@ async function start() {
 // ── keys and buttons ──
 
 const KEYS = {a: 0, b: 1};
+const isSpace = (event) => event.key === " " && !element("trial").hidden && !event.target.closest("#answers");  // there it is a click
 document.addEventListener("keydown", (event) => {
-  if (element("trial").hidden || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (event.key === " ") {
-    event.preventDefault();  // not a click on the button that has the focus, and no scrolling
+  if (element("trial").hidden || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (isSpace(event)) event.preventDefault();  // not a click on the button that has the focus, and no scrolling
+  if (event.repeat) return;
+  if (isSpace(event)) {
     const next = heard.indexOf(false);
     playClip(next === -1 ? (last + 1) % heard.length : next);
   } else if (event.key.toLowerCase() in KEYS) {
@@ -252,7 +275,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 document.addEventListener("keyup", (event) => {
-  if (event.key === " " && !element("trial").hidden) event.preventDefault();
+  if (isSpace(event)) event.preventDefault();
 });
 document.querySelector("[data-count]").textContent = content.page ? content.trials.length : content.trials;
 element("agree").onchange = () => { element("begin").disabled = !element("agree").checked; };
