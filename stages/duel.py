@@ -7,6 +7,7 @@ import ipaddress
 import re
 import signal
 import socket
+import time
 import webbrowser
 from collections.abc import Sequence
 from contextlib import closing
@@ -110,7 +111,7 @@ def write_page(folders: Sequence[Path], out: Path, console: Console) -> None:
     if (page := out / "index.html").exists():
         raise InputError(page, "is there already", remedy="name another folder: answers to that page may still come")
     clips = read_clips(folders)
-    html, key = make_page(clips.sounds, clips.texts, clips.voices, SystemRandom())
+    html, key = make_page(clips.sounds, clips.texts, clips.voices, SystemRandom(), time.time())
     kept = key_path(paths.VOTES, key.page)
     write_whole(kept, key.model_dump_json(indent=2) + "\n")
     write_whole(page, html)

@@ -63,7 +63,8 @@ def write_figures(votes: Sequence[Vote], console: Console) -> None:
 
 def of_newest_voices(votes: Sequence[Vote]) -> list[Vote]:
     """Return the votes on the voices that were heard last, of each name, by their names without fingerprints."""
-    labels = [item.voice for vote in votes for item in vote.trial.sides if item.voice]
+    in_time = sorted(votes, key=lambda vote: vote.at)
+    labels = [item.voice for vote in in_time for item in vote.trial.sides if item.voice]
     newest = {label.partition("@")[0]: label for label in labels}
     kept = {"": ""} | {label: name for name, label in newest.items()}
 

@@ -15,11 +15,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from dtc.duel.batch import Batch
 from dtc.duel.guard import Guard
 from dtc.duel.page import Page
 from dtc.duel.sounds import Sounds
 from dtc.duel.trials import TRIALS, Trial, draw_trials, score_of
-from dtc.duel.votes import RefusedError, VoteBook
+from dtc.duel.votes import Ballot, RefusedError, VoteBook
 
 LARGEST_BODY = 1024  # bytes of a request; the largest that the page sends has about 100
 SIDES = ("a", "b")
@@ -76,7 +77,8 @@ class Duel:
         asked = await _json_of(request)
         trial = self._trial(asked.get("trial"))
         duration_s = self.sounds.duration_s(trial.clips[0])
-        left = self.book.vote(trial, _text(asked.get("answer")), duration_s, self.clock())
+        ballot = Ballot(trial, _text(asked.get("answer")), duration_s, self.clock())
+        left = await request.app.state.batch.vote(ballot)
         return JSONResponse({"left": left})
 
     async def score(self, request: Request) -> Response:
@@ -110,6 +112,7 @@ def make_app(duel: Duel, token: str | None) -> Guard:
         Route("/votes", duel.vote, methods=["POST"]),
     ]
     app = Starlette(routes=routes, exception_handlers={RefusedError: _refuse})
+    app.state.batch = Batch(duel.book)
     app.state.page, app.state.volume = Page.of_server(min(TRIALS, len(duel.texts))), duel.sounds.volume_wav()
     return Guard(app, token)
 

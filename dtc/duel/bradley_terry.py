@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Integer
 
-ITERATIONS = 25
+ITERATIONS, TOLERANCE = 25, 1e-10  # at most so many, until no strength changes by more
 PRIOR = 0.5  # wins of each item over each other that are added: no strength is infinite
 
 
@@ -24,7 +24,10 @@ def strengths(choices: Integer[np.ndarray, "votes 2"], n_items: int) -> Float[np
     for _ in range(ITERATIONS):
         chances, information = _information(wins, found)
         missing = wins.sum(axis=1) - ((wins + wins.T) * chances).sum(axis=1)
-        found[1:] += np.linalg.solve(information, missing[1:])
+        step = np.linalg.solve(information, missing[1:])
+        found[1:] += step
+        if np.abs(step).max() < TOLERANCE:
+            break
     return found
 
 

@@ -38,6 +38,7 @@ class Key(Section):
     """What the clips of a page are."""
 
     page: RANDOM_ID
+    made_at: float = 0.0  # seconds since 1970; keys of earlier versions do not have it
     trials: dict[str, KeyedTrial]
 
 
@@ -59,8 +60,10 @@ class Answers(Section):
     answers: tuple[Answer, ...]
 
 
-def make_page(sounds: Sounds, texts: Sequence[str], voices: Sequence[str], random: Random) -> tuple[str, Key]:
-    """Return a page with one session of trials, and its key."""
+def make_page(
+    sounds: Sounds, texts: Sequence[str], voices: Sequence[str], random: Random, now: float
+) -> tuple[str, Key]:
+    """Return a page with one session of trials, and its key. `now`: the time in seconds since 1970."""
     trials = draw_trials(texts, voices, random)
     page = f"{random.getrandbits(ID_BITS):032x}"
     shown = [{"id": trial.id, "clips": [_uri("flac", content) for content in sounds.flacs(trial)]} for trial in trials]
@@ -69,7 +72,7 @@ def make_page(sounds: Sounds, texts: Sequence[str], voices: Sequence[str], rando
         trial.id: KeyedTrial(text=trial.text, sides=trial.sides, duration_s=sounds.duration_s(trial.clips[0]))
         for trial in trials
     }
-    return Page.alone(content).html, Key(page=page, trials=keyed)
+    return Page.alone(content).html, Key(page=page, made_at=now, trials=keyed)
 
 
 def _uri(form: str, content: bytes) -> str:
@@ -128,4 +131,4 @@ def _vote(answer: Answer, key: Key, listener: str, path: Path) -> Vote:
         raise InputError(path, f"the answer {answer.answer!r}", " or ".join(ANSWERS[trial.form]), "leave the file out")
     if answer.after_s < CLOCK_TOLERANCE * keyed.duration_s * len(keyed.sides):
         raise InputError(path, "an answer before the clips were heard", remedy="leave the file out")
-    return Vote(listener, trial, answer.answer)
+    return Vote(listener, trial, answer.answer, key.made_at)

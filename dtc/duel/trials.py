@@ -66,11 +66,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Vote:
-    """The answer of a listener to a trial."""
+    """The answer of a listener to a trial.
+
+    Args:
+        listener: the listener's id.
+        trial: the trial.
+        answer: one of ANSWERS.
+        at: when it was given, in seconds since 1970; of a page without a server, when the page was made.
+    """
 
     listener: str
     trial: Trial
     answer: str
+    at: float = 0.0
 
     @property
     def is_right(self) -> bool:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from dtc.duel.trials import ANSWERS, Item, Trial, Vote
 from dtc.errors import InputError
@@ -30,7 +31,6 @@ CREATE INDEX IF NOT EXISTS trials_of_a_session ON trials (session);
 CREATE TABLE IF NOT EXISTS votes (trial TEXT PRIMARY KEY REFERENCES trials, answer TEXT NOT NULL, at REAL NOT NULL);
 """
 CLOCK_TOLERANCE = 0.95  # of a clip's duration: the clocks of sound cards are not exact
-HAS_VOTE = "This trial has a vote already."
 WAIT_S = 30.0  # for another process that is writing the database
 
 
@@ -40,6 +40,15 @@ class RefusedError(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
+
+
+class Ballot(NamedTuple):
+    """An answer that a listener gives to a trial."""
+
+    trial: Trial
+    answer: str
+    duration_s: float  # of each of the trial's clips
+    at: float  # seconds since 1970
 
 
 class VoteBook:
@@ -105,38 +114,35 @@ class VoteBook:
         column = ("fetched_a", "fetched_b")[side]
         self._notes.execute(f"UPDATE trials SET {column} = coalesce({column}, ?) WHERE id = ?", (now, trial))
 
-    def vote(self, trial: Trial, answer: str, duration_s: float, now: float) -> int:
-        """Note a vote, and return how many trials of its session have none yet.
+    def vote(self, ballots: Sequence[Ballot]) -> list[int | RefusedError]:
+        """Note votes, and force them to disk together.
 
-        A vote is early where the clips were not fetched, or where there was no time to hear all of them since they
-        were, or since the listener's last vote: a page may fetch the clips of the next trial during this one.
-
-        Args:
-            trial: the trial.
-            answer: the answer.
-            duration_s: of each of its clips.
-            now: the time in seconds since 1970.
-
-        Raises RefusedError for an answer that the trial does not have, and for an early or a second vote.
+        Returns for each how many trials of its session have no vote yet, or why it does not count: its trial does not
+        have such an answer, it is early, or it is the second one. A vote is early where the clips were not fetched, or
+        where there was no time to hear all of them since they were, or since the listener's last vote: a page may fetch
+        the clips of the next trial during this one.
         """
+        with self._votes as write:
+            write.execute("BEGIN IMMEDIATE")
+            noted = [self._note(ballot) for ballot in ballots]
+        return [each if isinstance(each, RefusedError) else self._count_open(each) for each in noted]
+
+    def _note(self, ballot: Ballot) -> str | RefusedError:
+        """Note a vote in an open transaction; return the id of its session, or why the vote does not count."""
+        trial, answer, duration_s, now = ballot
         if answer not in ANSWERS[trial.form]:
-            raise RefusedError(400, f"The answer is none of {', '.join(ANSWERS[trial.form])}.")
+            return RefusedError(400, f"The answer is none of {', '.join(ANSWERS[trial.form])}.")
         query = """SELECT session, answer, last_vote_at, fetched_a, fetched_b FROM trials
             JOIN sessions ON session = sessions.id LEFT JOIN votes ON trial = trials.id WHERE trials.id = ?"""
         session, earlier, *times = self._votes.execute(query, (trial.id,)).fetchone()
         if earlier is not None:
-            raise RefusedError(409, HAS_VOTE)
+            return RefusedError(409, "This trial has a vote already.")
         needed = times[: 1 + len(trial.sides)]
         if None in needed or now < max(needed) + CLOCK_TOLERANCE * duration_s * len(trial.sides):
-            raise RefusedError(425, "Hear each clip to its end first.")
-        try:
-            with self._votes as write:
-                write.execute("BEGIN IMMEDIATE")
-                write.execute("INSERT INTO votes VALUES (?, ?, ?)", (trial.id, answer, now))
-                write.execute("UPDATE sessions SET last_vote_at = ? WHERE id = ?", (now, session))
-        except sqlite3.IntegrityError:
-            raise RefusedError(409, HAS_VOTE) from None
-        return self._count_open(session)
+            return RefusedError(425, "Hear each clip to its end first.")
+        self._votes.execute("INSERT INTO votes VALUES (?, ?, ?)", (trial.id, answer, now))
+        self._votes.execute("UPDATE sessions SET last_vote_at = ? WHERE id = ?", (now, session))
+        return str(session)
 
     def _count_open(self, session: str) -> int:
         query = "SELECT count(*) FROM trials LEFT JOIN votes ON trial = id WHERE session = ? AND trial IS NULL"
@@ -167,10 +173,10 @@ def read_votes(path: Path) -> list[Vote]:
 
 
 def _read(connection: sqlite3.Connection, where: str, *values: str) -> list[Vote]:
-    query = f"""SELECT listener, trials.id, text, sides, answer FROM votes
+    query = f"""SELECT listener, trials.id, text, sides, answer, votes.at FROM votes
         JOIN trials ON trial = trials.id JOIN sessions ON session = sessions.id {where} ORDER BY votes.rowid"""
     rows = connection.execute(query, values)
-    return [Vote(who, Trial(id, text, read_sides(sides)), answer) for who, id, text, sides, answer in rows]
+    return [Vote(who, Trial(id, text, read_sides(sides)), answer, at) for who, id, text, sides, answer, at in rows]
 
 
 def written_sides(sides: Iterable[Item]) -> str:

@@ -129,7 +129,7 @@ def page_and_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Key]:
     folder = tmp_path_factory.mktemp("duel") / "scp"
     write_clips(folder, TEXTS[:6], seconds=0.1)
     clips = read_clips([folder])
-    return make_page(clips.sounds, clips.texts, clips.voices, Random(1))
+    return make_page(clips.sounds, clips.texts, clips.voices, Random(1), now=0.0)
 
 
 @pytest.fixture
@@ -165,9 +165,14 @@ def test_several_voices_are_ranked_and_one_that_was_trained_again_is_another(hea
 
 def test_votes_on_an_earlier_voice_of_the_same_name_are_left_out() -> None:
     sides = [Item("synthesis", "v@1"), Item("recording"), Item("synthesis", "v@2"), Item("synthesis", "w@1")]
-    votes = [Vote("l", Trial(str(n), "t", (each,)), "human") for n, each in enumerate(sides)]
-    kept = of_newest_voices(votes)
-    assert [vote.trial.sides[0] for vote in kept] == [("recording", ""), ("synthesis", "v"), ("synthesis", "w")]
+    votes = [Vote("l", Trial(str(n), "t", (each,)), "human", at=float(n)) for n, each in enumerate(sides)]
+    for given in (votes, votes[::-1]):  # files are counted in any order
+        kept = sorted(of_newest_voices(given), key=lambda vote: vote.trial.id)
+        assert [(vote.trial.id, vote.trial.sides[0]) for vote in kept] == [
+            ("1", ("recording", "")),
+            ("2", ("synthesis", "v")),
+            ("3", ("synthesis", "w")),
+        ]
 
 
 # ── what is refused ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 PHONE = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "color_scheme": "dark"}
 WAIT_MS = 20_000
+SHORT_WAITS = "{ const wait = setTimeout; window.setTimeout = (task, ms) => wait(task, ms / 20); }"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,7 @@ def opened(chromium: Any, url: str, **options: Any) -> tuple[Any, list[str]]:
     page.set_default_timeout(WAIT_MS)
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.add_init_script(SHORT_WAITS)
     page.goto(url)
     return page, complaints
 
@@ -86,20 +88,33 @@ def hear_all(page: Any, play: Any) -> None:
         page.wait_for_selector(f"#clips .play:nth-child({side + 1}).heard")
 
 
-def test_a_session_by_keys_while_the_network_is_away_for_a_while(chromium: Any, project: Project) -> None:
+def test_a_session_by_keys_that_is_interrupted(chromium: Any, project: Project) -> None:
     write_clips(Path("results/scp"), TEXTS[:2], seconds=0.1)
     server = Server(project.root, free_port())
     page, complaints = opened(chromium, server.address)
+    page.route("**/b.wav", lambda route: route.fulfill(status=410, json={"error": "It is gone."}))
     begin(page)
-    for number in (1, 2):
-        page.wait_for_selector(f"text=Question {number} of 2")
-        hear_all(page, lambda side: page.keyboard.press(" "))
-        if number == 2:
-            assert complaints == []
-            page.context.set_offline(True)
-        page.keyboard.press("b")
+    page.wait_for_selector("text=Question 1 of 2")
+    hear_all(page, lambda side: page.keyboard.press(" "))
+    page.keyboard.press("b")
+    page.wait_for_selector("text=It is gone.")
+    page.keyboard.press("a")  # on no question: the second one has not been shown
+    page.unroute_all()
+
+    complaints.clear()
+    come_again(page)
+    page.wait_for_selector("text=Question 2 of 2")
+    hear_all(page, lambda side: page.keyboard.press(" "))
+    assert complaints == []
+    page.context.set_offline(True)
+    page.focus("#answers button:last-child")
+    page.keyboard.press(" ")  # on an answer it is a click
     page.wait_for_selector("text=Trying again; nothing is lost")
-    page.context.set_offline(False)
+    page.route("**/votes", lambda route: route.fulfill(status=502))  # as a proxy answers whose server is away
+    with page.expect_response("**/votes"):
+        page.context.set_offline(False)
+    assert page.is_visible("text=Trying again; nothing is lost")
+    page.unroute_all()
     page.wait_for_selector("#points")
     votes = read_votes(Path("votes/duel.sqlite"))
     assert [vote.answer for vote in votes] == ["machine", "b"]

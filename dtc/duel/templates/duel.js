@@ -32,17 +32,19 @@ async function ask(path, body) {
   return answer;
 }
 
+async function fetched(path) {  // not by the player: Safari plays only what it can ask for in parts
+  return URL.createObjectURL(await (await ask(path)).blob());
+}
+
 const server = {
-  volume: "volume.wav",
+  volume: () => fetched("volume.wav"),
   async begin() {
     const begun = await (await ask("sessions", {consent: true, listener: remembered(LISTENER)})).json();
     remember(LISTENER, begun.listener);
     this.session = begun.session;
     return begun;
   },
-  async clip(trial, side) {
-    return URL.createObjectURL(await (await ask(`clips/${trial.id}/${"ab"[side]}.wav`)).blob());
-  },
+  clip: (trial, side) => fetched(`clips/${trial.id}/${"ab"[side]}.wav`),
   vote: (trial, answer) => ask("votes", {trial: trial.id, answer}),
   async end() {
     showScore(await (await ask(`sessions/${this.session}/score`)).json());
@@ -57,7 +59,7 @@ function shuffled(trials) {
 
 const STATE = `dtc-duel-${content.page}`;  // order and answers, so that a page that is closed half way can be opened again
 const file = {
-  volume: content.volume,
+  volume: async () => content.volume,
   async begin() {
     this.state = JSON.parse(remembered(STATE)) || this.drawn();
     remember(LISTENER, this.state.result.listener);
@@ -95,7 +97,7 @@ const file = {
 const source = content.page ? file : server;
 let trials = [], answered = 0, current = 0, heard = [], last = -1, urls = [], upcoming = null;
 let shown = null;  // the trial on the page that has no answer yet
-let playing = false, isBusy = false;
+let playing = false, isBusy = false, noise = null;
 
 function show(id) {
   for (const section of document.querySelectorAll("section")) section.hidden = section.id !== id;
@@ -184,7 +186,7 @@ function clipButton(name, side) {
 function answerButton(answer, name, key) {
   const button = document.createElement("button"), label = document.createElement("kbd");
   label.textContent = key;
-  label.ariaHidden = "true";
+  label.setAttribute("aria-hidden", true);
   button.setAttribute("aria-keyshortcuts", key);
   button.append(label, name);
   button.onclick = () => vote(answer);
@@ -195,7 +197,7 @@ function update() {
   const all = heard.every(Boolean);
   for (const button of element("answers").children) button.disabled = !all || playing || isBusy;
   for (const [side, button] of [...element("clips").children].entries()) {
-    button.ariaDisabled = String(playing || isBusy);  // one that is disabled loses the focus
+    button.setAttribute("aria-disabled", playing || isBusy);  // one that is disabled loses the focus
     button.querySelector("small").textContent = button.matches(".playing") ? "listen to the end" : heard[side] ? "heard" : "not heard yet";
   }
   const keys = matchMedia("(hover: none)").matches ? "" : " (space)";
@@ -240,7 +242,7 @@ function showScore({right, of, controls}) {
   element("points").hidden = false;
   element("points").innerHTML = `${Number(right)}<small> of ${Number(of)}</small>`;
   const other = controls ? ` ${controls} more ${controls === 1 ? "question was a check" : "questions were checks"} without a right answer.` : "";
-  element("meaning").textContent = `You were right in ${right} of ${of} questions. Who guesses is right in about half of them.${other}`;
+  element("meaning").textContent = `You were right in ${right} of ${of} questions. Whoever guesses is right in about half of them.${other}`;
 }
 
 async function start() {
@@ -279,11 +281,18 @@ document.addEventListener("keyup", (event) => {
 });
 document.querySelector("[data-count]").textContent = content.page ? content.trials.length : content.trials;
 element("agree").onchange = () => { element("begin").disabled = !element("agree").checked; };
-element("begin").onclick = () => show("volume");
+element("begin").onclick = async () => {
+  try {
+    noise = await persist(() => source.volume());  // before it is played, which needs a click
+    show("volume");
+  } catch (error) {
+    report(error);
+  }
+};
 element("noise").onclick = async () => {
   if (playing) return;
   try {
-    await play(source.volume, element("noise"));
+    await play(noise, element("noise"));
     element("ready").disabled = false;
     report(null);
   } catch (error) {
