@@ -10,12 +10,13 @@ from jaxtyping import Float
 
 from dtc.audio import log_mel
 from dtc.evaluation.distributions import envelope_distances
-from dtc.evaluation.intervals import bootstrap_interval, mean_intervals, rate_interval, ratio_of_sums
+from dtc.evaluation.intervals import Interval, bootstrap_interval, mean_intervals, rate_interval, ratio_of_sums
 from dtc.evaluation.metrics import real_time_factor
-from dtc.evaluation.quality import measure_quality, opinion_scores_of
+from dtc.evaluation.quality import in_threads, measure_quality, opinion_scores
 from dtc.evaluation.utterances import measure_utterance
 from dtc.evaluation.word_errors import WordErrors, character_errors, comparable_words, word_errors
 from dtc.speech import Speech
+from dtc.threads import one_thread
 from dtc.voice import Voice
 from stages.evaluation_results import (
     COPIES,
@@ -75,8 +76,12 @@ def errors_of_utterances(trials: Sequence[Trial], recognised: Mapping[str, Seque
 
 def measure_utterances(trials: Sequence[Trial], voice: Voice) -> list[dict[str, float]]:
     """Return the measures of each utterance that need no recogniser; NaN where one is not defined."""
-    measured = [measure_utterance(trial.clip, trial.speech, voice.audio, voice.acoustic.attends) for trial in trials]
-    return [opinion | values for opinion, values in zip(_opinions(SYNTHESIS, trials, voice), measured, strict=True)]
+
+    def measured(trial: Trial) -> dict[str, float]:
+        opinions = opinion_scores(trial.waves[SYNTHESIS].numpy(), voice.audio.sampling_rate)
+        return opinions | measure_utterance(trial.clip, trial.speech, voice.audio, voice.acoustic.attends)
+
+    return in_threads(measured, trials)
 
 
 def voice_figures(trials: Sequence[Trial], utterances: Sequence[Mapping[str, float]], voice: Voice) -> dict[str, float]:
@@ -84,11 +89,17 @@ def voice_figures(trials: Sequence[Trial], utterances: Sequence[Mapping[str, flo
 
     The duration ratio is that of all utterances together. The distances of distributions are no means and have none.
     """
-    means = mean_intervals(utterances, seed=SEED)
+    means = mean_intervals(utterances, seed=SEED) | _ended_share(utterances)
     seconds = np.array([(len(trial.speech.wave), len(trial.clip.wave)) for trial in trials], dtype=np.float64)
     ratio = bootstrap_interval(seconds, ratio_of_sums, seed=SEED).named(RATIO)
     words = sum(len(comparable_words(trial.clip.spoken_text)) for trial in trials)
     return means | ratio | _distances(SYNTHESIS, trials, voice) | {"clips": len(trials), "words": words}
+
+
+def _ended_share(utterances: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the share of utterances that ended, with its interval: that all of 40 did is no proof that all would."""
+    failed = rate_interval(np.array([(1.0 - each["ended_share"], 1.0) for each in utterances]), seed=SEED)
+    return Interval(1.0 - failed.value, 1.0 - failed.high, 1.0 - failed.low).named("ended_share")
 
 
 def copy_figures(trials: Sequence[Trial], voice: Voice) -> dict[str, dict[str, float]]:
@@ -100,16 +111,15 @@ def copy_figures(trials: Sequence[Trial], voice: Voice) -> dict[str, dict[str, f
 
 
 def _qualities(name: str, trials: Sequence[Trial], voice: Voice) -> list[dict[str, float]]:
-    compared = [measure_quality(trial.clip.wave.numpy(), trial.waves[name].numpy(), voice.audio) for trial in trials]
-    if name not in WITH_OPINIONS:
-        return compared
-    return [values | opinion for values, opinion in zip(compared, _opinions(name, trials, voice), strict=True)]
+    def measured(trial: Trial) -> dict[str, float]:
+        copy = trial.waves[name].numpy()
+        opinions = opinion_scores(copy, voice.audio.sampling_rate) if name in WITH_OPINIONS else {}
+        return measure_quality(trial.clip.wave.numpy(), copy, voice.audio) | opinions
+
+    return in_threads(measured, trials)
 
 
-def _opinions(name: str, trials: Sequence[Trial], voice: Voice) -> list[dict[str, float]]:
-    return opinion_scores_of([trial.waves[name].numpy() for trial in trials], voice.audio.sampling_rate)
-
-
+@one_thread()
 def _distances(name: str, trials: Sequence[Trial], voice: Voice) -> dict[str, float]:
     """Return the distances of the waveforms from the recordings as distributions, without undefined ones."""
     found = envelope_distances(_mels(RECORDING, trials, voice), _mels(name, trials, voice))

@@ -53,45 +53,57 @@ def make_report(
         index: the index of the features that its test clips are from.
         settings: the params sections of synthesis and evaluation, by name.
     """
-    audio = voice.audio
     return Report(
         title=f"The voice of {index.corpus}",
         summary=f"{len(found.trials)} texts of clips that were not used in training, compared with their recordings.",
         warnings=found.warnings,
-        sampling_rate=audio.sampling_rate,
-        hop_length=audio.hop_length,
+        sampling_rate=voice.audio.sampling_rate,
+        hop_length=voice.audio.hop_length,
         metrics={name: value for name, value in found.metrics.items() if name not in ("clips", "words")},
-        comparison=[
-            ComparisonRow(readable(name), _word_errors(found, name), NOTES[name]) for name in found.word_error_rates
-        ],
-        copies=[ComparisonRow(readable(name), values, NOTES[name]) for name, values in found.copies.items()],
+        comparison=[_comparison_row(name, _word_errors(found, name)) for name in found.word_error_rates],
+        copies=[_comparison_row(name, values) for name, values in found.copies.items()],
         clips=[_report_clip(number, trial, found, sounds, voice) for number, trial in enumerate(found.trials)],
         other_texts=[_other_text(number, speech, found, sounds) for number, speech in enumerate(found.other_texts)],
         curves={"acoustic model": paths.ACOUSTIC_CURVE, "vocoder": paths.VOCODER_CURVE},
         kept={"acoustic model": voice.acoustic_card.kept, "vocoder": voice.vocoder_card.kept},
-        provenance={
-            "corpus (MD5 of the archive)": index.corpus_md5,
-            "manifest (MD5)": index.manifest_md5 or "unknown",
-            "definition of the mel": audio.fingerprint,
-            "features": index.fingerprint,
-            "acoustic model": voice.acoustic_card.fingerprint,
-            "vocoder": voice.vocoder_card.fingerprint,
-            "voice": voice.fingerprint,
-        },
+        provenance=_provenance(voice, index),
         origin=voice.origin,
-        made_with={
-            "dtc": __version__,
-            "torch": torch.__version__,
-            "Python": ".".join(platform.python_version_tuple()[:2]),
-        },
+        made_with=_made_with(),
         params_yaml=_params_in_force(voice, settings),
-        commands={
-            "Train it again": "dvc repro",
-            "Speak a text": say_command(found.trials[0].clip.raw_text),
-            "Let a machine judge, and people": "dtc judge\ndtc duel",
-            "See what changed since the last commit": "dtc report --compare HEAD --open",
-        },
+        commands=_commands(found.trials[0].clip.raw_text),
     )
+
+
+def _comparison_row(name: str, metrics: Mapping[str, float]) -> ComparisonRow:
+    return ComparisonRow(readable(name), metrics, NOTES[name])
+
+
+def _provenance(voice: Voice, index: ShardIndex) -> dict[str, str]:
+    """Return the fingerprints of everything from the corpus to the voice, in the order in which it was made."""
+    return {
+        "corpus (MD5 of the archive)": index.corpus_md5,
+        "manifest (MD5)": index.manifest_md5 or "unknown",
+        "definition of the mel": voice.audio.fingerprint,
+        "features": index.fingerprint,
+        "acoustic model": voice.acoustic_card.fingerprint,
+        "vocoder": voice.vocoder_card.fingerprint,
+        "voice": voice.fingerprint,
+    }
+
+
+def _made_with() -> dict[str, str]:
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"dtc": __version__, "torch": torch.__version__, "Python": python}
+
+
+def _commands(text: str) -> dict[str, str]:
+    """Return commands for copying, by what they are for. `text`: one that the voice can speak."""
+    return {
+        "Train it again": "dvc repro",
+        "Speak a text": say_command(text),
+        "Let a machine judge, and people": "dtc judge\ndtc duel",
+        "See what changed since the last commit": "dtc report --compare HEAD --open",
+    }
 
 
 def _word_errors(found: Evaluation, name: str) -> dict[str, float]:

@@ -11,9 +11,10 @@ import math
 import os
 import statistics
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from typing import TypeVar
 
 import numpy as np
 import pystoi
@@ -35,6 +36,10 @@ from dtc.evaluation.quality_inputs import (
     require_installed,
     require_pair,
 )
+from dtc.threads import one_thread
+
+Item = TypeVar("Item")
+Measured = TypeVar("Measured")
 
 # FFT size, hop and window in samples, and the least power: those of kan-bayashi/ParallelWaveGAN.
 RESOLUTIONS = (StftSizes(512, 50, 240), StftSizes(1024, 120, 600), StftSizes(2048, 240, 1200))
@@ -156,16 +161,14 @@ def opinion_scores(wave: Wave, sampling_rate: int) -> dict[str, float]:
     return values
 
 
-def opinion_scores_of(waves: Sequence[Float[np.ndarray, " _"]], sampling_rate: int) -> list[dict[str, float]]:
-    """Return the opinion scores of each waveform, computed in a thread for each core: the networks take most time.
+def in_threads(measure: Callable[[Item], Measured], items: Sequence[Item]) -> list[Measured]:
+    """Return the measures of each item, computed in a thread for each core: the networks take most of the time.
 
-    Each network runs as it would in one thread, so that the number of cores does not change the scores.
+    PyTorch computes each with one thread, so that the number of cores does not change a score. The first item is
+    measured before the others, so that each network is loaded once.
     """
-    if not waves:
-        return []
-    first = opinion_scores(waves[0], sampling_rate)  # loads the networks once
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return [first, *threads.map(lambda wave: opinion_scores(wave, sampling_rate), waves[1:])]
+    with one_thread(), ThreadPoolExecutor(os.cpu_count()) as threads:
+        return [*map(measure, items[:1]), *threads.map(measure, items[1:])]
 
 
 def mean_quality(clips: Sequence[Mapping[str, float]]) -> dict[str, float]:

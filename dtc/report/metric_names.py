@@ -56,6 +56,16 @@ METRICS: Mapping[str, Metric] = {
     "distill_mos": Metric("DistillMOS", "1 to 5", "opinion score, without the recording"),
 }
 
+# Of the metrics of the voice, those that stand beside the word errors at the top of the page.
+HEADLINES = (
+    "ended_share",
+    "mel_cepstral_distortion_db",
+    "log_f0_correlation",
+    "duration_ratio",
+    "speaker_similarity",
+    "distill_mos",
+)
+
 HIGHER_IS_BETTER = (
     "log_f0_correlation",
     "speaker_similarity",

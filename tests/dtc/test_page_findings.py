@@ -78,7 +78,7 @@ def test_figures_have_their_intervals(page: Elements) -> None:
 
 def test_the_contests_say_what_was_told_apart(page: Elements) -> None:
     text = " ".join(page.text.split())
-    assert "told apart, mostly by 3000–7000 Hz" in text
+    assert "told apart p = 0.002, mostly by 3000–7000 Hz" in text
     assert "not told apart" in text
     assert [image["src"] for image in page.all("img")] == ["data:image/png;base64,iVBORw=="]
 

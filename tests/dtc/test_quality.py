@@ -251,11 +251,14 @@ def test_noise_lowers_distill_mos(speech, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_opinion_scores_keep_the_order_of_the_clips(monkeypatch):
-    monkeypatch.setattr(quality, "opinion_scores", lambda wave, rate: {"dnsmos": float(wave[0]) * rate})
-    waves = [np.full(9, number, np.float32) for number in range(40)]
-    assert quality.opinion_scores_of(waves, 2) == [{"dnsmos": 2.0 * number} for number in range(40)]
-    assert quality.opinion_scores_of([], 2) == []
+def test_measures_in_threads_keep_the_order_and_compute_with_one_thread_each():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    found = quality.in_threads(lambda number: (number, torch.get_num_threads()), range(40))
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+    assert found == [(number, 1) for number in range(40)]
+    assert quality.in_threads(str, []) == []
 
 
 def test_a_short_clip_fills_one_window_of_dnsmos(monkeypatch):
