@@ -20,20 +20,24 @@ from stages.run_folders import leaves
 
 LOCK = Path("dvc.lock")
 EXPECTED = "a commit, a branch or a tag of the project whose dvc.lock is committed"
+REMEDY = "`git log --oneline -- dvc.lock` lists some"
 
 
 def changes_since(revision: str) -> Changes:
     """Return what differs between a revision of the project and its folder.
 
-    Raises InputError where git does not have the revision, or where one of both has no dvc.lock.
+    Raises InputError where the folder is in no repository, where git does not have the revision, and where one of both
+    has no dvc.lock that can be read.
     """
+    _require_repository()
     commit = (_git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") or "").strip()
     if not commit:
-        raise InputError("--compare", f"git knows no revision {revision}", EXPECTED)
+        raise InputError("--compare", f"git knows no revision {revision}", EXPECTED, REMEDY)
     old, new = Revision(commit), Revision("")
-    for each, name in ((old, f"at {revision}"), (new, "here")):
-        if each.text(LOCK) is None:
-            raise InputError("--compare", f"no {LOCK} {name}", EXPECTED, "`dvc repro` writes it")
+    if old.text(LOCK) is None:
+        raise InputError("--compare", f"no {LOCK} at {revision}", EXPECTED, REMEDY)
+    if new.text(LOCK) is None:
+        raise InputError("--compare", f"no {LOCK} here", "that of the results to compare", "`dvc repro` writes it")
     before, after = old.locked(), new.locked()
     changed = {name: _differing(before[name], after[name]) for name in before}
     return Changes(
@@ -62,14 +66,21 @@ class Revision:
     def locked(self) -> dict[str, dict[str, Any]]:
         """Return what dvc.lock names: settings, key → value; code and outputs, path → MD5."""
         found: dict[str, dict[str, Any]] = {"settings": {}, "code": {}, "outputs": {}}
-        for stage in yaml.safe_load(self.text(LOCK) or "")["stages"].values():
+        for stage in self._stages():
             for file, tree in stage.get("params", {}).items():
                 prefix = "" if file == str(paths.PARAMS) else f"{file} "
                 found["settings"] |= {f"{prefix}{key}": value for key, value in leaves(tree)}
-            deps = {dep["path"]: dep["md5"] for dep in stage.get("deps", ())}
+            deps = {dep["path"]: dep.get("md5") for dep in stage.get("deps", ())}
             found["code"] |= {path: md5 for path, md5 in deps.items() if path.partition("/")[0] in PACKAGES}
-            found["outputs"] |= {out["path"]: out["md5"] for out in stage.get("outs", ())}
+            found["outputs"] |= {out["path"]: out.get("md5") for out in stage.get("outs", ())}
         return found
+
+    def _stages(self) -> list[dict[str, Any]]:
+        try:
+            return list(yaml.safe_load(self.text(LOCK) or "")["stages"].values())
+        except (yaml.YAMLError, TypeError, KeyError, AttributeError):
+            place = f"{LOCK} at {self.commit[:12]}" if self.commit else LOCK
+            raise InputError(place, "is no file of DVC's stages", EXPECTED, REMEDY) from None
 
     def utterances(self) -> Iterator[Row]:
         """Yield the rows of results/utterances.csv."""
@@ -99,7 +110,22 @@ def _shown(value: object) -> str:
     return "–" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
+def _require_repository() -> None:
+    """Raise InputError, with what git says of it, where the folder is in no repository that git can read."""
+    try:
+        done = _run("rev-parse", "--git-dir")
+    except FileNotFoundError:
+        raise InputError("--compare", "git is not installed", "the history of the project", "install git") from None
+    if done.returncode:
+        said = (done.stderr.splitlines() or ["git failed"])[0].removeprefix("fatal: ")
+        raise InputError("--compare", said, "the folder of a project whose dvc.lock is committed to git")
+
+
 def _git(*arguments: str) -> str | None:
     """Return what a git command prints; None where it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
+    done = _run(*arguments)
     return done.stdout if done.returncode == 0 else None
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import webbrowser
+from collections.abc import Sequence
 
 from rich.console import Console
 
 from dtc.errors import InputError
-from dtc.report.changes import Changes
+from dtc.report.changes import Changes, Compared
 from stages import paths
 from stages.report import PAGE, make_page
 from stages.report_changes import changes_since
@@ -28,11 +29,18 @@ def view(revision: str | None, in_browser: bool, console: Console) -> None:
     changes = changes_since(revision) if revision else _changes_since_head()
     path = paths.RUNS / "report" / PAGE
     make_page(path, changes, console)
-    for row in changes.compared if changes and revision else ():
-        difference = f"{row.difference} ({row.interval}) in {row.texts} texts"
-        console.print(f"report: {row.label} since {revision}: {row.verdict}, {difference}")
+    if changes and revision:
+        _print_compared(changes.compared, revision, console)
     if in_browser and not webbrowser.open(path.resolve().as_uri()):
         console.print(f"report: no browser was found; open {path} in one")
+
+
+def _print_compared(compared: Sequence[Compared], revision: str, console: Console) -> None:
+    for row in compared:
+        difference = f"{row.difference} ({row.interval}) in {row.texts} texts"
+        console.print(f"report: {row.label} since {revision}: {row.verdict}, {difference}")
+    if not compared:
+        console.print(f"report: no text is in {paths.UTTERANCES} both at {revision} and here, so none is compared")
 
 
 def _changes_since_head() -> Changes | None:

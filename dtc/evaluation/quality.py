@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import statistics
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,7 @@ PESQ_LONGEST_S = 20.0
 PESQ_WORST = 1.0
 
 STOI_TOO_SHORT = 1e-5  # what pystoi returns, with a warning, for less than 30 frames (0.4 s) of speech
+ONE_AT_A_TIME = threading.Lock()
 
 
 def multi_resolution_stft_distance(reference: Wave, copy: Copy) -> float:
@@ -102,7 +104,7 @@ def stoi(reference: Wave, copy: Copy, sampling_rate: int) -> float:
     require_pair(reference, copy)
     if len(reference) < SHORTEST_S * sampling_rate or not np.any(reference):
         return math.nan
-    with warnings.catch_warnings():
+    with ONE_AT_A_TIME, warnings.catch_warnings():  # the filters of warnings are those of all threads
         warnings.filterwarnings("ignore", message="Not enough STFT frames", category=RuntimeWarning)
         score = float(pystoi.stoi(reference.astype(np.float64), copy.astype(np.float64), sampling_rate))
     return math.nan if score == STOI_TOO_SHORT else score

@@ -119,14 +119,50 @@ def test_a_project_in_a_folder_of_a_repository_is_compared_with_its_own_files(
             "v2",
             "--compare: git knows no revision v2, expected a commit, a branch or a tag of the project whose dvc.lock",
         ),
-        ("empty", "--compare: no dvc.lock at empty, expected a commit"),
+        (
+            "empty",
+            "--compare: no dvc.lock at empty, expected a commit, a branch or a tag of the project whose dvc.lock",
+        ),
+        ("--help", "--compare: git knows no revision --help, expected a commit"),
+        ("broken", "dvc.lock at "),
     ],
 )
-def test_a_revision_without_results_is_refused(repository: Project, revision: str, line: str) -> None:
+def test_a_revision_without_results_is_refused_and_the_remedy_names_some(
+    repository: Project, revision: str, line: str
+) -> None:
     git("checkout", "--quiet", "--orphan", "empty")
     git("rm", "--quiet", "--cached", "--force", "dvc.lock")
     git("commit", "--quiet", "--message", "empty")
-    assert repository.run("report", "--compare", revision, code=2).startswith(line)
+    locked = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text("<<<<<<< HEAD\n")
+    git("add", "dvc.lock")
+    git("commit", "--quiet", "--message", "broken")
+    git("tag", "broken")
+    Path("dvc.lock").write_text(locked)
+    if revision == "empty":
+        git("reset", "--quiet", "--soft", "HEAD~1")
+    refusal = repository.run("report", "--compare", revision, code=2)
+    assert refusal.startswith(line)
+    assert refusal.endswith("; `git log --oneline -- dvc.lock` lists some")
+
+
+def test_without_a_repository_or_without_git_the_refusal_says_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated(2.0)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(Path.cwd().parent))
+    assert project.run("report", "--compare", "HEAD", code=2).startswith("--compare: not a git repository")
+    monkeypatch.setenv("PATH", "")
+    assert project.run("report", "--compare", "HEAD", code=2).startswith("--compare: git is not installed")
+    project.run("report", "--open")
+    assert "Changes since" not in SINCE.read_text()
+
+
+def test_a_revision_whose_evaluation_is_not_committed_has_no_text_to_compare(repository: Project) -> None:
+    git("rm", "--quiet", "--cached", str(paths.UTTERANCES))
+    git("commit", "--quiet", "--message", "older")
+    lines = repository.run("report", "--compare", "HEAD").splitlines()
+    assert lines[1:] == ["report: no text is in results/utterances.csv both at HEAD and here, so none is compared"]
 
 
 def test_the_page_is_opened_with_the_changes_since_the_last_commit(
