@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from dtc.audio import log_mel
 from dtc.evaluation.distributions import envelope_distances
-from dtc.evaluation.intervals import Interval, bootstrap_interval, mean_intervals, rate_interval, ratio_of_sums
+from dtc.evaluation.intervals import bootstrap_interval, mean_intervals, rate_interval, ratio_of_sums, share_interval
 from dtc.evaluation.metrics import real_time_factor
 from dtc.evaluation.quality import in_threads, measure_quality, opinion_scores
 from dtc.evaluation.utterances import measure_utterance
@@ -60,7 +60,7 @@ def error_rates(
     found: dict[str, float] = {}
     for name, pairs in counts.items():
         found |= rate_interval(np.array(pairs, dtype=np.float64), seed=SEED).named(name)
-    return found
+    return {name: value for name, value in found.items() if math.isfinite(value)}  # JSON has no others
 
 
 def errors_of_utterances(trials: Sequence[Trial], recognised: Mapping[str, Sequence[str]]) -> list[dict[str, float]]:
@@ -89,17 +89,12 @@ def voice_figures(trials: Sequence[Trial], utterances: Sequence[Mapping[str, flo
 
     The duration ratio is that of all utterances together. The distances of distributions are no means and have none.
     """
-    means = mean_intervals(utterances, seed=SEED) | _ended_share(utterances)
+    ended = np.array([each["ended_share"] for each in utterances])
+    means = mean_intervals(utterances, seed=SEED) | share_interval(ended, seed=SEED).named("ended_share")
     seconds = np.array([(len(trial.speech.wave), len(trial.clip.wave)) for trial in trials], dtype=np.float64)
     ratio = bootstrap_interval(seconds, ratio_of_sums, seed=SEED).named(RATIO)
     words = sum(len(comparable_words(trial.clip.spoken_text)) for trial in trials)
     return means | ratio | _distances(SYNTHESIS, trials, voice) | {"clips": len(trials), "words": words}
-
-
-def _ended_share(utterances: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the share of utterances that ended, with its interval: that all of 40 did is no proof that all would."""
-    failed = rate_interval(np.array([(1.0 - each["ended_share"], 1.0) for each in utterances]), seed=SEED)
-    return Interval(1.0 - failed.value, 1.0 - failed.high, 1.0 - failed.low).named("ended_share")
 
 
 def copy_figures(trials: Sequence[Trial], voice: Voice) -> dict[str, dict[str, float]]:

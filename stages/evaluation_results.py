@@ -6,11 +6,10 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from jaxtyping import Float
 from rich.console import Console
@@ -24,7 +23,7 @@ from dtc.evaluation.speech_folder import SpokenWaves, read_speech_folder, write_
 from dtc.files import remove_folder, write_whole
 from dtc.speech import Speech
 from stages import paths
-from stages.say import write_speech
+from stages.say import is_speech, write_speech
 
 # How the waveforms of a clip are made.
 RECORDING, COPY, SYNTHESIS = speech_folder.RECORDING, speech_folder.COPY, speech_folder.SYNTHESIS
@@ -98,7 +97,7 @@ def write_results(found: Evaluation) -> Sounds:
     tree = _rounded(found.metrics) | {"copies": {name: _rounded(values) for name, values in found.copies.items()}}
     write_whole(paths.EVALUATION, json.dumps(tree, indent=2) + "\n")
     write_whole(paths.TIMING, json.dumps({"real_time_factor": _rounded(found.timing)}, indent=2) + "\n")
-    remove_folder(paths.WAVS, _is_speech, "move the other files away")
+    remove_folder(paths.WAVS, is_speech, "move the other files away")
     paths.WAVS.mkdir(parents=True)
     speeches = [*(trial.speech for trial in found.trials), *found.other_texts]
     wavs = [write_speech(speech, paths.WAVS, number) for number, speech in enumerate(speeches, start=1)]
@@ -112,11 +111,6 @@ def _write_speech_folder(trials: Sequence[Trial]) -> None:
     spoken = (SpokenWaves(trial.clip.id, trial.clip.spoken_text, trial.waves) for trial in trials)
     first = trials[0].speech
     write_speech_folder(paths.SCP, spoken, first.sampling_rate, first.origin)
-
-
-def _is_speech(path: PurePosixPath) -> bool:
-    """Return whether a file of results/wavs is one that this stage wrote."""
-    return re.fullmatch(r"\d{3}-[a-z0-9-]*\.(wav|json)", path.as_posix()) is not None
 
 
 def _utterance_table(found: Evaluation) -> str:

@@ -9,7 +9,7 @@ import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import torch
@@ -168,6 +168,15 @@ def write_speech(speech: Speech, out: Path, number: int, sign: Callable[[bytes],
     path = out / f"{number:03d}-{words}.wav"
     speech.save(path, sign)
     return path
+
+
+def is_speech(path: PurePosixPath) -> bool:
+    """Return whether a file, by its name, is one that `write_speech` wrote.
+
+    >>> [is_speech(PurePosixPath(name)) for name in ("001-call-2.wav", "1000-.json", "notes.txt", "me/001-call.wav")]
+    [True, True, False, False]
+    """
+    return re.fullmatch(r"\d{3,}-[a-z0-9-]*\.(wav|json)", path.as_posix()) is not None
 
 
 def _next_number(out: Path) -> int:

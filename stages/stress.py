@@ -6,11 +6,10 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import islice
-from pathlib import PurePosixPath
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ from pipeline.loader import ShardLoader
 from stages import paths
 from stages.ears import own_ear_of
 from stages.evaluate import training_texts
-from stages.say import write_speech
+from stages.say import is_speech, write_speech
 
 SEED = 1  # of the texts and of the intervals
 REFUSED = "refused"  # the status of a text that the voice does not read
@@ -68,24 +67,25 @@ def stress(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch.d
     with locked(paths.STRESS_METRICS):
         voice = Voice.load(paths.ACOUSTIC.parent, device)
         corpus = training_texts()
-        texts = stress_texts([words_of(text).split() for text in corpus], lambda text: _reads(voice, text), SEED)
+        read = cache(lambda text: _read(voice, text))
+        texts = stress_texts([words_of(text).split() for text in corpus], lambda text: read(text) is not None, SEED)
         console.print(f"stress: speaking {len(texts)} texts")
-        readable = [each.text for each in texts if _reads(voice, each.text)]
-        spoken = [voice.read(text) for text in readable]
-        speeches = dict(zip(readable, voice.speak_words(readable, spoken, evaluate.seed, synthesis), strict=True))
-        hear = _hearing(_ear_for_any_order(evaluate, [*corpus, *spoken]), voice.audio.sampling_rate)
+        spoken = {each.text: words for each in texts if (words := read(each.text)) is not None}
+        said = voice.speak_words(list(spoken), list(spoken.values()), evaluate.seed, synthesis)
+        speeches = dict(zip(spoken, said, strict=True))
+        hear = _hearing(_ear_for_any_order(evaluate, [*corpus, *spoken.values()]), voice.audio.sampling_rate)
         console.print(f"stress: recognising the words of {len(speeches)} texts and of recordings")
-        heard = dict(zip(readable, hear([speech.wave.numpy() for speech in speeches.values()]), strict=True))
+        heard = dict(zip(spoken, hear([speech.wave.numpy() for speech in said]), strict=True))
         readings = [_reading(each, speeches.get(each.text), heard.get(each.text, "")) for each in texts]
         _write(readings, _figures(readings) | _of_recordings(hear, evaluate.max_clips), console)
 
 
-def _reads(voice: Voice, text: str) -> bool:
+def _read(voice: Voice, text: str) -> str | None:
+    """Return the spoken words of a text; None where the voice refuses it."""
     try:
-        voice.read(text)
+        return voice.read(text)
     except InputError:
-        return False
-    return True
+        return None
 
 
 def _ear_for_any_order(evaluate: EvaluateConfig, texts: Sequence[str]) -> EarConfig:
@@ -135,17 +135,13 @@ def _write(readings: Sequence[Reading], figures: Mapping[str, float], console: C
     tree = {name: round(value, 5) for name, value in figures.items()}
     of_kinds = {kind: {name: round(value, 5) for name, value in _figures(of).items()} for kind, of in kinds.items()}
     write_whole(paths.STRESS_METRICS, json.dumps(tree | {"kinds": of_kinds}, indent=2) + "\n")
-    remove_folder(paths.STRESS_WAVS, _is_speech, "move the other files away")
+    remove_folder(paths.STRESS_WAVS, is_speech, "move the other files away")
     paths.STRESS_WAVS.mkdir(parents=True)
     for number, each in enumerate(readings, start=1):
         if each.speech:
             write_speech(each.speech, paths.STRESS_WAVS, number)
     write_whole(paths.STRESS, _table_of_texts(readings))
     _print(of_kinds | {"all": tree}, console)
-
-
-def _is_speech(path: PurePosixPath) -> bool:
-    return re.fullmatch(r"\d{3}-[a-z0-9-]*\.(wav|json)", path.as_posix()) is not None
 
 
 def _table_of_texts(readings: Sequence[Reading]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 LEVEL, DRAWS = 0.95, 2000
+FEWEST_PAIRS = 6  # of 5, all differ in one direction by chance in 2 · 0.5⁵ = 6 % of cases (sign test)
 NUMBERS_AT_ONCE = 1_000_000  # drawn at once, to limit the memory
 
 Statistic = Callable[[Float[np.ndarray, "n ..."]], float]
@@ -43,8 +44,11 @@ class PairedDifference(Interval):
 
     @property
     def seen(self) -> bool:
-        """Return whether the interval leaves out 0; if not, no difference is seen, which does not prove equality."""
-        return self.low > 0.0 or self.high < 0.0
+        """Return whether the interval of at least 6 pairs leaves out 0.
+
+        If not, no difference is seen, which does not prove equality.
+        """
+        return self.pairs >= FEWEST_PAIRS and (self.low > 0.0 or self.high < 0.0)
 
 
 def bootstrap_interval(
@@ -115,6 +119,15 @@ def rate_interval(errors: Float[np.ndarray, "n 2"], *, seed: int) -> Interval:
     if not n_errors:
         return Interval(0.0, 0.0, 1.0 - float((1.0 - LEVEL) / 2.0) ** (1.0 / float(words)))
     return bootstrap_interval(errors, ratio_of_sums, seed=seed)
+
+
+def share_interval(hits: Float[np.ndarray, " n"], *, seed: int) -> Interval:
+    """Return the share of observations that are 1 and not 0, with its interval; as `rate_interval` for none and all."""
+    each = np.ones_like(hits)
+    if not hits.any():
+        return rate_interval(np.stack([hits, each], axis=1), seed=seed)
+    missed = rate_interval(np.stack([each - hits, each], axis=1), seed=seed)
+    return Interval(1.0 - missed.value, 1.0 - missed.high, 1.0 - missed.low)
 
 
 def clustered_interval(

@@ -7,7 +7,8 @@
     recording/ID.wav  copy_synthesis/ID.wav  synthesis/ID.wav    16 bit, mono, at the voice's sampling rate
 
 The paths are relative to the project's folder, from which such a suite has to run. All but the recordings are marked
-as synthetic. Whitespace, percent signs and slashes in an ID are written as in a URL.
+as synthetic. Whitespace, percent signs and slashes in an ID are written as in a URL, and so are colons, brackets and
+bars, which readers of such lists take for a place in an archive, a range of it or a command.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TEXTS = "text"
 RECORDING, COPY, SYNTHESIS = "recording", "copy_synthesis", "synthesis"
 LISTS = {RECORDING: "gt.scp", COPY: "copy.scp", SYNTHESIS: "pred.scp"}  # kind of waveform → its list of paths
 AGAIN = "run `dtc evaluate` again"
-SEPARATORS = re.compile(r"[\s%/\\]")
+SEPARATORS = re.compile(r"[\s%/\\:|\[\]]")
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _unusable(path: Path, found: str) -> InputError:
 
 
 def _written(id: str) -> str:
-    """Return an ID without whitespace, which would end it in a list, and without separators of folders."""
+    """Return an ID as a part of a line and of a path, without what has another meaning there."""
     return SEPARATORS.sub(lambda match: quote(match[0], safe=""), id)
 
 

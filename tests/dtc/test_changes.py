@@ -30,8 +30,8 @@ def test_a_difference_is_seen_where_zero_is_outside_its_interval() -> None:
 
 
 def test_a_measure_of_which_neither_direction_is_better_is_higher_or_lower() -> None:
-    before, after = ([row(str(n), "call two", duration_ratio=value) for n in range(4)] for value in (1.0, 1.2))
-    assert found(compare_utterances(before, after))["Duration ratio"] == ("higher", 4)
+    before, after = ([row(str(n), "call two", duration_ratio=value) for n in range(6)] for value in (1.0, 1.2))
+    assert found(compare_utterances(before, after))["Duration ratio"] == ("higher", 6)
 
 
 def test_only_texts_and_measures_that_both_have_are_compared() -> None:

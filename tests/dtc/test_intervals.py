@@ -11,6 +11,7 @@ from dtc.evaluation.intervals import (
     paired_difference,
     rate_interval,
     ratio_of_sums,
+    share_interval,
 )
 
 rng = np.random.default_rng(0)
@@ -88,6 +89,19 @@ def test_no_error_is_no_proof_that_there_are_none() -> None:
     assert rate_interval(some, seed=1) == bootstrap_interval(some, ratio_of_sums, seed=1)
 
 
+@pytest.mark.parametrize("hits", [0, 40])
+def test_a_share_of_none_or_all_is_not_certain(hits: int) -> None:
+    found = share_interval(np.repeat([1.0, 0.0], [hits, 40 - hits]), seed=1)
+    expected = scipy.stats.binomtest(hits, 40).proportion_ci(0.95, method="exact")
+    assert (found.value, found.low, found.high) == pytest.approx((hits / 40, expected.low, expected.high))
+
+
+def test_another_share_has_the_interval_of_a_mean() -> None:
+    hits = np.repeat([1.0, 0.0], [30, 10])
+    found, mean = share_interval(hits, seed=1), bootstrap_interval(hits, seed=1)
+    assert (found.value, found.low, found.high) == pytest.approx((mean.value, mean.low, mean.high))
+
+
 def test_observations_of_one_cluster_count_once() -> None:
     """Ten equal votes of each listener tell no more than one vote of each."""
     votes = np.array([0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0])
@@ -120,6 +134,14 @@ def test_a_paired_difference_ignores_how_much_the_texts_differ() -> None:
     assert shifted.value == pytest.approx(0.2, abs=0.05)
     assert not paired_difference(texts, texts + noise - noise.mean(), seed=1).seen
     assert not paired_difference(texts, texts.copy(), seed=1).seen
+
+
+@pytest.mark.parametrize(("pairs", "seen"), [(1, False), (5, False), (6, True)])
+def test_a_few_pairs_in_one_direction_may_be_chance(pairs: int, seen: bool) -> None:
+    """By the sign test: 5 of 5 in one direction have p = 0.0625, 6 of 6 have 0.03125."""
+    found = paired_difference(np.zeros(pairs), np.ones(pairs), seed=1)
+    assert (found.value, found.low, found.seen) == (1.0, 1.0, seen)
+    assert (scipy.stats.binomtest(pairs, pairs).pvalue < 0.05) == seen
 
 
 def test_pairs_without_a_value_are_left_out() -> None:

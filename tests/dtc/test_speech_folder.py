@@ -18,7 +18,7 @@ from dtc.evaluation.speech_folder import (
 from dtc.wav_mark import read_mark
 
 SCP = Path("results/scp")
-IDS = ("clip-001", "größe", "a b%20\tc")  # whitespace would end an ID in a list
+IDS = ("clip-001", "größe", "a b%20\tc[1:2]|")  # whitespace would end an ID in a list
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_the_lists_are_those_of_kaldi(written: list[SpokenWaves]) -> None:
     assert (SCP / "pred.scp").read_text(encoding="utf-8").splitlines() == [
         "clip-001 results/scp/synthesis/clip-001.wav",
         "größe results/scp/synthesis/größe.wav",
-        "a%20b%2520%09c results/scp/synthesis/a%20b%2520%09c.wav",
+        "a%20b%2520%09c%5B1%3A2%5D%7C results/scp/synthesis/a%20b%2520%09c%5B1%3A2%5D%7C.wav",
     ]
     assert (SCP / "text").read_text(encoding="utf-8").splitlines()[0] == "clip-001 call number 0"
 

@@ -45,9 +45,9 @@ def git(*arguments: str) -> None:
 
 
 def evaluated(distortion: float, *, epochs: int = 1) -> None:
-    """Write what an evaluation of four utterances leaves, and a dvc.lock."""
+    """Write what an evaluation of six utterances leaves, and a dvc.lock."""
     paths.UTTERANCES.parent.mkdir(exist_ok=True)
-    rows = [f"{n},two,two,ended,1,two,{distortion + n / 100}" for n in range(4)]
+    rows = [f"{n},two,two,ended,1,two,{distortion + n / 100}" for n in range(6)]
     header = "id,text,spoken_text,status,attempts,heard_in_synthesis,mel_cepstral_distortion_db"
     paths.UTTERANCES.write_text("\n".join([header, *rows, ""]))
     paths.EVALUATION.parent.mkdir(exist_ok=True)
@@ -61,8 +61,8 @@ def evaluated(distortion: float, *, epochs: int = 1) -> None:
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"evaluate": evaluate}}))
     sound = Path("sound.wav")
     sound.write_bytes(wav_bytes(torch.tensor([0.0, 0.5, -0.5]), 16000))
-    clips = [ReportClip(str(n), "two", "two", Rendition(sound, "two")) for n in range(4)]
-    save_report(Report("tones", "Four.", 16000, 256, {}, clips=clips, origin={"voice": "0123"}), {}, paths.EVALUATED)
+    clips = [ReportClip(str(n), "two", "two", Rendition(sound, "two")) for n in range(6)]
+    save_report(Report("tones", "Six.", 16000, 256, {}, clips=clips, origin={"voice": "0123"}), {}, paths.EVALUATED)
 
 
 @pytest.fixture
@@ -82,9 +82,9 @@ def test_the_same_texts_are_compared_with_those_of_a_revision(repository: Projec
     lines = repository.run("report", "--compare", "v1").splitlines()
     assert lines[0].startswith(f"report: {SINCE}, 0.")
     assert lines[1:] == [
-        "report: Word errors since v1: no difference seen, 0 (0 to 0) in 4 texts",
-        "report: Attempts since v1: no difference seen, 0 (0 to 0) in 4 texts",
-        "report: Mel-cepstral distortion since v1: better, -0.5 (-0.5 to -0.5) in 4 texts",
+        "report: Word errors since v1: no difference seen, 0 (0 to 0) in 6 texts",
+        "report: Attempts since v1: no difference seen, 0 (0 to 0) in 6 texts",
+        "report: Mel-cepstral distortion since v1: better, -0.5 (-0.5 to -0.5) in 6 texts",
     ]
     page = " ".join(SINCE.read_text().split())
     for shown in (
@@ -191,7 +191,9 @@ def test_the_page_shows_what_judge_and_duel_left_and_equal_results_give_equal_pa
     paths.STRESS.write_text("kind,text,status,heard,word_errors\none word,two,refused,,\none word,one,ended,nine,1\n")
     repository.run("report")
     page = PAGE.read_bytes()
-    assert page.index(b"one<small>one word; ended</small>") < page.index(b"two<small>one word; refused</small>")
+    assert page.index(b"one</bdi><small>one word; ended</small>") < page.index(
+        b"two</bdi><small>one word; refused</small>"
+    )
     assert b"mostly by 3000" in page
     assert b"12 votes of 3 listeners" in page
     assert b"mostly by 3000" not in bare
@@ -208,7 +210,7 @@ def test_dvc_gets_curves_word_errors_and_headline_figures(repository: Project) -
     rates = [ComparisonRow("recording", {"word_error_rate": 0.01732}), ComparisonRow("synthesis", {})]
     metrics = {"word_error_rate": 0.5, "word_error_rate_low": 0.4, "words": 7}
     save_report(
-        Report("tones", "Four.", 16000, 256, metrics, comparison=rates, curves={"vocoder": curve}), {}, paths.EVALUATED
+        Report("tones", "Six.", 16000, 256, metrics, comparison=rates, curves={"vocoder": curve}), {}, paths.EVALUATED
     )
     paths.JUDGE.mkdir()
     (paths.JUDGE / "contests.json").write_text(json.dumps([CONTEST]))
