@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 GRACE_S = 5.0  # in which the other processes may end by themselves, when one has failed
 LOCAL = "127.0.0.1"
+THIS = -1  # the process that starts the others, where their numbers are 0, 1, …
 
 
 class Rank(NamedTuple):
@@ -99,14 +100,14 @@ def launch(command: Sequence[str], count: int, config: DevicesConfig) -> int:
     with ExitStack() as stack:
         parent = stack.enter_context(watched_by_processes())
         errors = [stack.enter_context(TemporaryFile("w+", encoding="utf-8", errors="replace")) for _ in range(count)]
+        signals = stack.enter_context(_signals_received())
         processes: list[subprocess.Popen[bytes]] = []
-        received = stack.enter_context(_signals_passed_on(processes))
         for number in range(count):
             rank = Rank(config.node_rank * count + number, config.num_nodes * count, number, count)
             stdout, stderr = (subprocess.DEVNULL, errors[number]) if number else (None, None)
             processes.append(start(command, rank, address, parent, stdout=stdout, stderr=stderr))
-        ended = [Ended(number, code, read_back(errors[number])) for number, code in _wait_for_all(processes)]
-        return report(ended, bool(received))
+        exits, interrupted = _wait_for_all(processes, signals)
+        return report([Ended(number, code, read_back(errors[number])) for number, code in exits], interrupted)
 
 
 @contextmanager
@@ -174,44 +175,53 @@ def free_port() -> int:
 
 
 @contextmanager
-def _signals_passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
-    """Send SIGINT and SIGTERM that this process receives to others. Yield the list of those received."""
-    received: list[int] = []
-
-    def pass_on(number: int, frame: object) -> None:
-        received.append(number)
-        for process in processes:
-            process.send_signal(number)  # which does nothing where it has ended
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals_received() -> Iterator[SimpleQueue[tuple[int, int]]]:
+    """Yield a queue of SIGINT and SIGTERM that this process receives, as (THIS, signal)."""
+    queue = SimpleQueue[tuple[int, int]]()  # whose `put` may be called by a handler
+    before = {
+        number: signal.signal(number, lambda received, frame: queue.put((THIS, received)))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
-        yield received
+        yield queue
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _wait_for_all(processes: Sequence[subprocess.Popen[bytes]]) -> list[tuple[int, int]]:
-    """Return number and exit code of each process that has ended by itself, in order; the others are killed."""
-    queue = SimpleQueue[tuple[int, int]]()
+def _wait_for_all(
+    processes: Sequence[subprocess.Popen[bytes]], events: SimpleQueue[tuple[int, int]]
+) -> tuple[list[tuple[int, int]], bool]:
+    """Wait until all processes have ended, and send them SIGTERM for each signal that this one receives.
+
+    SIGTERM has the meaning of Ctrl-C in `dtc`, and it ends a process that Python is only starting without a traceback.
+    Return number and exit code of each process that has ended by itself, in order, and whether there was a signal. When
+    one has failed, those that do not end within GRACE_S are killed.
+    """
 
     def wait(number: int, process: subprocess.Popen[bytes]) -> None:
-        queue.put((number, process.wait()))
+        events.put((number, process.wait()))
 
     for each in enumerate(processes):
         threading.Thread(target=wait, args=each, daemon=True).start()
     ended: list[tuple[int, int]] = []
-    deadline = None
+    interrupted, deadline = False, None
     while len(ended) < len(processes):
         try:
-            ended.append(queue.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic())))
+            number, code = events.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
         except Empty:
             for process in processes:
                 process.kill()
-            return ended
-        if ended[-1][1] != DONE and deadline is None:
+            break
+        if number == THIS:
+            interrupted = True
+            for process in processes:
+                process.terminate()  # which does nothing where it has ended
+            continue
+        ended.append((number, code))
+        if code != DONE and deadline is None:
             deadline = time.monotonic() + GRACE_S
-    return ended
+    return ended, interrupted
 
 
 def report(ended: Sequence[Ended], interrupted: bool = False) -> int:

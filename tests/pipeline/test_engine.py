@@ -198,14 +198,11 @@ def test_a_ray_address_where_nothing_answers(deaf_address: str, monkeypatch: pyt
     )
 
 
-@pytest.mark.parametrize(
-    ("address", "reason"),
-    [("no address", "ValueError: Invalid address format: no address"), ("auto", "ConnectionError: Could not find any")],
-)
-def test_a_wrong_ray_address_is_one_line(address: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_ray_address_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(InputError) as error:
-        list(run(square, [1], config(0, "ray").model_copy(update={"ray_address": address})))
-    assert str(error.value).startswith(f"distributed.ray_address: {address}: {reason}")
+        list(run(square, [1], config(0, "ray").model_copy(update={"ray_address": "nowhere"})))
+    reason = "ValueError: Invalid address format: nowhere"
+    assert str(error.value).startswith(f"distributed.ray_address: nowhere: {reason}")
     assert "\n" not in str(error.value)

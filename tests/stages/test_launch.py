@@ -1,13 +1,16 @@
 """The processes that `dtc train` starts on this machine: how many, where they find one another, and how all end."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stages import launch as launching
-from stages.launch import Rank, environment_of, launch, processes_to_start
+from stages.launch import Rank, environment_of, launch, processes_to_start, start
 from tests.conftest import REPOSITORY
 from tests.training_params import ONE_PROCESS, devices_config
 
@@ -75,6 +78,19 @@ def test_the_end_of_one_process_is_the_end_of_all(
     monkeypatch.setattr(launching, "GRACE_S", 1.0 if FOR_EVER in (first, second) else 60.0)
     assert launch(program(tmp_path, first, second), 2, ONE_PROCESS) == code
     assert capsys.readouterr().err == line
+
+
+def test_ctrl_c_while_the_processes_are_started_ends_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_and_interrupt(*args: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        started = start(*args, **options)
+        os.kill(os.getpid(), signal.SIGINT)
+        return started
+
+    monkeypatch.setattr(launching, "start", start_and_interrupt)
+    assert launch(program(tmp_path, FOR_EVER, FOR_EVER), 2, ONE_PROCESS) == 130
+    assert capsys.readouterr().err == "dtc: interrupted\n"
 
 
 def test_the_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:

@@ -197,6 +197,21 @@ def test_a_checkout_whose_code_does_not_run_is_named(project: Project) -> None:
 
 
 # Python names on standard error each module that it has imported: so a moment within the imports can be waited for.
+# `dtc` in a process that sends itself a signal when it begins to import a module.
+INTERRUPTED_AT_IMPORT = """
+import os, sys
+module, number = sys.argv[1], int(sys.argv[2])
+class Interrupter:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), number)
+sys.meta_path.insert(0, Interrupter())
+sys.argv[1:3] = []
+from stages.__main__ import main
+main()
+"""
+
+
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
@@ -209,22 +224,13 @@ def test_a_checkout_whose_code_does_not_run_is_named(project: Project) -> None:
     ],
 )
 def test_a_signal_while_modules_are_imported(project: Project, moment: str, number: int) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-X", "importtime", "-m", "stages", "say", "hello", "--device", "cpu"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT_IMPORT, moment, str(int(number)), "say", "hello", "--device", "cpu"],
+        capture_output=True,
         text=True,
-        start_new_session=True,
+        timeout=DEADLINE_S,
     )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("import time:") and line.rpartition("|")[2].strip() == moment:
-            os.killpg(process.pid, number)
-            break
-    printed, errors = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 130
-    assert [line for line in errors.splitlines() if not line.startswith("import time:")] == ["dtc: interrupted"]
-    assert printed == ""
+    assert (done.returncode, done.stderr, done.stdout) == (130, "dtc: interrupted\n", "")
 
 
 INTERRUPTED = """
