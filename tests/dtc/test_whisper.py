@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 import pytest
@@ -50,6 +51,14 @@ def test_other_sampling_rates_are_resampled(recogniser, clips) -> None:
     spoken, wave = clips[0]
     heard = recogniser.transcribe(resample_poly(wave, 441, 320), 22_050)
     assert word_errors([spoken], [heard]).errors == 0
+
+
+@installed
+def test_a_killed_worker_leaves_no_semaphore_of_a_progress_bar(recogniser, clips) -> None:
+    from tqdm import tqdm
+
+    recogniser.transcribe(clips[0][1], SAMPLING_RATE_HZ)
+    assert isinstance(tqdm.get_lock(), type(RLock())), "a lock of threads, not of processes"
 
 
 @installed

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 from jaxtyping import Float
@@ -38,7 +39,11 @@ class WhisperRecogniser:
             remedy = f"install it with `{install_hint('ear')}`, or set evaluate.ear to another"
             raise InputError("evaluate.ear", "whisper needs faster-whisper, which is not installed", remedy=remedy)
         from faster_whisper import WhisperModel
+        from tqdm import tqdm
 
+        # The lock of its progress bar, which is not shown, would be one between processes: a semaphore of the system,
+        # which a worker process leaves behind when it is killed, and of which Python warns.
+        tqdm.set_lock(RLock())
         folder = _folder_of(model)
         try:
             # int8 takes two thirds of float32's time, without more word errors: 0.5 s a clip with tiny.en.
