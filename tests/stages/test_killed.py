@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 KILLS = 10
 SEED = 1
+POLL_S = 0.005  # between looks at how far a process has come, which take time from it
 CLIPS = 60  # in shards of two: thirty, so that most moments find some finished and some not
 
 
@@ -69,6 +70,7 @@ def test_ctrl_c_while_the_workers_start(verified: Project) -> None:
     )
     while not workers_importing(process.pid):
         assert process.poll() is None, "it ended before it was interrupted"
+        time.sleep(POLL_S)
     os.killpg(process.pid, signal.SIGINT)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -88,6 +90,7 @@ def test_sigterm_with_workers_is_as_quiet_as_ctrl_c(verified: Project) -> None:
         )
         while not started(process.pid):
             assert process.poll() is None, "it ended before it was interrupted"
+            time.sleep(POLL_S)
         process.terminate()
         _, printed = process.communicate(timeout=60)
         assert process.returncode == 130
@@ -116,7 +119,7 @@ def test_killed_with_workers_again_and_again(verified: Project) -> None:
         process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)})
         while len(list(part.glob("*.facts.json"))) < shards:
             assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.001)
+            time.sleep(POLL_S)
         process.kill()
         process.wait()
         assert not Path("data/features").exists()
