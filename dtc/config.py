@@ -19,7 +19,7 @@ from dtc.errors import InputError
 
 NAMED_FAULTS = 3  # that a message names; the others are counted
 WHOLE_FILE, UNKNOWN, MISSING = "(the whole file)", "unknown key", "missing"
-MISSING_REMEDY = "add it; stages/presets/ has whole sets"
+MISSING_REMEDY = "add it as in the params.yaml of `dtc init example --preset voice`"
 # pydantic's type of a fault → the right value, in the words of a params file.
 EXPECTED = {
     "int_type": "an integer",

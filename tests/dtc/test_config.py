@@ -97,8 +97,8 @@ def test_numbers_that_yaml_1_1_takes_for_text(tmp_path: Path, written: str) -> N
             "{model: large, width: 3, loss: {model: small, dime: 3}}",
             "vocoder.loss.dime: unknown key; did you mean dim?",
         ),
-        ("name: a\n", "", "name: missing; add it; stages/presets/ has whole sets"),
-        (", dim: 3", "", "vocoder.dim: missing; add it; stages/presets/ has whole sets"),
+        ("name: a\n", "", "name: missing; add it as in the params.yaml of `dtc init example --preset voice`"),
+        (", dim: 3", "", "vocoder.dim: missing; add it as in the params.yaml of `dtc init example --preset voice`"),
         ("dim: 3", "dim: wide", "vocoder.dim: found 'wide', expected an integer"),
         ("dim: 3", "dim: 0", "vocoder.dim: found 0, expected greater than 0"),
         ("dim: 3", "dim: 1.5", "vocoder.dim: found 1.5, expected an integer"),
@@ -130,7 +130,9 @@ def test_a_wrong_key_is_one_line(tmp_path: Path, old: str, new: str, line: str) 
 
 def test_a_missing_member_name_is_one_line(tmp_path: Path) -> None:
     line = line_of(tmp_path, GOOD.replace("model: small, ", ""))
-    assert line == "params.yaml: vocoder.model: missing; add it; stages/presets/ has whole sets"
+    assert (
+        line == "params.yaml: vocoder.model: missing; add it as in the params.yaml of `dtc init example --preset voice`"
+    )
 
 
 def test_a_second_fault_is_named_too(tmp_path: Path) -> None:

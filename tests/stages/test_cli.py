@@ -195,7 +195,11 @@ def test_a_wrong_value_is_refused(project: Project, edits: dict[str, object], li
             "params.yaml: split.sede: unknown key; did you mean seed?",
         ),
         ("    fft_sizes:", "    fft_size:", "params.yaml: vocoder.loss.fft_size: unknown key; did you mean fft_sizes?"),
-        ("  stft: false\n", "", "params.yaml: features.stft: missing; add it; stages/presets/ has whole sets"),
+        (
+            "  stft: false\n",
+            "",
+            "params.yaml: features.stft: missing; add it as in the params.yaml of `dtc init example --preset voice`",
+        ),
         ("corpus:", "corpus: ]", "params.yaml, line 1, column 9: not YAML ("),
     ],
 )
