@@ -182,12 +182,22 @@ def _init_git_and_dvc(console: Console) -> None:
     """Make a git repository where the working folder is in none, and a DVC project where it is none."""
     has_git = shutil.which("git") is not None
     if has_git and subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, check=False).returncode:
-        subprocess.run(["git", "init", "--quiet"], check=True)
+        _complete("git", "init")
     if not has_git:
         console.print("init: git is not installed, so nothing keeps your settings and results; DVC works without it")
     if not Path(".dvc").exists():
         scm = ["--no-scm"] if not has_git else [] if Path(".git").exists() else ["--subdir"]
-        subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", *scm], check=True)
+        _complete("dvc", "init", *scm)
+
+
+def _complete(*command: str) -> None:
+    """Run a command of git or DVC. Raises InputError with the first line that it prints where it fails."""
+    program = [sys.executable, "-m", "dvc"] if command[0] == "dvc" else [command[0]]
+    done = subprocess.run([*program, *command[1:], "--quiet"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        name, reason = " ".join(command), (done.stderr.split("\n")[0] or f"exit code {done.returncode}").strip()
+        remedy = f"the project's files are written; mend this, and run `{name}` in {Path.cwd()}"
+        raise InputError(name, reason, remedy=remedy)
 
 
 def _check(console: Console) -> bool:

@@ -40,6 +40,16 @@ def test_the_image_runs_as_a_user_without_rights_and_has_no_server() -> None:
     assert all(":" in line.partition("=")[2] for line in lines if line.startswith("ARG PYTHON_IMAGE"))
 
 
+def test_dvc_is_told_a_name_where_the_user_has_none() -> None:
+    """DTC_UID may be a number that the image does not know: DVC would end with a traceback of getpwuid."""
+    (line,) = (line for line in DOCKERFILE.read_text(encoding="utf-8").splitlines() if line.startswith("ENV PATH="))
+    named = {name: value for name, _, value in (each.partition("=") for each in line.split()[1:])}
+    nameless = "import getpass, pwd; pwd.getpwuid = {}.__getitem__; print(getpass.getuser())"
+    command = [sys.executable, "-c", nameless]
+    done = subprocess.run(command, env={"USER": named["USER"]}, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("dtc\n", "")
+
+
 def test_a_port_is_of_this_machine_alone_and_nothing_starts_unasked(services: dict[str, Any]) -> None:
     assert set(services) == {"train", "board", "voice", "node-0", "node-1"}
     for name, service in services.items():

@@ -132,6 +132,20 @@ def test_recordings_that_are_not_ready_are_named_and_the_project_is_made(elsewhe
     assert (elsewhere.root / "voice/params.yaml").is_file()
 
 
+def test_git_that_fails_is_named_with_the_command_to_repeat(elsewhere: Project) -> None:
+    folder = elsewhere.root / "voice"
+    folder.mkdir()
+    (folder / ".git").write_text("broken")
+    said = elsewhere.run("init", "voice", "--recordings", "recordings", code=2)
+    assert re.fullmatch(
+        r"git init: fatal: .*; the project's files are written; mend this, and run `git init` in .*", said
+    )
+    (folder / ".git").unlink()
+    assert "is a project of the preset" in elsewhere.run("init", "voice", "--recordings", "recordings"), (
+        "or the same again"
+    )
+
+
 def test_on_a_terminal_it_asks_for_what_no_option_gives(elsewhere: Project) -> None:
     ours, theirs = pty.openpty()
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "DVC_NO_ANALYTICS": "1"}
