@@ -164,7 +164,7 @@ def test_the_page_suits_phones_and_dark_rooms(whole_page: Elements) -> None:
 def test_only_numbers_and_units_may_not_be_wrapped(whole_page: Elements) -> None:
     """Anything longer would be wider than a phone, as the status of an utterance that was cut off once was."""
     unwrapped = re.findall(r"^([^{}\n]+) \{[^}]*white-space: nowrap", whole_page.text, re.MULTILINE)
-    assert unwrapped == [".visually-hidden", ".ladder dd", "th .in-unit"]
+    assert unwrapped == [".visually-hidden", ".ladder dd", "th .in-unit", ".interval"]
 
 
 def test_all_that_was_given_is_on_the_page(whole_page: Elements) -> None:
