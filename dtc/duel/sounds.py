@@ -89,13 +89,11 @@ class Sounds:
     def volume_wav(self) -> bytes:
         """Return two seconds of noise in syllables, as loud as the clips, by which listeners set their volume."""
         time = np.arange(2 * self.sampling_rate) / self.sampling_rate
+        noise = with_noise(np.zeros(len(time)), 0.0, "volume")
         syllables = np.square(np.sin(2 * np.pi * 2 * time))
-        noise = (
-            band_limited(with_noise(np.zeros(len(time)), 0.0, "volume"), self.sampling_rate, HEARD_HZ, LOW_EDGE)
-            * syllables
-        )
-        level = self.gain * gain_of(without_silence(noise, self.sampling_rate))
-        return wav_bytes(self._noisy(noise * level, "volume"), self.sampling_rate)
+        wave = band_limited(noise, self.sampling_rate, HEARD_HZ, LOW_EDGE) * syllables
+        level = self.gain * gain_of(without_silence(wave, self.sampling_rate))
+        return wav_bytes(self._noisy(wave * level, "volume"), self.sampling_rate)
 
     def _noisy(self, wave: Wave, name: str) -> Float[Tensor, " _"]:
         return torch.from_numpy(with_noise(wave, NOISE_BELOW_SPEECH_DB, f"duel noise {self.secret} {name}"))
@@ -120,9 +118,9 @@ def read_waves(paths: Mapping[Clip, Path]) -> tuple[dict[Clip, Wave], int]:
 
 
 def _at_rate(wave: Wave, source_hz: int, target_hz: int) -> Wave:
-    return (
-        wave if source_hz == target_hz else resample(wave.astype(np.float32), source_hz, target_hz).astype(np.float64)
-    )
+    if source_hz == target_hz:
+        return wave
+    return resample(wave.astype(np.float32), source_hz, target_hz).astype(np.float64)
 
 
 def prepare(waves: Mapping[Clip, Wave], sampling_rate: int) -> Sounds:
