@@ -20,7 +20,7 @@ def next_step(verdicts: Sequence[Verdict]) -> str:
     if control and control.told_apart:
         return (
             f"do not rely on this: recordings are told from other recordings ({_auc(control)}), which happens by "
-            f"chance with 1 of 100 voices; set another judge.seed, and {MORE_TEXTS}"
+            f"chance with 2 of 100 voices; set another judge.seed, and {MORE_TEXTS}"
         )
     if vocoder.told_apart:
         also = f"; synthesis is told from copies too ({_auc(acoustic)})" if acoustic.told_apart else ""

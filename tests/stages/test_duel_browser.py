@@ -68,8 +68,11 @@ def hear_noise(page: Any) -> None:
 
 
 def come_again(page: Any) -> None:
-    """Load the page again, as one who has closed it half way."""
-    page.reload()
+    """Leave the page half way, and come back."""
+    page.goto("about:blank")
+    page.go_back()
+    assert page.locator("#begin").is_disabled(), "without consent"
+    assert not page.is_checked("#agree"), "which no browser restores without telling the page"
     page.check("#agree")
     page.click("#begin")
     hear_noise(page)
