@@ -3,9 +3,7 @@
 import io
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,8 +14,7 @@ from starlette.testclient import TestClient
 
 from dtc.duel.app import LARGEST_BODY, Duel, make_app
 from dtc.duel.sounds import Sounds, prepare
-from dtc.duel.votes import VoteBook, read_votes
-from dtc.errors import InputError
+from dtc.duel.votes import VoteBook
 from dtc.evaluation.speech_folder import COPY, RECORDING, SYNTHESIS
 from tests.dtc.duel_clips import RATE, TEXTS, VOICE, duel_waves
 
@@ -293,9 +290,6 @@ def test_everything_needs_the_token_where_there_is_one(sounds: Sounds, tmp_path:
     listener.book.close()
 
 
-# ── the database ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def test_a_trial_whose_voice_is_gone_is_refused(listener: Listener) -> None:
     begun = listener.begin()
     trials = begun["trials"]
@@ -303,19 +297,3 @@ def test_a_trial_whose_voice_is_gone_is_refused(listener: Listener) -> None:
     assert gone.vote(trials[0]).status_code == 410
     assert gone.begin(listener=begun["listener"])["session"] != begun["session"], "a new one begins"
     gone.book.close()
-
-
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    (tmp_path / "duel.sqlite").write_text("votes, but no database " * 50)
-    with pytest.raises(InputError, match=r"duel\.sqlite: cannot be used \(file is not a database\)"):
-        VoteBook(tmp_path / "duel.sqlite")
-
-
-def test_a_database_of_others_is_not_counted_and_not_changed(tmp_path: Path) -> None:
-    path = tmp_path / "other.sqlite"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE mine (id)")
-    before = path.read_bytes()
-    with pytest.raises(InputError, match=r"other\.sqlite: cannot be used \(no such table: votes\)"):
-        read_votes(path)
-    assert (path.read_bytes(), [each.name for each in tmp_path.iterdir()]) == (before, ["other.sqlite"])
