@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from dtc.evaluation.intervals import Interval, Statistic, clustered_interval
+from dtc.evaluation.intervals import Interval, Statistic, clustered_interval, rate_interval
 from dtc.seeding import seed_of
 
 Scores = Float[np.ndarray, "pairs 2"]  # of the first and of the second of each pair; higher: judged to be the second
@@ -51,12 +51,18 @@ class Outcome:
 def outcome_of(scores: Scores, texts: Sequence[str], folds: int, draws: int, seed: int) -> Outcome:
     """Return the statistics of held-out scores of so many folds.
 
-    The intervals are by bootstrap over texts, widened by `spread_of(folds)`; `draws`: of texts, and permutations.
+    The intervals are by bootstrap over texts, widened by `spread_of(folds)`; `draws`: of texts, and permutations. Where
+    there is no error, drawing again finds none either: the other end is then the exact one for no error in n texts.
     """
     seed, wider = seed_of(f"judge statistics {seed}"), spread_of(folds)
+    none_of_all = rate_interval(np.array([[0.0, len(set(texts))]]), seed=seed)
 
     def interval(statistic: Statistic) -> Interval:
         found = clustered_interval(scores, [texts], statistic, seed=seed, draws=draws)
+        if found.low == found.high == 0.0:
+            return none_of_all
+        if found.low == found.high == 1.0:
+            return Interval(1.0, 1.0 - none_of_all.high, 1.0)
         low, high = (found.value + wider * (end - found.value) for end in (found.low, found.high))
         return Interval(found.value, max(low, 0.0), min(high, 1.0))
 

@@ -89,6 +89,14 @@ def test_intervals_are_drawn_over_texts_and_wider_with_fewer_folds(scores: np.nd
     assert one_text.auc.low == one_text.auc.high == found.auc.value, "one text alone shows no spread"
 
 
+def test_scores_without_an_error_do_not_make_the_judge_certain() -> None:
+    scores = np.stack([np.arange(40.0), 100 + np.arange(40.0)], axis=1)
+    found = outcome_of(scores, [str(n) for n in range(40)], folds=4, draws=100, seed=1)
+    none = 1 - 0.025 ** (1 / 40)  # Clopper and Pearson's upper end for 0 of 40: 8.8 %
+    assert found.equal_error_rate == Interval(0.0, 0.0, none)
+    assert found.auc == found.pairs_right == Interval(1.0, 1.0 - none, 1.0)
+
+
 def test_where_nothing_differs_p_is_not_too_small_although_the_folds_share_their_training() -> None:
     """100 contests of noise: with independent scores p would be at most 0.05 in 5 of them."""
     rng, small = np.random.default_rng(1), 0
