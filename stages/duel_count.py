@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dtc.duel.sequential import MARGIN, TOLD_APART, UNDECIDED
 from dtc.duel.static_page import read_answers
@@ -18,6 +18,7 @@ from dtc.duel.votes import read_votes
 from dtc.errors import InputError, plural
 from dtc.files import write_whole
 from stages import paths
+from stages.tables import print_table
 
 VOICE = "voice"  # the name of the voice in results/scp
 ROWS = {
@@ -76,13 +77,13 @@ def of_newest_voices(votes: Sequence[Vote]) -> list[Vote]:
 
 
 def _print(common: Figures, voices: Mapping[str, Figures], console: Console) -> None:
-    table = Table("share", *voices, "recordings")
+    table = Table(Column("share", overflow="fold"), *voices, "recordings")
     for name, meaning in ROWS.items():
         cells = [_cell(values, name) for values in voices.values()]
         recordings = _cell(common, "recording_human_rate") if name == "human_rate" else ""
         if any(cells):
             table.add_row(meaning, *(cell or "–" for cell in cells), recordings)
-    console.print(table)
+    print_table(table, console)
     nouns = {"votes": "vote", "listeners": "listener", "texts": "text"}
     counted = ", ".join(plural(int(common[name]), noun) for name, noun in nouns.items())
     console.print(f"duel: {counted}; intervals of 95 %; {paths.DUEL}")

@@ -24,6 +24,7 @@ from dtc.files import remove_folder, write_whole
 from dtc.speech import Speech
 from stages import paths
 from stages.say import is_speech, write_speech
+from stages.tables import print_table
 
 # How the waveforms of a clip are made.
 RECORDING, COPY, SYNTHESIS = speech_folder.RECORDING, speech_folder.COPY, speech_folder.SYNTHESIS
@@ -152,14 +153,14 @@ def print_summary(found: Evaluation, console: Console) -> None:
             ends = [_shown(name, found.metrics[f"{name}{end}"]) for end in ENDS if f"{name}{end}" in found.metrics]
             table.add_row(name, _shown(name, value), " to ".join(ends))
     table.add_row("real_time_factor", f"{found.timing[SYNTHESIS]:.4g}", "")
-    console.print(table)
+    print_table(table, console)
     table = Table("true mels through", *map(readable, found.copies))
     names = dict.fromkeys(name for values in found.copies.values() for name in values if not name.endswith(ENDS))
     rows = {name: [values.get(name) for values in found.copies.values()] for name in names}
     rows["real_time_factor"] = [found.timing.get(name) for name in found.copies]
     for name, values in rows.items():
         table.add_row(name, *("–" if value is None else f"{value:.4g}" for value in values))
-    console.print(table)
+    print_table(table, console)
     if missing := not_measured():
         console.print(f"evaluate: {missing}")
     console.print(f"evaluate: WAVs {paths.WAVS}; `dtc report` makes {paths.REPORT / 'index.html'}")

@@ -19,12 +19,14 @@ from dtc.judge import JudgeConfig
 from dtc.judge.contests import Contest, make_contests
 from dtc.judge.speaker import speaker_vectors
 from dtc.judge.trial import NETWORK, Verdict, judge_contest, trainings
+from dtc.report.findings import FEW_PAIRS
 from dtc.report.plots import png_bytes, saliency_figure
 from stages import paths
-from stages.judge_verdict import next_step
+from stages.judge_verdict import FEWEST_PAIRS, conclusions
 from stages.progress import clip_progress
+from stages.report_findings import read_contests
+from stages.tables import print_table
 
-FEWEST_PAIRS = 2  # of a contest
 CONTESTS = "contests.json"
 EMBEDDINGS: Measure = "speaker similarity"
 
@@ -36,14 +38,13 @@ def judge(config: JudgeConfig, console: Console) -> None:
         held = [contest for contest in contests if len(contest.pairs) >= FEWEST_PAIRS]
         verdicts = _judge_all(held, sampling_rate, config, console)
         _write(verdicts, sampling_rate)
-    console.print(_table(verdicts))
-    for contest in contests:
-        if contest not in held:
-            console.print(f"judge: contest {contest.name} not held: it needs {FEWEST_PAIRS} pairs of clips or more")
+        found = read_contests() or ()
+    print_table(_table(verdicts), console)
     if not is_installed(EMBEDDINGS):
         console.print(f"judge: no judge by speaker embeddings: {OPTIONAL[EMBEDDINGS][1]}")
     console.print(f"judge: scores and saliency in {paths.JUDGE}")
-    console.print(f"judge: {next_step(verdicts)}")
+    for sentence in conclusions(found):
+        console.print(f"judge: {sentence}")
 
 
 def _judge_all(contests: Sequence[Contest], sampling_rate: int, config: JudgeConfig, console: Console) -> list[Verdict]:
@@ -115,24 +116,26 @@ def _described(verdict: Verdict, files: Sequence[str]) -> dict[str, object]:
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
-    table = Table("contest", "judge", "pairs", "AUC", "equal error rate", "pairs right", "p", "told apart", "mostly by")
+    """Return a table that fits 80 columns."""
+    columns = ("contest", "pairs", "AUC", "equal error\nrate", "pairs right", "told\napart", "mostly by")
+    table = Table(*columns, box=None, padding=(0, 1, 0, 0), header_style="bold")
     for verdict in verdicts:
-        contest = verdict.contest
+        pairs = len(verdict.contest.pairs)
         for judge, judged in verdict.judged.items():
-            found = judged.outcome
+            outcome = judged.outcome
+            no = "no" if pairs >= FEW_PAIRS else "too few"
+            by = verdict.telling if judge == NETWORK else None
             table.add_row(
-                f"{contest.name}: {contest.first} or {contest.second}",
-                judge,
-                str(len(contest.pairs)),
-                _shown(found.auc, ".2f"),
-                _shown(found.equal_error_rate, ".0%"),
-                _shown(found.pairs_right, ".0%"),
-                f"{found.p:.2g}",
-                "yes" if found.told_apart else "no",
-                f"{verdict.telling[0]:.0f}–{verdict.telling[1]:.0f} Hz" if verdict.telling and judge == NETWORK else "",
+                f"{verdict.contest.name}\nby {judge}",
+                str(pairs),
+                _shown(outcome.auc, ".2f"),
+                _shown(outcome.equal_error_rate, ".0%"),
+                _shown(outcome.pairs_right, ".0%"),
+                f"{'yes' if outcome.told_apart else no}\np {outcome.p:.2g}",
+                f"{by[0]:.0f}–{by[1]:.0f} Hz" if by else "",
             )
     return table
 
 
 def _shown(interval: Interval, form: str) -> str:
-    return f"{interval.value:{form}} ({interval.low:{form}} to {interval.high:{form}})"
+    return f"{interval.value:{form}}\n{interval.low:{form}} to {interval.high:{form}}"

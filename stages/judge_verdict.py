@@ -1,19 +1,29 @@
-"""What `dtc judge` says at its end: whether its figures can be relied on, and what is to be done next."""
+"""What `dtc judge` and the report say of all contests: whether they can be relied on, and what is to be done next."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from dtc.errors import plural
-from dtc.judge.trial import Verdict
+from dtc.report.findings import FEW_PAIRS, Contest
 
-FEW_PAIRS = 20  # with fewer, only large differences are found
+FEWEST_PAIRS = 2  # of a contest
+NAMES = ("vocoder", "acoustic", "control")
 MORE_TEXTS = "raise evaluate.max_clips or split.test_share"
+MEND_VOCODER = "mend the vocoder first: train it for longer (training.vocoder), or set another vocoder.model"
+MEND_ACOUSTIC = "mend the acoustic model: train it for longer (training.acoustic), or set another acoustic.model"
 
 
-def next_step(verdicts: Sequence[Verdict]) -> str:
-    """Return one sentence: what the verdicts mean together, and what to do next."""
-    found = {verdict.contest.name: verdict for verdict in verdicts}
+def conclusions(contests: Sequence[Contest]) -> list[str]:
+    """Return a sentence for each contest that was not held, and one on what to do next."""
+    missing = [name for name in NAMES if name not in {contest.name for contest in contests}]
+    not_held = [f"contest {name} not held: it needs {FEWEST_PAIRS} pairs of clips or more" for name in missing]
+    return [*not_held, next_step(contests)]
+
+
+def next_step(contests: Sequence[Contest]) -> str:
+    """Return one sentence: what the contests mean together, and what to do next."""
+    found = {contest.name: contest for contest in contests}
     if not {"vocoder", "acoustic"} <= found.keys():
         return f"there are too few held-out texts to judge by; {MORE_TEXTS}"
     control, vocoder, acoustic = found.get("control"), found["vocoder"], found["acoustic"]
@@ -24,18 +34,15 @@ def next_step(verdicts: Sequence[Verdict]) -> str:
         )
     if vocoder.told_apart:
         also = f"; synthesis is told from copies too ({_auc(acoustic)})" if acoustic.told_apart else ""
-        return f"copies are told from recordings ({_auc(vocoder)}){also}: mend the vocoder first, see docs/vocoders.md"
+        return f"copies are told from recordings ({_auc(vocoder)}){also}: {MEND_VOCODER}"
     if acoustic.told_apart:
-        return (
-            f"synthesis is told from copies ({_auc(acoustic)}), and copies are not told from recordings: mend the "
-            "acoustic model, see docs/acoustic-models.md"
-        )
-    pairs = len(vocoder.contest.pairs)
-    few = f", but {pairs} are few: {MORE_TEXTS}" if pairs < FEW_PAIRS else ": let people try, with `dtc duel`"
-    return f"no difference was found in {plural(pairs, 'text')}{few}"
+        rest = f"and copies are not told from recordings: {MEND_ACOUSTIC}"
+        return f"synthesis is told from copies ({_auc(acoustic)}), {rest}"
+    few = f", but {vocoder.pairs} are few: {MORE_TEXTS}" if vocoder.pairs < FEW_PAIRS else ""
+    return f"no difference was found in {plural(vocoder.pairs, 'text')}{few or ': let people try, with `dtc duel`'}"
 
 
-def _auc(verdict: Verdict) -> str:
+def _auc(contest: Contest) -> str:
     """Return the AUC of the judge that is surest."""
-    auc = max((judged.outcome.auc for judged in verdict.judged.values()), key=lambda auc: auc.low)
+    auc = max((ruling.auc for ruling in contest.rulings), key=lambda auc: auc.low)
     return f"AUC {auc.value:.2f}, {auc.low:.2f} to {auc.high:.2f}"

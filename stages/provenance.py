@@ -35,6 +35,7 @@ from stages.artifacts import (
     read_voice_card,
     read_wav,
 )
+from stages.tables import print_table
 
 # Where a project has what others are made from, the file by which it is there, and what reads it.
 PLACES: Mapping[str, tuple[Path, str, Callable[[Path], Artifact]]] = {
@@ -209,11 +210,11 @@ def _link(name: str, fingerprint: str, claimer: Artifact, found: Artifact | None
 
 
 def _print(target: Artifact, links: Sequence[Link], project: Project, console: Console) -> None:
-    fingerprint = Column("fingerprint", no_wrap=True)  # whole on a narrow terminal too, so that it can be copied
-    table = Table("made from", fingerprint, "file", "", title=str(target.path), title_justify="left")
+    file = Column("file", overflow="fold")
+    table = Table("made from", "fingerprint", file, "state", title=str(target.path), title_justify="left")
     for link in links:
         table.add_row(link.name, link.fingerprint, str(link.path or ""), link.state)
-    console.print(table)
+    print_table(table, console)
     for link in links:
         for note in link.notes:
             console.print(f"provenance: {link.name}: {note}")

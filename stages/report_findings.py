@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from dtc.errors import InputError
 from dtc.report.findings import Contest, Contestant, Duel, Findings, Ruling, Stress, Surest, interval_in
 from stages import paths
+from stages.judge_verdict import conclusions
 
 Tree = Mapping[str, Any]
 T = TypeVar("T")
@@ -19,11 +20,18 @@ NETWORK = "network"  # the judge whose figures have no prefix
 
 def read_findings() -> Findings:
     """Return what is there. Raises InputError for a file of another version."""
+    contests = read_contests()
     return Findings(
-        contests=_read(paths.JUDGE / "contests.json", "dtc judge", _contests) or (),
+        contests=contests or (),
+        judge_says=() if contests is None else conclusions(contests),
         duel=_read(paths.DUEL, "dtc duel --count", _duel),
         stress=_read(paths.STRESS_METRICS, "dtc evaluate --stress", _stress),
     )
+
+
+def read_contests() -> list[Contest] | None:
+    """Return the contests of the machine judge; None where it was not asked. Raises InputError as `read_findings`."""
+    return _read(paths.JUDGE / "contests.json", "dtc judge", _contests)
 
 
 def _read(path: Path, command: str, parse: Callable[[Any], T]) -> T | None:
@@ -56,10 +64,11 @@ def _contests(trees: Sequence[Tree]) -> list[Contest]:
 
 def _ruling(judge: str, tree: Tree) -> Ruling:
     prefix = "" if judge == NETWORK else f"{judge}_"
-    auc, rate = (interval_in(tree, f"{prefix}{name}") for name in ("auc", "equal_error_rate"))
-    if auc is None or rate is None:
+    names = ("auc", "equal_error_rate", "pairs_right")
+    auc, rate, right = (interval_in(tree, f"{prefix}{name}") for name in names)
+    if auc is None or rate is None or right is None:
         raise KeyError(f"{prefix}auc")
-    return Ruling(judge, auc, rate, float(tree[f"{prefix}p"]))
+    return Ruling(judge, auc, rate, right, float(tree[f"{prefix}p"]))
 
 
 def _duel(tree: Tree) -> Duel:

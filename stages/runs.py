@@ -14,6 +14,7 @@ from dtc.files import locked, remove_folder
 from stages import paths
 from stages.kinds import KINDS, Kind
 from stages.run_folders import Run, identity_of, is_of_a_run, runs
+from stages.tables import print_table
 from stages.training_recipe import read_recipe
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def list_runs(names: Sequence[str], read_params: ReadParams, console: Console) -
         console.print("runs: there are none")
         return
     current = _current(found, read_params)
-    console.print(_table(found, current))
+    print_table(_table(found, current), console)
     for run in found:
         if run.holder:
             console.print(f"runs: {run.name} is being trained by {run.holder}")
@@ -65,7 +66,7 @@ def prune_runs(names: Sequence[str], read_params: ReadParams, confirm: Callable[
     if not found:
         console.print("runs: there are none to delete")
         return
-    console.print(_table(found, current))
+    print_table(_table(found, current), console)
     size = f"{sum(run.size_bytes for run in found) / 1e6:.1f} MB"
     if not confirm(f"Delete {plural(len(found), 'run')}, {size}?"):
         console.print("runs: nothing was deleted")
@@ -77,10 +78,8 @@ def prune_runs(names: Sequence[str], read_params: ReadParams, confirm: Callable[
 
 
 def _table(found: Sequence[Run], current: _Current) -> Table:
-    """Return a table that fits 80 columns, so that no name of a run is cut."""
-    others = ("model", "step", "state", "MB", "last change", "current")
-    columns = [Column("run", no_wrap=True), *(Column(name, overflow="fold") for name in others)]
-    table = Table(*columns, box=None, padding=(0, 1, 0, 0), header_style="bold")
+    others = (Column(name, overflow="fold") for name in ("model", "step", "state", "MB", "last change", "current"))
+    table = Table("run", *others, box=None, padding=(0, 1, 0, 0), header_style="bold")
     for run in found:
         size, changed = f"{run.size_bytes / 1e6:.1f}", f"{run.changed:%m-%d %H:%M}"
         table.add_row(run.name, run.model, run.progress, run.state, size, changed, current.has(run))

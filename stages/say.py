@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dtc.acoustic.utterance_status import STATUS_MEANINGS, Status, badness
 from dtc.audio import to_int16
@@ -22,6 +22,7 @@ from dtc.errors import InputError, plural
 from dtc.speech import Listener, Speech, SpokenPhrase
 from dtc.synthesis_config import SynthesisConfig
 from dtc.voice import Voice
+from stages.tables import print_table
 
 LINE_END = re.compile(r"\r\n|\r|\n")  # Unicode has other ends of a line, such as \x85
 NUMBERED = re.compile(r"(\d+)-.*\.(wav|json)$", re.ASCII)
@@ -75,14 +76,15 @@ def save(request: Request, out: Path, console: Console) -> None:
     speeches = request.voice.speak_words(raw_texts, spoken, request.seed, request.config, request.listener)
     seconds = time.monotonic() - started
     out.mkdir(parents=True, exist_ok=True)
-    table = Table("file", "spoken", "seconds", "status", "attempts")
+    file, words = (Column(name, overflow="fold") for name in ("file", "spoken"))
+    table = Table(file, words, "seconds", "status", "attempts")
     doubtful = []
     for text, speech in zip(texts, speeches, strict=True):
         path = write_speech(speech, out, _next_number(out), request.sign)
         status, attempts = readable(speech.status), str(speech.attempts)
         table.add_row(str(path), _shortened(speech.spoken_text), f"{speech.duration_s:.2f}", status, attempts)
         doubtful += [f"{line} in {path}" for phrase in speech.phrases for line in _doubts(text, phrase)]
-    console.print(table)
+    print_table(table, console)
     for line in doubtful:
         console.print(line)
     if doubtful:

@@ -35,6 +35,7 @@ from stages import paths
 from stages.ears import own_ear_of
 from stages.evaluate import training_texts
 from stages.say import is_speech, write_speech
+from stages.tables import print_table
 
 SEED = 1  # of the texts and of the intervals
 REFUSED = "refused"  # the status of a text that the voice does not read
@@ -164,7 +165,7 @@ def _print(figures: Mapping[str, Mapping[str, float]], console: Console) -> None
     table = Table("kind", *(name.replace("_", " ") for name in names))
     for kind, of in figures.items():
         table.add_row(kind, *(str(of[name]) for name in names))
-    console.print(table)
+    print_table(table, console)
     own = f"this ear gets {figures['all']['recording_word_error_rate']:.1%} of the words of the recordings wrong"
     console.print(f"stress: {figures['all']['word_error_rate']:.1%} word errors; {own}")
     console.print(f"stress: texts {paths.STRESS}, WAVs {paths.STRESS_WAVS}")

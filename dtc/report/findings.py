@@ -9,6 +9,8 @@ from pathlib import Path
 from dtc.evaluation.intervals import Interval
 from dtc.report.changes import Changes
 
+FEW_PAIRS = 20  # of a contest; with fewer, only large differences are found
+
 
 def interval_in(figures: Mapping[str, object], name: str) -> Interval | None:
     """Return NAME with NAME_low and NAME_high; None where there is no such figure, or no interval of it."""
@@ -24,6 +26,7 @@ class Ruling:
     judge: str
     auc: Interval
     equal_error_rate: Interval
+    pairs_right: Interval
     p: float
 
 
@@ -49,6 +52,13 @@ class Contest:
     telling_hz: tuple[int, int] | None
     rulings: Sequence[Ruling]
     surest: Sequence[Surest]
+
+    @property
+    def found(self) -> str:
+        """Return the result in words. Few pairs in which nothing was found do not tell that there is nothing."""
+        if self.told_apart:
+            return "told apart"
+        return "not told apart" if self.pairs >= FEW_PAIRS else "too few texts to tell"
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,7 @@ class Findings:
     """All of these that are there."""
 
     contests: Sequence[Contest] = ()
+    judge_says: Sequence[str] = ()  # sentences on the contests together, and what to do next
     duel: Duel | None = None
     stress: Stress | None = None
     changes: Changes | None = None

@@ -41,7 +41,7 @@ def stress(text: str) -> Stress:
 def findings(folder: Path, text: str = "voice") -> Findings:
     picture = folder / "vocoder-1.png"
     picture.write_bytes(b"\x89PNG")
-    ruling = Ruling(text, Interval(0.93, 0.88, 0.97), Interval(0.12, 0.05, 0.2), 0.002)
+    ruling = Ruling(text, Interval(0.93, 0.88, 0.97), Interval(0.12, 0.05, 0.2), SHARE, 0.002)
     surest = [Surest(text, "copy_synthesis", picture)]
     contest = Contest(text, text, "recording", "copy_synthesis", 40, True, (3000, 7000), [ruling], surest)
     control = replace(contest, blames="", told_apart=False, telling_hz=None, surest=[])
@@ -55,7 +55,10 @@ def findings(folder: Path, text: str = "voice") -> Findings:
         outputs=[text],
         n_equal=3,
     )
-    return Findings([contest, control], Duel(212, 9, 40, SHARE, SHARE, [contestant]), stress(text), changes)
+    few = replace(contest, pairs=2, told_apart=False, surest=[])
+    return Findings(
+        [contest, control, few], [f"mend {text}"], Duel(212, 9, 40, SHARE, SHARE, [contestant]), stress(text), changes
+    )
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,9 @@ def test_the_contests_say_what_was_told_apart(page: Elements) -> None:
     text = " ".join(page.text.split())
     assert "told apart p = 0.002, mostly by 3000–7000 Hz" in text
     assert "not told apart" in text
+    assert "0.88 to 0.97 too few texts to tell; 0.5 is guessing" in text
+    assert "12 % 5 to 20 61 % 49 to 72" in text, "equal error rate and pairs right"
+    assert "Mend voice." in text
     assert [image["src"] for image in page.all("img")] == ["data:image/png;base64,iVBORw=="]
 
 

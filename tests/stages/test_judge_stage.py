@@ -10,12 +10,11 @@ import torch
 from dtc.evaluation.intervals import Interval
 from dtc.evaluation.speech_folder import COPY, RECORDING, SYNTHESIS, SpokenWaves, write_speech_folder
 from dtc.judge import trial
-from dtc.judge.contests import Contest, Pair, Sample
-from dtc.judge.statistics import Outcome
-from dtc.judge.trial import NETWORK, Judged, Verdict
+from dtc.report.findings import Contest, Ruling
 from stages import judge as stage
 from stages import paths
-from stages.judge_verdict import next_step
+from stages.judge_verdict import NAMES, next_step
+from stages.report_findings import read_findings
 from tests.conftest import Project
 
 QUICK = {"judge.folds": 2, "judge.steps": 2, "judge.draws": 20}
@@ -88,6 +87,9 @@ def test_one_text_is_too_few(ready: Project) -> None:
     write_speech(3)
     said = ready.run("judge")
     assert "judge: contest control not held: it needs 2 pairs of clips or more" in said
+    found = read_findings()
+    assert [each.found for each in found.contests] == ["too few texts to tell"] * 2
+    assert [f"judge: {sentence}" for sentence in found.judge_says] == said.splitlines()[-2:]
     assert list(json.loads(paths.JUDGE_METRICS.read_text())) == ["vocoder", "acoustic"]
     write_speech(1)
     assert ready.run("judge").splitlines()[-1] == (
@@ -112,15 +114,10 @@ def test_what_it_refuses(ready: Project) -> None:
     assert ready.run("judge", code=2) == "results/scp/text: no such file; run `dtc evaluate` first"
 
 
-def verdict(name: str, auc: float, told_apart: bool = True, pairs: int = 40) -> Verdict:
-    sample = Sample("1", "kind", np.zeros(1))
-    contest = Contest(
-        name, "" if name == "control" else "it", "a", "b", [Pair(str(n), sample, sample) for n in range(pairs)]
-    )
-    outcome = Outcome(
-        Interval(auc, auc - 0.1, auc), Interval(0.0, 0.0, 0.0), Interval(1.0, 1.0, 1.0), 0.001 if told_apart else 0.5
-    )
-    return Verdict(contest, (60.0, 8000.0), {NETWORK: Judged(np.zeros((pairs, 2)), outcome)}, [])
+def contest(name: str, auc: float, told_apart: bool) -> Contest:
+    rate = Interval(0.5, 0.4, 0.6)
+    ruling = Ruling("network", Interval(auc, auc - 0.1, auc), rate, rate, 0.01)
+    return Contest(name, "it", "a", "b", 40, told_apart, None, [ruling], [])
 
 
 @pytest.mark.parametrize(
@@ -132,7 +129,7 @@ def verdict(name: str, auc: float, told_apart: bool = True, pairs: int = 40) -> 
         ),
         (
             {"vocoder": 0.9},
-            "copies are told from recordings (AUC 0.90, 0.80 to 0.90): mend the vocoder first, see docs/vocoders.md",
+            "copies are told from recordings (AUC 0.90, 0.80 to 0.90): mend the vocoder first: train it for longer (training.vocoder)",
         ),
         (
             {"vocoder": 0.9, "acoustic": 0.7},
@@ -146,5 +143,5 @@ def verdict(name: str, auc: float, told_apart: bool = True, pairs: int = 40) -> 
     ],
 )
 def test_the_last_line_says_what_to_do_next(told: dict[str, float], beginning: str) -> None:
-    verdicts = [verdict(name, told.get(name, 0.55), name in told) for name in ("vocoder", "acoustic", "control")]
-    assert next_step(verdicts).startswith(beginning)
+    contests = [contest(name, told.get(name, 0.55), name in told) for name in NAMES]
+    assert next_step(contests).startswith(beginning)

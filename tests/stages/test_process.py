@@ -287,4 +287,4 @@ def test_a_table_is_as_wide_as_columns_says(project: Project) -> None:
         done = run("runs", env=without(COLUMNS=columns))
         table = done.stdout.partition("runs: ")[0].splitlines()
         assert max(map(len, table)) <= width
-        assert any(line.startswith("vocoder-0123456789abcdef ") for line in table)
+        assert any(line.split()[0] == "vocoder-0123456789abcdef" for line in table)
