@@ -15,6 +15,7 @@ from multiprocessing.context import BaseContext
 from typing import Any
 
 RETRY_S = 0.05  # between attempts to stop a start of a worker
+WRITES_FOR_EVER = sys.version_info[:3] < (3, 11, 7) or sys.version_info[:3] == (3, 12, 0)
 
 Submit = Callable[..., Future[Any]]  # called with a function and its arguments
 
@@ -38,10 +39,12 @@ def process_pool(
         pool = ProcessPoolExecutor(workers, context, initializer, arguments)
         try:
             yield lambda work, *given: submitter.submit(pool.submit, work, *given).result()
-        except (KeyboardInterrupt, GeneratorExit):  # do not wait for the calls at work, which may take minutes
-            for worker in _started(submitter):
-                if worker not in others:
-                    worker.kill()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt | GeneratorExit):  # the calls at work may take minutes
+                for worker in _started(submitter):
+                    if worker not in others:
+                        worker.kill()
+            _end_writing(pool)
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -56,6 +59,16 @@ def _block_ctrl_c() -> None:
     if sys.platform != "win32":
         resource_tracker.ensure_running()  # it would be started later otherwise, and unblock the signal
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _end_writing(pool: ProcessPoolExecutor) -> None:
+    """Close this process's own end of the pipe from which workers read their calls, where Python does not.
+
+    Otherwise a thread that writes a long call waits for ever where all workers were killed, since the pipe still has a
+    reader: this process. `shutdown` waits for that thread (github.com/python/cpython/issues/94777).
+    """
+    if WRITES_FOR_EVER:
+        pool._call_queue._reader.close()  # type: ignore[attr-defined]  # an inner name, of these versions alone
 
 
 def _started(submitter: ThreadPoolExecutor) -> list[Any]:

@@ -13,7 +13,9 @@ MASTER = """
 import multiprocessing, pathlib, signal
 from dtc.processes import process_pool
 
-def wait():
+LARGE = bytes(1_000_000)  # more than a pipe holds: such calls wait in a thread until a worker reads them
+
+def wait(content):
     pathlib.Path("at work").touch()
     signal.pause()
 
@@ -24,7 +26,7 @@ if __name__ == "__mp_main__" and pathlib.Path("slow").exists():
 if __name__ == "__main__":
     try:
         with process_pool(1, multiprocessing.get_context("spawn"), print) as submit:
-            [call.result() for call in [submit(wait) for _ in range(4)]]
+            [call.result() for call in [submit(wait, LARGE) for _ in range(4)]]
     except KeyboardInterrupt:
         print("interrupted")
 """

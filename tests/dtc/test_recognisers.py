@@ -1,3 +1,5 @@
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ from dtc.errors import InputError
 from dtc.evaluation import RECOGNISERS, EvaluateConfig
 from dtc.evaluation.recognisers import transcribe_all
 from dtc.evaluation.recognisers.grammar import GrammarRecogniser
+from dtc.registry import Part
+from tests.conftest import add_part
 from tests.dtc.recordings import NUMBERS, SAMPLING_RATE_HZ, recordings
 
 
@@ -111,6 +115,26 @@ def test_several_processes_recognise_the_same_words_as_one(recogniser, clips, tm
     assert found == alone
     assert set(of_another_grammar.split()) <= {"one", "two"}
     assert transcribe_all([], SAMPLING_RATE_HZ) == []
+
+
+class Killed:
+    """A recogniser whose process is killed when it is to transcribe; in the process of the test it only exists."""
+
+    def __init__(self, config):
+        pass
+
+    def transcribe(self, wave, sampling_rate):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_told(monkeypatch) -> None:
+    """With waveforms that no pipe holds: a thread is writing one when the process dies."""
+    add_part(monkeypatch, RECOGNISERS, "killed", Part(f"{__name__}:Killed"))
+    killed = config(NUMBERS / "numbers.jsgf").model_copy(update={"ear": "killed"})
+    with pytest.raises(
+        InputError, match=r"^a process of the recogniser: died \(killed, or out of memory\); run it again"
+    ):
+        transcribe_all([(killed, np.zeros(1_000_000))] * 4, SAMPLING_RATE_HZ, processes=1)
 
 
 def test_an_unknown_recogniser_is_refused() -> None:

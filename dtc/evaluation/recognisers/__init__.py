@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from dtc.errors import InputError
 from dtc.evaluation import RECOGNISERS, EarConfig
 from dtc.processes import process_pool
 
@@ -43,7 +45,7 @@ def transcribe_all(
     """Return the words in each waveform, recognised as its config says in `processes` processes (None: one a core).
 
     The number of processes does not change the results. Raises InputError as the recogniser that `evaluate.ear` names
-    does when it is loaded.
+    does when it is loaded, and where a process was killed, as the system does when there is no memory left.
     """
     configs = list(dict.fromkeys(config for config, _ in requests))
     if not configs:
@@ -53,8 +55,12 @@ def transcribe_all(
         build[config](config)  # so that a fault is raised here, once
     first = (build[configs[0]], configs[0])
     with process_pool(processes, get_context("spawn"), _recogniser, first) as submit:
-        transcripts = [submit(_transcribe, build[config], config, wave, sampling_rate) for config, wave in requests]
-        return [transcript.result() for transcript in transcripts]
+        try:
+            transcripts = [submit(_transcribe, build[config], config, wave, sampling_rate) for config, wave in requests]
+            return [transcript.result() for transcript in transcripts]
+        except BrokenProcessPool:
+            remedy = "run it again where more memory is free"
+            raise InputError("a process of the recogniser", "died (killed, or out of memory)", remedy=remedy) from None
 
 
 @cache
