@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32
 
-from dtc.audio import resample
 from dtc.errors import InputError, install_hint
 
 Wave = Float[np.ndarray, " samples"]
@@ -81,4 +80,9 @@ def require_wave(name: str, wave: Wave) -> None:
 
 def at_model_rate(wave: Wave, sampling_rate: int) -> Float32[np.ndarray, " resampled"]:
     """Return a wave at 16 kHz."""
-    return resample(wave.astype(np.float32), sampling_rate, MODEL_RATE_HZ)
+    samples = wave.astype(np.float32)
+    if sampling_rate == MODEL_RATE_HZ:
+        return samples
+    from dtc.audio import resample  # it takes torch, which each process of a recogniser would load in a second
+
+    return resample(samples, sampling_rate, MODEL_RATE_HZ)
