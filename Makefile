@@ -5,6 +5,8 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 INSTALLED := .venv/installed
 TOOLS := build/tools
+# One process of tests more than cores: a fifth of the time, a test waits for a server, a time limit or another process.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(min(8, 1 + (os.cpu_count() or 1)))')
 
 .PHONY: help demo test lint docs notebook coverage mutate audit lock format clean
 help:
@@ -18,7 +20,7 @@ demo: $(INSTALLED)
 	@echo 'Next:       $(BIN)/dtc say "call 90210 at 7:45"'
 
 test: $(INSTALLED)
-	@pytest --numprocesses 2 --dist worksteal
+	@pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(INSTALLED)
 	@ruff check
@@ -40,7 +42,7 @@ notebook: $(INSTALLED)
 
 # The share of lines that the tests run, of the process of pytest alone. It takes twice as long as `make test`.
 coverage: $(INSTALLED)
-	@pytest --numprocesses 2 --dist worksteal --cov --cov-report term:skip-covered --cov-report html:build/coverage
+	@pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report term:skip-covered --cov-report html:build/coverage
 
 # Changes that a test should notice, in the modules of [tool.mutmut]; hours. `mutmut browse` shows those that none did.
 mutate: $(INSTALLED)

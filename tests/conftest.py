@@ -2,7 +2,7 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two test processes share two cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the processes of the tests share the cores
 
 import copy
 import io
