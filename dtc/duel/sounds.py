@@ -33,6 +33,7 @@ from dtc.equalise import (
     without_silence,
 )
 from dtc.evaluation.speech_folder import read_speech
+from dtc.seeding import seed_of
 from dtc.silence import PAUSE_DB, frame_powers, sounding_frames
 
 PEAK = 0.9  # the largest sample of all; where it would be larger, all clips are made quieter
@@ -65,7 +66,7 @@ class Sounds:
         return len(self.waves[clip]) / self.sampling_rate
 
     def wav(self, clip: Clip, name: str) -> bytes:
-        """Return a clip as a WAV file, with noise that depends on `name`: no two names give the same bytes."""
+        """Return a clip as a WAV file, with noise and a sign that depend on `name`: other names, other bytes."""
         return wav_bytes(self._noisy(self.waves[clip], name), self.sampling_rate)
 
     def flacs(self, trial: Trial) -> list[bytes]:
@@ -96,7 +97,8 @@ class Sounds:
         return wav_bytes(self._noisy(wave * level, "volume"), self.sampling_rate)
 
     def _noisy(self, wave: Wave, name: str) -> Float[Tensor, " _"]:
-        return torch.from_numpy(with_noise(wave, NOISE_BELOW_SPEECH_DB, f"duel noise {self.secret} {name}"))
+        sign = 1 - 2 * (seed_of(f"duel sign {self.secret} {name}") % 2)  # as a microphone has one, always the same
+        return torch.from_numpy(with_noise(sign * wave, NOISE_BELOW_SPEECH_DB, f"duel noise {self.secret} {name}"))
 
 
 def _with_padding(flac: bytes, size: int) -> bytes:
@@ -124,17 +126,21 @@ def _at_rate(wave: Wave, source_hz: int, target_hz: int) -> Wave:
 
 
 def prepare(waves: Mapping[Clip, Wave], sampling_rate: int) -> Sounds:
-    """Return the clips with equal steps, band, level and silence before the speech, and per text equal length."""
+    """Return the clips with equal steps, band, skewness, level and silence before the speech, and per text length."""
     stepped = _at_one_step_by_text(waves)
     band = heard_band(stepped, sampling_rate)
     speech = {clip: speech_of(wave, sampling_rate, band) for clip, wave in stepped.items()}
-    peak = max(float(np.abs(wave).max()) for wave in speech.values())
-    gain = min(1.0, PEAK / peak) if peak else 1.0
     lead, longest = round(LEAD_S * sampling_rate), dict[str, int]()
     for clip, wave in speech.items():
         longest[clip.text] = max(longest.get(clip.text, 0), len(wave))
-    padded = {clip: np.pad(wave * gain, (lead, lead + longest[clip.text] - len(wave))) for clip, wave in speech.items()}
-    return Sounds(sampling_rate, padded, gain)
+    padded = {
+        clip: without_skewness(np.pad(wave, (lead, lead + longest[clip.text] - len(wave))))
+        for clip, wave in speech.items()
+    }
+    levelled = {clip: wave * gain_of(without_silence(wave, sampling_rate)) for clip, wave in padded.items()}
+    peak = max(float(np.abs(wave).max()) for wave in levelled.values())
+    gain = min(1.0, PEAK / peak) if peak else 1.0
+    return Sounds(sampling_rate, {clip: wave * gain for clip, wave in levelled.items()}, gain)
 
 
 def _at_one_step_by_text(waves: Mapping[Clip, Wave]) -> dict[Clip, Wave]:
@@ -158,10 +164,7 @@ def heard_band(waves: Mapping[Clip, Wave], sampling_rate: int) -> Band:
 
 
 def speech_of(wave: Wave, sampling_rate: int, band: Band) -> Wave:
-    """Return the part of a clip that has speech, within a band, at the level of speech, faded at both ends.
-
-    Pauses do not count for the level.
-    """
+    """Return the part of a clip that has speech, within a band, faded at both ends."""
     frame, kept = round(FRAME_S * sampling_rate), round(KEPT_S * sampling_rate)
     centred = wave - wave.mean()  # an offset would end in a step
     limited = band_limited(np.pad(centred, kept), sampling_rate, band, LOW_EDGE)
@@ -170,4 +173,16 @@ def speech_of(wave: Wave, sampling_rate: int, band: Band) -> Wave:
     fade = np.square(np.sin(np.linspace(0, np.pi / 2, round(FADE_S * sampling_rate))))
     part[: len(fade)] *= fade
     part[-len(fade) :] *= fade[::-1]
-    return part * gain_of(without_silence(part, sampling_rate))
+    return part
+
+
+def without_skewness(wave: Wave) -> Wave:
+    """Return a waveform without offset, the phase of all its frequencies turned by the angle that makes its skewness 0.
+
+    The pulses of a recorded voice have their peaks on one side of zero; those of synthetic speech often have not. With
+    the analytic signal z, the mean of x³ is ¾ Re(mean(|z|² z)), which is 0 where that mean is imaginary. Magnitudes
+    stay, and nothing is delayed.
+    """
+    analytic = np.fft.ifft(2 * np.fft.rfft(wave), len(wave))  # no negative frequencies
+    asymmetry = np.mean(np.square(np.abs(analytic)) * analytic)
+    return np.real(analytic * 1j * np.exp(-1j * np.angle(asymmetry)))
