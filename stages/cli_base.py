@@ -47,8 +47,20 @@ class Commands(TyperGroup):
         except typer.Exit as end:
             code = end.exit_code
         except (Exception, KeyboardInterrupt) as error:
-            code = _failed(error, arguments, debug=bool(context and context.params["debug"]))
+            code = _failed(error, arguments, self._path(arguments), debug=bool(context and context.params["debug"]))
         sys.exit(code)
+
+    def _path(self, arguments: Sequence[str]) -> str:
+        """Return the name of the command that arguments name, such as "dtc corpus check"."""
+        command, path = self, "dtc"
+        for argument in arguments:
+            if argument.startswith("-"):
+                continue
+            command = getattr(command, "commands", {}).get(argument)
+            if command is None:
+                break
+            path += f" {argument}"
+        return path
 
 
 def _require_values(arguments: Sequence[str]) -> None:
@@ -58,13 +70,13 @@ def _require_values(arguments: Sequence[str]) -> None:
             raise InputError(option, "an empty value", "a value, or no such option")
 
 
-def _failed(error: BaseException, arguments: Sequence[str], debug: bool) -> int:
+def _failed(error: BaseException, arguments: Sequence[str], command: str, debug: bool) -> int:
     """Print the line of an error and return the exit code. Raises the error itself where there is no line for it."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]
         return int(error.exit_code)  # type: ignore[attr-defined]
     if hasattr(error, "format_message"):  # typer's errors have no public base class
-        line, code = usage_line(error, arguments), int(error.exit_code)  # type: ignore[arg-type, attr-defined]
+        line, code = usage_line(error, arguments, command), int(error.exit_code)  # type: ignore[arg-type, attr-defined]
     else:
         found = outcome(error, arguments)
         if found is None or debug:

@@ -76,12 +76,13 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return on_gpu or isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def usage_line(error: Exception, arguments: Sequence[str]) -> str:
-    """Return the line that describes a wrong command line. `error` is one of typer's, which have `format_message`."""
+def usage_line(error: Exception, arguments: Sequence[str], command: str) -> str:
+    """Return the line that describes a wrong command line. `error` is one of typer's, which have `format_message`.
+
+    Some of these errors do not know their command, such as that of an option without a value.
+    """
     message = error.format_message().strip().rstrip(".")  # type: ignore[attr-defined]
     message = re.sub(r"Input should be (?:a valid )?([^,]*).*", r"expected \1", message)  # pydantic's words
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "dtc"
     option = getattr(error, "option_name", None)
     written = next((each for each in arguments if option and each.startswith(option)), "")
     if type(error).__name__ == "NoSuchOption" and command == "dtc say" and not getattr(error, "possibilities", None):

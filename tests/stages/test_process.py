@@ -171,6 +171,7 @@ def test_memory_that_cannot_be_had_is_one_line(project: Project) -> None:
         (["say", "--fiel", "a"], "no such option: --fiel (Possible options: --file, --help); see dtc say --help"),
         (["sya"], "no such command 'sya'. Did you mean 'say'?; see dtc --help"),
         (["convert"], "missing option '--format'; see dtc convert --help"),
+        (["train", "acoustic", "--device"], "option '--device' requires an argument; see dtc train acoustic --help"),
         (["say", "a", "--out", ""], "--out: an empty value, expected a value, or no such option"),
         (["say", "a", "--out="], "--out: an empty value, expected a value, or no such option"),
         (["say", "a", "--seed", "x"], "invalid value for '--seed': expected integer; see dtc say --help"),
