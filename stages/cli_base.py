@@ -52,14 +52,12 @@ class Commands(TyperGroup):
 
     def _path(self, arguments: Sequence[str]) -> str:
         """Return the name of the command that arguments name, such as "dtc corpus check"."""
-        command, path = self, "dtc"
+        commands, path = self.commands, "dtc"
         for argument in arguments:
-            if argument.startswith("-"):
-                continue
-            command = getattr(command, "commands", {}).get(argument)
-            if command is None:
+            if argument in commands:
+                commands, path = getattr(commands[argument], "commands", {}), f"{path} {argument}"
+            elif not argument.startswith("-"):
                 break
-            path += f" {argument}"
         return path
 
 
