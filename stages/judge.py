@@ -25,9 +25,9 @@ from stages import paths
 from stages.judge_verdict import FEWEST_PAIRS, conclusions
 from stages.progress import clip_progress
 from stages.report_findings import read_contests
+from stages.report_inputs import CONTESTS
 from stages.tables import print_table
 
-CONTESTS = "contests.json"
 EMBEDDINGS: Measure = "speaker similarity"
 
 
@@ -71,14 +71,14 @@ def _write(verdicts: Sequence[Verdict], sampling_rate: int) -> None:
             figure = saliency_figure(found.log_mel, found.saliency, found.frequencies_hz, found.seconds_per_frame)
             write_whole(paths.JUDGE / file, png_bytes(figure))
         described.append(_described(verdict, files))
-    write_whole(paths.JUDGE / CONTESTS, json.dumps(described, indent=2) + "\n")
+    write_whole(CONTESTS, json.dumps(described, indent=2) + "\n")
     metrics = {verdict.contest.name: _metrics(verdict) for verdict in verdicts}
     write_whole(paths.JUDGE_METRICS, json.dumps(metrics, indent=2) + "\n")
 
 
 def _is_ours(path: PurePosixPath) -> bool:
     """Return whether a file of results/judge is one that this stage wrote."""
-    return path.as_posix() == CONTESTS or re.fullmatch(r"[a-z]+-\d+\.png", path.as_posix()) is not None
+    return path.as_posix() == CONTESTS.name or re.fullmatch(r"[a-z]+-\d+\.png", path.as_posix()) is not None
 
 
 def _metrics(verdict: Verdict) -> dict[str, float]:

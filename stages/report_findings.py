@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,37 +11,41 @@ from dtc.errors import InputError
 from dtc.report.findings import Contest, Contestant, Duel, Findings, Ruling, Stress, Surest, interval_in
 from stages import paths
 from stages.judge_verdict import conclusions
+from stages.report_inputs import CONTESTS, damaged, parse_table, require_file, require_metrics
 
 Tree = Mapping[str, Any]
 T = TypeVar("T")
+STRESS_COLUMNS = ("kind", "text", "status", "heard", "word_errors")
 NETWORK = "network"  # the judge whose figures have no prefix
 
 
 def read_findings() -> Findings:
-    """Return what is there. Raises InputError for a file of another version."""
+    """Return what is there. Raises InputError for a file that is damaged or of another version."""
+    require_metrics()
     contests = read_contests()
     return Findings(
         contests=contests or (),
         judge_says=() if contests is None else conclusions(contests),
-        duel=_read(paths.DUEL, "dtc duel --count", _duel),
-        stress=_read(paths.STRESS_METRICS, "dtc evaluate --stress", _stress),
+        duel=_read(paths.DUEL, _duel),
+        stress=_read(paths.STRESS_METRICS, _stress),
     )
 
 
 def read_contests() -> list[Contest] | None:
     """Return the contests of the machine judge; None where it was not asked. Raises InputError as `read_findings`."""
-    return _read(paths.JUDGE / "contests.json", "dtc judge", _contests)
+    return _read(CONTESTS, _contests)
 
 
-def _read(path: Path, command: str, parse: Callable[[Any], T]) -> T | None:
+def _read(path: Path, parse: Callable[[Any], T]) -> T | None:
     """Return what `parse` makes of a JSON file; None where there is no file."""
     if not path.is_file():
         return None
     try:
         return parse(json.loads(path.read_text(encoding="utf-8")))
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        found = f"cannot be read ({type(error).__name__}: {error})"
-        raise InputError(path, found, f"what `{command}` of this version writes", f"run `{command}` again") from None
+        raise damaged(path, f"{type(error).__name__}: {error}") from None
 
 
 def _contests(trees: Sequence[Tree]) -> list[Contest]:
@@ -56,10 +59,14 @@ def _contests(trees: Sequence[Tree]) -> list[Contest]:
             told_apart=tree["told_apart"],
             telling_hz=tuple(tree["telling_hz"]) if tree["telling_hz"] else None,
             rulings=[_ruling(judge, tree) for judge in tree["scores"]],
-            surest=[Surest(each["id"], each["kind"], paths.JUDGE / each["file"]) for each in tree["surest"]],
+            surest=[_surest(each) for each in tree["surest"]],
         )
         for tree in trees
     ]
+
+
+def _surest(tree: Tree) -> Surest:
+    return Surest(tree["id"], tree["kind"], require_file(paths.JUDGE / tree["file"]))
 
 
 def _ruling(judge: str, tree: Tree) -> Ruling:
@@ -96,6 +103,6 @@ def _contestant(name: str, tree: Tree) -> Contestant:
 
 
 def _stress(tree: Tree) -> Stress:
-    with paths.STRESS.open(encoding="utf-8", newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: -int(row["word_errors"] or 0))
+    table = parse_table(paths.STRESS, require_file(paths.STRESS).read_text(encoding="utf-8"), STRESS_COLUMNS)
+    rows = sorted(table, key=lambda row: -int(row["word_errors"] or 0))
     return Stress({name: value for name, value in tree.items() if name != "kinds"}, tree["kinds"], rows)

@@ -5,17 +5,15 @@ It is no output of a stage, since it depends on the history of git.
 
 from __future__ import annotations
 
-import contextlib
 import webbrowser
-from collections.abc import Sequence
 
 from rich.console import Console
 
 from dtc.errors import InputError
-from dtc.report.changes import Changes, Compared
+from dtc.report.changes import Changes
 from stages import paths
-from stages.report import PAGE, make_page
-from stages.report_changes import changes_since
+from stages.report import PAGE, make_page, require_evaluation
+from stages.report_changes import OPTION, changes_since
 
 HEAD = "HEAD"
 
@@ -26,24 +24,29 @@ def view(revision: str | None, in_browser: bool, console: Console) -> None:
     Without a revision, the page has the changes since HEAD, where that has a dvc.lock.
     Raises InputError as `changes_since` for a revision.
     """
-    changes = changes_since(revision) if revision else _changes_since_head()
+    require_evaluation()
+    changes = changes_since(revision) if revision else _changes_since_head(console)
     path = paths.RUNS / "report" / PAGE
     make_page(path, changes, console)
     if changes and revision:
-        _print_compared(changes.compared, revision, console)
+        _print_compared(changes, revision, console)
     if in_browser and not webbrowser.open(path.resolve().as_uri()):
         console.print(f"report: no browser was found; open {path} in one")
 
 
-def _print_compared(compared: Sequence[Compared], revision: str, console: Console) -> None:
-    for row in compared:
+def _print_compared(changes: Changes, revision: str, console: Console) -> None:
+    for row in changes.compared:
         difference = f"{row.difference} ({row.interval}) in {row.texts} texts"
         console.print(f"report: {row.label} since {revision}: {row.verdict}, {difference}")
-    if not compared:
-        console.print(f"report: no text is in {paths.UTTERANCES} both at {revision} and here, so none is compared")
+    for note in changes.notes:
+        console.print(f"report: {note}")
 
 
-def _changes_since_head() -> Changes | None:
-    with contextlib.suppress(InputError):
+def _changes_since_head(console: Console) -> Changes | None:
+    """Return the changes; None where there is nothing to compare with, and, with a line, where a file is damaged."""
+    try:
         return changes_since(HEAD)
-    return None
+    except InputError as error:
+        if error.where != OPTION:
+            console.print(f"report: without changes since {HEAD}: {error}")
+        return None

@@ -49,20 +49,41 @@ class Changes:
     code: Sequence[str] = ()  # files
     outputs: Sequence[str] = ()  # paths
     n_equal: int = 0  # outputs
+    notes: Sequence[str] = ()  # sentences on what is not compared, and why
 
     @property
     def any(self) -> bool:
         """Return whether there is a difference."""
-        return bool(self.figures or self.settings or self.code or self.outputs)
+        return bool(self.figures or self.settings or self.code or self.outputs or self.notes)
 
 
 def compare_utterances(before: Iterable[Row], after: Iterable[Row]) -> list[Compared]:
     """Compare the measures that two tables of utterances have, over the utterances that both have."""
-    old, new = ({(row["id"], row["spoken_text"]): row for row in rows} for rows in (before, after))
+    old, new = _by_text(before), _by_text(after)
     shared = [key for key in old if key in new]
     pairs = [(_measures(old[key]), _measures(new[key])) for key in shared]
     names = dict.fromkeys(name for first, second in pairs for name in first if name in second)
     return [_compared(name, pairs) for name in names]
+
+
+def not_compared(before: Iterable[Row], after: Iterable[Row]) -> list[str]:
+    """Return a sentence for texts, and one for measures, that only one of two tables of utterances has."""
+    old, new = _by_text(before), _by_text(after)
+    both = len(old.keys() & new.keys())
+    if not both:
+        return ["no text is in both tables of utterances (results/utterances.csv), so none is compared"]
+    sentences = []
+    if both < max(len(old), len(new)):
+        sentences.append(f"{both} texts are compared, of {len(old)} before and {len(new)} now")
+    first, second = ({name for row in rows.values() for name in _measures(row)} for rows in (old, new))
+    for names, when in ((first - second, "now"), (second - first, "before")):
+        if names:
+            sentences.append(f"not compared, since there is no such measure {when}: {', '.join(sorted(names))}")
+    return sentences
+
+
+def _by_text(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
+    return {(row["id"], row["spoken_text"]): row for row in rows}
 
 
 def _measures(row: Row) -> dict[str, float]:

@@ -112,10 +112,15 @@ def read_report(folder: Path) -> tuple[Report, dict[str, np.ndarray]]:
         raise InputError(folder, "holds no evaluation", f"{REPORT} and {PICTURES}", remedy)
     try:
         report = TypeAdapter(Report).validate_python(json.loads(path.read_text(encoding="utf-8")))
-        return report, load_file(folder / PICTURES)
+        pictures = load_file(folder / PICTURES)
     except ValidationError as error:
         first = error.errors()[0]
         found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise InputError(path, found, "what this version of dtc writes", remedy) from None
     except (ValueError, SafetensorError) as error:
         raise InputError(folder, f"cannot be read ({error})", "what `dtc evaluate` wrote", remedy) from None
+    for clip in (*report.clips, *report.other_texts):
+        for rendition in clip.renditions.values():
+            if not rendition.sound.is_file():
+                raise InputError(rendition.sound, "no such file", remedy=remedy)
+    return report, pictures
