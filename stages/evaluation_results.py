@@ -154,7 +154,8 @@ def print_summary(found: Evaluation, console: Console) -> None:
             table.add_row(name, _shown(name, value), " to ".join(ends))
     table.add_row("real_time_factor", f"{found.timing[SYNTHESIS]:.4g}", "")
     print_table(table, console)
-    table = Table("true mels through", *map(readable, found.copies))
+    columns = ("true mels through", *map(readable, found.copies))
+    table = Table(*columns, box=None, padding=(0, 1, 0, 0), header_style="bold")
     names = dict.fromkeys(name for values in found.copies.values() for name in values if not name.endswith(ENDS))
     rows = {name: [values.get(name) for values in found.copies.values()] for name in names}
     rows["real_time_factor"] = [found.timing.get(name) for name in found.copies]

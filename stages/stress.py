@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import islice
@@ -41,6 +41,15 @@ SEED = 1  # of the texts and of the intervals
 REFUSED = "refused"  # the status of a text that the voice does not read
 GRAMMAR = "#JSGF V1.0;\ngrammar words;\npublic <text> = ({})+;\n"
 COUNTED = ("word_errors", "skipped", "repeated", "run_on")
+# Figure → how the table of 80 columns names it.
+SHOWN = {
+    "texts": "texts",
+    REFUSED: "re-\nfused",
+    "not_ended": "not\nended",
+    "words": "words",
+    "new_words": "new\nwords",
+}
+SHOWN |= {"word_errors": "word\nerrors", "skipped": "skipped", "repeated": "re-\npeated", "run_on": "run\non"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Reading:
     speech: Speech | None  # None: the voice refused the text
     heard: str
     faults: ReadingFaults
+    new_words: int  # that no training text has
 
     @property
     def status(self) -> str:
@@ -77,7 +87,8 @@ def stress(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch.d
         hear = _hearing(_ear_for_any_order(evaluate, [*corpus, *spoken.values()]), voice.audio.sampling_rate)
         console.print(f"stress: recognising the words of {len(speeches)} texts and of recordings")
         heard = dict(zip(spoken, hear([speech.wave.numpy() for speech in said]), strict=True))
-        readings = [_reading(each, speeches.get(each.text), heard.get(each.text, "")) for each in texts]
+        known = {word for text in corpus for word in words_of(text).split()}
+        readings = [_reading(each, speeches.get(each.text), heard.get(each.text, ""), known) for each in texts]
         _write(readings, _figures(readings) | _of_recordings(hear, evaluate.max_clips), console)
 
 
@@ -103,8 +114,11 @@ def _hearing(ear: EarConfig, sampling_rate: int) -> Callable[[Sequence[np.ndarra
     return lambda waves: transcribe_all([(ear, wave) for wave in waves], sampling_rate)
 
 
-def _reading(text: StressText, speech: Speech | None, heard: str) -> Reading:
-    return Reading(text, speech, heard, reading_faults(speech.spoken_text if speech else "", heard))
+def _reading(text: StressText, speech: Speech | None, heard: str, known: Container[str]) -> Reading:
+    """Return how a text was read. `known`: the words of the training texts."""
+    spoken = speech.spoken_text if speech else ""
+    new_words = sum(word not in known for word in words_of(spoken).split())
+    return Reading(text, speech, heard, reading_faults(spoken, heard), new_words)
 
 
 def _of_recordings(hear: Callable[[Sequence[np.ndarray]], list[str]], max_clips: int) -> dict[str, float]:
@@ -126,6 +140,7 @@ def _figures(readings: Sequence[Reading]) -> dict[str, float]:
         "not_ended": sum(each.status not in ("ended", REFUSED) for each in readings),
         "texts_with_word_errors": sum(each.word_errors > 0 for each in faults),
         "words": sum(each.words for each in faults),
+        "new_words": sum(each.new_words for each in readings),
         **{name: sum(getattr(each, name) for each in faults) for name in COUNTED},
         **{name: value for name, value in rate.items() if math.isfinite(value)},
     }
@@ -161,10 +176,9 @@ def _table_of_texts(readings: Sequence[Reading]) -> str:
 
 
 def _print(figures: Mapping[str, Mapping[str, float]], console: Console) -> None:
-    names = ("texts", REFUSED, "not_ended", "words", *COUNTED)
-    table = Table("kind", *(name.replace("_", " ") for name in names))
+    table = Table("kind", *SHOWN.values(), box=None, padding=(0, 1, 0, 0), header_style="bold")
     for kind, of in figures.items():
-        table.add_row(kind, *(str(of[name]) for name in names))
+        table.add_row(kind, *(str(of[name]) for name in SHOWN))
     print_table(table, console)
     own = f"this ear gets {figures['all']['recording_word_error_rate']:.1%} of the words of the recordings wrong"
     console.print(f"stress: {figures['all']['word_error_rate']:.1%} word errors; {own}")

@@ -95,6 +95,13 @@ class Stress:
     kinds: Mapping[str, Mapping[str, int | float]]
     rows: Sequence[Mapping[str, str]]  # the worst first
 
+    @property
+    def rate_without_new_words(self) -> float | None:
+        """Return the word error rate in the kinds all of whose words are in training texts; None if it is unknown."""
+        known = [figures for figures in self.kinds.values() if figures.get("new_words") == 0]
+        words = sum(figures["words"] for figures in known)
+        return sum(figures["word_errors"] for figures in known) / words if words else None
+
 
 @dataclass(frozen=True)
 class Findings:

@@ -23,6 +23,7 @@ from dtc.seal import UNSEALED, sealed
 
 NO_FINDINGS = Findings()
 WORD_ERROR_RATE = "word_error_rate"
+COPY = "copy synthesis"  # the row of copies by the voice's vocoder
 
 
 def write_report(path: Path, report: Report, pictures: Pictures, findings: Findings = NO_FINDINGS) -> None:
@@ -57,6 +58,7 @@ def _figures(report: Report) -> dict[str, object]:
         "tiles": [key for key in HEADLINES if key in known],
         "measures": [key for key in known if not key.endswith(WORD_ERROR_RATE) and key not in HEADLINES],
         "other_metrics": {key: value for key, value in report.metrics.items() if _base(key) not in METRICS},
+        "copied": next((row.metrics for row in report.copies if row.name == COPY), {}),
         "columns_of": _columns,
         "bar_percent": lambda rate: _bar_percent(rate, rates),
     }

@@ -18,13 +18,23 @@ REPORT = Report(
     summary="One voice.",
     sampling_rate=8000,
     hop_length=256,
-    metrics={"word_error_rate": 0.0431, "word_error_rate_low": 0.021, "word_error_rate_high": 0.067, "words": 7},
+    copies=[ComparisonRow("copy synthesis", {"distill_mos": 3.2, "frechet_envelope_db": 0.5})],
+    metrics={
+        "distill_mos": 3.0,
+        "frechet_envelope_db": 0.7,
+        "log_f0_rmse": 0.1,
+        "word_error_rate": 0.0431,
+        "word_error_rate_low": 0.021,
+        "word_error_rate_high": 0.067,
+        "words": 7,
+    },
     comparison=[
         ComparisonRow(
             "synthesis", {"word_error_rate": 0.0431, "word_error_rate_low": 0.02, "word_error_rate_high": 0.07}
         )
     ],
 )
+KNOWN = {"texts": 1, "words": 8, "new_words": 0, "word_errors": 1, "word_error_rate": 0.125}
 SHARE = Interval(0.61, 0.49, 0.72)
 
 
@@ -35,7 +45,7 @@ def stress(text: str) -> Stress:
     )
     interval = {"word_error_rate_low": 0.1, "word_error_rate_high": 0.4}
     row = {"text": text, "kind": text, "status": "cut_off", "heard": text, "word_errors": "3"}
-    return Stress(figures | interval, {text: figures}, [row])
+    return Stress(figures | interval, {text: figures | {"new_words": 2}, "known": KNOWN, "older": figures}, [row])
 
 
 def findings(folder: Path, text: str = "voice") -> Findings:
@@ -79,6 +89,13 @@ def test_figures_have_their_intervals(page: Elements) -> None:
         assert shown in text, shown
 
 
+def test_copies_are_beside_the_measures(page: Elements) -> None:
+    text = " ".join(page.text.split())
+    assert "opinion score, without the recording; copies: 3.20" in text
+    assert "mel cepstra of all frames0.70 dB–0.50" in text
+    assert "0.058 is a semitone0.100 nepers––" in text
+
+
 def test_the_contests_say_what_was_told_apart(page: Elements) -> None:
     text = " ".join(page.text.split())
     assert "told apart p = 0.002, mostly by 3000–7000 Hz" in text
@@ -92,7 +109,7 @@ def test_the_contests_say_what_was_told_apart(page: Elements) -> None:
 def test_the_changes_come_first_and_name_what_differs(page: Elements) -> None:
     text = " ".join(page.text.split())
     assert text.index("Changes since voice") < text.index("Word errors compared The same")
-    assert "Of 4 outputs, 3 are equal." in text
+    assert "By dvc.lock, 3 of 4 outputs are equal." in text
     assert "-0.475 -0.6 to -0.340better" in text, "the cells of a row"
     without = Elements(render_report(REPORT, {}, Findings(changes=Changes("HEAD", n_equal=22)))).text
     assert "Nothing: settings, code and all 22 outputs" in " ".join(without.split())
@@ -101,6 +118,8 @@ def test_the_changes_come_first_and_name_what_differs(page: Elements) -> None:
 def test_the_stress_list_has_its_kinds_and_its_worst_texts(page: Elements) -> None:
     text = " ".join(page.text.split())
     assert "3 of 3 have a word error; 25.0 % of all words are wrong (10.0 to 40.0)" in text
+    assert "In the kinds without new words, 12.5 % of the words are wrong." in text
+    assert "known1––801–––12 %" in text, "the cells of a kind"
     assert "voicevoice; cut offvoice3" in text, "the cells of a row"
 
 

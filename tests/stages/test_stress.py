@@ -16,7 +16,7 @@ from tests.conftest import Project
 
 TEXTS = [
     StressText("one word", "call"),
-    StressText("words in a new order", "three one two"),
+    StressText("words in a new order", "three one hen"),
     StressText("marks only", "?!"),
 ]
 
@@ -44,10 +44,11 @@ def test_the_stress_list_is_spoken_and_counted(voice: Path, project: Project, mo
     assert metrics["word_errors"] == sum(int(row["word_errors"] or 0) for row in rows)
     assert metrics["word_error_rate_low"] <= metrics["word_error_rate"] <= metrics["word_error_rate_high"]
     assert metrics["kinds"]["marks only"]["refused"] == 1
+    assert metrics["new_words"] == metrics["kinds"]["words in a new order"]["new_words"] == 1
     assert "word_error_rate" not in metrics["kinds"]["marks only"], "0 / 0 is no number in JSON"
     assert {"call", "one", "two"} <= set(re.findall(r"[\w']+", paths.STRESS_GRAMMAR.read_text()))
     wavs = sorted(paths.STRESS_WAVS.glob("*.wav"))
-    assert [path.name for path in wavs] == ["001-call.wav", "002-three-one-two.wav"]
+    assert [path.name for path in wavs] == ["001-call.wav", "002-three-one-hen.wav"]
     assert all(read_mark(path.read_bytes()).synthetic for path in wavs)
 
 
