@@ -1,4 +1,4 @@
-"""What the tests of stages share: the data stages in a row, and a trained voice."""
+"""What the tests of stages share: the data stages in a row, a trained voice, and a repository."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project, write_corpus
+from tests.stages.evaluated import evaluated, git
 
 
 def prepare(project: Project) -> None:
@@ -34,3 +35,16 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
         project.run("train", "acoustic", "--device", "cpu")
         project.run("train", "vocoder", "--device", "cpu")
     return root
+
+
+@pytest.fixture
+def repository(project: Project) -> Project:
+    """A project whose first evaluation is committed, and which has a second one with less distortion."""
+    git("init", "--quiet")
+    Path(".gitignore").write_text("/runs/\n/results/report/\n")
+    evaluated(2.0)
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "first")
+    git("tag", "v1")
+    evaluated(1.5, epochs=2)
+    return project

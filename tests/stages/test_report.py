@@ -1,22 +1,15 @@
 """`dtc report`: the page of what is there, and the comparison with a revision of git, in a real repository."""
 
-import hashlib
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
-import torch
-import yaml
 
-from dtc.audio import wav_bytes
-from dtc.errors import InputError
-from dtc.report.content import ComparisonRow, Rendition, Report, ReportClip, save_report
+from dtc.report.content import ComparisonRow, Report, save_report
 from dtc.seal import check_seal
 from stages import paths
-from stages.cli_base import console
-from stages.report import report
 from tests.conftest import Project
+from tests.stages.evaluated import STRESS, evaluated, git
 
 PAGE = Path("results/report/index.html")
 SINCE = Path("runs/report/index.html")
@@ -41,49 +34,7 @@ CONTEST = {
     "scores": {"network": [[0.1, 0.2]]},
     "surest": [],
 }
-STRESS = dict.fromkeys(("texts", "texts_with_word_errors", "refused", "not_ended", "words", "word_errors"), 1)
-STRESS |= dict.fromkeys(("skipped", "repeated", "run_on"), 0)
 DUEL = {"votes": 12, "listeners": 3, "texts": 4, "voice": {"ab_votes": 5, "verdict": "undecided", "more_votes": 40}}
-
-
-def git(*arguments: str) -> None:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
-
-
-def evaluated(distortion: float, *, epochs: int = 1) -> None:
-    """Write what an evaluation of six utterances leaves, and a dvc.lock."""
-    paths.UTTERANCES.parent.mkdir(exist_ok=True)
-    rows = [f"{n},two,two,ended,1,two,{distortion + n / 100}" for n in range(6)]
-    header = "id,text,spoken_text,status,attempts,heard_in_synthesis,mel_cepstral_distortion_db"
-    paths.UTTERANCES.write_text("\n".join([header, *rows, ""]))
-    paths.EVALUATION.parent.mkdir(exist_ok=True)
-    paths.EVALUATION.write_text(json.dumps({"mel_cepstral_distortion_db": distortion, "clips": 4}))
-    md5 = hashlib.md5(paths.UTTERANCES.read_bytes()).hexdigest()
-    evaluate = {
-        "cmd": "dtc evaluate",
-        "deps": [{"path": "dtc/audio.py", "md5": f"{epochs}"}, {"path": "data/features", "md5": "1.dir"}],
-        "params": {"params.yaml": {"training": {"epochs": epochs}, "seed": 1}},
-        "outs": [{"path": "results/utterances.csv", "md5": md5}, {"path": "models/VOICE.md", "md5": "3"}],
-    }
-    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"evaluate": evaluate}}))
-    sound = Path("sound.wav")
-    sound.write_bytes(wav_bytes(torch.tensor([0.0, 0.5, -0.5]), 16000))
-    clips = [ReportClip(str(n), "two", "two", Rendition(sound, "two")) for n in range(6)]
-    save_report(Report("tones", "Six.", 16000, 256, {}, clips=clips, origin={"voice": "0123"}), {}, paths.EVALUATED)
-
-
-@pytest.fixture
-def repository(project: Project) -> Project:
-    """A project whose first evaluation is committed, and which has a second one with less distortion."""
-    git("init", "--quiet")
-    Path(".gitignore").write_text("/runs/\n/results/report/\n")
-    evaluated(2.0)
-    git("add", "--all")
-    git("commit", "--quiet", "--message", "first")
-    git("tag", "v1")
-    evaluated(1.5, epochs=2)
-    return project
 
 
 def test_the_same_texts_are_compared_with_those_of_a_revision(repository: Project) -> None:
@@ -173,88 +124,6 @@ def test_a_revision_whose_evaluation_is_not_committed_has_no_text_to_compare(rep
     assert lines[1:] == [
         "report: no text is in both tables of utterances (results/utterances.csv), so none is compared"
     ]
-
-
-@pytest.mark.parametrize(
-    ("path", "content", "fault"),
-    [
-        (paths.JUDGE_METRICS, '{"vocoder": {', "run `dtc judge` again"),
-        (paths.DUEL, "<<<<<<< HEAD\n{}", "run `dtc duel --count` again"),
-        (paths.STRESS_METRICS, "[1]", "run `dtc evaluate --stress` again"),
-        (paths.VOCODER_METRICS, "", "run `dtc train vocoder` again"),
-    ],
-)
-def test_damaged_metrics_are_named_with_the_command_that_writes_them(
-    repository: Project, path: Path, content: str, fault: str
-) -> None:
-    path.write_text(content)
-    for command in (["report"], ["report", "--compare", "HEAD"]):
-        refusal = repository.run(*command, code=2)
-        assert refusal.startswith(f"{path}: cannot be read (")
-        assert refusal.endswith(fault)
-    git("add", "--force", str(path))
-    git("commit", "--quiet", "--message", "damaged")
-    path.unlink()
-    refusal = repository.run("report", "--compare", "HEAD", code=2)
-    assert refusal.startswith(f"{path} at ")
-    assert refusal.endswith("; compare with another revision")
-
-
-@pytest.mark.parametrize(
-    ("kept", "fault"),
-    [
-        (12, "no column spoken_text"),
-        (-3, "row 6 has not as many cells as the header"),
-    ],
-)
-def test_a_truncated_table_of_utterances_is_named(repository: Project, kept: int, fault: str) -> None:
-    content = paths.UTTERANCES.read_text()
-    paths.UTTERANCES.write_text(content[:kept] if kept > 0 else content[: content.rindex(",")])
-    line = f"results/utterances.csv: cannot be read ({fault}), expected what `dtc evaluate` of this version writes; run"
-    assert repository.run("report", "--compare", "HEAD", code=2).startswith(line)
-    assert repository.run("report", "--open").startswith("report: without changes since HEAD: results/utterances.csv: ")
-
-
-def test_what_is_not_compared_is_said_in_the_terminal_and_on_the_page(repository: Project) -> None:
-    lines = paths.UTTERANCES.read_text().splitlines()
-    lines = [f"{line},{'new' if number == 0 else number}" for number, line in enumerate(lines[:-2])]
-    paths.UTTERANCES.write_text("\n".join([*lines, ""]))
-    said = repository.run("report", "--compare", "v1").splitlines()
-    page = " ".join(SINCE.read_text().split())
-    assert len([line for line in said if "no difference seen" in line]) == 3, "five texts are too few"
-    for note in (
-        "outputs here are not those of dvc.lock (results/utterances.csv); run `dvc repro`, as settings, code and ",
-        "4 texts are compared, of 6 before and 4 now",
-        "not compared, since there is no such measure before: new",
-    ):
-        assert any(line.startswith(f"report: {note}") for line in said), note
-        assert f"{note[0].upper()}{note[1:]}" in page
-
-
-def test_a_missing_file_is_named_with_the_command_that_writes_it(repository: Project) -> None:
-    paths.STRESS_METRICS.write_text(json.dumps(STRESS | {"kinds": {}}))
-    assert repository.run("report", code=2) == "results/stress.csv: no such file; run `dtc evaluate --stress`"
-    paths.STRESS.write_text("kind,text\n")
-    assert repository.run("report", code=2).startswith("results/stress.csv: cannot be read (no column status)")
-    paths.STRESS_METRICS.unlink()
-    Path("sound.wav").unlink()
-    assert repository.run("report", code=2) == "sound.wav: no such file; run `dtc evaluate`"
-
-
-def test_outside_a_project_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        InputError, match=r"holds no evaluation; no params\.yaml is here: go to the folder of a project"
-    ):
-        report(console())
-    assert not list(tmp_path.iterdir())
-
-
-def test_before_the_first_commit_the_refusal_says_so(project: Project) -> None:
-    git("init", "--quiet")
-    evaluated(2.0)
-    line = project.run("report", "--compare", "HEAD", code=2)
-    assert line.startswith("--compare: no commit yet, ")
 
 
 def test_the_page_is_opened_with_the_changes_since_the_last_commit(
