@@ -153,9 +153,10 @@ def judge(file: ParamsFile = paths.PARAMS) -> None:
 
 DUEL_EXAMPLES = examples(
     "dtc duel --open                              listen yourself",
-    "dtc duel --host 192.168.1.20 --token TOKEN   let others listen",
+    "dtc duel --host 0.0.0.0 --token TOKEN        let others listen",
     "dtc duel --static page                       one page, without a server",
     "dtc duel --count duel-*.json                 count the answers to it",
+    "dtc duel --count votes/duel.sqlite duel-*.json   with the votes of the server",
     "dtc duel a/results/scp b/results/scp         compare several voices",
 )
 
@@ -179,8 +180,16 @@ def duel(
         Path | None, typer.Option("--static", metavar="DIR", help="Write one page into DIR, and serve nothing.")
     ] = None,
     count: Annotated[
-        bool, typer.Option("--count", help="Count the votes in FILES. [default: those in votes/duel.sqlite]")
+        bool,
+        typer.Option(
+            "--count",
+            help="Count the votes in FILES alone, and write the figures anew. [default: those in votes/duel.sqlite]",
+        ),
     ] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LISTENER", help="With --count: leave the votes of a listener out. Can be repeated."),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Let people say which is the human: the voice or the speaker.
@@ -195,10 +204,12 @@ def duel(
         from stages.duel_count import count as count_votes
     except ModuleNotFoundError as error:
         raise InputError("dtc duel", f"{error.name} is not installed", remedy=f"run {install_hint('duel')}") from None
+    if without and not count:
+        raise InputError("--without", "given without --count", remedy="add --count")
     if count and static:
         raise InputError("--static", "given together with --count", remedy="leave out one of them")
     if count:
-        count_votes(files or [], console())
+        count_votes(files or [], without or [], console())
     elif static:
         write_page(files or [], static, console())
     else:

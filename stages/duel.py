@@ -29,11 +29,14 @@ from dtc.files import write_whole
 from dtc.provenance import fingerprint, sha256_of
 from stages import paths
 from stages.duel_count import VOICE, write_figures
+from stages.params_file import read_yaml
 
 HOST, PORT = "127.0.0.1", 8642
 GRACE_S = 3  # for answers that are under way when the server ends
 PORTS = 20  # that are tried where none is named
 SHORTEST_TOKEN = 12  # characters
+PUBLIC = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # all addresses of this machine → one elsewhere (RFC 5737, 3849)
+HOST_REMEDY = "name an address of this machine, or all of them: --host 0.0.0.0"
 TOKEN_REMEDY = "make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`"
 FEWEST_TEXTS = 2
 NAMELESS = ("results", "scp")  # folders that do not tell one voice from another
@@ -57,7 +60,8 @@ class Address:
 
     def page(self, port: int) -> str:
         """Return the address of the page."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = _own_address(PUBLIC[self.host]) if self.host in PUBLIC else self.host
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{port}/" + (f"?token={self.token}" if self.token else "")
 
     def require_token(self) -> None:
@@ -85,7 +89,7 @@ def serve(folders: Sequence[Path], address: Address, open_page: bool, console: C
     with closing(_listen(address)) as listening, closing(VoteBook(paths.DUEL_VOTES)) as book:
         app = make_app(Duel(clips.sounds, clips.texts, clips.voices, book), address.token)
         page = address.page(listening.getsockname()[1])
-        console.print(f"duel: {page} {_description(clips)}; Ctrl-C ends it and counts the votes")
+        console.print(f"duel: {page} has {_texts_of(clips)}; Ctrl-C ends it and counts the votes")
         if open_page and not webbrowser.open(page):
             console.print("duel: no browser was found; open that address in one")
         config = uvicorn.Config(
@@ -115,7 +119,8 @@ def write_page(folders: Sequence[Path], out: Path, console: Console) -> None:
     kept = key_path(paths.VOTES, key.page)
     write_whole(kept, key.model_dump_json(indent=2) + "\n")
     write_whole(page, html)
-    console.print(f"duel: {page} ({len(html) / 1e6:.1f} MB) {_description(clips)}")
+    questions = plural(len(key.trials), "question")
+    console.print(f"duel: {page} ({len(html) / 1e6:.1f} MB) has {questions}, of {_texts_of(clips)}")
     console.print(f"duel: its key is {kept}, which counting needs and listeners must not see")
     console.print("duel: each listener sends back a file of answers; `dtc duel --count FILES` counts them")
 
@@ -129,6 +134,8 @@ def read_clips(folders: Sequence[Path]) -> Clips:
     Raises InputError where two voices have one name, where a text is not the same in two folders, and where there are
     too few texts that all folders have.
     """
+    if not folders and not paths.SCP.exists():
+        read_yaml(paths.PARAMS)  # without a project, `dtc evaluate` is no remedy
     read = {_voice_of(folder): read_speech_folder(folder) for folder in folders or [paths.SCP]}
     if len(read) < len(folders):
         raise InputError("dtc duel", "two voices of one name", remedy="rename a folder")
@@ -173,15 +180,29 @@ def _listen(address: Address) -> socket.socket:
         try:
             return socket.create_server((address.host, port), family=family, backlog=256)
         except socket.gaierror:
-            raise InputError("--host", f"{address.host} has no address") from None
+            raise InputError("--host", f"{address.host} has no address", remedy=HOST_REMEDY) from None
         except OSError as error:
             if "in use" not in str(error):
-                raise InputError("--host", f"{address.host} cannot be used ({error.strerror})") from None
+                found = f"{address.host} cannot be used ({error.strerror})"
+                raise InputError("--host", found, remedy=HOST_REMEDY) from None
     found = f"{address.port} is in use" if address.port else f"{PORT} to {PORT + PORTS - 1} are in use"
     raise InputError("--port", found, remedy="name another one" + (", or leave --port out" if address.port else ""))
 
 
-def _description(clips: Clips) -> str:
+def _own_address(elsewhere: str) -> str:
+    """Return the address of this machine from which it would reach another one; its name, where it reaches none.
+
+    Nothing is sent: a datagram socket that is connected only chooses its own address.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in elsewhere else socket.AF_INET, socket.SOCK_DGRAM) as chosen:
+        try:
+            chosen.connect((elsewhere, PORT))
+        except OSError:
+            return socket.gethostname()
+        return str(chosen.getsockname()[0])
+
+
+def _texts_of(clips: Clips) -> str:
     names = [voice.partition("@")[0] for voice in clips.voices]
     of = f" of {named(names)}" if len(names) > 1 else ""
-    return f"has {plural(len(clips.texts), 'text')}{of}"
+    return f"{plural(len(clips.texts), 'text')}{of}"

@@ -31,10 +31,10 @@ def strengths(choices: Integer[np.ndarray, "votes 2"], n_items: int) -> Float[np
     return found
 
 
-def standard_errors(choices: Integer[np.ndarray, "votes 2"], n_items: int) -> Float[np.ndarray, " items"]:
-    """Return the standard error of each strength if all votes were independent, from the Fisher information."""
+def covariance(choices: Integer[np.ndarray, "votes 2"], n_items: int) -> Float[np.ndarray, "items items"]:
+    """Return the covariance of the strengths if all votes were independent, from the Fisher information."""
     _, information = _information(_wins(choices, n_items), strengths(choices, n_items))
-    return np.sqrt(np.concatenate([[0.0], np.diag(np.linalg.inv(information))]))
+    return np.pad(np.linalg.inv(information), ((1, 0), (1, 0)))
 
 
 def _wins(choices: Integer[np.ndarray, "votes 2"], n_items: int) -> Float[np.ndarray, "items items"]:

@@ -100,7 +100,7 @@ def read_answers(path: Path, keys: Path) -> list[Vote]:
         found = None
     if found is None or found.format != FORMAT:
         raise InputError(path, "no answers of a duel's page", remedy="leave the file out")
-    key, votes = _read_key(key_path(keys, found.page), found.page), dict[str, Vote]()
+    key, votes = _read_key(key_path(keys, found.page), found.page, path), dict[str, Vote]()
     for answer in found.answers:
         if answer.trial in votes:
             raise InputError(path, "answers a trial twice", remedy="leave the file out")
@@ -108,12 +108,12 @@ def read_answers(path: Path, keys: Path) -> list[Vote]:
     return list(votes.values())
 
 
-def _read_key(path: Path, page: str) -> Key:
+def _read_key(path: Path, page: str, answers: Path) -> Key:
     try:
         key = Key.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        remedy = "count in the folder where the page was made with `dtc duel --static`"
-        raise InputError(path, "no such file", "the key of the page", remedy) from None
+        remedy = "count in the folder where the page was made with `dtc duel --static`, or leave the file out"
+        raise InputError(answers, f"the key of its page, {path}, is not there", remedy=remedy) from None
     except ValidationError:
         raise InputError(path, "is not the key of a page", remedy="restore it from a copy") from None
     if key.page != page:

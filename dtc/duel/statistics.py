@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from dtc.duel.bradley_terry import standard_errors, strengths
+from dtc.duel.bradley_terry import covariance, strengths
 from dtc.duel.sequential import verdict
 from dtc.duel.trials import Item, Vote
 from dtc.evaluation.intervals import Interval, clustered_interval
@@ -23,6 +23,7 @@ SEED, DRAWS, STRENGTH_DRAWS = 1, 1000, 200
 NORMAL_QUANTILE = 1.96
 SPEAKER = Item(RECORDING)
 DIGITS = 4
+WIDEST_RATIO = 1.0  # a fooling rate whose interval is wider says nothing yet
 
 Figures = dict[str, float | int | str]
 
@@ -39,7 +40,8 @@ def figures_of(votes: Sequence[Vote]) -> tuple[Figures, dict[str, Figures]]:
     voices = list(dict.fromkeys(item.voice for vote in votes for item in vote.trial.sides if item.voice))
     of_voices = {voice: _of_voice(votes, voice) for voice in voices}
     if len(voices) > 1:
-        _add_ranks(of_voices, _strengths(votes, voices))
+        first, second = _add_ranks(of_voices, _strengths(votes, voices))[:2]
+        common |= _named(_strengths(votes, voices, second)[first], "lead")
     return common, of_voices
 
 
@@ -50,7 +52,7 @@ def _of_voice(votes: Sequence[Vote], voice: str) -> Figures:
     reached = verdict(sum(chosen), len(chosen))
     return {
         **_named(human, "human_rate"),
-        **_named(ratio(human, speaker), "fooling_rate"),
+        **_named(fooling_rate(human, speaker), "fooling_rate"),
         **_named(share(votes, _taken_for_human(copy)), "copy_human_rate"),
         **_named(share(votes, _chosen_over(synthesis, SPEAKER)), "ab_share"),
         **_named(share(votes, _chosen_over(copy, SPEAKER)), "copy_ab_share"),
@@ -118,6 +120,12 @@ def ratio(a: Interval | None, b: Interval | None) -> Interval | None:
     return Interval(a.value / b.value, low, high)
 
 
+def fooling_rate(human: Interval | None, speaker: Interval | None) -> Interval | None:
+    """Return how often a voice is taken for a human over how often its speaker is; None where votes are too few."""
+    found = ratio(human, speaker)
+    return found if found and found.high - found.low <= WIDEST_RATIO else None
+
+
 def _named(interval: Interval | None, name: str) -> Figures:
     return {key: round(value, DIGITS) for key, value in interval.named(name).items()} if interval else {}
 
@@ -125,31 +133,36 @@ def _named(interval: Interval | None, name: str) -> Figures:
 # ── several voices ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _strengths(votes: Sequence[Vote], voices: Sequence[str]) -> dict[str, Interval]:
-    """Return the strength of each voice against the recordings, in log-odds: 0 is as human as they are."""
+def _strengths(votes: Sequence[Vote], voices: Sequence[str], against: str = "") -> dict[str, Interval]:
+    """Return the strength of each voice, in log-odds, less that of another voice, or of the recordings: theirs is 0."""
     items = {SPEAKER: 0} | {Item(SYNTHESIS, voice): number for number, voice in enumerate(voices, 1)}
     numbered = [(vote, [items[item] for item in vote.choice or () if item in items]) for vote in votes]
     pairs = [(vote, numbers) for vote, numbers in numbered if len(set(numbers)) == 2]
     choices = np.array([numbers for _, numbers in pairs], np.int64).reshape(-1, 2)
     clusters = [[vote.listener for vote, _ in pairs], [vote.trial.text for vote, _ in pairs]]
-    values, spread = strengths(choices, len(items)), NORMAL_QUANTILE * standard_errors(choices, len(items))
+    spread = covariance(choices, len(items))
+    zero = items[Item(SYNTHESIS, against)] if against else 0
 
     def strength_of(number: int) -> Interval:
         def statistic(drawn: Float[np.ndarray, "drawn 2"]) -> float:
-            return float(strengths(drawn.astype(np.int64), len(items))[number])
+            found = strengths(drawn.astype(np.int64), len(items))
+            return float(found[number] - found[zero])
 
         drawn = clustered_interval(choices.astype(np.float64), clusters, statistic, seed=SEED, draws=STRENGTH_DRAWS)
-        low, high = values[number] - spread[number], values[number] + spread[number]
-        return Interval(float(values[number]), float(np.fmin(drawn.low, low)), float(np.fmax(drawn.high, high)))
+        value = statistic(choices.astype(np.float64))
+        variance = spread[number, number] + spread[zero, zero] - 2 * spread[number, zero]
+        half = NORMAL_QUANTILE * math.sqrt(max(0.0, variance))
+        return Interval(value, float(np.fmin(drawn.low, value - half)), float(np.fmax(drawn.high, value + half)))
 
-    return {voice: strength_of(number) for number, voice in enumerate(voices, 1)}
+    return {voice: strength_of(number) for number, voice in enumerate(voices, 1) if number != zero}
 
 
-def _add_ranks(of_voices: Mapping[str, Figures], found: Mapping[str, Interval]) -> None:
+def _add_ranks(of_voices: Mapping[str, Figures], found: Mapping[str, Interval]) -> list[str]:
     """Add strength and rank to the figures of each voice: the first has the highest lower end of its interval.
 
-    So a voice is not first because it has few votes.
+    So a voice is not first because it has few votes. Returns the voices by rank.
     """
     ranked = sorted(found, key=lambda voice: -found[voice].low)
     for voice, figures in of_voices.items():
         figures |= {"rank": ranked.index(voice) + 1} | _named(found[voice], "strength")
+    return ranked

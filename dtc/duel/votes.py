@@ -31,6 +31,7 @@ CREATE INDEX IF NOT EXISTS trials_of_a_session ON trials (session);
 CREATE TABLE IF NOT EXISTS votes (trial TEXT PRIMARY KEY REFERENCES trials, answer TEXT NOT NULL, at REAL NOT NULL);
 """
 CLOCK_TOLERANCE = 0.95  # of a clip's duration: the clocks of sound cards are not exact
+MOVE, RIGHT = "move it away", "give yourself the right to read and write the file and its folder"  # remedies
 WAIT_S = 30.0  # for another process that is writing the database
 
 
@@ -166,10 +167,19 @@ def read_votes(path: Path) -> list[Vote]:
     if not path.is_file():
         raise InputError(path, "no such file", "votes", "run `dtc duel` and let people listen first")
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)) as connection:
-            return _read(connection, "")
+        return _read_only(path, "mode=ro")
+    except sqlite3.DatabaseError as error:
+        if path.with_name(f"{path.name}-wal").exists() or not _is_right_missing(error):
+            raise _unusable(path, error, "leave it out") from None
+    try:  # the mode WAL writes files beside the database even to read it; not where it is said that nothing changes
+        return _read_only(path, "immutable=1")
     except sqlite3.DatabaseError as error:
         raise _unusable(path, error, "leave it out") from None
+
+
+def _read_only(path: Path, mode: str) -> list[Vote]:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=WAIT_S)) as connection:
+        return _read(connection, "")
 
 
 def _read(connection: sqlite3.Connection, where: str, *values: str) -> list[Vote]:
@@ -190,16 +200,25 @@ def read_sides(text: str) -> tuple[Item, ...]:
 
 
 def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+    except sqlite3.OperationalError as error:
+        raise _unusable(path, error, MOVE) from None
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.executescript(SCHEMA)
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise _unusable(path, error, "move it away") from None
+        raise _unusable(path, error, MOVE) from None
     return connection
 
 
 def _unusable(path: Path, error: sqlite3.DatabaseError, remedy: str) -> InputError:
+    """Return the error of a file. `remedy`: where its content is wrong; a database may lack no more than a right."""
+    remedy = RIGHT if _is_right_missing(error) else remedy
     return InputError(path, f"cannot be used ({error})", "votes of `dtc duel`", remedy)
+
+
+def _is_right_missing(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM"))

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import binomtest
 
-from dtc.duel.bradley_terry import PRIOR, standard_errors, strengths
+from dtc.duel.bradley_terry import PRIOR, covariance, strengths
 from dtc.duel.sequential import EQUAL, LEVEL, MARGIN, TOLD_APART, UNDECIDED, radius, verdict
 from dtc.duel.statistics import figures_of, ratio, wilson
 from dtc.duel.trials import Item, Trial, Vote
@@ -43,12 +43,15 @@ def test_figures_of_a_few_votes() -> None:
     assert common["control_a_share"] == pytest.approx(2 / 3, abs=1e-4)
     found = voices["v"]
     assert found["human_rate"] == 0.4
-    assert found["fooling_rate"] == 0.5, "0.4 over the rate of the recordings"
+    assert "fooling_rate" not in found, "its interval would be wider than 100 %"
+    more = figures_of([*votes_of((SPEAKER,), "hhhhhhhhmm" * 6), *votes_of((SPOKEN,), "hhhhmmmmmm" * 6)])[1]["v"]
+    assert more["fooling_rate"] == 0.5, "0.4 over the rate of the recordings"
+    assert more["fooling_rate_low"] < 0.5 < more["fooling_rate_high"] < 1.5
     assert found["copy_human_rate"] == found["copy_ab_share"] == 0.5
     assert found["ab_share"] == pytest.approx(2 / 6, abs=1e-4)
     assert (found["ab_votes"], found["verdict"]) == (6, UNDECIDED)
     assert found["more_votes"] > 0
-    for name in ("human_rate", "fooling_rate", "ab_share"):
+    for name in ("human_rate", "ab_share"):
         assert found[f"{name}_low"] < found[name] < found[f"{name}_high"]
     assert "rank" not in found
     json.dumps([common, voices], allow_nan=False)
@@ -162,7 +165,8 @@ def test_strengths_and_errors_are_those_of_a_direct_fit() -> None:
 
     theirs = minimize(loss, np.zeros(2), method="BFGS")
     assert strengths(choices, 3)[1:] == pytest.approx(theirs.x, abs=1e-3)
-    assert standard_errors(choices, 3)[1:] == pytest.approx(np.sqrt(np.diag(theirs.hess_inv)), rel=0.05)
+    errors = np.sqrt(np.diag(covariance(choices, 3)))
+    assert errors == pytest.approx([0, *np.sqrt(np.diag(theirs.hess_inv))], rel=0.05)
 
 
 def test_a_voice_with_few_votes_is_not_first() -> None:
@@ -176,3 +180,16 @@ def test_a_voice_with_few_votes_is_not_first() -> None:
     assert voices["new"]["strength"] > voices["old"]["strength"]
     assert (voices["old"]["rank"], voices["new"]["rank"]) == (1, 2)
     assert voices["new"]["strength_low"] < voices["old"]["strength_low"]
+
+
+@pytest.mark.parametrize(("answers", "is_better"), [("aaabaaaaba", True), ("ababababab", False)])
+def test_the_first_voice_is_better_where_the_interval_of_the_difference_says_so(answers: str, is_better: bool) -> None:
+    """Neither has votes beside recordings alone: the votes on pairs of both decide."""
+    one, other = Item(SYNTHESIS, "one"), Item(SYNTHESIS, "other")
+    votes = [vote for n in range(6) for vote in votes_of((one, other), answers[n:] + answers[:n], f"l{n}")]
+    common, voices = figures_of(votes)
+    assert common["lead_low"] < common["lead"] < common["lead_high"]
+    assert (common["lead_low"] > 0) == is_better
+    if is_better:
+        assert voices["one"]["rank"] == 1
+        assert common["lead"] == pytest.approx(np.log(48.5 / 12.5), abs=0.2), "of 60 votes 48, and half a win each"

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -79,7 +80,7 @@ def write(name: str, content: object) -> str:
 
 def test_the_page_without_a_server_has_no_answers_and_its_votes_are_counted_by_the_key(heard: Project) -> None:
     printed = heard.run("duel", "--static", "page")
-    assert "6 texts" in printed
+    assert "has 6 questions, of 6 texts" in printed
     assert [path.name for path in Path("page").iterdir()] == ["index.html"], "the key is elsewhere"
     page = Path("page/index.html").read_text()
     (kept,) = Path("votes").glob("*.key.json")
@@ -110,7 +111,10 @@ def test_the_page_without_a_server_has_no_answers_and_its_votes_are_counted_by_t
         (lambda found: found.update(format="x"), "no answers of a duel's page; leave the file out"),
         (lambda found: found.pop("listener"), "no answers of a duel's page"),
         (lambda found: found.update(page="../../../../etc/passwd"), "no answers of a duel's page"),
-        (lambda found: found.update(page="0" * 32), "no such file, expected the key of the page; count in the folder"),
+        (
+            lambda found: found.update(page="0" * 32),
+            "forged.json: the key of its page, votes/duel-00000000.key.json, is not there; count in the folder",
+        ),
         (lambda found: found["answers"].append(found["answers"][0]), "answers a trial twice"),
         (lambda found: found["answers"][0].update(trial="0" * 32), "answers a trial that its page does not have"),
         (lambda found: found["answers"][0].update(answer="a"), "the answer 'a', expected human or machine"),
@@ -189,6 +193,11 @@ def test_votes_on_an_earlier_voice_of_the_same_name_are_left_out() -> None:
         (("--count", "--static", "x"), "--static: given together with --count"),
         (("--count",), "votes/duel.sqlite: no such file, expected votes; run `dtc duel` and let people listen first"),
         (("--count", "nothing.json"), "nothing.json: "),
+        (
+            ("--count", "params.yaml"),
+            "params.yaml: cannot be used (file is not a database), expected votes of `dtc duel`; leave",
+        ),
+        (("--without", "3fa2"), "--without: given without --count; add --count"),
         ((), "results/scp/text: no such file; run `dtc evaluate` first"),
     ],
 )
@@ -213,6 +222,25 @@ def test_a_port_in_use_is_named(heard: Project) -> None:
 )
 def test_who_can_reach_an_address(host: str, is_own: bool) -> None:
     assert Address(host, None, None).is_of_this_machine == is_own
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_the_address_that_is_printed_is_one_that_others_can_open(host: str) -> None:
+    name = urlsplit(Address(host, None, "a-token-of-letters").page(8642)).hostname
+    assert name not in (host, None, "")
+    assert Address("::1", None, None).page(8642) == "http://[::1]:8642/"
+
+
+def test_an_address_of_another_machine_has_a_remedy(heard: Project) -> None:
+    printed = heard.run("duel", "--host", "192.0.2.1", "--token", "a-token-of-letters", code=2)
+    assert printed.startswith("--host: 192.0.2.1 cannot be used (")
+    assert printed.endswith("; name an address of this machine, or all of them: --host 0.0.0.0")
+
+
+def test_a_folder_without_a_project_is_named(tmp_path: Path, heard: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert heard.run("duel", code=2).startswith("params.yaml: no such file, expected the params file of a project; run")
 
 
 def test_the_extra_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
