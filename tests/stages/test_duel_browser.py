@@ -62,7 +62,7 @@ def begin(page: Any) -> None:
 def hear_noise(page: Any) -> None:
     """Come from the noise to a question; the noise is played faster than listeners hear it."""
     page.evaluate("player.defaultPlaybackRate = 8")
-    page.click("#noise")
+    page.keyboard.press(" ")  # the heading has the focus
     page.click("#ready")  # waits until it is enabled
     page.evaluate("player.defaultPlaybackRate = 1")
 
@@ -128,30 +128,39 @@ def test_a_session_by_keys_that_is_interrupted(chromium: Any, project: Project) 
     assert json.loads(Path("results/metrics/duel.json").read_text())["votes"] == 2
 
 
+def saved_answers(page: Any, button: str) -> list[str]:
+    """The answers in the file that a button saves."""
+    with page.expect_download() as download:
+        page.locator(button).tap()
+    assert re.fullmatch(r"duel-[0-9a-f]{8}-[0-9a-f]{8}\.json", download.value.suggested_filename)
+    download.value.save_as("saved.json")
+    return [answer["answer"] for answer in json.loads(Path("saved.json").read_text())["answers"]]
+
+
 def test_the_page_alone_on_a_phone(chromium: Any, project: Project) -> None:
     write_clips(Path("results/scp"), TEXTS[:2], seconds=0.1)
     project.run("duel", "--static", "page")
     page, complaints = opened(chromium, Path("page/index.html").resolve().as_uri(), **PHONE)
     require_no_scroll(page)
     begin(page)
-    answers = []
     for number in (1, 2):
         page.wait_for_selector(f"text=Question {number} of 2")
         require_no_scroll(page)
+        assert page.locator("#save-some").is_visible() == (number == 2)
         if number == 2:
+            assert saved_answers(page, "#save-some") == ["machine"]
+            page.wait_for_selector("text=with 1 of 2 answers is where your browser saves files")
             come_again(page)
             page.wait_for_selector("text=Question 2 of 2")
         hear_all(page, lambda side: page.locator("#clips .play").nth(side).tap())
         page.locator("#answers button").last.tap()
     page.wait_for_selector("#save")
+    dialogs = list[str]()
+    page.on("dialog", lambda dialog: dialogs.append(dialog.type) or dialog.accept())
     come_again(page)  # the answers are there until they are saved
-    with page.expect_download() as download:
-        page.locator("#save").tap()
-    saved = Path("saved.json")
-    download.value.save_as(saved)
-    answers = json.loads(saved.read_text())["answers"]
-    assert [answer["answer"] for answer in answers] == ["machine", "b"]
-    assert re.fullmatch(r"duel-[0-9a-f]{8}-[0-9a-f]{8}\.json", download.value.suggested_filename)
-    assert complaints == []
+    assert dialogs == ["beforeunload"]
+    assert saved_answers(page, "#save") == ["machine", "b"]
+    page.goto("about:blank")
+    assert (complaints, dialogs) == ([], ["beforeunload"]), "all are saved"
     page.context.close()
     assert re.search(r"saved\.json: right \d of \d times", project.run("duel", "--count", "saved.json"))

@@ -76,19 +76,26 @@ const file = {
   clip: async (trial, side) => trial.clips[trial.swapped ? 1 - side : side],
   async vote(trial, answer) {
     const after_s = (performance.now() - trial.shownAt) / 1000;
+    element("saved").hidden = true;
     this.state.result.answers.push({trial: trial.id, answer, swapped: trial.swapped, after_s: Math.round(after_s * 100) / 100});
     remember(STATE, JSON.stringify(this.state));
   },
   async end() {
     element("result").textContent = "Save your answers";
     element("meaning").textContent = "They are in a file, which you send to whoever gave you this page. Your score comes back from there: this page does not know it.";
-    element("save").hidden = false;
-    element("save").onclick = () => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob([JSON.stringify(this.state.result)], {type: "application/json"}));
-      link.download = `duel-${content.page.slice(0, 8)}-${this.state.result.listener.slice(0, 8)}.json`;
-      link.click();
-    };
+  },
+  save() {
+    const {result} = this.state, link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([JSON.stringify(result)], {type: "application/json"}));
+    link.download = `duel-${content.page.slice(0, 8)}-${result.listener.slice(0, 8)}.json`;
+    link.click();
+    this.state.saved = result.answers.length;
+    remember(STATE, JSON.stringify(this.state));
+    element("saved").textContent = `The file ${link.download} with ${result.answers.length} of ${content.trials.length} answers is where your browser saves files. Send it to whoever gave you this page.`;
+    element("saved").hidden = false;
+  },
+  unsaved() {
+    return this.state ? this.state.result.answers.length - (this.state.saved || 0) : 0;
   },
 };
 
@@ -170,6 +177,7 @@ async function showTrial() {
   element("answers").replaceChildren(...Object.entries(answers).map(([answer, name], n) => answerButton(answer, name, "AB"[n])));
   trial.shownAt = performance.now();
   shown = trial;
+  if (source === file) element("save-some").hidden = !file.unsaved();
   show("trial");
   update();
 }
@@ -264,8 +272,12 @@ async function start() {
 // ── keys and buttons ──
 
 const KEYS = {a: 0, b: 1};
-const isSpace = (event) => event.key === " " && !element("trial").hidden && !event.target.closest("#answers");  // there it is a click
+const isSpace = (event) => event.key === " " && !element("trial").hidden && !event.target.closest("#answers, .save");  // there it is a click
 document.addEventListener("keydown", (event) => {
+  if (!element("volume").hidden && event.key === " " && !event.target.closest("button")) {  // on a button it is a click
+    event.preventDefault();
+    if (!event.repeat) element("noise").click();
+  }
   if (element("trial").hidden || event.ctrlKey || event.altKey || event.metaKey) return;
   if (isSpace(event)) event.preventDefault();  // not a click on the button that has the focus, and no scrolling
   if (event.repeat) return;
@@ -301,5 +313,7 @@ element("noise").onclick = async () => {
 };
 element("ready").onclick = start;
 element("again").onclick = start;
+for (const button of document.querySelectorAll(".save")) button.onclick = () => file.save();
+addEventListener("beforeunload", (event) => { if (source === file && file.unsaved()) event.preventDefault(); });
 element("again").hidden = source === file;  // it has the same clips
 if (location.search) history.replaceState(null, "", location.pathname);  // the token is in a cookie by now
