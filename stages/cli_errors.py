@@ -29,6 +29,7 @@ REMEDIES = {
     errno.ENOSPC: "make room and run it again",
     errno.EDQUOT: "make room and run it again",
     errno.EACCES: "give yourself the right to it, or name another place",
+    errno.EROFS: "mount it for writing, or work in another folder",
     errno.EPERM: "give yourself the right to it, or name another place",
 }
 OWN = ("dtc", "pipeline", "stages")  # if one of these modules is missing, dtc itself has a fault

@@ -60,7 +60,8 @@ def migrate(config: Path, output: Path, console: Console) -> None:
     if migrated.left_out:
         console.print(_table(migrated.left_out), width=min(NARROW, console.width), soft_wrap=False)
     left = plural(len(migrated.left_out), "key")
-    console.print(f"migrate: {output} is written; {left} of {config} left out or changed; docs/migrate.md has all keys")
+    written = f"migrate: {output} is written; {left} of {config} left out or changed"
+    console.print(f"{written}; dtc's documentation has all keys")
 
 
 def migrated_from(config: Path) -> Migrated:

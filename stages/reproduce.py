@@ -79,7 +79,8 @@ def _report(results: Sequence[Compared], against: str, wanted: Reproduction, con
     enough = ("identical",) if wanted.require_identical else ("identical", "within tolerance")
     if lacking := [result.path for result in results if result.verdict not in enough]:
         found = f"{plural(len(lacking), 'file')} not {enough[-1]}, the first is {lacking[0]}"
-        raise InputError("reproduce", found, remedy="docs/provenance.md says what is equal on which machines")
+        remedy = "the page on provenance in dtc's documentation says what is equal on which machines"
+        raise InputError("reproduce", found, remedy=remedy)
 
 
 @contextmanager
