@@ -52,6 +52,7 @@ def begin(page: Any) -> None:
     page.check("#agree")
     page.click("#begin")
     assert page.locator("#ready").is_disabled(), "before the noise was heard"
+    page.wait_for_selector("#noise")  # once its sound is there
     page.evaluate("() => { document.getElementById('noise').click(); player.onplaying = () => player.pause(); }")
     page.wait_for_selector("text=The sound was interrupted. Play it again.")  # as by a call on a phone
     assert page.locator("#ready").is_disabled()
@@ -61,6 +62,7 @@ def begin(page: Any) -> None:
 
 def hear_noise(page: Any) -> None:
     """Come from the noise to a question; the noise is played faster than listeners hear it."""
+    page.wait_for_selector("#noise")
     page.evaluate("player.defaultPlaybackRate = 8")
     page.keyboard.press(" ")  # the heading has the focus
     page.click("#ready")  # waits until it is enabled
