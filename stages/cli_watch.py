@@ -156,7 +156,7 @@ DUEL_EXAMPLES = examples(
     "dtc duel --host 0.0.0.0 --token TOKEN        let others listen",
     "dtc duel --static page                       one page, without a server",
     "dtc duel --count duel-*.json                 count the answers to it",
-    "dtc duel --count votes/duel.sqlite duel-*.json   with the votes of the server",
+    "dtc duel --count votes/duel.sqlite duel-*.json   with the server's",
     "dtc duel a/results/scp b/results/scp         compare several voices",
 )
 
@@ -167,7 +167,8 @@ def duel(
         typer.Argument(metavar="FILES", help="A speech folder for each voice, [default: results/scp]; or see --count."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="The address to listen on: this machine alone, or with --token another one.")
+        str,
+        typer.Option(help="The address to listen on: this machine alone, or with --token another one; 0.0.0.0: all."),
     ] = "127.0.0.1",
     port: Annotated[
         int | None,

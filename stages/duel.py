@@ -194,12 +194,13 @@ def _own_address(elsewhere: str) -> str:
 
     Nothing is sent: a datagram socket that is connected only chooses its own address.
     """
-    with socket.socket(socket.AF_INET6 if ":" in elsewhere else socket.AF_INET, socket.SOCK_DGRAM) as chosen:
-        try:
+    family = socket.AF_INET6 if ":" in elsewhere else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as chosen:
             chosen.connect((elsewhere, PORT))
-        except OSError:
-            return socket.gethostname()
-        return str(chosen.getsockname()[0])
+            return str(chosen.getsockname()[0])
+    except OSError:
+        return socket.gethostname()
 
 
 def _texts_of(clips: Clips) -> str:

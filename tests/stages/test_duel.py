@@ -232,8 +232,8 @@ def test_the_address_that_is_printed_is_one_that_others_can_open(host: str) -> N
 
 
 def test_an_address_of_another_machine_has_a_remedy(heard: Project) -> None:
-    printed = heard.run("duel", "--host", "192.0.2.1", "--token", "a-token-of-letters", code=2)
-    assert printed.startswith("--host: 192.0.2.1 cannot be used (")
+    printed = heard.run("duel", "--host", "203.0.113.7", "--token", "a-token-of-letters", code=2)
+    assert printed.startswith("--host: 203.0.113.7 cannot be used (")
     assert printed.endswith("; name an address of this machine, or all of them: --host 0.0.0.0")
 
 
