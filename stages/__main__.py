@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 INTERRUPTED, LINE = 130, b"dtc: interrupted\n"
@@ -24,9 +25,7 @@ def main() -> None:
     sys.unraisablehook = _repeat_lost_interrupt
     _mend_streams()
     try:
-        from stages.cli import app
-
-        app()
+        _app()()
     except KeyboardInterrupt:  # between the imports and the command
         os.write(2, LINE)
         sys.exit(INTERRUPTED)
@@ -35,6 +34,19 @@ def main() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         gc.freeze()  # Python would look for garbage in all modules at its end, which takes up to a second
+
+
+def _app() -> Callable[[], None]:
+    """Return the command line, or end the process with one line where the packages of dtc are not installed."""
+    try:
+        from stages.cli import app
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"dtc: {error.name} is not installed in {sys.prefix}; activate the environment of dtc, as by "
+            "`. .venv/bin/activate`\n"
+        )
+        sys.exit(2)
+    return app
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

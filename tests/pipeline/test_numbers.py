@@ -218,9 +218,9 @@ def test_level_and_silence(waves):
 
 @pytest.mark.slow
 def test_composition_depends_on_the_seed_alone():
-    first = [phrases.raw(phrase) for phrase in phrases.compose(clips=5, seed=1)]
-    assert first == [phrases.raw(phrase) for phrase in phrases.compose(clips=5, seed=1)]
-    assert first != [phrases.raw(phrase) for phrase in phrases.compose(clips=5, seed=2)]
+    first = [phrases.raw(phrase) for phrase in phrases.compose(clips=2, seed=1)]
+    assert first == [phrases.raw(phrase) for phrase in phrases.compose(clips=2, seed=1)]
+    assert first != [phrases.raw(phrase) for phrase in phrases.compose(clips=2, seed=2)]
 
 
 def test_equal_waves_give_equal_ogg_bytes():

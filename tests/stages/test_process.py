@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -198,6 +199,14 @@ def test_a_checkout_whose_code_does_not_run_is_named(project: Project) -> None:
 
 
 # Python names on standard error each module that it has imported: so a moment within the imports can be waited for.
+def test_an_environment_without_the_packages_is_one_line() -> None:
+    command = [sys.executable, "-S", "-m", "stages", "say", "hello"]  # -S: without the installed packages
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 2
+    assert re.fullmatch(r"dtc: \w+ is not installed in .*; activate the environment of dtc, as by `.*`\n", done.stderr)
+
+
 # `dtc` in a process that sends itself a signal when it begins to import a module.
 INTERRUPTED_AT_IMPORT = """
 import os, sys
