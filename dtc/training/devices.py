@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -211,7 +212,9 @@ def _connected(config: DevicesConfig, device: torch.device) -> tuple[PartialStat
     uses_nccl = config.backend == "nccl" or (config.backend == "auto" and on_gpu)
     backend = "cpu:gloo,cuda:nccl" if uses_nccl else "gloo"  # what all processes decide together is on the CPU
     try:
-        state = PartialState(cpu=not on_gpu, backend=backend, timeout=timedelta(seconds=config.connect_s))
+        with warnings.catch_warnings():  # under torchrun, it says that it chooses the number of threads
+            warnings.filterwarnings("ignore", message="OMP_NUM_THREADS")
+            state = PartialState(cpu=not on_gpu, backend=backend, timeout=timedelta(seconds=config.connect_s))
         count = torch.ones(1)
         dist.all_reduce(count)
         group = dist.new_group(timeout=LONGEST_WAIT)
