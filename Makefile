@@ -20,7 +20,7 @@ demo: $(INSTALLED)
 	@echo 'Next:       $(BIN)/dtc say "call 90210 at 7:45"'
 
 test: $(INSTALLED)
-	@pytest --numprocesses $(WORKERS) --dist worksteal
+	@pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	@ruff check
@@ -42,7 +42,7 @@ notebook: $(INSTALLED)
 
 # The share of lines that the tests run, of the process of pytest alone. It takes twice as long as `make test`.
 coverage: $(INSTALLED)
-	@pytest --numprocesses $(WORKERS) --dist worksteal --cov --cov-report term:skip-covered --cov-report html:build/coverage
+	@pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report term:skip-covered --cov-report html:build/coverage
 
 # Changes that a test should notice, in the modules of [tool.mutmut]; hours. `mutmut browse` shows those that none did.
 mutate: $(INSTALLED)

@@ -42,8 +42,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 
-# They have tests of half a minute and more. At the end, one process would wait for another that has begun with them late.
-LONGEST = ("test_repro.py", "test_tune.py", "test_processes_of_a_training.py", "test_dvc.py", "test_killed.py")
+# Files whose tests take a quarter of a minute and more together, the longest first: a process that begins with one of
+# them late would let the others wait at the end.
+LONGEST = (
+    "test_repro.py",
+    "test_processes_of_a_training.py",
+    "test_tune.py",
+    "test_stages.py",
+    "test_ray.py",
+    "test_dvc.py",
+    "test_killed.py",
+    "test_devices.py",
+    "test_choose_by_ear.py",
+    "test_process.py",
+    "test_duel_browser.py",
+    "test_ljspeech.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
