@@ -81,7 +81,7 @@ def _without(votes: Sequence[Vote], names: Sequence[str]) -> list[Vote]:
 
 
 def name_of(vote: Vote) -> str:
-    """Return the random number of a vote's listener, of which a page without a server is no part."""
+    """Return the random number of a vote's listener. On a page without a server, the page's number stands before it."""
     return vote.listener.rpartition(" ")[2]
 
 

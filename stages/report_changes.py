@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from dtc.errors import InputError, named
+from dtc.provenance import md5_of
 from dtc.report.changes import Changed, Changes, Row, compare_utterances, not_compared
 from stages import paths
 from stages.code_identity import PACKAGES
@@ -108,13 +108,9 @@ def _newer_than_lock(outputs: Mapping[str, str | None]) -> list[str]:
     """Return a sentence where small files of results/ are not those that dvc.lock names, as after `dtc evaluate`."""
     files = {Path(path): md5 for path, md5 in outputs.items() if md5 and not md5.endswith(".dir")}
     results = {path: md5 for path, md5 in files.items() if paths.RESULTS in path.parents}
-    other = [str(path) for path, md5 in results.items() if not path.is_file() or _md5(path) != md5]
+    other = [str(path) for path, md5 in results.items() if not path.is_file() or md5_of(path) != md5]
     compared = f"settings, code and outputs are compared by {LOCK}"
     return [f"outputs here are not those of {LOCK} ({named(other)}); run `dvc repro`, as {compared}"] if other else []
-
-
-def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -97,7 +97,7 @@ class Sounds:
         return wav_bytes(self._noisy(wave * level, "volume"), self.sampling_rate)
 
     def _noisy(self, wave: Wave, name: str) -> Float[Tensor, " _"]:
-        sign = 1 - 2 * (seed_of(f"duel sign {self.secret} {name}") % 2)  # as a microphone has one, always the same
+        sign = 1 - 2 * (seed_of(f"duel sign {self.secret} {name}") % 2)  # else the polarity of a microphone would tell
         return torch.from_numpy(with_noise(sign * wave, NOISE_BELOW_SPEECH_DB, f"duel noise {self.secret} {name}"))
 
 
@@ -126,7 +126,7 @@ def _at_rate(wave: Wave, source_hz: int, target_hz: int) -> Wave:
 
 
 def prepare(waves: Mapping[Clip, Wave], sampling_rate: int) -> Sounds:
-    """Return the clips with equal steps, band, skewness, level and silence before the speech, and per text length."""
+    """Return clips of equal steps, band, skewness, level and silence before the speech, and of one length per text."""
     stepped = _at_one_step_by_text(waves)
     band = heard_band(stepped, sampling_rate)
     speech = {clip: speech_of(wave, sampling_rate, band) for clip, wave in stepped.items()}
