@@ -65,7 +65,7 @@ def evaluate(
     evaluate: EvaluateConfig, synthesis: SynthesisConfig, rights: Rights, device: torch.device, console: Console
 ) -> None:
     """Synthesise the held-out texts, recognise the speech, compare it with the recordings, and write the results."""
-    with locked(paths.EVALUATION):
+    with locked(paths.EVALUATED):
         index = read_index(paths.FEATURES)
         voice = Voice.load(paths.ACOUSTIC.parent, device)
         _require_same_training_data(index, voice)

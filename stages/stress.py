@@ -75,7 +75,7 @@ def stress(evaluate: EvaluateConfig, synthesis: SynthesisConfig, device: torch.d
     """
     if evaluate.ear == NO_RECOGNISER:
         raise InputError("evaluate.ear", "none", "a recogniser, which hears the stress list", "set it to whisper")
-    with locked(paths.STRESS_METRICS):
+    with locked(paths.STRESS):
         voice = Voice.load(paths.ACOUSTIC.parent, device)
         corpus = training_texts()
         read = cache(lambda text: _read(voice, text))

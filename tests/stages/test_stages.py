@@ -533,6 +533,7 @@ def test_evaluate_without_a_recogniser(voice: Path, project: Project) -> None:
     assert last_line == f"evaluate: no recogniser was used (evaluate.ear is none): {unknown}"
     assert project.run("report").startswith("report: results/report/index.html, 0.")
     assert f"No recogniser was used (evaluate.ear is none): {unknown}." in (paths.REPORT / "index.html").read_text()
+    assert {path.suffix for path in paths.EVALUATION.parent.iterdir()} == {".json"}, "a dependency of the report"
     metrics = json.loads(paths.EVALUATION.read_text())
     assert 1 <= metrics["attempts_per_phrase"] <= 3
     rows = list(csv.DictReader(paths.UTTERANCES.open()))
